@@ -1,0 +1,84 @@
+//! SHA-256 as the identity of a file's content.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use sha2::Digest;
+
+/// A SHA-256 checksum, as 64 lower-case hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Checksum(String);
+
+impl Checksum {
+    /// Of bytes in memory.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::default();
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    /// Of a file's content, read in pieces.
+    pub fn of_file(path: &Path) -> Result<Self> {
+        let hash = || -> io::Result<Self> {
+            let mut file = File::open(path)?;
+            let mut hasher = Hasher::default();
+            let mut buffer = vec![0; 128 * 1024];
+            loop {
+                match file.read(&mut buffer)? {
+                    0 => return Ok(hasher.finish()),
+                    n => hasher.update(&buffer[..n]),
+                }
+            }
+        };
+        hash().with_context(|| format!("reading {}", path.display()))
+    }
+
+    /// All 64 digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first 12 digits: enough for a person to tell two apart.
+    pub fn short(&self) -> &str {
+        self.0.get(..12).unwrap_or(&self.0)
+    }
+}
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Computes a [`Checksum`] piece by piece.
+#[derive(Default)]
+pub struct Hasher(sha2::Sha256);
+
+impl Hasher {
+    /// Takes the next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The checksum of all pieces so far.
+    pub fn finish(self) -> Checksum {
+        Checksum(self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_answer_of_fips_180() {
+        let checksum = Checksum::of_bytes(b"abc");
+        assert_eq!(checksum.as_str(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(checksum.short(), "ba7816bf8f01");
+    }
+}

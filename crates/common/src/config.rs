@@ -1,0 +1,317 @@
+//! The configuration: raw JSON becomes a checked [`Config`] once, here, and every error names file, key and expectation.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fmt;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Everything a step may be told, checked, with absolute paths.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The config file itself.
+    pub file: PathBuf,
+    /// The folder that relative paths start from: the config file's own.
+    pub folder: PathBuf,
+    /// Where new client data arrives.
+    pub input_folder: PathBuf,
+    /// Where the compiled dataset goes.
+    pub output_folder: PathBuf,
+    /// The folder of the test data.
+    pub test_data: PathBuf,
+    /// Where the trained model, its score and its reports go.
+    pub output_model: PathBuf,
+    /// Where the deployed releases are.
+    pub production: PathBuf,
+    /// The history's SQLite file.
+    pub database: PathBuf,
+    /// Where `app` listens.
+    pub bind: SocketAddr,
+    /// The probability from which a client counts as leaving.
+    pub threshold: Threshold,
+    /// How strongly training trusts the data.
+    pub regularization: Regularization,
+}
+
+const REQUIRED: [&str; 5] =
+    ["input_folder_path", "output_folder_path", "test_data_path", "output_model_path", "prod_deployment_path"];
+const OPTIONAL: [&str; 6] = ["database_url", "bind", "threshold", "regularization", "drift_test", "promotion"];
+
+impl Config {
+    /// Reads and checks the config at `path`, else at `$RISK_CONFIG`, else at `./config.json`.
+    pub fn load(path: Option<&Path>) -> Result<Self> {
+        let path = match (path, env::var_os("RISK_CONFIG")) {
+            (Some(path), _) => path.to_owned(),
+            (None, Some(path)) => path.into(),
+            (None, None) => "config.json".into(),
+        };
+        let text = fs::read_to_string(&path).with_context(|| {
+            format!("reading the config {} (name another with --config PATH or $RISK_CONFIG)", path.display())
+        })?;
+        let file = fs::canonicalize(&path).with_context(|| format!("resolving {}", path.display()))?;
+        RawConfig::parse(&text).and_then(|raw| raw.check(file)).with_context(|| format!("in {}", path.display()))
+    }
+}
+
+/// A probability strictly between 0 and 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Threshold(f64);
+
+impl Threshold {
+    /// `None` unless 0 < `value` < 1.
+    pub fn new(value: f64) -> Option<Self> {
+        (value > 0.0 && value < 1.0).then_some(Self(value))
+    }
+
+    /// The number.
+    pub fn value(self) -> f64 {
+        self.0
+    }
+}
+
+/// The inverse strength C of the L2 penalty, positive and finite, as in scikit-learn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Regularization(f64);
+
+impl Regularization {
+    /// `None` unless positive and finite.
+    pub fn new(c: f64) -> Option<Self> {
+        (c > 0.0 && c.is_finite()).then_some(Self(c))
+    }
+
+    /// The number C.
+    pub fn c(self) -> f64 {
+        self.0
+    }
+}
+
+/// The file's keys and values before anything is known of them.
+#[derive(Debug)]
+struct RawConfig(BTreeMap<String, Value>);
+
+impl RawConfig {
+    fn parse(text: &str) -> Result<Self> {
+        let raw: UniqueKeys =
+            serde_json::from_str(text).context("expected one JSON object with the keys that README.md lists")?;
+        let unknown = raw.0.keys().find(|key| !REQUIRED.contains(&key.as_str()) && !OPTIONAL.contains(&key.as_str()));
+        if let Some(key) = unknown {
+            bail!("key \"{key}\" is unknown; expected {} and optionally {}", REQUIRED.join(", "), OPTIONAL.join(", "));
+        }
+        Ok(Self(raw.0))
+    }
+
+    fn check(&self, file: PathBuf) -> Result<Config> {
+        let folder = file.parent().map(Path::to_owned).unwrap_or_default();
+        let path = |key| -> Result<PathBuf> {
+            match self.text(key)? {
+                Some("") => bail!("key \"{key}\": expected a folder, found an empty text"),
+                Some(text) => Ok(folder.join(text)),
+                None => bail!("key \"{key}\" is missing; expected a folder"),
+            }
+        };
+        let input = |key| -> Result<PathBuf> {
+            let path = path(key)?;
+            if !path.is_dir() {
+                bail!("key \"{key}\": {} is not an existing folder; create it or correct the path", path.display());
+            }
+            Ok(path)
+        };
+        let output = |key| -> Result<PathBuf> {
+            let path = path(key)?;
+            if path.exists() && !path.is_dir() {
+                bail!("key \"{key}\": {} is a file; expected a folder", path.display());
+            }
+            Ok(path)
+        };
+        self.only_value("drift_test", "raw")?;
+        self.only_value("promotion", "on_drift")?;
+        Ok(Config {
+            input_folder: input("input_folder_path")?,
+            output_folder: output("output_folder_path")?,
+            test_data: input("test_data_path")?,
+            output_model: output("output_model_path")?,
+            production: output("prod_deployment_path")?,
+            database: self.database(&folder)?,
+            bind: match self.text("bind")? {
+                None => SocketAddr::from(([127, 0, 0, 1], 8000)),
+                Some(text) => text.parse().map_err(|_| {
+                    anyhow::anyhow!("key \"bind\": expected ADDRESS:PORT such as 127.0.0.1:8000, found \"{text}\"")
+                })?,
+            },
+            threshold: self.number("threshold", 0.5, "a probability between 0 and 1", Threshold::new)?,
+            regularization: self.number("regularization", 1.0, "a positive number", Regularization::new)?,
+            folder,
+            file,
+        })
+    }
+
+    fn database(&self, folder: &Path) -> Result<PathBuf> {
+        let url = self.text("database_url")?.unwrap_or("sqlite://history.sqlite");
+        let url = expand(url, |name| env::var(name).ok()).context("key \"database_url\"")?;
+        match url.strip_prefix("sqlite://") {
+            Some(path) if !path.is_empty() => Ok(folder.join(path)),
+            // The value itself may hold a password, so the message does not repeat it.
+            _ => bail!("key \"database_url\": expected sqlite://PATH"),
+        }
+    }
+
+    fn text(&self, key: &str) -> Result<Option<&str>> {
+        match self.0.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => bail!("key \"{key}\": expected a text, found {}", kind(other)),
+        }
+    }
+
+    fn number<T>(&self, key: &str, default: f64, expected: &str, check: impl Fn(f64) -> Option<T>) -> Result<T> {
+        let value = match self.0.get(key) {
+            None => Some(default),
+            Some(value) => value.as_f64(),
+        };
+        value.and_then(check).with_context(|| {
+            format!("key \"{key}\": expected {expected}, found {}", self.0.get(key).unwrap_or(&Value::Null))
+        })
+    }
+
+    /// For a choice that this version has one answer to.
+    fn only_value(&self, key: &str, value: &str) -> Result<()> {
+        match self.text(key)? {
+            Some(found) if found != value => bail!("key \"{key}\": expected \"{value}\", found \"{found}\""),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A JSON object in which no key stands twice.
+struct UniqueKeys(BTreeMap<String, Value>);
+
+impl<'de> Deserialize<'de> for UniqueKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = UniqueKeys;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UniqueKeys, A::Error> {
+                let mut keys = BTreeMap::new();
+                while let Some((key, value)) = map.next_entry::<String, Value>()? {
+                    if keys.insert(key.clone(), value).is_some() {
+                        return Err(serde::de::Error::custom(format!("key \"{key}\" stands twice; keep one")));
+                    }
+                }
+                Ok(UniqueKeys(keys))
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
+}
+
+/// Replaces each `${NAME}` by `variable(NAME)`.
+fn expand(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<String> {
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let (name, after) = after.split_once('}').context("expected } after ${NAME")?;
+        expanded += before;
+        expanded += &variable(name).with_context(|| format!("the environment has no variable {name}; set it"))?;
+        rest = after;
+    }
+    Ok(expanded + rest)
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Loads a valid config changed by `change`; returns the config or the whole error text.
+    fn load(change: impl Fn(&mut serde_json::Map<String, Value>)) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("in")).unwrap();
+        let mut config = json!({
+            "input_folder_path": "in", "output_folder_path": "out", "test_data_path": "in",
+            "output_model_path": "models", "prod_deployment_path": "production",
+        });
+        change(config.as_object_mut().unwrap());
+        let path = folder.path().join("config.json");
+        fs::write(&path, config.to_string()).unwrap();
+        Config::load(Some(&path)).map_err(|error| format!("{error:#}"))
+    }
+
+    fn set(key: &'static str, value: Value) -> impl Fn(&mut serde_json::Map<String, Value>) {
+        move |map| {
+            map.insert(key.to_owned(), value.clone());
+        }
+    }
+
+    #[test]
+    fn defaults_and_paths_beside_the_config_file() {
+        let config = load(|_| {}).unwrap();
+        assert_eq!(config.input_folder, config.folder.join("in"));
+        assert_eq!(config.database, config.folder.join("history.sqlite"));
+        assert_eq!((config.threshold.value(), config.regularization.c()), (0.5, 1.0));
+        assert_eq!(config.bind.to_string(), "127.0.0.1:8000");
+    }
+
+    #[test]
+    fn each_fault_names_the_file_the_key_and_what_was_expected() {
+        for (key, value, expected) in [
+            ("input_folder_path", json!(3), "expected a text, found a number"),
+            ("input_folder_path", json!("nowhere"), "is not an existing folder"),
+            ("output_folder_path", json!(""), "expected a folder"),
+            ("output_folder_path", json!("config.json"), "is a file; expected a folder"),
+            ("bind", json!("localhost"), "expected ADDRESS:PORT"),
+            ("threshold", json!(1.0), "expected a probability between 0 and 1, found 1.0"),
+            ("threshold", json!("0.5"), "expected a probability between 0 and 1, found \"0.5\""),
+            ("regularization", json!(0), "expected a positive number, found 0"),
+            ("drift_test", json!("guess"), "expected \"raw\", found \"guess\""),
+            ("database_url", json!("postgres://user:secret@host/db"), "expected sqlite://PATH"),
+            ("database_url", json!("sqlite://${NO_SUCH_VARIABLE}"), "no variable NO_SUCH_VARIABLE"),
+            ("colour", json!("red"), "is unknown; expected input_folder_path"),
+        ] {
+            let error = load(set(key, value)).unwrap_err();
+            for part in ["config.json", key, expected] {
+                assert!(error.contains(part), "{part:?} is not in {error:?}");
+            }
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_key_a_key_twice_and_no_json_are_errors() {
+        let missing = load(|map| drop(map.remove("prod_deployment_path"))).unwrap_err();
+        assert!(missing.contains("key \"prod_deployment_path\" is missing; expected a folder"), "{missing}");
+        let twice = RawConfig::parse("{\"bind\": \"a\", \"bind\": \"b\"}").unwrap_err();
+        assert!(format!("{twice:#}").contains("key \"bind\" stands twice"), "{twice:#}");
+        let cut = RawConfig::parse("{\"bind\": ").unwrap_err();
+        assert!(format!("{cut:#}").contains("line 1"), "{cut:#}");
+        let absent = Config::load(Some(Path::new("/no/config.json"))).unwrap_err();
+        assert!(format!("{absent:#}").contains("/no/config.json"), "{absent:#}");
+    }
+
+    #[test]
+    fn variables_are_taken_from_the_environment() {
+        let variable = |name: &str| (name == "HOME").then(|| "/home/x".to_owned());
+        assert_eq!(expand("sqlite://${HOME}/h.db", variable).unwrap(), "sqlite:///home/x/h.db");
+        assert!(expand("${HOME", variable).is_err());
+    }
+}

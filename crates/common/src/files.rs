@@ -1,0 +1,94 @@
+//! The names that the contract fixes, and which files of a folder count as data.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// The compiled dataset.
+pub const FINAL_DATA: &str = "finaldata.csv";
+/// The names of the ingested files, at once a Python list and JSON.
+pub const INGESTED_FILES: &str = "ingestedfiles.txt";
+/// The rows that could not be read.
+pub const QUARANTINE: &str = "quarantine.csv";
+/// What ingestion found, file by file; stands in the same set as the three above.
+pub const INGESTION_FACTS: &str = "ingestion.json";
+/// The model that every step loads.
+pub const MODEL: &str = "trainedmodel.bin";
+/// The same model as a Python pickle.
+pub const PICKLE: &str = "trainedmodel.pkl";
+/// The F1 score, a plain number.
+pub const LATEST_SCORE: &str = "latestscore.txt";
+/// The same score with the model and the data that it belongs to.
+pub const SCORE_FACTS: &str = "latestscore.json";
+/// The confusion matrix of the deployed model.
+pub const CONFUSION_MATRIX: &str = "confusionmatrix.png";
+/// Every endpoint's answer.
+pub const API_RETURNS: &str = "apireturns.txt";
+
+/// A data file: its name in its folder, and its path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataFile {
+    /// The file's name, as ingestedfiles.txt records it.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+impl DataFile {
+    /// The file at `path`, under its own name.
+    pub fn at(path: &Path) -> Result<Self> {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.with_context(|| format!("{} has no name in UTF-8; rename it", path.display()))?;
+        Ok(Self { name: name.to_owned(), path: path.to_owned() })
+    }
+}
+
+/// The CSV files of `folder`, in the order of their names. Hidden files, folders and all other files are passed over.
+///
+/// # Errors
+/// Where the folder cannot be read, holds no CSV, or holds one whose name is not UTF-8.
+pub fn csv_files(folder: &Path) -> Result<Vec<DataFile>> {
+    let listing = || format!("listing {}", folder.display());
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).with_context(listing)? {
+        let path = entry.with_context(listing)?.path();
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && has_csv_suffix(&path) && path.is_file() {
+            files.push(DataFile::at(&path)?);
+        }
+    }
+    if files.is_empty() {
+        bail!("{} holds no CSV file; put at least one *.csv there, or correct the config", folder.display());
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(files)
+}
+
+/// Whether a path ends in `.csv`, in any case.
+pub fn has_csv_suffix(path: &Path) -> bool {
+    path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("csv"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_visible_csv_files_count_in_the_order_of_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.csv", "A.CSV", ".hidden.csv", "notes.txt", "csv", "a.csv.bak"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        fs::create_dir(folder.path().join("folder.csv")).unwrap();
+        let names: Vec<_> = csv_files(folder.path()).unwrap().into_iter().map(|file| file.name).collect();
+        assert_eq!(names, ["A.CSV", "b.csv"]);
+    }
+
+    #[test]
+    fn no_csv_is_an_error_that_names_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = csv_files(folder.path()).unwrap_err().to_string();
+        assert!(error.contains(folder.path().to_str().unwrap()) && error.contains("no CSV file"), "{error}");
+    }
+}

@@ -1,0 +1,20 @@
+//! What every step shares and no step owns: the checked configuration, the model and its two encodings, the metrics,
+//! the layout of production, files that are written whole or not at all, and the locks.
+//!
+//! `common` knows neither polars, nor the SQL driver, nor the web server; a step that needs only this crate starts in
+//! a few milliseconds.
+
+pub mod atomic;
+pub mod checksum;
+pub mod cli;
+pub mod config;
+pub mod files;
+pub mod ingested;
+pub mod lock;
+pub mod metrics;
+pub mod model;
+pub mod pickle;
+pub mod release;
+pub mod schema;
+pub mod score;
+pub mod versioned;

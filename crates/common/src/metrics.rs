@@ -1,0 +1,89 @@
+//! What a set of predictions is worth, from its four counts.
+
+use serde::{Deserialize, Serialize};
+
+/// The four counts of a binary classifier; "positive" is a client that left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confusion {
+    /// Left, and predicted to leave.
+    pub true_positives: u64,
+    /// Stayed, though predicted to leave.
+    pub false_positives: u64,
+    /// Left, though predicted to stay.
+    pub false_negatives: u64,
+    /// Stayed, and predicted to stay.
+    pub true_negatives: u64,
+}
+
+impl Confusion {
+    /// Counts one client.
+    pub fn add(&mut self, predicted: bool, actual: bool) {
+        match (predicted, actual) {
+            (true, true) => self.true_positives += 1,
+            (true, false) => self.false_positives += 1,
+            (false, true) => self.false_negatives += 1,
+            (false, false) => self.true_negatives += 1,
+        }
+    }
+
+    /// Clients counted.
+    pub fn n(&self) -> u64 {
+        self.true_positives + self.false_positives + self.false_negatives + self.true_negatives
+    }
+
+    /// F1, the harmonic mean of precision and recall: 2TP / (2TP + FP + FN), and 0 where there is no positive at all,
+    /// as in scikit-learn's `f1_score` (van Rijsbergen, Information Retrieval, 1979, ch. 7).
+    pub fn f1(&self) -> f64 {
+        ratio(2 * self.true_positives, 2 * self.true_positives + self.false_positives + self.false_negatives)
+    }
+
+    /// TP / (TP + FP): how many of those called would really have left; 0 where nobody was predicted to leave.
+    pub fn precision(&self) -> f64 {
+        ratio(self.true_positives, self.true_positives + self.false_positives)
+    }
+
+    /// TP / (TP + FN): how many of those who left were found; 0 where nobody left.
+    pub fn recall(&self) -> f64 {
+        ratio(self.true_positives, self.true_positives + self.false_negatives)
+    }
+
+    /// True where neither the data nor the predictions hold a positive, so that F1 is 0 by convention alone.
+    pub fn has_no_positive(&self) -> bool {
+        self.true_positives + self.false_positives + self.false_negatives == 0
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn confusion(true_positives: u64, false_positives: u64, false_negatives: u64, true_negatives: u64) -> Confusion {
+        Confusion { true_positives, false_positives, false_negatives, true_negatives }
+    }
+
+    #[test]
+    fn counts_and_rates() {
+        let mut counted = Confusion::default();
+        for (predicted, actual) in [(true, true), (true, true), (true, false), (false, true), (false, false)] {
+            counted.add(predicted, actual);
+        }
+        assert_eq!(counted, confusion(2, 1, 1, 1));
+        assert_eq!((counted.n(), counted.f1()), (5, 4.0 / 6.0));
+        assert_eq!((counted.precision(), counted.recall()), (2.0 / 3.0, 2.0 / 3.0));
+    }
+
+    #[test]
+    fn zero_divisions_are_zero_as_in_scikit_learn() {
+        for degenerate in [confusion(0, 0, 0, 0), confusion(0, 0, 0, 7), confusion(0, 3, 0, 1), confusion(0, 0, 3, 1)] {
+            assert_eq!(degenerate.f1(), 0.0);
+        }
+        assert_eq!(confusion(0, 0, 3, 1).precision(), 0.0);
+        assert_eq!(confusion(0, 3, 0, 1).recall(), 0.0);
+        assert!(confusion(0, 0, 0, 7).has_no_positive());
+        assert!(!confusion(0, 0, 1, 7).has_no_positive());
+    }
+}

@@ -1,0 +1,195 @@
+//! The model, and the encoding of its file, which nothing else knows.
+//!
+//! ```text
+//! 8 bytes  magic "RISKMODL"
+//! 4 bytes  format version, little endian
+//! 8 bytes  length of the payload, little endian
+//! 32 bytes SHA-256 of the payload
+//! payload  bincode
+//! ```
+//!
+//! Loading checks all of it and executes nothing. The same data give the same bytes: no time, no host, no random number
+//! is in a model.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::atomic;
+use crate::checksum::Checksum;
+use crate::schema::Predictors;
+
+/// A fitted L2 logistic regression and what is known of its fit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// Change of the log-odds of leaving per unit of each predictor, in the order of [`crate::schema::PREDICTORS`].
+    pub coefficients: [f64; 3],
+    /// The log-odds where every predictor is 0.
+    pub intercept: f64,
+    /// Standard errors of the coefficients and, last, of the intercept.
+    pub standard_errors: [f64; 4],
+    /// Median of each predictor in the training rows: stands in for a missing value.
+    pub medians: [f64; 3],
+    /// How the optimum was reached and certified.
+    pub fit: Fit,
+    /// The rows it was trained on.
+    pub training: TrainingData,
+}
+
+/// The certificate of the optimum.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fit {
+    /// Inverse strength C of the L2 penalty.
+    pub regularization: f64,
+    /// Largest absolute entry of the gradient of the penalised negative log-likelihood at the optimum.
+    pub gradient_norm: f64,
+    /// How far the optimum may still be: the Newton decrement, in standard errors.
+    pub newton_decrement: f64,
+    /// Newton steps taken over all rows.
+    pub newton_steps: u32,
+    /// Log-likelihood (natural logarithm, without the penalty) at the optimum.
+    pub log_likelihood: f64,
+}
+
+/// What a model was trained on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingData {
+    /// Of finaldata.csv.
+    pub dataset_sha256: Checksum,
+    /// Rows used.
+    pub rows: u64,
+    /// Of those, clients that left.
+    pub exited: u64,
+    /// Rows left out because a predictor or the target is missing.
+    pub left_out: u64,
+}
+
+impl Model {
+    /// The log-odds of leaving, for complete predictors.
+    pub fn log_odds(&self, predictors: &[f64; 3]) -> f64 {
+        self.coefficients.iter().zip(predictors).map(|(b, x)| b * x).sum::<f64>() + self.intercept
+    }
+
+    /// The probability of leaving; a missing predictor counts as its training median.
+    pub fn probability(&self, predictors: &Predictors) -> f64 {
+        let filled = std::array::from_fn(|i| predictors[i].unwrap_or(self.medians[i]));
+        1.0 / (1.0 + (-self.log_odds(&filled)).exp())
+    }
+
+    /// Reads a model file; returns the model and the checksum of the file.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong with it: missing, cut short, damaged, of another format version.
+    pub fn load(path: &Path) -> Result<(Self, Checksum)> {
+        let bytes = fs::read(path).with_context(|| format!("reading {}; run training first", path.display()))?;
+        let model = Self::decode(&bytes)
+            .with_context(|| format!("{} is no usable model; run training again or roll back", path.display()))?;
+        Ok((model, Checksum::of_bytes(&bytes)))
+    }
+
+    /// Writes the model file whole; returns its checksum.
+    pub fn save(&self, path: &Path) -> Result<Checksum> {
+        let bytes = self.encode()?;
+        atomic::write(path, &bytes)?;
+        Ok(Checksum::of_bytes(&bytes))
+    }
+
+    fn encode(&self) -> Result<Vec<u8>> {
+        let payload = bincode::serde::encode_to_vec(self, ENCODING)?;
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(FORMAT_VERSION.to_le_bytes());
+        bytes.extend((payload.len() as u64).to_le_bytes());
+        bytes.extend(Sha256::digest(&payload));
+        bytes.extend(payload);
+        Ok(bytes)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self> {
+        let mut rest = bytes;
+        let mut take = |length: usize| -> Result<&[u8]> {
+            let (head, tail) = rest.split_at_checked(length).context("it is cut short")?;
+            rest = tail;
+            Ok(head)
+        };
+        ensure!(take(MAGIC.len())? == MAGIC, "it does not begin as a model file does");
+        let version = u32::from_le_bytes(take(4)?.try_into()?);
+        ensure!(version == FORMAT_VERSION, "it has format version {version}, this program reads {FORMAT_VERSION}");
+        let length = u64::from_le_bytes(take(8)?.try_into()?);
+        let checksum = take(32)?;
+        if rest.len() as u64 != length {
+            bail!("it is cut short or has something appended: {} of {length} bytes", rest.len());
+        }
+        ensure!(Sha256::digest(rest).as_slice() == checksum, "its checksum does not match its content");
+        let (model, read): (Self, usize) = bincode::serde::decode_from_slice(rest, ENCODING)?;
+        ensure!(read == rest.len(), "it holds more than a model");
+        let numbers = model.coefficients.iter().chain(&model.medians).chain([&model.intercept]);
+        ensure!(numbers.into_iter().all(|number| number.is_finite()), "it holds a number that is not finite");
+        Ok(model)
+    }
+}
+
+const MAGIC: &[u8; 8] = b"RISKMODL";
+const FORMAT_VERSION: u32 = 1;
+const ENCODING: bincode::config::Configuration = bincode::config::standard();
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn model() -> Model {
+        Model {
+            coefficients: [-0.01, 7e-5, 0.025],
+            intercept: 0.7,
+            standard_errors: [0.004, 1e-4, 0.02, 0.5],
+            medians: [73.0, 955.0, 14.0],
+            fit: Fit {
+                regularization: 1.0,
+                gradient_norm: 1e-12,
+                newton_decrement: 1e-13,
+                newton_steps: 5,
+                log_likelihood: -14.5,
+            },
+            training: TrainingData { dataset_sha256: Checksum::of_bytes(b"d"), rows: 26, exited: 15, left_out: 2 },
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_decodes_and_the_bytes_repeat() {
+        let bytes = model().encode().unwrap();
+        assert_eq!(Model::decode(&bytes).unwrap(), model());
+        assert_eq!(bytes, model().encode().unwrap());
+    }
+
+    #[test]
+    fn every_cut_and_every_flipped_bit_is_noticed() {
+        let bytes = model().encode().unwrap();
+        for length in 0..bytes.len() {
+            assert!(Model::decode(&bytes[..length]).is_err(), "cut to {length} bytes");
+        }
+        for position in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[position / 8] ^= 1 << (position % 8);
+            assert!(Model::decode(&damaged).is_err(), "bit {position}");
+        }
+        let appended = [&bytes[..], b"x"].concat();
+        assert!(Model::decode(&appended).unwrap_err().to_string().contains("appended"));
+    }
+
+    #[test]
+    fn a_missing_predictor_counts_as_its_median() {
+        let filled = model().probability(&[Some(10.0), Some(955.0), Some(3.0)]);
+        assert_eq!(model().probability(&[Some(10.0), None, Some(3.0)]), filled);
+        assert!((0.0..=1.0).contains(&filled));
+    }
+
+    #[test]
+    fn extreme_log_odds_give_probabilities_and_no_nan() {
+        let extreme = Model { coefficients: [1e3, 0.0, 0.0], ..model() };
+        assert_eq!(extreme.probability(&[Some(1e6), None, None]), 1.0);
+        let extreme = Model { coefficients: [-1e3, 0.0, 0.0], ..model() };
+        assert_eq!(extreme.probability(&[Some(1e6), None, None]), 0.0);
+    }
+}

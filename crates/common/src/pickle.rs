@@ -1,0 +1,119 @@
+//! Writes a model as a Python pickle that opens as a fitted scikit-learn `LogisticRegression`.
+//!
+//! The pickle calls public constructors alone (`numpy.array`, `LogisticRegression`, `setattr`), so that it opens with
+//! any version of numpy and scikit-learn and none compares its own version with another. Nothing in this project ever
+//! reads a pickle: reading one runs whatever it says. The opcodes are those of Python's `pickletools`, protocol 4.
+
+use crate::model::Model;
+use crate::schema::PREDICTORS;
+
+/// The bytes of trainedmodel.pkl. The same model gives the same bytes.
+pub fn pickle(model: &Model) -> Vec<u8> {
+    let mut out = Pickler(vec![0x80, 4]);
+    out.call("sklearn.linear_model", "LogisticRegression", |_| 0);
+    out.memoize();
+    out.attribute("C", |out| out.float(model.fit.regularization));
+    out.attribute("classes_", |out| out.array("int64", |out| out.list(&[0, 1], |out, class| out.int(*class))));
+    out.attribute("coef_", |out| {
+        out.array("float64", |out| {
+            out.list(&[model.coefficients], |out, row| out.list(row, |out, b| out.float(*b)));
+        });
+    });
+    out.attribute("intercept_", |out| {
+        out.array("float64", |out| out.list(&[model.intercept], |out, b| out.float(*b)));
+    });
+    out.attribute("n_features_in_", |out| out.int(PREDICTORS.len() as i32));
+    out.attribute("feature_names_in_", |out| {
+        out.array("object", |out| out.list(&PREDICTORS, |out, name| out.text(name)));
+    });
+    out.attribute("n_iter_", |out| {
+        let steps = i32::try_from(model.fit.newton_steps).unwrap_or(i32::MAX);
+        out.array("int32", |out| out.list(&[steps], |out, steps| out.int(*steps)));
+    });
+    out.0.push(STOP);
+    out.0
+}
+
+const MARK: u8 = b'(';
+const STOP: u8 = b'.';
+const POP: u8 = b'0';
+const REDUCE: u8 = b'R';
+const EMPTY_LIST: u8 = b']';
+const APPENDS: u8 = b'e';
+const EMPTY_TUPLE: u8 = b')';
+const TUPLE2: u8 = 0x86;
+const TUPLE3: u8 = 0x87;
+const BINFLOAT: u8 = b'G';
+const BININT: u8 = b'J';
+const BINGET: u8 = b'h';
+const SHORT_BINUNICODE: u8 = 0x8c;
+const STACK_GLOBAL: u8 = 0x93;
+const MEMOIZE: u8 = 0x94;
+
+/// The estimator's place in the unpickler's memo.
+const ESTIMATOR: u8 = 0;
+
+struct Pickler(Vec<u8>);
+
+impl Pickler {
+    fn float(&mut self, value: f64) {
+        self.0.push(BINFLOAT);
+        self.0.extend(value.to_be_bytes());
+    }
+
+    fn int(&mut self, value: i32) {
+        self.0.push(BININT);
+        self.0.extend(value.to_le_bytes());
+    }
+
+    /// A text of at most 255 bytes: all that are written here are constants of this program.
+    fn text(&mut self, text: &str) {
+        debug_assert!(text.len() < 256);
+        self.0.extend([SHORT_BINUNICODE, text.len() as u8]);
+        self.0.extend(text.as_bytes());
+    }
+
+    fn list<T>(&mut self, items: &[T], write: impl Fn(&mut Self, &T)) {
+        self.0.extend([EMPTY_LIST, MARK]);
+        for item in items {
+            write(self, item);
+        }
+        self.0.push(APPENDS);
+    }
+
+    /// Calls `module.name` with the arguments that `arguments` writes; it returns how many.
+    fn call(&mut self, module: &str, name: &str, arguments: impl FnOnce(&mut Self) -> u8) {
+        self.text(module);
+        self.text(name);
+        self.0.push(STACK_GLOBAL);
+        let tuple = match arguments(self) {
+            0 => EMPTY_TUPLE,
+            2 => TUPLE2,
+            _ => TUPLE3,
+        };
+        self.0.extend([tuple, REDUCE]);
+    }
+
+    fn array(&mut self, dtype: &str, list: impl FnOnce(&mut Self)) {
+        self.call("numpy", "array", |out| {
+            list(out);
+            out.text(dtype);
+            2
+        });
+    }
+
+    fn memoize(&mut self) {
+        self.0.push(MEMOIZE);
+    }
+
+    /// Sets one attribute of the estimator.
+    fn attribute(&mut self, name: &str, value: impl FnOnce(&mut Self)) {
+        self.call("builtins", "setattr", |out| {
+            out.0.extend([BINGET, ESTIMATOR]);
+            out.text(name);
+            value(out);
+            3
+        });
+        self.0.push(POP);
+    }
+}

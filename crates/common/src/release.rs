@@ -1,0 +1,179 @@
+//! Production: the releases, and which of them is live. The one place that knows how production is laid out.
+//!
+//! ```text
+//! production_deployment/releases/<id>/    the three contract files, the model as every step loads it, manifest.json
+//! production_deployment/current           -> releases/<id>
+//! production_deployment/trainedmodel.pkl  -> current/trainedmodel.pkl, and so on
+//! ```
+//!
+//! An id begins with the time of its deployment, so ids sort by age.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::checksum::Checksum;
+use crate::config::Config;
+use crate::files::{INGESTED_FILES, LATEST_SCORE, MODEL, PICKLE};
+use crate::ingested::IngestedFile;
+use crate::model::Model;
+use crate::score::Score;
+use crate::versioned::VersionedFolder;
+
+const MANIFEST: &str = "manifest.json";
+
+/// The files of a release, beside its manifest.
+pub const RELEASE_FILES: [&str; 4] = [MODEL, PICKLE, LATEST_SCORE, INGESTED_FILES];
+
+/// What a release is made of and where it came from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// When it was deployed, UTC.
+    pub created: Timestamp,
+    /// The program's version.
+    pub program: String,
+    /// Rows that the model was trained on.
+    pub training_rows: u64,
+    /// Of the finaldata.csv that the model was trained on.
+    pub dataset_sha256: Checksum,
+    /// The score that later scores are compared with.
+    pub score: Score,
+    /// The ingested files, in order.
+    pub ingested: Vec<IngestedFile>,
+    /// Of every file of the release but this one.
+    pub sha256: BTreeMap<String, Checksum>,
+}
+
+/// One release, on disk.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// Its id, unique in this production folder.
+    pub id: String,
+    /// Where it stands.
+    pub folder: PathBuf,
+    /// What it is.
+    pub manifest: Manifest,
+}
+
+impl Release {
+    /// Checks every file against the manifest.
+    pub fn verify(&self) -> Result<()> {
+        for name in RELEASE_FILES {
+            let path = self.folder.join(name);
+            let expected = self.manifest.sha256.get(name);
+            if expected != Some(&Checksum::of_file(&path)?) {
+                bail!(
+                    "{} is not as it was deployed; roll back to another release with deployment --rollback",
+                    path.display()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads its model.
+    pub fn model(&self) -> Result<Model> {
+        let (model, checksum) = Model::load(&self.folder.join(MODEL))?;
+        if self.manifest.sha256.get(MODEL) != Some(&checksum) {
+            bail!("{} is not the model that was deployed", self.folder.join(MODEL).display());
+        }
+        Ok(model)
+    }
+}
+
+/// The production folder.
+#[derive(Clone, Debug)]
+pub struct Production {
+    root: PathBuf,
+    folder: VersionedFolder,
+}
+
+impl Production {
+    /// The production folder that `config` names.
+    pub fn of(config: &Config) -> Self {
+        Self { root: config.production.clone(), folder: VersionedFolder::new(&config.production, "releases") }
+    }
+
+    /// The id of the live release, `None` before the first deployment. Costs one system call.
+    pub fn current_id(&self) -> Result<Option<String>> {
+        self.folder.current()
+    }
+
+    /// The live release, `None` before the first deployment.
+    pub fn current(&self) -> Result<Option<Release>> {
+        self.current_id()?.map(|id| self.release(&id)).transpose()
+    }
+
+    /// The live release; before the first deployment an error that says what to run.
+    pub fn live(&self) -> Result<Release> {
+        self.current()?.with_context(|| {
+            format!(
+                "nothing is deployed in {} yet; run fullprocess, or training, scoring and deployment",
+                self.root.display()
+            )
+        })
+    }
+
+    /// Release `id`.
+    pub fn release(&self, id: &str) -> Result<Release> {
+        let folder = self.folder.version(id);
+        let path = folder.join(MANIFEST);
+        let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        let manifest = serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))?;
+        Ok(Release { id: id.to_owned(), folder, manifest })
+    }
+
+    /// All releases, oldest first.
+    pub fn releases(&self) -> Result<Vec<Release>> {
+        self.folder.ids()?.iter().map(|id| self.release(id)).collect()
+    }
+
+    /// Where a deployment takes its lock.
+    pub fn lock_folder(&self) -> PathBuf {
+        self.root.join("releases")
+    }
+
+    /// Makes a release of `files` (name and content; all of [`RELEASE_FILES`]) and switches production to it.
+    pub fn publish(&self, mut manifest: Manifest, files: &[(&str, Vec<u8>)]) -> Result<Release> {
+        let stage = self.folder.stage()?;
+        let write = |name: &str, bytes: &[u8]| {
+            let path = stage.path().join(name);
+            fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))
+        };
+        for (name, bytes) in files {
+            write(name, bytes)?;
+            manifest.sha256.insert((*name).to_owned(), Checksum::of_bytes(bytes));
+        }
+        write(MANIFEST, &serde_json::to_vec_pretty(&manifest)?)?;
+        let id = format!("{}-{}", manifest.created.strftime("%Y%m%dT%H%M%SZ"), manifest.score.model_sha256.short());
+        let id = stage.publish(&id, &RELEASE_FILES)?;
+        Ok(Release { folder: self.folder.version(&id), id, manifest })
+    }
+
+    /// Switches production to release `id`, else to the one deployed before the live one; returns what is live now.
+    pub fn roll_back(&self, id: Option<&str>) -> Result<Release> {
+        let ids = self.folder.ids()?;
+        let live = self.live()?.id;
+        let target = match id {
+            Some(id) => ids.iter().find(|known| *known == id).with_context(|| {
+                format!("there is no release \"{id}\" in {}; deployment --list shows them", self.root.display())
+            })?,
+            None => ids.iter().rfind(|id| **id < live).with_context(|| format!("no release is older than {live}"))?,
+        };
+        let release = self.release(target)?;
+        release.verify()?;
+        release.model()?;
+        self.folder.switch(target)?;
+        Ok(release)
+    }
+}
+
+/// The content of `name` in `folder`, for a release.
+pub fn read_for_release(folder: &Path, name: &str) -> Result<Vec<u8>> {
+    let path = folder.join(name);
+    fs::read(&path).with_context(|| format!("reading {}", path.display()))
+}

@@ -1,0 +1,220 @@
+//! A set of files that changes as one: each version in a folder of its own, and one symbolic link that says which is
+//! current.
+//!
+//! ```text
+//! root/versions/<id>/a, root/versions/<id>/b     complete before it gets its name
+//! root/current -> versions/<id>                  switched in one rename
+//! root/a -> current/a, root/b -> current/b       the names that other programs know
+//! ```
+//!
+//! A reader sees the whole old set or the whole new one, whatever is killed when.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::atomic;
+use crate::checksum::Checksum;
+
+const CURRENT: &str = "current";
+
+/// A folder laid out as above.
+#[derive(Clone, Debug)]
+pub struct VersionedFolder {
+    root: PathBuf,
+    versions: &'static str,
+}
+
+impl VersionedFolder {
+    /// The folder `root`, whose versions stand in its subfolder `versions`.
+    pub fn new(root: &Path, versions: &'static str) -> Self {
+        Self { root: root.to_owned(), versions }
+    }
+
+    /// Where version `id` stands.
+    pub fn version(&self, id: &str) -> PathBuf {
+        self.root.join(self.versions).join(id)
+    }
+
+    /// The id of the current version, `None` before the first.
+    pub fn current(&self) -> Result<Option<String>> {
+        let link = self.root.join(CURRENT);
+        match fs::read_link(&link) {
+            Ok(target) => match target.file_name().and_then(|id| id.to_str()) {
+                Some(id) => Ok(Some(id.to_owned())),
+                None => bail!("{} links to {}, which is no version", link.display(), target.display()),
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("reading the link {}", link.display())),
+        }
+    }
+
+    /// All complete versions, in the order of their ids.
+    pub fn ids(&self) -> Result<Vec<String>> {
+        let folder = self.root.join(self.versions);
+        if !folder.exists() {
+            return Ok(Vec::new());
+        }
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(&folder).with_context(|| format!("listing {}", folder.display()))? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') {
+                ids.push(name);
+            }
+        }
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// Starts a new version. Call it while holding the root's lock: it clears away what killed writers left.
+    pub fn stage(&self) -> Result<Stage<'_>> {
+        let folder = self.root.join(self.versions);
+        let partial = atomic::partial_folder(&folder)?;
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path != partial.path() && path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+            {
+                fs::remove_dir_all(&path).with_context(|| format!("removing {}", path.display()))?;
+            }
+        }
+        atomic::sweep(&self.root)?;
+        Ok(Stage { of: self, partial })
+    }
+
+    /// Makes version `id` the current one, in one rename.
+    pub fn switch(&self, id: &str) -> Result<()> {
+        if !self.version(id).is_dir() {
+            bail!("{} does not exist", self.version(id).display());
+        }
+        atomic::symlink(&Path::new(self.versions).join(id), &self.root.join(CURRENT))
+    }
+
+    /// Removes every version but the current one.
+    pub fn prune(&self) -> Result<()> {
+        let current = self.current()?;
+        for id in self.ids()?.into_iter().filter(|id| Some(id) != current.as_ref()) {
+            let path = self.version(&id);
+            fs::remove_dir_all(&path).with_context(|| format!("removing {}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// A version in the making; it vanishes when dropped before [`Stage::publish`].
+pub struct Stage<'a> {
+    of: &'a VersionedFolder,
+    partial: TempDir,
+}
+
+impl Stage<'_> {
+    /// Where to write the version's files.
+    pub fn path(&self) -> &Path {
+        self.partial.path()
+    }
+
+    /// Puts the files on the disk, names the version `id` and makes it current; returns the id.
+    ///
+    /// `public` are the names that shall be found in the root. Where `id` is taken by the very same files, that version
+    /// becomes current and nothing is written; where it is taken by others, the id gets a number.
+    pub fn publish(self, id: &str, public: &[&str]) -> Result<String> {
+        let Self { of, partial } = self;
+        let mut checksums = Vec::new();
+        for entry in fs::read_dir(partial.path())? {
+            let path = entry?.path();
+            File::open(&path).and_then(|f| f.sync_all()).with_context(|| format!("syncing {}", path.display()))?;
+            checksums.push((path.file_name().unwrap_or_default().to_owned(), path));
+        }
+        atomic::sync_folder(partial.path())?;
+
+        let same = |version: &Path| -> bool {
+            checksums.iter().all(|(name, path)| {
+                let there = version.join(name);
+                match (fs::metadata(path), fs::metadata(&there)) {
+                    (Ok(new), Ok(old)) if new.len() == old.len() => {
+                        matches!((Checksum::of_file(path), Checksum::of_file(&there)), (Ok(a), Ok(b)) if a == b)
+                    }
+                    _ => false,
+                }
+            })
+        };
+        let mut name = id.to_owned();
+        for number in 2.. {
+            let version = of.version(&name);
+            if !version.exists() {
+                fs::rename(partial.path(), &version).with_context(|| format!("creating {}", version.display()))?;
+                atomic::sync_folder(&of.root.join(of.versions))?;
+                break;
+            }
+            if same(&version) {
+                break;
+            }
+            name = format!("{id}-{number}");
+        }
+        // Before the first switch these point nowhere, so that the public names appear all at once.
+        for file in public {
+            let (target, link) = (Path::new(CURRENT).join(file), of.root.join(file));
+            if fs::read_link(&link).ok().as_ref() != Some(&target) {
+                atomic::symlink(&target, &link)?;
+            }
+        }
+        if of.current()?.as_deref() != Some(name.as_str()) {
+            of.switch(&name)?;
+        }
+        Ok(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publish(folder: &VersionedFolder, id: &str, content: &str) -> String {
+        let stage = folder.stage().unwrap();
+        for name in ["a", "b"] {
+            fs::write(stage.path().join(name), content).unwrap();
+        }
+        stage.publish(id, &["a", "b"]).unwrap()
+    }
+
+    #[test]
+    fn the_public_names_follow_the_current_version() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = VersionedFolder::new(root.path(), "versions");
+        assert_eq!(folder.current().unwrap(), None);
+        for (id, content) in [("1", "old"), ("2", "new")] {
+            assert_eq!(publish(&folder, id, content), id);
+            assert_eq!(fs::read_to_string(root.path().join("a")).unwrap(), content);
+        }
+        folder.switch("1").unwrap();
+        assert_eq!(fs::read_to_string(root.path().join("b")).unwrap(), "old");
+        folder.prune().unwrap();
+        assert_eq!(folder.ids().unwrap(), ["1"]);
+        assert!(folder.switch("2").is_err());
+        assert_eq!(folder.current().unwrap().as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn the_same_files_under_the_same_id_change_nothing_and_damage_is_not_taken_over() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = VersionedFolder::new(root.path(), "versions");
+        publish(&folder, "x", "content");
+        assert_eq!(publish(&folder, "x", "content"), "x");
+        assert_eq!(folder.ids().unwrap(), ["x"]);
+        fs::write(folder.version("x").join("a"), "damage!").unwrap();
+        assert_eq!(publish(&folder, "x", "content"), "x-2");
+        assert_eq!(fs::read_to_string(root.path().join("a")).unwrap(), "content");
+    }
+
+    #[test]
+    fn a_version_that_was_never_finished_is_not_listed_and_is_cleared_away() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = VersionedFolder::new(root.path(), "versions");
+        publish(&folder, "x", "content");
+        fs::create_dir(root.path().join("versions/.set.killed.partial")).unwrap();
+        assert_eq!(folder.ids().unwrap(), ["x"]);
+        drop(folder.stage().unwrap());
+        assert_eq!(fs::read_dir(root.path().join("versions")).unwrap().count(), 1);
+    }
+}
