@@ -2,10 +2,12 @@
 //!
 //! stdout is data, stderr is narration. Exit 0: done; 1: failed; 2: wrong usage (clap's own code).
 
+use std::cell::Cell;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -68,4 +70,34 @@ impl Arguments {
 /// One line of narration on stderr; a closed stderr stops nothing.
 pub fn narrate(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// A running count on stderr where that is a terminal, and nothing elsewhere.
+pub struct Progress {
+    what: &'static str,
+    terminal: bool,
+    shown: Cell<Instant>,
+}
+
+impl Progress {
+    /// Counts `what`, from the moment when there has been something to wait for.
+    pub fn new(what: &'static str) -> Self {
+        Self { what, terminal: io::stderr().is_terminal(), shown: Cell::new(Instant::now()) }
+    }
+
+    /// Shows the count, a few times a second at the most.
+    pub fn show(&self, count: u64) {
+        if self.terminal && self.shown.get().elapsed() > Duration::from_millis(200) {
+            let _ = write!(io::stderr(), "\r{count} {}", self.what);
+            self.shown.set(Instant::now());
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.terminal {
+            let _ = write!(io::stderr(), "\r\x1b[K"); // the outcome says it better
+        }
+    }
 }

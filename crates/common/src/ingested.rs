@@ -34,6 +34,8 @@ pub struct Ingested {
     pub dataset_sha256: Checksum,
     /// Rows of finaldata.csv.
     pub rows: u64,
+    /// Missing values of finaldata.csv, by column.
+    pub missing: BTreeMap<String, u64>,
     /// In the order in which they were read.
     pub files: Vec<IngestedFile>,
     /// How many corporations stand in the dataset both as having left and as having stayed.

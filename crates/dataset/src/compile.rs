@@ -1,0 +1,413 @@
+//! Merges CSV files into one table of distinct rows, in one pass and in bounded memory.
+//!
+//! Every file is read by a thread of its own, at most [`READERS`] at a time; each sends batches of rows in canonical text
+//! with their fingerprints. One thread takes the batches in file order, keeps the first of equal rows and writes it out.
+//! What grows with the data is 16 bytes a distinct row, for its fingerprint, and 16 a distinct corporation.
+//!
+//! Rows are equal when all five values are, missing equal to missing, as in pandas' `drop_duplicates`. They are compared
+//! by 128-bit fingerprints (XXH3, seeded afresh in every run, so that no file can be made to collide): among 10^9 rows the
+//! chance that two different ones meet is below 10^-20.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::io::Write;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use common::checksum::{self, Checksum};
+use common::files::DataFile;
+use common::ingested::{Ingested, IngestedFile};
+use common::schema::COLUMNS;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use crate::reader::{Next, RowReader};
+use crate::row::{Row, write_text};
+use crate::table::check_malformed_share;
+
+const READERS: usize = 2;
+/// Text of a batch, in bytes; large enough to make the hand-over cheap, small enough to stay in the cache.
+const BATCH_BYTES: usize = 128 * 1024;
+/// Batches of one file that may wait.
+const WAITING: usize = 16;
+/// Names given as examples of a contradiction.
+const EXAMPLES: usize = 10;
+
+/// Merges `files`, in the order given; writes the distinct rows to `dataset` and the unreadable ones to `quarantine`,
+/// both with a header. `progress` is told from time to time how many rows have been read.
+///
+/// # Errors
+/// Names the file: where it cannot be read, its header or encoding is wrong, too many of its rows are malformed, or it
+/// changes while it is read. An error too where no file has a single row: nothing never replaces something.
+pub fn compile(
+    files: &[DataFile],
+    dataset: &mut impl Write,
+    quarantine: &mut impl Write,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Ingested> {
+    let seed = RandomState::new().hash_one(0);
+    let mut merge = Merge::new(dataset)?;
+    quarantine.write_all(b"file,line,reason,row\n").context("writing the quarantine")?;
+    let (senders, receivers): (Vec<_>, Vec<_>) = files.iter().map(|_| sync_channel(WAITING)).unzip();
+    let queue = Mutex::new(files.iter().zip(senders));
+
+    let merged = thread::scope(|scope| -> Result<Vec<IngestedFile>> {
+        for _ in 0..READERS.min(files.len()) {
+            scope.spawn(|| {
+                let take = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                while let Some((file, sender)) = take() {
+                    let outcome = read(file, seed, &sender).with_context(|| file.path.display().to_string());
+                    // Fails only when the merging thread has given up, and then nobody asks.
+                    let _ = sender.send(Message::End(Box::new(outcome)));
+                }
+            });
+        }
+        // Dropped at the first error, which makes the readers stop.
+        let receivers = receivers;
+        files.iter().zip(&receivers).map(|(file, batches)| merge.file(file, batches, quarantine, progress)).collect()
+    })?;
+    merge.finish(merged)
+}
+
+/// What a reading thread sends.
+enum Message {
+    Batch(Batch),
+    End(Box<Result<FileEnd>>),
+}
+
+/// Some rows of one file.
+#[derive(Default)]
+struct Batch {
+    /// The rows in canonical text, one after the other.
+    text: Vec<u8>,
+    rows: Vec<BatchRow>,
+}
+
+struct BatchRow {
+    /// Where the row's text ends.
+    end: usize,
+    fingerprint: u128,
+    /// The corporation's fingerprint, and whether it left; `None` where either is missing.
+    exit: Option<(u128, bool)>,
+    corporation: (usize, usize),
+    missing: [bool; 5],
+}
+
+/// What is known of a file when all of it has been read.
+struct FileEnd {
+    sha256: Checksum,
+    rows: u64,
+    quarantined: u64,
+    missing: [u64; 5],
+    /// The malformed rows, as lines of quarantine.csv.
+    quarantine: Vec<u8>,
+}
+
+/// Reads one file to its end, sending its rows.
+fn read(file: &DataFile, seed: u64, sender: &SyncSender<Message>) -> Result<FileEnd> {
+    let handle = File::open(&file.path)?;
+    let before = handle.metadata()?;
+    let mut reader = RowReader::new(&handle)?;
+    let mut batch = Batch::default();
+    let mut end =
+        FileEnd { sha256: Checksum::of_bytes(b""), rows: 0, quarantined: 0, missing: [0; 5], quarantine: Vec::new() };
+    let (mut malformed_lines, mut first) = (0, None);
+    while let Some(next) = reader.read_next()? {
+        match next {
+            Next::Row(row) => {
+                end.rows += 1;
+                let missing = batch.push(&row, seed);
+                count_missing(&mut end.missing, missing);
+                if batch.text.len() >= BATCH_BYTES && sender.send(Message::Batch(std::mem::take(&mut batch))).is_err() {
+                    bail!("stopped, because another file failed");
+                }
+            }
+            Next::Malformed(row) => {
+                end.quarantined += 1;
+                malformed_lines += row.lines;
+                first.get_or_insert_with(|| format!("line {}: {}", row.line, row.reason));
+                let mut line = Vec::new();
+                write_text(&mut line, &file.name);
+                write!(line, ",{},", row.line)?;
+                write_text(&mut line, &row.reason.to_string());
+                line.push(b',');
+                write_text(&mut line, row.text);
+                line.push(b'\n');
+                end.quarantine.append(&mut line);
+            }
+        }
+    }
+    check_malformed_share(malformed_lines, end.rows, first.as_deref())?;
+    let after = handle.metadata()?;
+    if (before.len(), before.modified()?) != (after.len(), after.modified()?) {
+        bail!("the file changed while it was read; run again when its writer has finished");
+    }
+    end.sha256 = reader.checksum();
+    if !batch.rows.is_empty() {
+        let _ = sender.send(Message::Batch(batch)); // as at the end message
+    }
+    Ok(end)
+}
+
+impl Batch {
+    /// Takes a row; returns which of its columns are missing.
+    fn push(&mut self, row: &Row, seed: u64) -> [bool; 5] {
+        let start = self.text.len();
+        row.write_canonical(&mut self.text);
+        let end = self.text.len();
+        let name = row.corporation.unwrap_or_default();
+        let [lastmonth, lastyear, employees] = row.predictors.map(|value| value.is_none());
+        let missing = [row.corporation.is_none(), lastmonth, lastyear, employees, row.exited.is_none()];
+        self.rows.push(BatchRow {
+            end,
+            fingerprint: xxh3_128_with_seed(&self.text[start..end], seed),
+            exit: match (row.corporation, row.exited) {
+                (Some(name), Some(exited)) => Some((xxh3_128_with_seed(name.as_bytes(), seed), exited)),
+                _ => None,
+            },
+            corporation: (start, name.len()),
+            missing,
+        });
+        missing
+    }
+}
+
+fn count_missing(counts: &mut [u64; 5], missing: [bool; 5]) {
+    for (count, missing) in counts.iter_mut().zip(missing) {
+        *count += u64::from(missing);
+    }
+}
+
+fn by_column(counts: [u64; 5]) -> BTreeMap<String, u64> {
+    COLUMNS.into_iter().map(str::to_owned).zip(counts).collect()
+}
+
+/// The merging side: all files so far, as one table.
+struct Merge<'a, W> {
+    out: &'a mut W,
+    checksum: checksum::Hasher,
+    rows: u64,
+    missing: [u64; 5],
+    read: u64,
+    seen: FingerprintSet,
+    stayed: FingerprintSet,
+    left: FingerprintSet,
+    contradictory: FingerprintSet,
+    examples: Vec<String>,
+}
+
+impl<'a, W: Write> Merge<'a, W> {
+    fn new(out: &'a mut W) -> Result<Self> {
+        let mut merge = Self {
+            out,
+            checksum: checksum::Hasher::default(),
+            rows: 0,
+            missing: [0; 5],
+            read: 0,
+            seen: FingerprintSet::default(),
+            stayed: FingerprintSet::default(),
+            left: FingerprintSet::default(),
+            contradictory: FingerprintSet::default(),
+            examples: Vec::new(),
+        };
+        merge.write(format!("{}\n", COLUMNS.join(",")).as_bytes())?;
+        Ok(merge)
+    }
+
+    /// Takes all batches of one file.
+    fn file(
+        &mut self,
+        file: &DataFile,
+        batches: &Receiver<Message>,
+        quarantine: &mut impl Write,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<IngestedFile> {
+        let mut duplicates = 0;
+        loop {
+            match batches.recv() {
+                Ok(Message::Batch(batch)) => {
+                    duplicates += self.batch(&batch)?;
+                    self.read += batch.rows.len() as u64;
+                    progress(self.read);
+                }
+                Ok(Message::End(end)) => {
+                    let end = (*end)?;
+                    quarantine.write_all(&end.quarantine).context("writing the quarantine")?;
+                    return Ok(IngestedFile {
+                        name: file.name.clone(),
+                        sha256: end.sha256,
+                        rows: end.rows,
+                        duplicates,
+                        quarantined: end.quarantined,
+                        missing: by_column(end.missing),
+                    });
+                }
+                Err(_) => bail!("{}: its reader stopped without a word", file.path.display()),
+            }
+        }
+    }
+
+    /// Writes the rows that are new, in runs as long as possible; returns how many were not.
+    fn batch(&mut self, batch: &Batch) -> Result<u64> {
+        let (mut run_start, mut row_start, mut duplicates) = (0, 0, 0);
+        for row in &batch.rows {
+            if self.seen.insert(row.fingerprint) {
+                count_missing(&mut self.missing, row.missing);
+                self.note_exit(batch, row);
+            } else {
+                duplicates += 1;
+                self.write(&batch.text[run_start..row_start])?;
+                run_start = row.end;
+            }
+            row_start = row.end;
+        }
+        self.write(&batch.text[run_start..])?;
+        self.rows += batch.rows.len() as u64 - duplicates;
+        Ok(duplicates)
+    }
+
+    fn note_exit(&mut self, batch: &Batch, row: &BatchRow) {
+        let Some((corporation, exited)) = row.exit else { return };
+        let (same, opposite) = if exited { (&mut self.left, &self.stayed) } else { (&mut self.stayed, &self.left) };
+        let first = same.insert(corporation);
+        if first && opposite.contains(&corporation) && self.contradictory.insert(corporation) {
+            let (start, length) = row.corporation;
+            if self.examples.len() < EXAMPLES {
+                self.examples.push(String::from_utf8_lossy(&batch.text[start..start + length]).into_owned());
+            }
+        }
+    }
+
+    fn write(&mut self, text: &[u8]) -> Result<()> {
+        self.checksum.update(text);
+        self.out.write_all(text).context("writing the compiled dataset")
+    }
+
+    fn finish(self, files: Vec<IngestedFile>) -> Result<Ingested> {
+        if self.rows == 0 {
+            bail!("none of the {} CSV files holds a row; the compiled dataset stays as it was", files.len());
+        }
+        Ok(Ingested {
+            dataset_sha256: self.checksum.finish(),
+            rows: self.rows,
+            missing: by_column(self.missing),
+            files,
+            contradictory_corporations: self.contradictory.len() as u64,
+            contradictory_examples: self.examples,
+        })
+    }
+}
+
+type FingerprintSet = HashSet<u128, BuildHasherDefault<Fingerprint>>;
+
+/// Fingerprints are hashes already.
+#[derive(Default)]
+struct Fingerprint(u64);
+
+impl Hasher for Fingerprint {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write_u128(&mut self, fingerprint: u128) {
+        self.0 = fingerprint as u64;
+    }
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only fingerprints are hashed")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::tests::HEADER;
+
+    /// Compiles files of the given rows; returns the dataset and the quarantine without their headers, and the facts.
+    fn compiled(files: &[&str]) -> Result<(String, String, Ingested)> {
+        let folder = tempfile::tempdir()?;
+        let files: Vec<DataFile> = files
+            .iter()
+            .enumerate()
+            .map(|(i, rows)| {
+                let path = folder.path().join(format!("dataset{i}.csv"));
+                std::fs::write(&path, format!("{HEADER}{rows}"))?;
+                DataFile::at(&path)
+            })
+            .collect::<Result<_>>()?;
+        let (mut dataset, mut quarantine) = (Vec::new(), Vec::new());
+        let facts = compile(&files, &mut dataset, &mut quarantine, &mut |_| {})?;
+        assert_eq!(facts.dataset_sha256, Checksum::of_bytes(&dataset));
+        let dataset = String::from_utf8(dataset)?;
+        let quarantine = String::from_utf8(quarantine)?;
+        let quarantine = quarantine.strip_prefix("file,line,reason,row\n").context("the quarantine has no header")?;
+        Ok((dataset.strip_prefix(HEADER).context("no header")?.to_owned(), quarantine.to_owned(), facts))
+    }
+
+    #[test]
+    fn the_first_of_equal_rows_is_kept_in_file_order() {
+        let (dataset, _, facts) =
+            compiled(&["b,1,2,3,0\na,1,2,3,0\nb,1,2,3,0\n", "c,1,2,3,0\na,1.0, 2,3,0\nb,1,2,3,1\n"]).unwrap();
+        assert_eq!(dataset, "b,1,2,3,0\na,1,2,3,0\nc,1,2,3,0\nb,1,2,3,1\n");
+        assert_eq!(facts.rows, 4);
+        assert_eq!(facts.files.iter().map(|f| (f.rows, f.duplicates)).collect::<Vec<_>>(), [(3, 1), (3, 1)]);
+    }
+
+    #[test]
+    fn missing_equals_missing_and_is_counted_by_column() {
+        let (dataset, _, facts) = compiled(&["a,,2,3,0\na,NA,2,3,0\n,1,2,3,\n"]).unwrap();
+        assert_eq!(dataset, "a,,2,3,0\n,1,2,3,\n");
+        let missing = &facts.files[0].missing;
+        assert_eq!((missing["lastmonth_activity"], missing["corporation"], missing["exited"]), (2, 1, 1));
+        assert_eq!((facts.missing["lastmonth_activity"], facts.missing["exited"]), (1, 1));
+    }
+
+    #[test]
+    fn malformed_rows_stand_in_the_quarantine_as_they_stood() {
+        let good = "a,1,2,3,0\n".repeat(39);
+        let (_, quarantine, facts) = compiled(&[&format!("{good}\"x,\"\"y\",oops,2,3,0\nb,1,2\n")]).unwrap();
+        assert_eq!(
+            quarantine,
+            "dataset0.csv,41,lastmonth_activity is not a number,\"\"\"x,\"\"\"\"y\"\",oops,2,3,0\"\n\
+             dataset0.csv,42,3 fields where the header has 5,\"b,1,2\"\n"
+        );
+        assert_eq!((facts.files[0].rows, facts.files[0].quarantined), (39, 2));
+    }
+
+    #[test]
+    fn an_unclosed_quote_cannot_hide_many_rows_behind_one() {
+        let rows = "a,1,2,3,0\n".repeat(100);
+        let error = compiled(&[&format!("{rows}\"b,1,2,3,0\n{rows}")]).unwrap_err();
+        assert!(format!("{error:#}").contains("of 201 rows cannot be read"), "{error:#}");
+    }
+
+    #[test]
+    fn contradictions_are_counted_once_a_corporation() {
+        let rows = "a,1,2,3,0\na,2,2,3,1\na,3,2,3,0\nb,1,2,3,1\nb,2,2,3,1\nc,1,2,3,\nc,2,2,3,1\n,1,2,3,0\n,1,2,3,1\n";
+        let (_, _, facts) = compiled(&[rows]).unwrap();
+        assert_eq!(facts.contradictory_corporations, 1);
+        assert_eq!(facts.contradictory_examples, ["a"]);
+    }
+
+    #[test]
+    fn a_bad_file_fails_the_whole_and_is_named() {
+        for (bad, expected) in [("a,1\n", "1 of 1 rows cannot be read"), ("a,1,2,3,0\nb,\"1,2,3,0\n", "cannot be read")]
+        {
+            let error = format!("{:#}", compiled(&["a,1,2,3,0\n", bad]).unwrap_err());
+            assert!(error.contains("dataset1.csv") && error.contains(expected), "{error}");
+        }
+        let error = compiled(&["", ""]).unwrap_err().to_string();
+        assert!(error.contains("none of the 2 CSV files holds a row"), "{error}");
+    }
+
+    #[test]
+    fn more_batches_than_may_wait_and_more_files_than_readers() {
+        let file = |from: u32| (from..from + 200_000).map(|i| format!("c{i},{i},2,3,0\n")).collect::<String>();
+        let files = [file(0), file(100_000), file(0), file(400_000)];
+        let (dataset, _, facts) = compiled(&files.each_ref().map(String::as_str)).unwrap();
+        assert_eq!(facts.rows, 500_000);
+        assert_eq!(facts.files.iter().map(|f| f.duplicates).collect::<Vec<_>>(), [0, 100_000, 200_000, 0]);
+        let expected = (0..300_000).chain(400_000..600_000).map(|i| format!("c{i},{i},2,3,0\n"));
+        assert_eq!(dataset, expected.collect::<String>());
+    }
+}

@@ -1,0 +1,311 @@
+//! Finds the rows of a CSV stream, checks each, and hashes the stream on the way.
+//!
+//! A fault of the file (encoding, header, a quote that never closes) is an error that ends the reading; a fault of a row
+//! is data that the caller sets aside. UTF-8 with or without a byte order mark, LF or CRLF, quoted fields, columns in any
+//! order, a trailing newline or none, blank lines: all read the same.
+
+use std::io::{self, Read};
+use std::str;
+
+use anyhow::{Context, Result, anyhow, bail};
+use common::checksum::{Checksum, Hasher};
+use common::schema::COLUMNS;
+
+use crate::row::{Malformed, Row, is_missing, parse_count, parse_exited};
+
+/// The longest row, in bytes. What is longer is a quote that never closes, or no table at all.
+const LONGEST_ROW: usize = 16 * 1024 * 1024;
+
+/// Reads checked rows from a stream of CSV.
+pub struct RowReader<R> {
+    csv: csv::Reader<Source<R>>,
+    record: csv::ByteRecord,
+    /// For each of [`COLUMNS`], its place in the file.
+    places: [usize; 5],
+    width: usize,
+}
+
+/// What the next record turned out to be.
+pub enum Next<'a> {
+    /// A good row.
+    Row(Row<'a>),
+    /// A row that cannot be read.
+    Malformed(MalformedRow<'a>),
+}
+
+/// A row that cannot be read, as it stands in the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MalformedRow<'a> {
+    /// Line on which it begins, from 1.
+    pub line: u64,
+    /// Lines that it spans.
+    pub lines: u64,
+    /// The whole row, without its line end.
+    pub text: &'a str,
+    /// What is wrong with it.
+    pub reason: Malformed,
+}
+
+impl<R: Read> RowReader<R> {
+    /// Reads and checks the header.
+    pub fn new(stream: R) -> Result<Self> {
+        let source = Source { stream, hasher: Hasher::default(), window: Vec::new(), window_start: 0, record_start: 0 };
+        let mut csv =
+            csv::ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(256 * 1024).from_reader(source);
+        let mut record = csv::ByteRecord::new();
+        if !csv.read_byte_record(&mut record)? {
+            bail!("the file is empty; expected the columns {}", COLUMNS.join(", "));
+        }
+        let places = find_columns(&record)?;
+        Ok(Self { csv, width: record.len(), record, places })
+    }
+
+    /// The next record, `None` at the end.
+    pub fn read_next(&mut self) -> Result<Option<Next<'_>>> {
+        let (line, start) = (self.csv.position().line(), self.csv.position().byte());
+        self.csv.get_mut().record_start = start;
+        if !self.csv.read_byte_record(&mut self.record).with_context(|| format!("line {line}"))? {
+            return Ok(None);
+        }
+        match parse(&self.record, self.width, &self.places) {
+            Ok(row) => Ok(Some(Next::Row(row))),
+            Err(reason) => {
+                let end = self.csv.position().byte();
+                let raw = self.csv.get_ref().window(start, end);
+                // The parser leaves the previous row's LF and blank lines to this row.
+                let body = raw.trim_ascii_start();
+                let line = line + newlines(&raw[..raw.len() - body.len()]);
+                let Ok(text) = str::from_utf8(body) else { bail!("line {line} is not UTF-8; save the file as UTF-8") };
+                let text = text.trim_end_matches(['\r', '\n']);
+                Ok(Some(Next::Malformed(MalformedRow { line, lines: newlines(text.as_bytes()) + 1, text, reason })))
+            }
+        }
+    }
+
+    /// The checksum of all bytes, once [`RowReader::read_next`] has given `None`.
+    pub fn checksum(self) -> Checksum {
+        self.csv.into_inner().hasher.finish()
+    }
+}
+
+fn parse<'a>(record: &'a csv::ByteRecord, width: usize, places: &[usize; 5]) -> Result<Row<'a>, Malformed> {
+    if record.len() != width {
+        return Err(Malformed::FieldCount(record.len(), width));
+    }
+    let field = |column: usize| &record[places[column]];
+    let name = field(0);
+    let corporation = if is_missing(name) {
+        None
+    } else if name.contains(&0) {
+        return Err(Malformed::NulInName);
+    } else {
+        // The caller sees that the record is not UTF-8 and ends the reading, so the reason given here is never shown.
+        Some(str::from_utf8(name).map_err(|_| Malformed::NulInName)?)
+    };
+    Ok(Row {
+        corporation,
+        predictors: [
+            parse_count(COLUMNS[1], field(1))?,
+            parse_count(COLUMNS[2], field(2))?,
+            parse_count(COLUMNS[3], field(3))?,
+        ],
+        exited: parse_exited(field(4))?,
+    })
+}
+
+fn find_columns(header: &csv::ByteRecord) -> Result<[usize; 5]> {
+    let names = header
+        .iter()
+        .map(|name| str::from_utf8(name).map(str::trim))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| anyhow!("the header (line 1) is not UTF-8; save the file as UTF-8"))?;
+    if names.iter().any(|name| name.contains('\0')) {
+        bail!("the header (line 1) holds NUL characters, as UTF-16 does; save the file as UTF-8");
+    }
+    let expected = COLUMNS.join(", ");
+    if let Some(unknown) = names.iter().find(|name| !COLUMNS.contains(name)) {
+        let shown: String = unknown.chars().take(60).collect();
+        bail!("column \"{shown}\" (line 1) is unknown; expected {expected}");
+    }
+    let mut places = [0; 5];
+    for (place, column) in places.iter_mut().zip(COLUMNS) {
+        let mut found = names.iter().enumerate().filter(|(_, name)| **name == column);
+        *place = found.next().with_context(|| format!("column {column} is missing in line 1; expected {expected}"))?.0;
+        if found.next().is_some() {
+            bail!("column {column} stands twice in line 1; keep one");
+        }
+    }
+    Ok(places)
+}
+
+fn newlines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+/// The stream below the CSV parser: hashed on the way, remembered from the current record on, and bounded so that one
+/// record cannot eat the memory.
+struct Source<R> {
+    stream: R,
+    hasher: Hasher,
+    window: Vec<u8>,
+    window_start: u64,
+    record_start: u64,
+}
+
+impl<R> Source<R> {
+    /// The bytes from `start`, which is the current record's, to `end`.
+    fn window(&self, start: u64, end: u64) -> &[u8] {
+        &self.window[(start - self.window_start) as usize..(end - self.window_start) as usize]
+    }
+}
+
+impl<R: Read> Read for Source<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.window.drain(..(self.record_start - self.window_start) as usize);
+        self.window_start = self.record_start;
+        if self.window.len() > LONGEST_ROW {
+            return Err(io::Error::other(format!(
+                "the row that begins here is longer than {LONGEST_ROW} bytes; is a quote not closed?"
+            )));
+        }
+        let n = self.stream.read(buffer)?;
+        self.hasher.update(&buffer[..n]);
+        self.window.extend_from_slice(&buffer[..n]);
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n";
+
+    /// Good rows in canonical text and malformed ones as "line: reason", or the error that ended the reading.
+    fn read(bytes: &[u8]) -> Result<Vec<String>, String> {
+        let mut reader = RowReader::new(bytes).map_err(|error| format!("{error:#}"))?;
+        let mut found = Vec::new();
+        loop {
+            match reader.read_next().map_err(|error| format!("{error:#}"))? {
+                None => break,
+                Some(Next::Row(row)) => {
+                    let mut out = Vec::new();
+                    row.write_canonical(&mut out);
+                    found.push(String::from_utf8(out).unwrap().trim_end_matches('\n').to_owned());
+                }
+                Some(Next::Malformed(row)) => found.push(format!("{}: {}", row.line, row.reason)),
+            }
+        }
+        assert_eq!(reader.checksum(), Checksum::of_bytes(bytes));
+        Ok(found)
+    }
+
+    fn rows(text: &str) -> Vec<String> {
+        read(format!("{HEADER}{text}").as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn every_dialect_reads_the_same() {
+        let expected = ["abcd,1,2,3,0", "efgh,4,,6,1"];
+        let plain = format!("{HEADER}abcd,1,2,3,0\nefgh,4,NA,6,1\n");
+        let reordered = "exited,number_of_employees,corporation,lastyear_activity,lastmonth_activity\n\
+                         0,3,abcd,2,1\n1,6,efgh,,4\n";
+        for text in [
+            plain.clone(),
+            plain.trim_end().to_owned(),
+            plain.replace('\n', "\r\n"),
+            plain.replace('\n', "\n\n"),
+            format!("\u{feff}{plain}"),
+            plain.replace("abcd", "\"abcd\"").replace("4,NA", "\"4\",\"NA\""),
+            reordered.to_owned(),
+            plain.replace(",1,2,", ", 1 ,2.0,"),
+        ] {
+            assert_eq!(read(text.as_bytes()).unwrap(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_kept_whatever_they_hold() {
+        assert_eq!(rows("\"o'neil, \"\"ltd\"\"\",1,2,3,0\n"), ["\"o'neil, \"\"ltd\"\"\",1,2,3,0"]);
+        assert_eq!(rows("größe 株,1,2,3,0\n"), ["größe 株,1,2,3,0"]);
+        assert_eq!(rows("NA,1,2,3,0\n"), [",1,2,3,0"]);
+    }
+
+    #[test]
+    fn a_malformed_row_is_named_and_the_next_is_read() {
+        for (row, reason) in [
+            ("a,1,2,3", "4 fields where the header has 5"),
+            ("a,1,2,3,0,9", "6 fields where the header has 5"),
+            ("a,one,2,3,0", "lastmonth_activity is not a number"),
+            ("a,1,-2,3,0", "lastyear_activity is negative"),
+            ("a,1,2,1e20,0", "number_of_employees is larger than 9007199254740992, the largest exact count"),
+            ("a,1,2,3,2", "exited is not 0, 1 or missing"),
+            ("a\0b,1,2,3,0", "corporation holds a NUL character"),
+        ] {
+            assert_eq!(
+                rows(&format!("good,1,2,3,0\n{row}\nnext,1,2,3,1\n")),
+                ["good,1,2,3,0", &format!("3: {reason}"), "next,1,2,3,1"]
+            );
+        }
+    }
+
+    #[test]
+    fn a_faulty_file_says_what_is_wrong_and_what_to_do() {
+        let missing = HEADER.replace(",exited", "");
+        let unknown = HEADER.replace("exited", "left");
+        let twice = HEADER.replace("lastyear_activity", "exited");
+        let more = HEADER.replace("exited", "exited,more");
+        let utf16: Vec<u8> = HEADER.bytes().flat_map(|byte| [byte, 0]).collect();
+        let latin1 = [HEADER.as_bytes(), b"caf\xe9,1,2,3,0\n"].concat();
+        let latin1_header = [b"\xe9,".as_slice(), HEADER.as_bytes()].concat();
+        let cases: [(&[u8], &str); 8] = [
+            (b"", "the file is empty"),
+            (missing.as_bytes(), "column exited is missing"),
+            (unknown.as_bytes(), "column \"left\" (line 1) is unknown"),
+            (more.as_bytes(), "column \"more\" (line 1) is unknown"),
+            (twice.as_bytes(), "column lastyear_activity is missing"),
+            (&utf16, "UTF-16"),
+            (&latin1, "line 2 is not UTF-8"),
+            (&latin1_header, "header (line 1) is not UTF-8"),
+        ];
+        for (bytes, expected) in cases {
+            let error = read(bytes).unwrap_err();
+            assert!(error.contains(expected), "{error:?} does not say {expected:?}");
+        }
+    }
+
+    #[test]
+    fn a_quote_that_never_closes_ends_the_reading_before_it_eats_the_memory() {
+        let endless = io::repeat(b'x').take(10 * LONGEST_ROW as u64);
+        let bytes = format!("{HEADER}a,1,2,3,0\n\"");
+        let mut reader = RowReader::new(bytes.as_bytes().chain(endless)).unwrap();
+        assert!(matches!(reader.read_next(), Ok(Some(Next::Row(_)))));
+        let error = format!("{:#}", reader.read_next().err().unwrap());
+        assert!(error.contains("line 3") && error.contains("quote"), "{error}");
+    }
+
+    #[test]
+    fn a_malformed_row_over_many_lines_knows_how_many() {
+        let text = format!("{HEADER}a,1,2,3,0\n\"b,1,2,3,0\nc,1,2,3,0\nd,1,2,3,0\n");
+        let mut reader = RowReader::new(text.as_bytes()).unwrap();
+        reader.read_next().unwrap();
+        let Some(Next::Malformed(row)) = reader.read_next().unwrap() else { panic!("not malformed") };
+        assert_eq!((row.line, row.lines), (3, 3));
+        assert_eq!(row.text, "\"b,1,2,3,0\nc,1,2,3,0\nd,1,2,3,0");
+    }
+
+    #[test]
+    fn lines_are_counted_right_over_blank_lines_and_crlf() {
+        for end in ["\n", "\r\n"] {
+            let text = format!("{HEADER}a,1,2,3,0\n\n\nb,x,2,3,0\nc,y,2,3,0").replace('\n', end);
+            assert_eq!(
+                read(text.as_bytes()).unwrap()[1..],
+                ["5: lastmonth_activity is not a number", "6: lastmonth_activity is not a number"]
+            );
+            let mut reader = RowReader::new(text.as_bytes()).unwrap();
+            reader.read_next().unwrap();
+            let Some(Next::Malformed(row)) = reader.read_next().unwrap() else { panic!("not malformed") };
+            assert_eq!(row.text, "b,x,2,3,0");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! One client row: from text to checked values, and back to the one canonical text.
+
+use std::fmt;
+
+use common::schema::Predictors;
+
+/// A checked row; its text lives in the reader's buffer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Row<'a> {
+    /// The client's name, `None` where missing.
+    pub corporation: Option<&'a str>,
+    /// In the order of [`common::schema::PREDICTORS`].
+    pub predictors: Predictors,
+    /// Whether the client left.
+    pub exited: Option<bool>,
+}
+
+impl Row<'_> {
+    /// Appends the row as it stands in finaldata.csv, newline included. Equal rows give equal bytes and different rows
+    /// different ones: integers have no decimal point, missing values are empty, names are quoted only where they must.
+    pub fn write_canonical(&self, out: &mut Vec<u8>) {
+        if let Some(name) = self.corporation {
+            write_text(out, name);
+        }
+        for value in self.predictors {
+            out.push(b',');
+            if let Some(value) = value {
+                write_number(out, value);
+            }
+        }
+        out.push(b',');
+        if let Some(exited) = self.exited {
+            out.push(if exited { b'1' } else { b'0' });
+        }
+        out.push(b'\n');
+    }
+}
+
+/// Why a field or a row cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// The row has this many fields, and should have as many as the header.
+    FieldCount(usize, usize),
+    /// The column's text is no number.
+    NotANumber(&'static str),
+    /// The column's number is below zero.
+    Negative(&'static str),
+    /// The column's number is above 2^53, where whole numbers are no longer exact.
+    TooLarge(&'static str),
+    /// `exited` is not 0, 1 or missing.
+    NotZeroOrOne,
+    /// The name holds a NUL, which no database column can.
+    NulInName,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::FieldCount(found, expected) => write!(f, "{found} fields where the header has {expected}"),
+            Self::NotANumber(column) => write!(f, "{column} is not a number"),
+            Self::Negative(column) => write!(f, "{column} is negative"),
+            Self::TooLarge(column) => write!(f, "{column} is larger than 9007199254740992, the largest exact count"),
+            Self::NotZeroOrOne => write!(f, "exited is not 0, 1 or missing"),
+            Self::NulInName => write!(f, "corporation holds a NUL character"),
+        }
+    }
+}
+
+/// The largest whole number up to which every whole number has an exact `f64`: 2^53.
+const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Reads a count of `column`: an integer or a decimal, not negative, `None` where missing.
+pub fn parse_count(column: &'static str, field: &[u8]) -> Result<Option<f64>, Malformed> {
+    // Nearly every field is a short run of digits; 15 of them are exact in a u64 and in an f64.
+    if (1..=15).contains(&field.len()) && field.iter().all(u8::is_ascii_digit) {
+        let integer = field.iter().fold(0u64, |value, digit| value * 10 + u64::from(digit - b'0'));
+        return Ok(Some(integer as f64));
+    }
+    let field = field.trim_ascii();
+    if is_missing(field) {
+        return Ok(None);
+    }
+    let number = std::str::from_utf8(field).ok().and_then(|text| text.parse::<f64>().ok());
+    check_count(column, number.ok_or(Malformed::NotANumber(column))?).map(Some)
+}
+
+/// Checks a count that came as a number.
+pub fn check_count(column: &'static str, number: f64) -> Result<f64, Malformed> {
+    match number {
+        _ if number.is_nan() => Err(Malformed::NotANumber(column)),
+        _ if number < 0.0 => Err(Malformed::Negative(column)),
+        _ if number > LARGEST_EXACT => Err(Malformed::TooLarge(column)),
+        _ => Ok(number + 0.0), // -0 becomes 0
+    }
+}
+
+/// Reads `exited`: 0, 1 (also written as decimals) or missing.
+pub fn parse_exited(field: &[u8]) -> Result<Option<bool>, Malformed> {
+    match field {
+        b"0" => Ok(Some(false)),
+        b"1" => Ok(Some(true)),
+        _ => match parse_count(common::schema::TARGET, field) {
+            Ok(None) => Ok(None),
+            Ok(Some(0.0)) => Ok(Some(false)),
+            Ok(Some(1.0)) => Ok(Some(true)),
+            _ => Err(Malformed::NotZeroOrOne),
+        },
+    }
+}
+
+/// Whether a field is one of the spellings that pandas reads as missing (`STR_NA_VALUES` of pandas 3).
+pub fn is_missing(field: &[u8]) -> bool {
+    matches!(
+        field,
+        b"" | b"NA"
+            | b"N/A"
+            | b"n/a"
+            | b"NaN"
+            | b"nan"
+            | b"-NaN"
+            | b"-nan"
+            | b"NULL"
+            | b"null"
+            | b"None"
+            | b"<NA>"
+            | b"#NA"
+            | b"#N/A"
+            | b"#N/A N/A"
+            | b"1.#IND"
+            | b"1.#QNAN"
+            | b"-1.#IND"
+            | b"-1.#QNAN"
+    )
+}
+
+fn write_number(out: &mut Vec<u8>, value: f64) {
+    if value.fract() == 0.0 {
+        // Checked counts are at most 2^53, so the cast is exact.
+        out.extend_from_slice(itoa::Buffer::new().format(value as u64).as_bytes());
+    } else {
+        out.extend_from_slice(value.to_string().as_bytes());
+    }
+}
+
+/// A text as a CSV field, quoted where it must be (RFC 4180).
+pub fn write_text(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r')) {
+        out.push(b'"');
+        out.extend_from_slice(text.replace('"', "\"\"").as_bytes());
+        out.push(b'"');
+    } else {
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts() {
+        let count = |text: &str| parse_count("c", text.as_bytes());
+        for (text, value) in [
+            ("0", 0.0),
+            ("-0", 0.0),
+            ("007", 7.0),
+            ("5.0", 5.0),
+            (" 5 ", 5.0),
+            ("+5", 5.0),
+            ("1e3", 1000.0),
+            (".5", 0.5),
+            ("9007199254740992", 9007199254740992.0),
+        ] {
+            assert_eq!(count(text), Ok(Some(value)), "{text}");
+        }
+        assert!(count("-0").unwrap().unwrap().is_sign_positive());
+        for text in ["", " ", "NA", "NaN", "#N/A", "None", "<NA>", "-1.#QNAN"] {
+            assert_eq!(count(text), Ok(None), "{text}");
+        }
+        for text in ["x", "1,5", "1 2", "0x10", "--1", "na", "\u{663}", "1_000"] {
+            assert_eq!(count(text), Err(Malformed::NotANumber("c")), "{text}");
+        }
+        for text in ["-1", "-0.1", "-inf"] {
+            assert_eq!(count(text), Err(Malformed::Negative("c")), "{text}");
+        }
+        for text in ["9007199254740994", "1e300", "inf", "1e999"] {
+            assert_eq!(count(text), Err(Malformed::TooLarge("c")), "{text}");
+        }
+    }
+
+    #[test]
+    fn exited_is_zero_one_or_missing() {
+        for (text, value) in [("0", Some(false)), ("1.0", Some(true)), (" 1", Some(true)), ("NA", None)] {
+            assert_eq!(parse_exited(text.as_bytes()), Ok(value), "{text}");
+        }
+        for text in ["2", "0.5", "-1", "yes", "True"] {
+            assert_eq!(parse_exited(text.as_bytes()), Err(Malformed::NotZeroOrOne), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_canonical_text_is_one_for_equal_rows() {
+        let text = |row: Row| {
+            let mut out = Vec::new();
+            row.write_canonical(&mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let row = Row { corporation: Some("abcd"), predictors: [Some(5.0), None, Some(0.25)], exited: Some(true) };
+        assert_eq!(text(row), "abcd,5,,0.25,1\n");
+        let quoted = Row { corporation: Some("a,\"b\"\nc"), predictors: [None; 3], exited: None };
+        assert_eq!(text(quoted), "\"a,\"\"b\"\"\nc\",,,,\n");
+        let largest =
+            Row { corporation: None, predictors: [Some(LARGEST_EXACT), Some(1e-7), None], exited: Some(false) };
+        assert_eq!(text(largest), ",9007199254740992,0.0000001,,0\n");
+    }
+}

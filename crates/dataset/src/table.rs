@@ -1,0 +1,211 @@
+//! A client table in memory: a polars `DataFrame` whose columns are those of the schema, checked row by row.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use common::schema::{COLUMNS, CORPORATION, PREDICTORS, TARGET};
+use polars::prelude::*;
+
+use crate::TOLERATED_MALFORMED_SHARE;
+use crate::reader::{Next, RowReader};
+use crate::row::Row;
+
+/// A client table. `corporation` is text, every other column `Float64`; a missing value is a null.
+#[derive(Clone, Debug)]
+pub struct Table {
+    frame: DataFrame,
+    malformed: u64,
+}
+
+/// What a malformed row does to the reading of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MalformedRows {
+    /// It is left out and counted, as long as they are few ([`TOLERATED_MALFORMED_SHARE`]).
+    LeaveOut,
+    /// It fails the reading: the answer must have one entry per row, or the file is this program's own.
+    Refuse,
+}
+
+impl Table {
+    /// Reads the CSV file at `path`.
+    pub fn read(path: &Path, malformed: MalformedRows) -> Result<Self> {
+        let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+        Self::from_csv(file, malformed).with_context(|| format!("reading {}", path.display()))
+    }
+
+    /// Reads a stream of CSV.
+    pub fn from_csv(stream: impl Read, policy: MalformedRows) -> Result<Self> {
+        let mut reader = RowReader::new(stream)?;
+        let mut columns = Columns::new();
+        let mut malformed = 0;
+        let mut first = None;
+        while let Some(next) = reader.read_next()? {
+            match next {
+                Next::Row(row) => columns.push(&row),
+                Next::Malformed(row) if policy == MalformedRows::Refuse => bail!("line {}: {}", row.line, row.reason),
+                Next::Malformed(row) => {
+                    malformed += row.lines;
+                    first.get_or_insert_with(|| format!("line {}: {}", row.line, row.reason));
+                }
+            }
+        }
+        let frame = columns.finish()?;
+        check_malformed_share(malformed, frame.height() as u64, first.as_deref())?;
+        Ok(Self { frame, malformed })
+    }
+
+    /// One table under the other.
+    pub fn concat(tables: impl IntoIterator<Item = Self>) -> Result<Option<Self>> {
+        let mut all: Option<Self> = None;
+        for table in tables {
+            match &mut all {
+                None => all = Some(table),
+                Some(all) => {
+                    all.frame.vstack_mut(&table.frame)?;
+                    all.malformed += table.malformed;
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Rows that could be read.
+    pub fn height(&self) -> usize {
+        self.frame.height()
+    }
+
+    /// Rows that were left out because they could not be read.
+    pub fn malformed(&self) -> u64 {
+        self.malformed
+    }
+
+    /// The rows in which no predictor and no target is missing, with contiguous columns.
+    pub fn complete(&self) -> Result<Self> {
+        let needed: Vec<String> = PREDICTORS.iter().chain([&TARGET]).map(|name| (*name).to_owned()).collect();
+        let mut frame = self.frame.drop_nulls(Some(&needed))?;
+        frame.rechunk_mut();
+        Ok(Self { frame, malformed: self.malformed })
+    }
+
+    /// One numeric column without nulls, as [`Table::complete`] leaves them.
+    pub fn values(&self, column: &str) -> Result<&[f64]> {
+        Ok(self.frame.column(column)?.f64()?.cont_slice()?)
+    }
+
+    /// The rows, in order.
+    pub fn rows(&self) -> Result<impl Iterator<Item = Row<'_>>> {
+        let names = self.frame.column(CORPORATION)?.str()?;
+        let [lastmonth, lastyear, employees] = PREDICTORS.map(|name| self.frame.column(name).and_then(|c| c.f64()));
+        let (lastmonth, lastyear, employees) = (lastmonth?, lastyear?, employees?);
+        let exited = self.frame.column(TARGET)?.f64()?;
+        Ok(names.iter().zip(lastmonth.iter()).zip(lastyear.iter()).zip(employees.iter()).zip(exited.iter()).map(
+            |((((corporation, lastmonth), lastyear), employees), exited)| Row {
+                corporation,
+                predictors: [lastmonth, lastyear, employees],
+                exited: exited.map(|value| value == 1.0),
+            },
+        ))
+    }
+
+    /// The frame itself, for statistics.
+    pub(crate) fn frame(&self) -> &DataFrame {
+        &self.frame
+    }
+}
+
+/// Fails where more than the tolerated share of lines is malformed; `first` is shown as the example.
+pub(crate) fn check_malformed_share(malformed: u64, readable: u64, first: Option<&str>) -> Result<()> {
+    if malformed as f64 > TOLERATED_MALFORMED_SHARE * (malformed + readable) as f64 {
+        bail!(
+            "{malformed} of {} rows cannot be read, more than {} %; is the file half-copied or of another kind? The first: {}",
+            malformed + readable,
+            TOLERATED_MALFORMED_SHARE * 100.0,
+            first.unwrap_or("unknown")
+        );
+    }
+    Ok(())
+}
+
+/// The columns of a table in the making.
+struct Columns {
+    names: StringChunkedBuilder,
+    numbers: [PrimitiveChunkedBuilder<Float64Type>; 4],
+}
+
+impl Columns {
+    fn new() -> Self {
+        let number = |name: &'static str| PrimitiveChunkedBuilder::new(name.into(), 0);
+        Self {
+            names: StringChunkedBuilder::new(CORPORATION.into(), 0),
+            numbers: [number(COLUMNS[1]), number(COLUMNS[2]), number(COLUMNS[3]), number(COLUMNS[4])],
+        }
+    }
+
+    fn push(&mut self, row: &Row) {
+        self.names.append_option(row.corporation);
+        let [predictors @ .., exited] = &mut self.numbers;
+        for (column, value) in predictors.iter_mut().zip(row.predictors) {
+            column.append_option(value);
+        }
+        exited.append_option(row.exited.map(f64::from));
+    }
+
+    fn finish(self) -> Result<DataFrame> {
+        let mut columns = vec![self.names.finish().into_column()];
+        columns.extend(self.numbers.map(|column| column.finish().into_column()));
+        let height = columns[0].len();
+        Ok(DataFrame::new(height, columns)?)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) const HEADER: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n";
+
+    pub(crate) fn table(rows: &str) -> Table {
+        Table::from_csv(format!("{HEADER}{rows}").as_bytes(), MalformedRows::Refuse).unwrap()
+    }
+
+    #[test]
+    fn what_is_read_comes_back_row_by_row() {
+        let table = table("a,1,2,3,0\n,,2.5,,\n");
+        let rows: Vec<_> = table.rows().unwrap().collect();
+        assert_eq!(
+            rows,
+            [
+                Row { corporation: Some("a"), predictors: [Some(1.0), Some(2.0), Some(3.0)], exited: Some(false) },
+                Row { corporation: None, predictors: [None, Some(2.5), None], exited: None },
+            ]
+        );
+    }
+
+    #[test]
+    fn complete_rows_miss_neither_predictor_nor_target() {
+        let complete = table("a,1,2,3,0\n,4,5,6,1\nc,,2,3,1\nd,1,2,3,\n").complete().unwrap();
+        assert_eq!(complete.values(PREDICTORS[0]).unwrap(), [1.0, 4.0]);
+        assert_eq!(complete.values(TARGET).unwrap(), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn up_to_five_percent_malformed_rows_are_left_out_and_counted() {
+        let csv = |good: usize| format!("{HEADER}{}bad,x,2,3,0\n", "a,1,2,3,0\n".repeat(good));
+        let read = |good, policy| Table::from_csv(csv(good).as_bytes(), policy);
+        let table = read(19, MalformedRows::LeaveOut).unwrap();
+        assert_eq!((table.height(), table.malformed()), (19, 1));
+        let error = read(18, MalformedRows::LeaveOut).unwrap_err().to_string();
+        assert!(error.contains("1 of 19 rows") && error.contains("line 20: lastmonth_activity"), "{error}");
+        let refused = read(19, MalformedRows::Refuse).unwrap_err().to_string();
+        assert_eq!(refused, "line 21: lastmonth_activity is not a number");
+    }
+
+    #[test]
+    fn tables_stand_one_under_the_other() {
+        let both = Table::concat([table("a,1,2,3,0\n"), table("b,4,5,6,1\n")]).unwrap().unwrap();
+        assert_eq!(both.rows().unwrap().map(|row| row.corporation.unwrap().to_owned()).collect::<Vec<_>>(), ["a", "b"]);
+        assert!(Table::concat([]).unwrap().is_none());
+    }
+}
