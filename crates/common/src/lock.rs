@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 /// Held as long as this value lives.
 pub struct Lock {
-    _folder: File,
+    _handle: File,
 }
 
 impl Lock {
@@ -19,13 +19,23 @@ impl Lock {
         fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         let handle = File::open(folder).with_context(|| format!("opening {}", folder.display()))?;
         match handle.try_lock() {
-            Ok(()) => Ok(Self { _folder: handle }),
+            Ok(()) => Ok(Self { _handle: handle }),
             Err(TryLockError::WouldBlock) => bail!(
                 "another {holder} is at work in {}; nothing was changed, try again when it has ended",
                 folder.display()
             ),
             Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", folder.display())),
         }
+    }
+
+    /// Locks the file `path`, making it where there is none; waits for whoever holds it. For moments, not for work.
+    pub fn wait(path: &Path) -> Result<Self> {
+        let lock = || {
+            let file = File::options().create(true).append(true).open(path)?;
+            file.lock()?;
+            Ok::<_, std::io::Error>(file)
+        };
+        Ok(Self { _handle: lock().with_context(|| format!("locking {}", path.display()))? })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The statistics of a table, column by column, as pandas gives them.
 
-use anyhow::Result;
-use common::schema::{COLUMNS, CORPORATION};
+use anyhow::{Context, Result};
+use common::schema::{COLUMNS, CORPORATION, PREDICTORS};
 use polars::prelude::*;
 use serde::Serialize;
 
@@ -46,6 +46,16 @@ pub fn summary(table: &Table) -> Result<Vec<ColumnStatistics>> {
             })
         })
         .collect()
+}
+
+/// The median of each predictor; every one must have a value.
+pub fn medians(table: &Table) -> Result<[f64; 3]> {
+    let mut medians = [0.0; 3];
+    for (median, column) in medians.iter_mut().zip(PREDICTORS) {
+        let values = table.frame().column(column)?.as_materialized_series();
+        *median = values.median().with_context(|| format!("column {column} has no value"))?;
+    }
+    Ok(medians)
 }
 
 /// Percent of missing values in every column, in file order.

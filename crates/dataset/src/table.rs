@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use common::checksum::Checksum;
 use common::schema::{COLUMNS, CORPORATION, PREDICTORS, TARGET};
 use polars::prelude::*;
 
@@ -37,6 +38,11 @@ impl Table {
 
     /// Reads a stream of CSV.
     pub fn from_csv(stream: impl Read, policy: MalformedRows) -> Result<Self> {
+        Ok(Self::from_csv_hashed(stream, policy)?.0)
+    }
+
+    /// Reads a stream of CSV; returns the checksum of its bytes too.
+    pub fn from_csv_hashed(stream: impl Read, policy: MalformedRows) -> Result<(Self, Checksum)> {
         let mut reader = RowReader::new(stream)?;
         let mut columns = Columns::new();
         let mut malformed = 0;
@@ -53,7 +59,7 @@ impl Table {
         }
         let frame = columns.finish()?;
         check_malformed_share(malformed, frame.height() as u64, first.as_deref())?;
-        Ok(Self { frame, malformed })
+        Ok((Self { frame, malformed }, reader.checksum()))
     }
 
     /// One table under the other.

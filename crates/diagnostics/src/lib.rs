@@ -1,1 +1,145 @@
+//! Diagnostics: what the deployed model says, what the data look like, how long the steps take, how old the parts are.
+//!
+//! It changes no data, model, score or release: the timings are taken in a scratch folder.
 
+pub mod dependencies;
+pub mod predictions;
+pub mod timing;
+
+use std::fmt;
+
+use anyhow::{Context, Result};
+use common::cli;
+use common::config::Config;
+use common::files::{FINAL_DATA, csv_files};
+use common::release::Production;
+use dataset::Table;
+use dataset::describe::{self, ColumnStatistics, MissingPercent};
+use dataset::table::MalformedRows;
+use history::History;
+use serde::Serialize;
+
+use crate::dependencies::Dependency;
+use crate::predictions::Predictions;
+use crate::timing::Timing;
+
+/// What `GET /diagnostics` answers.
+#[derive(Debug, Serialize)]
+pub struct Health {
+    /// Seconds of a trial run.
+    pub timing_seconds: Timing,
+    /// Percent of missing values in every column of the compiled dataset.
+    pub missing_percent: Vec<MissingPercent>,
+    /// Every direct dependency.
+    pub dependencies: Vec<Dependency>,
+}
+
+/// Everything that the step says.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// The deployed model's predictions for the test data; `None` before the first deployment.
+    pub predictions: Option<Predictions>,
+    /// Statistics of every numeric column of the compiled dataset.
+    pub summary_statistics: Vec<ColumnStatistics>,
+    /// The rest.
+    #[serde(flatten)]
+    pub health: Health,
+}
+
+/// Diagnoses everything and records timings, missing values and the versions that the registry named.
+pub fn run(config: &Config) -> Result<Outcome> {
+    history::record(config, "diagnostics", |run| {
+        let data = compiled_dataset(config)?;
+        let predictions = match Production::of(config).current()? {
+            None => None,
+            Some(release) => {
+                let table = test_data(config)?;
+                Some(predictions::predict(&release.id, &release.model()?, &table, config.threshold)?)
+            }
+        };
+        let health = health(config, &data, run.history())?;
+        let Health { timing_seconds, missing_percent, dependencies } = &health;
+        run.facts.timings =
+            vec![("trial ingestion", timing_seconds.ingestion), ("trial training", timing_seconds.training)];
+        run.facts.missing_percentages = missing_percent.iter().map(|m| (m.column.to_owned(), m.percent)).collect();
+        run.facts.latest_versions =
+            dependencies.iter().filter_map(|d| Some((d.name.clone(), d.asked()?.to_owned()))).collect();
+        Ok(Outcome { predictions, summary_statistics: describe::summary(&data)?, health })
+    })
+}
+
+/// Timings, missing values and dependencies; writes nothing.
+pub fn health(config: &Config, data: &Table, history: &mut History) -> Result<Health> {
+    Ok(Health {
+        timing_seconds: timing::measure(config)?,
+        missing_percent: describe::missing(data)?,
+        dependencies: dependencies::table(history)?,
+    })
+}
+
+/// Reads finaldata.csv.
+pub fn compiled_dataset(config: &Config) -> Result<Table> {
+    let path = config.output_folder.join(FINAL_DATA);
+    Table::read(&path, MalformedRows::Refuse)
+        .with_context(|| format!("{} is not usable; run ingestion first", path.display()))
+}
+
+fn test_data(config: &Config) -> Result<Table> {
+    let files = csv_files(&config.test_data)?;
+    let tables =
+        files.iter().map(|file| Table::read(&file.path, MalformedRows::LeaveOut)).collect::<Result<Vec<_>>>()?;
+    Table::concat(tables)?.context("there is no test data")
+}
+
+impl cli::Outcome for Outcome {
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.predictions.is_none() {
+            warnings.push("nothing is deployed yet, so there are no predictions".to_owned());
+        }
+        if self.health.dependencies.iter().any(|dependency| dependency.asked().is_none()) {
+            warnings.push(
+                "the package registry did not answer for every dependency; cargo must be installed and online"
+                    .to_owned(),
+            );
+        }
+        warnings
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        if let Some(predictions) = &self.predictions {
+            let leaving = predictions.predictions.iter().filter(|prediction| **prediction == 1).count();
+            writeln!(
+                f,
+                "release {} predicts that {leaving} of {} test clients leave",
+                predictions.model,
+                predictions.predictions.len()
+            )?;
+        }
+        writeln!(f, "{:<22}{:>14}{:>14}{:>14}{:>14}{:>10}", "", "mean", "median", "std", "mode", "% NA")?;
+        for missing in &self.health.missing_percent {
+            write!(f, "{:<22}", missing.column)?;
+            let statistics = self.summary_statistics.iter().find(|statistics| statistics.column == missing.column);
+            let numbers = statistics.map_or([None; 4], |s| [s.mean, s.median, s.std, s.mode]);
+            for number in numbers {
+                match number {
+                    Some(number) => write!(f, "{number:>14.4}")?,
+                    None => write!(f, "{:>14}", "-")?,
+                }
+            }
+            writeln!(f, "{:>10.2}", missing.percent)?;
+        }
+        let Timing { ingestion, training } = self.health.timing_seconds;
+        writeln!(f, "ingestion takes {ingestion:.4} s, training {training:.4} s")?;
+        write!(f, "{:<16}{:>12}{:>12}  last known", "dependency", "current", "latest")?;
+        for Dependency { name, current, latest, last_known } in &self.health.dependencies {
+            write!(f, "\n{name:<16}{current:>12}{latest:>12}")?;
+            if let Some(known) = last_known {
+                write!(f, "  {} on {}", known.version, known.seen)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use common::config::Config;
+use common::lock::Lock;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr};
@@ -24,7 +25,17 @@ const TABLES: [&str; 7] =
 pub struct History {
     path: PathBuf,
     runtime: Runtime,
-    connection: SqliteConnection,
+    /// `Some` until dropped.
+    connection: Option<SqliteConnection>,
+}
+
+impl Drop for History {
+    /// Closes properly, so that the last to leave folds the write-ahead log into the one file that is backed up.
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let _ = self.runtime.block_on(connection.close()); // everything is committed already
+        }
+    }
 }
 
 impl History {
@@ -39,6 +50,9 @@ impl History {
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder)?;
             }
+            // Two first runs at once must neither both migrate nor both switch to the write-ahead log. The lock is a file
+            // of its own: closing any other handle of the database file would drop SQLite's own locks on it.
+            let _opening = Lock::wait(&path.with_added_extension("lock"))?;
             let options = SqliteConnectOptions::new()
                 .filename(&path)
                 .create_if_missing(true)
@@ -53,7 +67,7 @@ impl History {
         let connection = runtime
             .block_on(open)
             .with_context(|| format!("opening the history {} (config key \"database_url\")", path.display()))?;
-        Ok(Self { path, runtime, connection })
+        Ok(Self { path, runtime, connection: Some(connection) })
     }
 
     /// Where it is.
@@ -72,11 +86,10 @@ impl History {
             .into_iter()
             .map(|table| {
                 let query = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
-                let count: i64 = self.runtime.block_on(sqlx::query_scalar(query).fetch_one(&mut self.connection))?;
+                let count: i64 = self.ask(async |connection| sqlx::query_scalar(query).fetch_one(connection).await)?;
                 Ok((table, count as u64))
             })
-            .collect::<Result<_>>()
-            .with_context(|| format!("reading the history {}", self.path.display()))
+            .collect()
     }
 
     /// Whether `release` was checked against a file of this name and content, and found good.
@@ -87,8 +100,7 @@ impl History {
         .bind(&file.release)
         .bind(&file.name)
         .bind(file.sha256.as_str());
-        let count = self.runtime.block_on(query.fetch_one(&mut self.connection));
-        Ok(count.with_context(|| format!("reading the history {}", self.path.display()))? > 0)
+        Ok(self.ask(async |connection| query.fetch_one(connection).await)? > 0)
     }
 
     /// The newest version of dependency `name` that the registry has ever named, and when that was.
@@ -98,15 +110,19 @@ impl History {
              WHERE name = ? ORDER BY run_id DESC LIMIT 1",
         )
         .bind(name);
-        self.runtime
-            .block_on(query.fetch_optional(&mut self.connection))
-            .with_context(|| format!("reading the history {}", self.path.display()))
+        self.ask(async |connection| query.fetch_optional(connection).await)
+    }
+
+    /// Waits for what `query` asks of the open connection.
+    fn ask<T>(&mut self, query: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>) -> Result<T> {
+        let Self { path, runtime, connection } = self;
+        let connection = connection.as_mut().context("the history is closed")?;
+        runtime.block_on(query(connection)).with_context(|| format!("using the history {}", path.display()))
     }
 
     /// Writes one run and all its facts, or nothing.
     pub(crate) fn append(&mut self, run: &RunRecord) -> Result<()> {
-        let Self { path, runtime, connection } = self;
-        let write = async {
+        self.ask(async |connection| {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             let t = &mut *transaction;
             let id: i64 = sqlx::query_scalar(
@@ -178,8 +194,7 @@ impl History {
                     .await?;
             }
             transaction.commit().await
-        };
-        runtime.block_on(write).with_context(|| format!("writing the history {}", path.display()))
+        })
     }
 }
 
@@ -285,7 +300,7 @@ mod tests {
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
              VALUES (99, 'later', TRUE, x'00', 0)",
         );
-        history.runtime.block_on(newer.execute(&mut history.connection)).unwrap();
+        history.ask(async |connection| newer.execute(connection).await).unwrap();
         let error = format!("{:#}", History::open(&config).err().unwrap());
         assert!(error.contains("version 99") && error.contains("newer"), "{error}");
     }

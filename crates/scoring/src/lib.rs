@@ -1,1 +1,191 @@
+//! Scoring: the F1 score of a model on labelled client tables.
+//!
+//! By default the trained model on the test data, and the result is latestscore.txt. Every other scoring (the deployed
+//! model, other data, a dry run) writes nothing, so that the recorded baseline cannot move.
 
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use common::atomic;
+use common::checksum::Checksum;
+use common::cli;
+use common::config::{Config, Threshold};
+use common::files::{DataFile, MODEL, csv_files};
+use common::lock::Lock;
+use common::metrics::Confusion;
+use common::model::Model;
+use common::release::Production;
+use common::score::Score;
+use dataset::Table;
+use dataset::table::MalformedRows;
+use serde::Serialize;
+
+/// What to score.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// The deployed model instead of the trained one.
+    pub deployed: bool,
+    /// These files instead of the test data.
+    pub data: Vec<PathBuf>,
+    /// Write nothing.
+    pub dry_run: bool,
+}
+
+impl Options {
+    /// Only the default scoring defines the model's recorded score.
+    fn writes(&self) -> bool {
+        !self.deployed && self.data.is_empty() && !self.dry_run
+    }
+}
+
+/// A score, and what it rests on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// The release where the deployed model was scored, else the beginning of the model's checksum.
+    pub model: String,
+    /// Of the model's file.
+    pub model_sha256: Checksum,
+    /// The names of the files that were scored.
+    pub data: Vec<String>,
+    /// The F1 score.
+    pub f1: f64,
+    /// True positives / predicted positives.
+    pub precision: f64,
+    /// True positives / actual positives.
+    pub recall: f64,
+    /// Rows scored.
+    pub n: u64,
+    /// The four counts.
+    pub confusion: Confusion,
+    /// The probability from which a client counted as leaving.
+    pub threshold: Threshold,
+    /// Rows without a known `exited`, not scored.
+    pub without_label: u64,
+    /// Rows that could not be read, not scored.
+    pub malformed: u64,
+    /// Scored rows in which a missing predictor was filled with its training median.
+    pub filled: u64,
+}
+
+impl Outcome {
+    /// The score alone, as deployment keeps it.
+    pub fn score(&self) -> Score {
+        Score {
+            model_sha256: self.model_sha256.clone(),
+            f1: self.f1,
+            n: self.n,
+            confusion: self.confusion,
+            threshold: self.threshold.value(),
+        }
+    }
+}
+
+/// Scores as `options` say, writes latestscore.txt where they are the default, and records it.
+pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
+    history::record(config, "scoring", |run| {
+        let _lock = match options.writes() {
+            true => Some(Lock::acquire(&config.output_model, "training or scoring")?),
+            false => None,
+        };
+        let outcome = evaluate(config, options)?;
+        if options.writes() {
+            if outcome.n == 0 {
+                bail!("{} holds no row whose exited is known; there is nothing to score", config.test_data.display());
+            }
+            atomic::sweep(&config.output_model)?;
+            outcome.score().write(&config.output_model)?;
+        }
+        run.facts.scores.push((outcome.score(), outcome.data.clone()));
+        Ok(outcome)
+    })
+}
+
+/// Scores as `options` say and writes nothing at all.
+pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
+    let (name, model, model_sha256) = if options.deployed {
+        let release = Production::of(config).live()?;
+        let model = release.model()?;
+        (release.id, model, release.manifest.score.model_sha256)
+    } else {
+        let (model, checksum) = Model::load(&config.output_model.join(MODEL))?;
+        (checksum.short().to_owned(), model, checksum)
+    };
+    let files = match options.data.as_slice() {
+        [] => csv_files(&config.test_data)?,
+        paths => paths.iter().map(|path| DataFile::at(path)).collect::<Result<_>>()?,
+    };
+    let tables =
+        files.iter().map(|file| Table::read(&file.path, MalformedRows::LeaveOut)).collect::<Result<Vec<_>>>()?;
+    let table = Table::concat(tables)?.context("there is no file to score")?;
+    let counts = score(&model, &table, config.threshold)?;
+    Ok(Outcome {
+        model: name,
+        model_sha256,
+        data: files.into_iter().map(|file| file.name).collect(),
+        f1: counts.confusion.f1(),
+        precision: counts.confusion.precision(),
+        recall: counts.confusion.recall(),
+        n: counts.confusion.n(),
+        confusion: counts.confusion,
+        threshold: config.threshold,
+        without_label: counts.without_label,
+        malformed: table.malformed(),
+        filled: counts.filled,
+    })
+}
+
+/// What [`score`] counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// Rows with a known `exited`.
+    pub confusion: Confusion,
+    /// Rows without.
+    pub without_label: u64,
+    /// Rows of the confusion in which a predictor was filled.
+    pub filled: u64,
+}
+
+/// Compares a model's predictions with what became of the clients.
+pub fn score(model: &Model, table: &Table, threshold: Threshold) -> Result<Counts> {
+    let mut counts = Counts::default();
+    for row in table.rows()? {
+        let Some(exited) = row.exited else {
+            counts.without_label += 1;
+            continue;
+        };
+        counts.filled += u64::from(row.predictors.contains(&None));
+        counts.confusion.add(model.probability(&row.predictors) >= threshold.value(), exited);
+    }
+    Ok(counts)
+}
+
+impl cli::Outcome for Outcome {
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let mut note = |count: u64, what: &str| {
+            if count > 0 {
+                warnings.push(format!("{count} rows {what}"));
+            }
+        };
+        note(self.without_label, "have no known exited and were not scored");
+        note(self.malformed, "cannot be read and were not scored");
+        note(self.filled, "miss a predictor, which was filled with its training median");
+        if self.confusion.has_no_positive() {
+            warnings.push("nobody left and nobody was predicted to leave: F1 is 0 by convention".to_owned());
+        }
+        warnings
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Confusion { true_positives, false_positives, false_negatives, true_negatives } = self.confusion;
+        writeln!(f, "F1 {} of model {} on {} rows of {}", self.f1, self.model, self.n, self.data.join(", "))?;
+        write!(
+            f,
+            "  {true_positives} left and were predicted to, {false_positives} stayed against the prediction, \
+             {false_negatives} left unforeseen, {true_negatives} stayed as predicted"
+        )
+    }
+}

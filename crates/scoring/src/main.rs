@@ -1,1 +1,29 @@
-fn main() {}
+//! `scoring`: see the library.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use scoring::Options;
+
+/// Score the trained model on the test data and write latestscore.txt
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(flatten)]
+    common: common::cli::Arguments,
+    /// Score the deployed model; latestscore.txt stays as it is
+    #[arg(long)]
+    deployed: bool,
+    /// Score on these CSV files; latestscore.txt stays as it is
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    data: Vec<PathBuf>,
+    /// Only say the score; latestscore.txt stays as it is
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn main() -> ExitCode {
+    let Arguments { common, deployed, data, dry_run } = Arguments::parse();
+    common.run(|config| scoring::run(config, &Options { deployed, data, dry_run }))
+}

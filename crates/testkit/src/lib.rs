@@ -1,1 +1,180 @@
+//! For tests alone: a workspace in a temporary folder, with its own config, CSVs and history.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use common::config::Config;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The header of every client table.
+pub const HEADER: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n";
+
+/// A folder with config.json, practicedata/ and testdata/, gone when dropped.
+///
+/// Its methods panic where they fail: a test that cannot build its workspace has failed.
+pub struct Workspace {
+    folder: TempDir,
+    config: Value,
+}
+
+impl Default for Workspace {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[expect(clippy::unwrap_used, reason = "see the type")]
+impl Workspace {
+    /// An empty workspace: a config, and the two input folders without a file.
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = json!({
+            "input_folder_path": "practicedata", "output_folder_path": "ingesteddata", "test_data_path": "testdata",
+            "output_model_path": "practicemodels", "prod_deployment_path": "production_deployment",
+        });
+        let workspace = Self { folder, config };
+        for name in ["practicedata", "testdata"] {
+            fs::create_dir(workspace.path(name)).unwrap();
+        }
+        workspace.write("config.json", &workspace.config.to_string());
+        workspace
+    }
+
+    /// A workspace with two practice files of 60 rows and a test file of 8, on which a model can be trained.
+    pub fn with_data() -> Self {
+        let workspace = Self::new();
+        workspace.csv("practicedata/dataset1.csv", &rows("a", 60, false));
+        workspace.csv("practicedata/dataset2.csv", &rows("b", 60, false));
+        workspace.csv("testdata/testdata.csv", &rows("t", 8, false));
+        workspace
+    }
+
+    /// Sets a key of the config.
+    pub fn set(&mut self, key: &str, value: Value) {
+        self.config[key] = value;
+        self.write("config.json", &self.config.to_string());
+    }
+
+    /// The path of something in the workspace.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a client table: the header, then `rows`.
+    pub fn csv(&self, name: &str, rows: &str) {
+        self.write(name, &format!("{HEADER}{rows}"));
+    }
+
+    /// Writes a file, making its folder.
+    pub fn write(&self, name: &str, content: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// Reads a file.
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Reads a file as text.
+    pub fn text(&self, name: &str) -> String {
+        String::from_utf8(self.read(name)).unwrap()
+    }
+
+    /// The checked config.
+    pub fn config(&self) -> Config {
+        Config::load(Some(&self.path("config.json"))).unwrap()
+    }
+
+    /// Every file and link below some folders, with its content: what must not change when nothing may.
+    pub fn snapshot(&self, folders: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut found = Vec::new();
+        for folder in folders {
+            collect(&self.path(folder), &mut found);
+        }
+        found.sort();
+        found
+    }
+
+    /// A command of one of the ten binaries, told of this workspace's config, run from another folder.
+    pub fn command(&self, binary: &str) -> Command {
+        let mut command = Command::new(self::binary(binary));
+        command.current_dir("/").arg("--config").arg(self.path("config.json"));
+        command
+    }
+
+    /// Runs a binary to its end.
+    pub fn output(&self, binary: &str, arguments: &[&str]) -> Output {
+        self.command(binary).args(arguments).output().unwrap()
+    }
+
+    /// Runs a binary that must succeed; returns its stdout.
+    pub fn run(&self, binary: &str, arguments: &[&str]) -> String {
+        let output = self.output(binary, arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{binary} {arguments:?}: {}\n{stderr}", output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a binary that must succeed, with `--json`; returns its outcome.
+    pub fn run_json(&self, binary: &str, arguments: &[&str]) -> Value {
+        let text = self.run(binary, &[arguments, &["--json"]].concat());
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{binary}: {error}: {text}"))
+    }
+
+    /// Runs a binary that must fail with exit code 1; returns its stderr.
+    pub fn fail(&self, binary: &str, arguments: &[&str]) -> String {
+        let output = self.output(binary, arguments);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{binary} {arguments:?}: {stderr}");
+        stderr
+    }
+
+    /// Ingestion, training, scoring and deployment, by their binaries.
+    pub fn deploy(&self) {
+        for step in ["ingestion", "training", "scoring", "deployment"] {
+            self.run(step, &[]);
+        }
+    }
+}
+
+/// Where cargo has put a binary of this workspace: beside the folder of the running test.
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap_or_default();
+    let folder = test.ancestors().nth(2).unwrap_or(Path::new("."));
+    let path = folder.join(name);
+    assert!(path.exists(), "{} is not built; run the tests of the whole workspace, not of one crate", path.display());
+    path
+}
+
+/// The root of the project's checkout.
+pub fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// `n` rows named `{prefix}0`…: half leave, little active and large; half stay. `inverted` turns the two around, so that a
+/// model trained on the others is wrong about every row.
+pub fn rows(prefix: &str, n: usize, inverted: bool) -> String {
+    (0..n)
+        .map(|i| {
+            let leaves = i % 2 == 1;
+            let (month, year, employees) = if leaves { (5 + i % 7, 40, 60) } else { (800 - i % 9, 4000, 3) };
+            format!("{prefix}{i},{month},{year},{employees},{}\n", u8::from(leaves != inverted))
+        })
+        .collect()
+}
+
+fn collect(path: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
+    if let Ok(target) = fs::read_link(path) {
+        found.push((path.to_owned(), target.into_os_string().into_encoded_bytes()));
+    } else if let Ok(entries) = fs::read_dir(path) {
+        for entry in entries.flatten() {
+            collect(&entry.path(), found);
+        }
+    } else if let Ok(content) = fs::read(path) {
+        found.push((path.to_owned(), content));
+    }
+}

@@ -1,1 +1,147 @@
+//! Training: the L2 logistic regression that scikit-learn's `LogisticRegression()` approximates, at its optimum.
+//!
+//! [`start`] lets smartcore fit a sample; from there [`newton`] takes the few steps that are left over all rows, and
+//! certifies where it ended. [`objective`] is what it minimises: sums over rows, and nothing that knows of steps.
 
+pub mod newton;
+pub mod objective;
+pub mod start;
+
+use std::fmt;
+use std::fs::File;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use common::atomic;
+use common::checksum::Checksum;
+use common::cli;
+use common::config::{Config, Regularization};
+use common::files::{FINAL_DATA, MODEL, PICKLE};
+use common::lock::Lock;
+use common::model::{Fit, Model, TrainingData};
+use common::pickle::pickle;
+use common::schema::{PREDICTORS, TARGET};
+use dataset::Table;
+use dataset::describe;
+use dataset::table::MalformedRows;
+use serde::Serialize;
+
+use crate::objective::{PenalisedLikelihood, Rows};
+
+/// A trained model and what it took.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// Of trainedmodel.bin.
+    pub model_sha256: Checksum,
+    /// The model.
+    #[serde(flatten)]
+    pub model: Model,
+    /// Reading the data, fitting and writing.
+    pub seconds: f64,
+    /// The fit alone.
+    pub fit_seconds: f64,
+}
+
+/// Trains on the compiled dataset as `config` says, writes both encodings of the model, and records it.
+///
+/// Every error leaves the earlier model files as they were.
+pub fn run(config: &Config) -> Result<Outcome> {
+    history::record(config, "training", |run| {
+        let start = Instant::now();
+        let _lock = Lock::acquire(&config.output_model, "training or scoring")?;
+        atomic::sweep(&config.output_model)?;
+        let (model, fit_seconds) = train(&config.output_folder.join(FINAL_DATA), config.regularization)?;
+        // The pickle first: a run killed in between leaves a pickle that deployment sees is not the model's.
+        atomic::write(&config.output_model.join(PICKLE), &pickle(&model))?;
+        let model_sha256 = model.save(&config.output_model.join(MODEL))?;
+        let seconds = start.elapsed().as_secs_f64();
+        run.facts.timings.push(("training", seconds));
+        Ok(Outcome { model_sha256, model, seconds, fit_seconds })
+    })
+}
+
+/// Trains on one CSV file, writing nothing; returns the model and the seconds that the fit took.
+///
+/// # Errors
+/// Where the file cannot be read, no complete row is left, all rows are of one class, or the steps do not converge.
+pub fn train(path: &Path, regularization: Regularization) -> Result<(Model, f64)> {
+    let file = File::open(path).with_context(|| format!("opening {}; run ingestion first", path.display()))?;
+    let (table, dataset_sha256) = Table::from_csv_hashed(file, MalformedRows::Refuse)
+        .with_context(|| format!("reading {}; run ingestion again", path.display()))?;
+    let left_out = table.height();
+    let table = table.complete()?;
+    let left_out = (left_out - table.height()) as u64;
+
+    let exited = table.values(TARGET)?;
+    let rows = Rows::new(PREDICTORS.map(|column| table.values(column)), exited)?;
+    let count = exited.iter().sum::<f64>() as u64;
+    if rows.len() == 0 {
+        bail!("{} holds no row without a missing value to train on ({left_out} have one)", path.display());
+    }
+    if count == 0 || count == rows.len() as u64 {
+        let class = u8::from(count > 0);
+        bail!("all {} rows of {} have exited = {class}; a model needs both classes", rows.len(), path.display());
+    }
+
+    let clock = Instant::now();
+    let start = start::start(&rows, regularization);
+    let optimum = newton::minimise(&PenalisedLikelihood::new(&rows, regularization), start)
+        .with_context(|| format!("training on {}", path.display()))?;
+    let fit_seconds = clock.elapsed().as_secs_f64();
+
+    let medians = describe::medians(&table)?;
+    let [a, b, c, intercept] = optimum.parameters;
+    let model = Model {
+        coefficients: [a, b, c],
+        intercept,
+        standard_errors: optimum.standard_errors,
+        medians,
+        fit: Fit {
+            regularization: regularization.c(),
+            gradient_norm: optimum.gradient_norm,
+            newton_decrement: optimum.newton_decrement,
+            newton_steps: optimum.steps,
+            log_likelihood: optimum.log_likelihood,
+        },
+        training: TrainingData { dataset_sha256, rows: rows.len() as u64, exited: count, left_out },
+    };
+    Ok((model, fit_seconds))
+}
+
+impl cli::Outcome for Outcome {
+    fn warnings(&self) -> Vec<String> {
+        let left_out = self.model.training.left_out;
+        match left_out {
+            0 => Vec::new(),
+            _ => vec![format!("{left_out} rows with a missing value were left out")],
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Model { fit, training, .. } = &self.model;
+        writeln!(
+            f,
+            "model {} from {} rows ({} exited, {} left out) in {:.3} s, the fit {:.4} s",
+            self.model_sha256.short(),
+            training.rows,
+            training.exited,
+            training.left_out,
+            self.seconds,
+            self.fit_seconds
+        )?;
+        writeln!(f, "  {:<22}{:>16}{:>16}", "", "coefficient", "standard error")?;
+        let names = PREDICTORS.iter().chain([&"intercept"]);
+        let values = self.model.coefficients.iter().chain([&self.model.intercept]);
+        for ((name, value), error) in names.zip(values).zip(self.model.standard_errors) {
+            writeln!(f, "  {name:<22}{value:>16.9}{error:>16.9}")?;
+        }
+        write!(
+            f,
+            "  log-likelihood {:.6} after {} Newton steps; gradient {:.1e}, {:.1e} standard errors from the optimum (C = {})",
+            fit.log_likelihood, fit.newton_steps, fit.gradient_norm, fit.newton_decrement, fit.regularization
+        )
+    }
+}

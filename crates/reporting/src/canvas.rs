@@ -1,0 +1,40 @@
+//! From drawing to PNG, with a font that the program brings.
+
+use std::sync::LazyLock;
+
+use anyhow::{Context, Result, anyhow};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::{FontStyle, register_font};
+
+/// The family of all text.
+pub const FONT: &str = "dejavu";
+
+static FONTS: LazyLock<Result<(), &str>> = LazyLock::new(|| {
+    for (style, font) in [(FontStyle::Normal, dejavu::sans::regular()), (FontStyle::Bold, dejavu::sans::bold())] {
+        register_font(FONT, style, font).map_err(|_| "the built-in font cannot be read")?;
+    }
+    Ok(())
+});
+
+/// Draws on a white area of `size` pixels (width, height); returns the PNG file's bytes.
+///
+/// `draw` serves any backend, so that one drawing is both a picture file and part of a page.
+pub fn png<F>(size: (u32, u32), draw: F) -> Result<Vec<u8>>
+where
+    F: FnOnce(&DrawingArea<BitMapBackend<'_>, Shift>) -> Result<()>,
+{
+    FONTS.as_ref().map_err(|error| anyhow!("{error}"))?;
+    let mut pixels = vec![0; (size.0 * size.1 * 3) as usize];
+    {
+        let area = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
+        area.fill(&WHITE)?;
+        draw(&area)?;
+        area.present()?;
+    }
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, size.0, size.1);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels)).context("encoding the picture")?;
+    Ok(file)
+}
