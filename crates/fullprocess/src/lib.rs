@@ -1,1 +1,245 @@
+//! The full process: what cron calls. New data? Drift? Then a new model, deployed, reported and served; else nothing.
+//!
+//! Its steps are the sibling binaries, run one after the other as subprocesses ([`child`]); their outcomes come back as
+//! JSON. Whatever fails or is killed, production stays as it was, and the next run takes up the same files again.
 
+pub mod child;
+pub mod new_files;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use common::cli::{self, narrate};
+use common::config::Config;
+use common::files::{API_RETURNS, csv_files};
+use common::lock::Lock;
+use common::release::{Production, Release};
+use history::Run;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::child::{Server, Steps};
+use crate::new_files::NewFile;
+
+/// How long to wait for a running app to take a connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(1);
+
+/// What came of a run.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// In a word.
+    pub outcome: Decision,
+    /// The names of the files that were new.
+    pub new_files: Vec<String>,
+    /// The release that is live now, or in a dry run still.
+    pub live: Option<String>,
+    /// The F1 score that was recorded when the then live release was deployed.
+    pub recorded_f1: Option<f64>,
+    /// That release's F1 score on the rows of the new files, and how many rows these are.
+    pub new_f1: Option<f64>,
+    /// Rows with a known `exited` in the new files.
+    pub new_n: Option<u64>,
+    /// Nothing was changed: this is what a run would do.
+    pub dry_run: bool,
+}
+
+/// What a run decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// No file is new, and the reports are those of the live release.
+    NothingToDo,
+    /// No file is new, but the reports were not of the live release and have been made again.
+    Reported,
+    /// The new files' rows do not speak against the live model.
+    NoDrift,
+    /// The live model has drifted, and a new one has been deployed.
+    Redeployed,
+    /// Nothing was deployed yet, and now a first model is.
+    Bootstrapped,
+}
+
+/// Does what is to be done; with `dry_run` only says what.
+pub fn run(config: &Config, dry_run: bool) -> Result<Outcome> {
+    if dry_run {
+        return plan(config);
+    }
+    let _lock = Lock::acquire(&config.production, "fullprocess")?;
+    history::record(config, "fullprocess", |run| process(config, run))
+}
+
+fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
+    let steps = Steps::of(config)?;
+    let Some(release) = Production::of(config).current()? else {
+        let new = new_files::hashed(csv_files(&config.input_folder)?)?;
+        steps.run("ingestion", &[])?;
+        let live = renew(config, &steps)?;
+        return Ok(outcome(Decision::Bootstrapped, &new, Some(live), None, None));
+    };
+    let new = new_files::since(&release, csv_files(&config.input_folder)?, run.history())?;
+    if new.is_empty() {
+        if reports_are_of(config, &release.id) {
+            return Ok(outcome(Decision::NothingToDo, &new, Some(release.id.clone()), Some(&release), None));
+        }
+        report(config, &steps)?;
+        return Ok(outcome(Decision::Reported, &new, Some(release.id.clone()), Some(&release), None));
+    }
+    steps.run("ingestion", &[])?;
+    let score = score_new(&steps, &new, false)?;
+    if !has_drifted(&release, &score) {
+        run.facts.checked_files = new.iter().map(|file| file.checked_by(&release)).collect();
+        return Ok(outcome(Decision::NoDrift, &new, Some(release.id.clone()), Some(&release), Some(score)));
+    }
+    let live = renew(config, &steps)?;
+    Ok(outcome(Decision::Redeployed, &new, Some(live), Some(&release), Some(score)))
+}
+
+/// What [`process`] would do, found out without a trace.
+fn plan(config: &Config) -> Result<Outcome> {
+    let files = csv_files(&config.input_folder)?;
+    let planned = match Production::of(config).current()? {
+        None => outcome(Decision::Bootstrapped, &new_files::hashed(files)?, None, None, None),
+        Some(release) => {
+            // A history that does not exist yet remembers nothing, and asking it would create it.
+            let new = match config.database.exists() {
+                true => new_files::since(&release, files, &mut history::History::open(config)?)?,
+                false => new_files::not_ingested(&release, files)?,
+            };
+            let live = Some(release.id.clone());
+            if new.is_empty() {
+                let current = reports_are_of(config, &release.id);
+                let decision = if current { Decision::NothingToDo } else { Decision::Reported };
+                outcome(decision, &new, live, Some(&release), None)
+            } else {
+                let score = score_new(&Steps::of(config)?, &new, true)?;
+                let drifted = has_drifted(&release, &score);
+                let decision = if drifted { Decision::Redeployed } else { Decision::NoDrift };
+                outcome(decision, &new, live, Some(&release), Some(score))
+            }
+        }
+    };
+    Ok(Outcome { dry_run: true, ..planned })
+}
+
+/// The part of scoring's outcome that decides.
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct NewScore {
+    f1: f64,
+    n: u64,
+}
+
+/// Raw drift: the live model does worse on the new rows than it did when it was deployed. No labelled row, no evidence.
+fn has_drifted(release: &Release, new: &NewScore) -> bool {
+    new.n > 0 && new.f1 < release.manifest.score.f1
+}
+
+/// Scores the live model on the rows of the new files alone.
+fn score_new(steps: &Steps, new: &[NewFile], dry_run: bool) -> Result<NewScore> {
+    let mut arguments = vec![OsString::from("--deployed")];
+    if dry_run {
+        arguments.push("--dry-run".into());
+    }
+    arguments.push("--data".into());
+    arguments.extend(new.iter().map(|file| file.path.clone().into_os_string()));
+    serde_json::from_value(steps.run("scoring", &arguments)?).context("reading the outcome of scoring")
+}
+
+/// From the compiled dataset to a deployed, reported and served model; returns the new release.
+fn renew(config: &Config, steps: &Steps) -> Result<String> {
+    steps.run("training", &[])?;
+    steps.run("scoring", &[])?;
+    let deployed = steps.run("deployment", &[])?;
+    let live = deployed.get("live").and_then(Value::as_str).context("deployment did not say what is live")?.to_owned();
+    report(config, steps)?;
+    Ok(live)
+}
+
+/// Draws the reports of the live release and calls the API: the running app, or one started for this moment.
+fn report(config: &Config, steps: &Steps) -> Result<()> {
+    steps.run("reporting", &[])?;
+    if TcpStream::connect_timeout(&config.bind, CONNECT_LIMIT).is_ok() {
+        match steps.run("apicalls", &[]) {
+            Ok(_) => return Ok(()),
+            Err(error) => narrate(format_args!("warning: the app at {} did not do: {error:#}", config.bind)),
+        }
+    }
+    let server = Server::start(config)?;
+    steps.run("apicalls", &["--url".into(), server.url().into()])?;
+    Ok(())
+}
+
+/// Whether the last API answers, which come last of all, are of this release.
+fn reports_are_of(config: &Config, release: &str) -> bool {
+    let text = std::fs::read(config.output_model.join(API_RETURNS)).unwrap_or_default();
+    let returns: Option<Value> = serde_json::from_slice(&text).ok();
+    returns.is_some_and(|returns| returns.get("release").and_then(Value::as_str) == Some(release))
+}
+
+fn outcome(
+    outcome: Decision,
+    new: &[NewFile],
+    live: Option<String>,
+    was: Option<&Release>,
+    score: Option<NewScore>,
+) -> Outcome {
+    Outcome {
+        outcome,
+        new_files: new.iter().map(|file| file.name.clone()).collect(),
+        live,
+        recorded_f1: was.map(|release| release.manifest.score.f1),
+        new_f1: score.map(|score| score.f1),
+        new_n: score.map(|score| score.n),
+        dry_run: false,
+    }
+}
+
+impl cli::Outcome for Outcome {
+    fn warnings(&self) -> Vec<String> {
+        match self.new_n {
+            Some(0) => {
+                vec!["no row of the new files has a known exited, so nothing can be said about drift".to_owned()]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let files = self.new_files.join(", ");
+        let live = self.live.as_deref().unwrap_or("nothing");
+        if self.dry_run {
+            write!(f, "dry run, nothing was changed; a run would find: ")?;
+        }
+        let scores = match (self.recorded_f1, self.new_f1, self.new_n) {
+            (Some(recorded), Some(new), Some(n)) => {
+                format!("F1 {new:.4} on {n} rows of {files}, {recorded:.4} when {} was deployed", self.was())
+            }
+            _ => String::new(),
+        };
+        match self.outcome {
+            Decision::NothingToDo => write!(f, "nothing to do: no new data, {live} is live"),
+            Decision::Reported => write!(f, "nothing new, but the reports were not of {live}: they are made again"),
+            Decision::NoDrift => write!(f, "no drift: {scores}; it stays live"),
+            Decision::Redeployed if self.dry_run => write!(f, "drift: {scores}; a new model would be deployed"),
+            Decision::Redeployed => write!(f, "drift: {scores}; deployed {live}"),
+            Decision::Bootstrapped if self.dry_run => {
+                write!(f, "nothing is deployed; a first model would be trained on {files} and deployed")
+            }
+            Decision::Bootstrapped => write!(f, "first deployment: {live}, trained on {files}"),
+        }
+    }
+}
+
+impl Outcome {
+    /// The release that was scored, in words: after a redeployment it is no longer the live one.
+    fn was(&self) -> &str {
+        match self.outcome {
+            Decision::Redeployed if !self.dry_run => "the model before",
+            _ => self.live.as_deref().unwrap_or("the live model"),
+        }
+    }
+}

@@ -9,12 +9,12 @@ use scoring::Outcome;
 
 use crate::canvas::FONT;
 
-/// Width and height in pixels.
-pub const SIZE: (u32, u32) = (900, 820);
+/// Width and height in pixels: twice what a screen needs, because plotters sets letters on whole pixels.
+pub const SIZE: (u32, u32) = (1800, 1580);
 
-const LEFT: i32 = 170;
-const TOP: i32 = 170;
-const CELL: (i32, i32) = (330, 250);
+const LEFT: i32 = 340;
+const TOP: i32 = 340;
+const CELL: (i32, i32) = (660, 500);
 const INK: RGBColor = RGBColor(34, 34, 34);
 const QUIET: RGBColor = RGBColor(90, 90, 90);
 
@@ -22,18 +22,18 @@ const QUIET: RGBColor = RGBColor(90, 90, 90);
 pub fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, score: &Outcome) -> Result<()> {
     let matrix = score.confusion;
     let text = |what: &str, (x, y): (i32, i32), size: i32, color: RGBColor, style: FontStyle, turned: bool| {
-        let font = (FONT, size).into_font().style(style);
+        let font = FontDesc::new(FontFamily::Name(FONT), f64::from(size), style);
         let font = if turned { font.transform(FontTransform::Rotate270) } else { font };
         let centred = TextStyle::from(font).color(&color).pos(Pos::new(HPos::Center, VPos::Center));
         area.draw(&Text::new(what.to_owned(), (x, y), centred)).map_err(|error| anyhow!("drawing text: {error}"))
     };
     let middle = LEFT + CELL.0;
     let title = format!("Who was predicted to leave, and who left: F1 {:.4}, n = {}", score.f1, grouped(score.n));
-    text(&title, (SIZE.0 as i32 / 2, 38), 25, INK, FontStyle::Bold, false)?;
+    text(&title, (SIZE.0 as i32 / 2, 76), 50, INK, FontStyle::Bold, false)?;
     let release = format!("release {}, threshold {}", score.model, score.threshold.value());
-    text(&release, (SIZE.0 as i32 / 2, 76), 17, QUIET, FontStyle::Normal, false)?;
-    text("predicted by the model", (middle, 118), 20, INK, FontStyle::Normal, false)?;
-    text("what became of the client", (60, TOP + CELL.1), 20, INK, FontStyle::Normal, true)?;
+    text(&release, (SIZE.0 as i32 / 2, 152), 34, QUIET, FontStyle::Normal, false)?;
+    text("predicted by the model", (middle, 236), 40, INK, FontStyle::Normal, false)?;
+    text("what became of the client", (120, TOP + CELL.1), 40, INK, FontStyle::Normal, true)?;
 
     let rows = [
         ("stayed", matrix.true_negatives, matrix.false_positives),
@@ -41,36 +41,36 @@ pub fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, score: &Outcome) ->
     ];
     for (row, (outcome, to_stay, to_leave)) in (0..).zip(rows) {
         let center_y = TOP + row * CELL.1 + CELL.1 / 2;
-        text(outcome, (LEFT - 45, center_y), 20, INK, FontStyle::Normal, true)?;
+        text(outcome, (LEFT - 90, center_y), 40, INK, FontStyle::Normal, true)?;
         let total = to_stay + to_leave;
         for (column, count) in (0..).zip([to_stay, to_leave]) {
             let share = if total == 0 { 0.0 } else { count as f64 / total as f64 };
             let corner = (LEFT + column * CELL.0, TOP + row * CELL.1);
-            let opposite = (corner.0 + CELL.0 - 4, corner.1 + CELL.1 - 4);
+            let opposite = (corner.0 + CELL.0 - 8, corner.1 + CELL.1 - 8);
             let fail = |error| anyhow!("drawing a cell: {error}");
             area.draw(&Rectangle::new([corner, opposite], shade(share).filled())).map_err(fail)?;
             area.draw(&Rectangle::new([corner, opposite], INK)).map_err(fail)?;
             let ink = if share > 0.55 { WHITE } else { INK };
             let center_x = corner.0 + CELL.0 / 2;
-            text(&grouped(count), (center_x, center_y - 22), 44, ink, FontStyle::Bold, false)?;
+            text(&grouped(count), (center_x, center_y - 44), 88, ink, FontStyle::Bold, false)?;
             let percent = match total {
                 0 => format!("nobody {outcome}"),
                 _ => format!("{:.1} % of the {} who {outcome}", 100.0 * share, grouped(total)),
             };
-            text(&percent, (center_x, center_y + 36), 18, ink, FontStyle::Normal, false)?;
+            text(&percent, (center_x, center_y + 72), 36, ink, FontStyle::Normal, false)?;
         }
     }
     for (column, label) in (0..).zip(["to stay", "to leave"]) {
-        text(label, (LEFT + column * CELL.0 + CELL.0 / 2, TOP - 22), 20, INK, FontStyle::Normal, false)?;
+        text(label, (LEFT + column * CELL.0 + CELL.0 / 2, TOP - 44), 40, INK, FontStyle::Normal, false)?;
     }
     let rates = format!(
         "precision {:.1} % (of those predicted to leave, left)      recall {:.1} % (of those who left, foreseen)",
         100.0 * score.precision,
         100.0 * score.recall
     );
-    text(&rates, (SIZE.0 as i32 / 2, TOP + 2 * CELL.1 + 38), 17, INK, FontStyle::Normal, false)?;
+    text(&rates, (SIZE.0 as i32 / 2, TOP + 2 * CELL.1 + 76), 34, INK, FontStyle::Normal, false)?;
     let data = format!("test data: {}", shortened(&score.data.join(", ")));
-    text(&data, (SIZE.0 as i32 / 2, TOP + 2 * CELL.1 + 72), 17, QUIET, FontStyle::Normal, false)
+    text(&data, (SIZE.0 as i32 / 2, TOP + 2 * CELL.1 + 144), 34, QUIET, FontStyle::Normal, false)
 }
 
 /// White to dark blue, monotone in lightness too, so that it reads in grey.

@@ -35,7 +35,7 @@ pub struct Options {
 impl Options {
     /// Only the default scoring defines the model's recorded score.
     fn writes(&self) -> bool {
-        !self.deployed && self.data.is_empty() && !self.dry_run
+        !self.deployed && self.data.is_empty()
     }
 }
 
@@ -81,8 +81,11 @@ impl Outcome {
     }
 }
 
-/// Scores as `options` say, writes latestscore.txt where they are the default, and records it.
+/// Scores as `options` say, writes latestscore.txt where they are the default, and records it; a dry run leaves no trace.
 pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
+    if options.dry_run {
+        return evaluate(config, options);
+    }
     history::record(config, "scoring", |run| {
         let _lock = match options.writes() {
             true => Some(Lock::acquire(&config.output_model, "training or scoring")?),
@@ -115,20 +118,31 @@ pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
         [] => csv_files(&config.test_data)?,
         paths => paths.iter().map(|path| DataFile::at(path)).collect::<Result<_>>()?,
     };
+    evaluate_model(&name, &model, model_sha256, &files, config.threshold)
+}
+
+/// Scores `model`, called `name`, on the rows of `files`.
+pub fn evaluate_model(
+    name: &str,
+    model: &Model,
+    model_sha256: Checksum,
+    files: &[DataFile],
+    threshold: Threshold,
+) -> Result<Outcome> {
     let tables =
         files.iter().map(|file| Table::read(&file.path, MalformedRows::LeaveOut)).collect::<Result<Vec<_>>>()?;
     let table = Table::concat(tables)?.context("there is no file to score")?;
-    let counts = score(&model, &table, config.threshold)?;
+    let counts = score(model, &table, threshold)?;
     Ok(Outcome {
-        model: name,
+        model: name.to_owned(),
         model_sha256,
-        data: files.into_iter().map(|file| file.name).collect(),
+        data: files.iter().map(|file| file.name.clone()).collect(),
         f1: counts.confusion.f1(),
         precision: counts.confusion.precision(),
         recall: counts.confusion.recall(),
         n: counts.confusion.n(),
         confusion: counts.confusion,
-        threshold: config.threshold,
+        threshold,
         without_label: counts.without_label,
         malformed: table.malformed(),
         filled: counts.filled,

@@ -1,0 +1,112 @@
+//! From a request for predictions to clients, in its three forms: a file's name, rows as JSON, a CSV table.
+
+use common::config::{Config, Threshold};
+use common::schema::{PREDICTORS, Predictors};
+use dataset::Table;
+use dataset::row::check_count;
+use dataset::table::MalformedRows;
+use diagnostics::predictions::{Predictions, predict};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::confine::confine;
+use crate::live::LiveModel;
+use crate::problem::Problem;
+
+const FORMS: &str = "send {\"filepath\": \"testdata/testdata.csv\"}, {\"rows\": [{\"lastmonth_activity\": 12, …}, …]}, \
+                     or a CSV table as text/csv";
+
+/// What a client wants predicted.
+#[derive(Debug)]
+pub enum Request {
+    /// The rows of a file on the server.
+    File(String),
+    /// Rows sent as JSON.
+    Rows(Vec<ClientRow>),
+    /// A table sent as CSV.
+    Csv(Vec<u8>),
+}
+
+/// One client as JSON; a key that is absent or null is a missing value.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientRow {
+    corporation: Option<String>,
+    lastmonth_activity: Option<f64>,
+    lastyear_activity: Option<f64>,
+    number_of_employees: Option<f64>,
+    /// Accepted, so that rows of a table can be sent as they are; the prediction does not look at it.
+    #[serde(rename = "exited")]
+    _exited: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonRequest {
+    filepath: Option<String>,
+    rows: Option<Vec<ClientRow>>,
+}
+
+impl Request {
+    /// Reads a JSON body.
+    pub fn from_json(body: &[u8]) -> Result<Self, Problem> {
+        let request: JsonRequest = match serde_json::from_slice(body) {
+            Ok(request) => request,
+            Err(error) if error.is_data() => return Err(Problem::WrongData(describe(body))),
+            Err(error) => return Err(Problem::BadRequest(format!("the body is not JSON ({error}); {FORMS}"))),
+        };
+        match (request.filepath, request.rows) {
+            (Some(filepath), None) => Ok(Self::File(filepath)),
+            (None, Some(rows)) => Ok(Self::Rows(rows)),
+            _ => Err(Problem::WrongData(format!("expected either filepath or rows; {FORMS}"))),
+        }
+    }
+
+    /// Whether answering takes so long that it must not hold up the event loop.
+    pub fn is_heavy(&self) -> bool {
+        !matches!(self, Self::Rows(rows) if rows.len() <= 1000)
+    }
+
+    /// Predicts for every client of the request.
+    pub fn answer(self, config: &Config, live: &LiveModel) -> Result<Predictions, Problem> {
+        let table = match self {
+            Self::Rows(rows) => return answer_rows(rows, live, config.threshold),
+            Self::File(filepath) => {
+                let path = confine(config, &filepath)?;
+                let shown = format!("{filepath} cannot be read as a client table");
+                Table::read(&path, MalformedRows::Refuse)
+                    .map_err(|error| Problem::WrongData(format!("{shown}: {}", error.root_cause())))?
+            }
+            Self::Csv(body) => Table::from_csv(body.as_slice(), MalformedRows::Refuse)
+                .map_err(|error| Problem::WrongData(format!("the table cannot be read: {error:#}")))?,
+        };
+        predict(&live.id, &live.model, &table, config.threshold)
+            .map_err(|error| Problem::not_ready("the prediction failed", &error))
+    }
+}
+
+fn answer_rows(rows: Vec<ClientRow>, live: &LiveModel, threshold: Threshold) -> Result<Predictions, Problem> {
+    let mut predictions = Predictions::of(&live.id);
+    for (i, row) in rows.into_iter().enumerate() {
+        let mut predictors: Predictors = [row.lastmonth_activity, row.lastyear_activity, row.number_of_employees];
+        for (value, column) in predictors.iter_mut().zip(PREDICTORS) {
+            if let Some(number) = value {
+                *number =
+                    check_count(column, *number).map_err(|wrong| Problem::WrongData(format!("rows[{i}]: {wrong}")))?;
+            }
+        }
+        predictions.push(&live.model, threshold, row.corporation, &predictors);
+    }
+    Ok(predictions)
+}
+
+/// Reads a body that is known to be wrong once more, to say which row and key are.
+fn describe(body: &[u8]) -> String {
+    let error =
+        serde_path_to_error::deserialize::<_, JsonRequest>(&mut serde_json::Deserializer::from_slice(body)).err();
+    match error {
+        Some(error) if error.path().iter().next().is_some() => format!("{}: {}", error.path(), error.inner()),
+        Some(error) => format!("{}; {FORMS}", error.inner()),
+        None => FORMS.to_owned(),
+    }
+}

@@ -1,0 +1,159 @@
+//! The endpoints.
+
+use actix_web::http::header;
+use actix_web::web::{self, Data};
+use actix_web::{HttpRequest, HttpResponse};
+use common::config::Config;
+use common::files::csv_files;
+use dataset::describe;
+use history::History;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use crate::live::Live;
+use crate::prediction::Request;
+use crate::problem::Problem;
+
+/// The largest body that is accepted.
+const LARGEST_BODY: usize = 64 * 1024 * 1024;
+
+/// What all requests share.
+pub struct State {
+    config: Config,
+    live: Live,
+    /// Held by the one long answer that is being made.
+    heavy: Mutex<()>,
+}
+
+impl State {
+    /// For one config.
+    pub fn new(config: Config) -> Self {
+        Self { live: Live::new(&config), config, heavy: Mutex::new(()) }
+    }
+}
+
+/// Every endpoint, and a problem document for whatever else is asked.
+pub fn routes(app: &mut web::ServiceConfig) {
+    let only = |method| web::to(move || async move { Err::<HttpResponse, _>(Problem::WrongMethod(method)) });
+    app.app_data(web::PayloadConfig::new(LARGEST_BODY))
+        .service(web::resource("/prediction").route(web::post().to(prediction)).default_service(only("POST")))
+        .service(web::resource("/scoring").route(web::get().to(scoring)).default_service(only("GET")))
+        .service(web::resource("/summarystats").route(web::get().to(summarystats)).default_service(only("GET")))
+        .service(web::resource("/diagnostics").route(web::get().to(diagnostics)).default_service(only("GET")))
+        .default_service(web::to(async || {
+            let pages = "there are POST /prediction, GET /scoring, GET /summarystats and GET /diagnostics";
+            Err::<HttpResponse, _>(Problem::NotFound(pages.to_owned()))
+        }));
+}
+
+#[derive(Deserialize)]
+struct PredictionQuery {
+    filepath: Option<String>,
+}
+
+async fn prediction(
+    request: HttpRequest,
+    state: Data<State>,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> Result<HttpResponse, Problem> {
+    let body = body.map_err(|error| match error.as_response_error().status_code().as_u16() {
+        413 => Problem::TooLarge(format!("the body is larger than {LARGEST_BODY} bytes; send it in parts")),
+        _ => Problem::BadRequest(format!("the body cannot be read: {error}")),
+    })?;
+    let query = web::Query::<PredictionQuery>::from_query(request.query_string())
+        .map_err(|error| Problem::BadRequest(format!("the query cannot be read: {error}")))?;
+    let wanted = match query.into_inner().filepath {
+        Some(filepath) => Request::File(filepath),
+        None => match media_type(&request).as_str() {
+            "text/csv" => Request::Csv(body.to_vec()),
+            "" | "application/json" => Request::from_json(&body)?,
+            other => {
+                return Err(Problem::UnsupportedType(format!(
+                    "{other} is not known; send application/json or text/csv"
+                )));
+            }
+        },
+    };
+    let answer = if wanted.is_heavy() {
+        beside(move || {
+            let live = state.live.model()?;
+            wanted.answer(&state.config, &live)
+        })
+        .await?
+    } else {
+        let live = state.live.model()?;
+        wanted.answer(&state.config, &live)?
+    };
+    Ok(json(&answer))
+}
+
+async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
+    one_at_a_time(state, |state| {
+        let live = state.live.model()?;
+        csv_files(&state.config.test_data)
+            .and_then(|files| {
+                scoring::evaluate_model(
+                    &live.id,
+                    &live.model,
+                    live.model_sha256.clone(),
+                    &files,
+                    state.config.threshold,
+                )
+            })
+            .map_err(|error| Problem::not_ready("the test data cannot be scored", &error))
+    })
+    .await
+}
+
+async fn summarystats(state: Data<State>) -> Result<HttpResponse, Problem> {
+    one_at_a_time(state, |state| {
+        diagnostics::compiled_dataset(&state.config).and_then(|data| describe::summary(&data)).map_err(|error| {
+            Problem::not_ready("there is no usable compiled dataset; run ingestion on the server", &error)
+        })
+    })
+    .await
+}
+
+async fn diagnostics(state: Data<State>) -> Result<HttpResponse, Problem> {
+    one_at_a_time(state, |state| {
+        let health = || {
+            let data = diagnostics::compiled_dataset(&state.config)?;
+            diagnostics::health(&state.config, &data, &mut History::open(&state.config)?)
+        };
+        health().map_err(|error| Problem::not_ready("the diagnosis failed", &error))
+    })
+    .await
+}
+
+/// Makes a long answer beside the event loop, after the one that is being made.
+async fn one_at_a_time<T: Serialize + Send + 'static>(
+    state: Data<State>,
+    work: impl FnOnce(&State) -> Result<T, Problem> + Send + 'static,
+) -> Result<HttpResponse, Problem> {
+    let held = state.clone();
+    let _turn = held.heavy.lock().await;
+    let answer = beside(move || work(&state)).await?;
+    Ok(json(&answer))
+}
+
+/// Runs `work` on a thread that may block.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
+    let done = web::block(work).await;
+    done.map_err(|error| Problem::not_ready("the work was broken off", &error.into()))?
+}
+
+fn json(answer: &impl Serialize) -> HttpResponse {
+    match serde_json::to_vec(answer) {
+        Ok(body) => HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "application/json")).body(body),
+        Err(error) => {
+            use actix_web::ResponseError;
+            Problem::not_ready("the answer cannot be written", &error.into()).error_response()
+        }
+    }
+}
+
+/// The body's media type without parameters, in lower case; empty where none is given.
+fn media_type(request: &HttpRequest) -> String {
+    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}

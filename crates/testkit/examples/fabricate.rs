@@ -1,0 +1,224 @@
+//! Fabricates the client tables that the project ships, and larger ones for benchmarks.
+//!
+//! ```text
+//! fabricate [FOLDER]                     practicedata/, sourcedata/ and testdata/ in FOLDER (default: here)
+//! fabricate --rows N --files K FOLDER    N rows like sourcedata's, every tenth a repeat, over K files in FOLDER
+//! ```
+//!
+//! No client in them is real. The story: every client has a usual month, which grows with its size. Last month it did
+//! more or less than that, and the clients that fell far behind are, mostly, the ones that leave: `exited` is drawn
+//! from a logistic probability, so no model can be perfect. Sizes and activities are lognormal: a few clients are very
+//! large.
+//!
+//! There are two regimes, and a model that learned one is poor at the other:
+//!
+//! - **Before** (practicedata): an event counts once, and of two clients in equal decline the smaller is likelier to
+//!   leave.
+//! - **After** (sourcedata): for the last six months the product has counted three events where it counted one, and a
+//!   competitor courts the large clients. Last month now looks high beside the year, so a model from before sees growth
+//!   where there is decline, and misses most of those who leave.
+//!
+//! Of testdata's clients, who stand in no other file, seven in ten live after. So the pipeline has a story to tell. To
+//! say that everyone leaves has an F1 of 0.54 on testdata; the practice model has 0.65 and is worth deploying; on
+//! sourcedata it has 0.55, which is drift; the model trained on sourcedata has 0.76 on testdata and replaces it.
+//!
+//! The bytes are the same every time: the random numbers are this file's own, whatever becomes of a crate, and only
+//! whole numbers are written, so the last digit of a platform's `exp` does not matter.
+
+use std::env;
+use std::error::Error;
+use std::f64::consts::TAU;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: fabricate [FOLDER]\n       fabricate --rows N --files K FOLDER";
+
+const PRACTICE: Population = Population { first_client: 0, share_after: 0.0, share_missing: 0.01, repeat_every: 20 };
+const TEST: Population = Population { first_client: 10_000, share_after: 0.7, share_missing: 0.0, repeat_every: NEVER };
+const SOURCE: Population =
+    Population { first_client: 20_000, share_after: 1.0, share_missing: 0.002, repeat_every: 51 };
+const NEVER: u64 = u64::MAX;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let arguments = env::args_os().skip(1).map(OsString::into_string).collect::<Result<Vec<_>, _>>();
+    let arguments = arguments.map_err(|argument| format!("{} is not UTF-8", argument.display()))?;
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => ship(Path::new("."))?,
+        [folder] if !folder.starts_with('-') => ship(Path::new(folder))?,
+        ["--rows", rows, "--files", files, folder] => {
+            let rows = rows.parse().map_err(|error| format!("--rows {rows}: {error}"))?;
+            let files: NonZeroU32 = files.parse().map_err(|error| format!("--files {files}: {error}"))?;
+            let names: Vec<_> = (1..=files.get()).map(|number| format!("dataset{number}.csv")).collect();
+            Population { repeat_every: 10, ..SOURCE }.write(rows, Path::new(folder), &names)?;
+        }
+        _ => return Err(USAGE.into()),
+    }
+    Ok(())
+}
+
+/// Writes the shipped files. Of sourcedata's 10,200 rows every 51st is a repeat, so they are 10,000 clients.
+fn ship(folder: &Path) -> io::Result<()> {
+    PRACTICE.write(1_000, &folder.join("practicedata"), &["dataset1.csv", "dataset2.csv"])?;
+    SOURCE.write(10_200, &folder.join("sourcedata"), &["dataset3.csv", "dataset4.csv"])?;
+    TEST.write(2_000, &folder.join("testdata"), &["testdata.csv"])
+}
+
+/// The clients of one folder, and how they stand in its files.
+struct Population {
+    /// The number of the first client; the others follow it.
+    first_client: u64,
+    /// The share of clients that live in the later regime.
+    share_after: f64,
+    /// The share of clients with a missing value.
+    share_missing: f64,
+    /// Every how many rows one stands that repeats an earlier row exactly, of its own file or of one before.
+    repeat_every: u64,
+}
+
+impl Population {
+    /// Writes `rows` rows, spread evenly, to the files `names` of `folder`. No row is kept in memory: a client follows
+    /// from its number alone, so a repeated one is fabricated once more.
+    fn write(&self, rows: u64, folder: &Path, names: &[impl AsRef<Path>]) -> io::Result<()> {
+        fs::create_dir_all(folder).map_err(|error| at(folder, &error))?;
+        let corporations = Corporations::shuffled();
+        let mut repeats = Random::new(SEED_OF_REPEATS);
+        let mut start = 0;
+        for (index, name) in names.iter().enumerate() {
+            let end = start + (rows - start) / (names.len() - index) as u64;
+            let clients = (start..end).map(|row| {
+                let new = row - row / self.repeat_every;
+                let repeat = row % self.repeat_every == self.repeat_every - 1;
+                self.first_client + if repeat { repeats.below(new) } else { new }
+            });
+            let path = folder.join(name);
+            self.write_file(&path, clients, &corporations).map_err(|error| at(&path, &error))?;
+            start = end;
+        }
+        Ok(())
+    }
+
+    fn write_file(&self, path: &Path, clients: impl Iterator<Item = u64>, names: &Corporations) -> io::Result<()> {
+        let mut out = BufWriter::new(File::create(path)?);
+        writeln!(out, "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited")?;
+        for client in clients {
+            names.write_name(client, &mut out)?;
+            for value in self.fabricate(client) {
+                match value {
+                    Some(value) => write!(out, ",{value}")?,
+                    None => out.write_all(if client % 2 == 0 { b"," } else { b",NA" })?,
+                }
+            }
+            writeln!(out)?;
+        }
+        out.flush()
+    }
+
+    /// A client's last month, last year, employees and whether it left, in the order of the columns.
+    fn fabricate(&self, client: u64) -> [Option<u64>; 4] {
+        let mut random = Random::new(client);
+        // What an event of last month counts, what the eleven months before count, and how size draws clients away.
+        let (now, eleven_months, size_effect) =
+            if random.uniform() <= self.share_after { (3.0, 6.0 + 5.0 * 3.0, 0.6) } else { (1.0, 11.0, -0.6) };
+
+        let size = random.normal(); // in standard deviations of the logarithm
+        let employees = (4.0 + 1.2 * size).exp().round().clamp(1.0, 9_999.0);
+        let usual_month = (3.0 + 0.36 * size + 0.5 * random.normal()).exp();
+        let change = 0.6 * random.normal(); // logarithm of last month over the usual one
+        let last_month = (now * usual_month * change.exp()).round();
+        let last_year = last_month + (eleven_months * usual_month * (0.1 * random.normal()).exp()).round();
+        let log_odds = -1.2 - 6.0 * change + size_effect * size;
+        let exited = random.uniform() <= 1.0 / (1.0 + (-log_odds).exp());
+
+        let mut values = [last_month, last_year, employees, f64::from(exited)].map(|value| Some(value as u64));
+        if random.uniform() <= self.share_missing {
+            values[random.below(4) as usize] = None;
+        }
+        values
+    }
+}
+
+/// Every name of four letters, shuffled, but for `null`, which is read as missing.
+struct Corporations(Vec<[u8; 4]>);
+
+impl Corporations {
+    fn shuffled() -> Self {
+        let names = (0..26u64.pow(4)).map(|n| [n / 26 / 26 / 26, n / 26 / 26, n / 26, n].map(letter));
+        let mut names: Vec<_> = names.filter(|name| name != b"null").collect();
+        let mut random = Random::new(SEED_OF_NAMES);
+        for last in (1..names.len()).rev() {
+            names.swap(last, random.below(last as u64 + 1) as usize);
+        }
+        Self(names)
+    }
+
+    /// Writes the client's own name. Where a benchmark has more clients than there are names, names grow longer.
+    fn write_name(&self, client: u64, out: &mut impl Write) -> io::Result<()> {
+        let names = self.0.len() as u64;
+        out.write_all(&self.0[(client % names) as usize])?;
+        let mut round = client / names;
+        while round > 0 {
+            out.write_all(&[letter(round)])?;
+            round /= 26;
+        }
+        Ok(())
+    }
+}
+
+/// The last digit of a number that is written in letters.
+fn letter(number: u64) -> u8 {
+    b'a' + (number % 26) as u8
+}
+
+// Clients are seeded by their numbers, which never come near these.
+const SEED_OF_NAMES: u64 = u64::MAX;
+const SEED_OF_REPEATS: u64 = u64::MAX - 1;
+
+/// SplitMix64 (Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators, OOPSLA 2014, fig. 17).
+struct Random(u64);
+
+impl Random {
+    /// Neighbouring seeds give unrelated numbers: the seed is mixed before it is the state.
+    fn new(seed: u64) -> Self {
+        Self(Self(seed).next())
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A whole number from 0 to `end` - 1.
+    fn below(&mut self, end: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
+    }
+
+    /// In (0, 1], so that its logarithm is finite.
+    fn uniform(&mut self) -> f64 {
+        ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Standard normal (Box and Muller, Annals of Mathematical Statistics 29, 1958).
+    fn normal(&mut self) -> f64 {
+        (-2.0 * self.uniform().ln()).sqrt() * (TAU * self.uniform()).cos()
+    }
+}
+
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
