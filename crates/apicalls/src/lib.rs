@@ -42,6 +42,15 @@ pub struct Call {
     pub answer: Value,
 }
 
+impl Outcome {
+    /// One JSON object with a call a line, so that it reads in an editor and a `grep` finds one answer.
+    fn by_lines(&self) -> Result<String> {
+        let calls = self.calls.iter().map(serde_json::to_string).collect::<serde_json::Result<Vec<_>>>()?;
+        let (release, url) = (serde_json::to_string(&self.release)?, serde_json::to_string(&self.url)?);
+        Ok(format!("{{\"release\": {release}, \"url\": {url}, \"calls\": [\n{}\n]}}\n", calls.join(",\n")))
+    }
+}
+
 /// Calls the service at `url` (default: where the config says that it listens), writes apireturns.txt, and records it.
 pub fn run(config: &Config, url: Option<&str>) -> Result<Outcome> {
     history::record(config, "apicalls", |_| {
@@ -57,7 +66,7 @@ pub fn run(config: &Config, url: Option<&str>) -> Result<Outcome> {
                 );
             }
         }
-        atomic::write(&config.output_model.join(API_RETURNS), &serde_json::to_vec_pretty(&outcome)?)?;
+        atomic::write(&config.output_model.join(API_RETURNS), outcome.by_lines()?.as_bytes())?;
         Ok(outcome)
     })
 }

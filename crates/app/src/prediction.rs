@@ -50,6 +50,9 @@ struct JsonRequest {
 impl Request {
     /// Reads a JSON body.
     pub fn from_json(body: &[u8]) -> Result<Self, Problem> {
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(Problem::BadRequest(format!("the body is not a JSON object; {FORMS}")));
+        }
         let request: JsonRequest = match serde_json::from_slice(body) {
             Ok(request) => request,
             Err(error) if error.is_data() => return Err(Problem::WrongData(describe(body))),

@@ -66,7 +66,8 @@ async fn prediction(
         Some(filepath) => Request::File(filepath),
         None => match media_type(&request).as_str() {
             "text/csv" => Request::Csv(body.to_vec()),
-            "" | "application/json" => Request::from_json(&body)?,
+            // `curl -d` calls whatever it sends a form; it means JSON here.
+            "" | "application/json" | "application/x-www-form-urlencoded" => Request::from_json(&body)?,
             other => {
                 return Err(Problem::UnsupportedType(format!(
                     "{other} is not known; send application/json or text/csv"

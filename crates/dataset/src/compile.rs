@@ -48,7 +48,8 @@ pub fn compile(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Ingested> {
     let seed = RandomState::new().hash_one(0);
-    let mut merge = Merge::new(dataset)?;
+    let bytes = files.iter().filter_map(|file| file.path.metadata().ok()).map(|metadata| metadata.len()).sum();
+    let mut merge = Merge::new(dataset, bytes)?;
     quarantine.write_all(b"file,line,reason,row\n").context("writing the quarantine")?;
     let (senders, receivers): (Vec<_>, Vec<_>) = files.iter().map(|_| sync_channel(WAITING)).unzip();
     let queue = Mutex::new(files.iter().zip(senders));
@@ -187,6 +188,7 @@ fn by_column(counts: [u64; 5]) -> BTreeMap<String, u64> {
 /// The merging side: all files so far, as one table.
 struct Merge<'a, W> {
     out: &'a mut W,
+    bytes: u64,
     checksum: checksum::Hasher,
     rows: u64,
     missing: [u64; 5],
@@ -199,9 +201,11 @@ struct Merge<'a, W> {
 }
 
 impl<'a, W: Write> Merge<'a, W> {
-    fn new(out: &'a mut W) -> Result<Self> {
+    /// Writes to `out`; `bytes` is how much input there is to come, roughly.
+    fn new(out: &'a mut W, bytes: u64) -> Result<Self> {
         let mut merge = Self {
             out,
+            bytes,
             checksum: checksum::Hasher::default(),
             rows: 0,
             missing: [0; 5],
@@ -251,6 +255,11 @@ impl<'a, W: Write> Merge<'a, W> {
 
     /// Writes the rows that are new, in runs as long as possible; returns how many were not.
     fn batch(&mut self, batch: &Batch) -> Result<u64> {
+        if self.seen.is_empty() {
+            // Room for all rows from the start, as many as the first ones let expect: growing would double the memory.
+            // Where that is refused, it grows as it must.
+            let _ = self.seen.try_reserve(self.bytes as usize / batch.text.len().max(1) * batch.rows.len());
+        }
         let (mut run_start, mut row_start, mut duplicates) = (0, 0, 0);
         for row in &batch.rows {
             if self.seen.insert(row.fingerprint) {

@@ -69,18 +69,18 @@ pub fn train(path: &Path, regularization: Regularization) -> Result<(Model, f64)
     let file = File::open(path).with_context(|| format!("opening {}; run ingestion first", path.display()))?;
     let (table, dataset_sha256) = Table::from_csv_hashed(file, MalformedRows::Refuse)
         .with_context(|| format!("reading {}; run ingestion again", path.display()))?;
-    let left_out = table.height();
+    let all = table.height();
     let table = table.complete()?;
-    let left_out = (left_out - table.height()) as u64;
+    let left_out = (all - table.height()) as u64;
 
-    let exited = table.values(TARGET)?;
-    let rows = Rows::new(PREDICTORS.map(|column| table.values(column)), exited)?;
-    let count = exited.iter().sum::<f64>() as u64;
-    if rows.len() == 0 {
+    let [lastmonth, lastyear, employees] = PREDICTORS.map(|column| table.values(column));
+    let rows = Rows { predictors: [lastmonth?, lastyear?, employees?], target: table.values(TARGET)? };
+    let exited = rows.target.iter().sum::<f64>() as u64;
+    if rows.is_empty() {
         bail!("{} holds no row without a missing value to train on ({left_out} have one)", path.display());
     }
-    if count == 0 || count == rows.len() as u64 {
-        let class = u8::from(count > 0);
+    if exited == 0 || exited == rows.len() as u64 {
+        let class = u8::from(exited > 0);
         bail!("all {} rows of {} have exited = {class}; a model needs both classes", rows.len(), path.display());
     }
 
@@ -104,7 +104,7 @@ pub fn train(path: &Path, regularization: Regularization) -> Result<(Model, f64)
             newton_steps: optimum.steps,
             log_likelihood: optimum.log_likelihood,
         },
-        training: TrainingData { dataset_sha256, rows: rows.len() as u64, exited: count, left_out },
+        training: TrainingData { dataset_sha256, rows: rows.len() as u64, exited, left_out },
     };
     Ok((model, fit_seconds))
 }

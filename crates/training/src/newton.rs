@@ -93,25 +93,28 @@ fn inverse(matrix: &[[f64; 4]; 4]) -> Option<[[f64; 4]; 4]> {
             return None;
         }
     }
-    // Column by column: L y = e, then Lᵀ x = y.
-    let mut inverse = [[0.0; 4]; 4];
-    for column in 0..4 {
-        let mut y = [0.0; 4];
-        for i in 0..4 {
-            let unit = f64::from(u8::from(i == column));
-            y[i] = (unit - (0..i).map(|k| l[i][k] * y[k]).sum::<f64>()) / l[i][i];
-        }
-        for i in (0..4).rev() {
-            let x = (y[i] - (i + 1..4).map(|k| l[k][i] * inverse[k][column]).sum::<f64>()) / l[i][i];
-            inverse[i][column] = x;
-        }
-    }
+    // The inverse is symmetric, so its columns are its rows.
+    let mut inverse: [[f64; 4]; 4] = std::array::from_fn(|column| unit_solution(&l, column));
     for i in 0..4 {
         for j in 0..4 {
             inverse[i][j] *= scale[i] * scale[j];
         }
     }
     Some(inverse)
+}
+
+/// Solves L Lᵀ x = e, the unit vector of `column`: L y = e first, then Lᵀ x = y.
+fn unit_solution(l: &[[f64; 4]; 4], column: usize) -> [f64; 4] {
+    let mut y = [0.0; 4];
+    for i in 0..4 {
+        let unit = f64::from(u8::from(i == column));
+        y[i] = (unit - (0..i).map(|k| l[i][k] * y[k]).sum::<f64>()) / l[i][i];
+    }
+    let mut x = [0.0; 4];
+    for i in (0..4).rev() {
+        x[i] = (y[i] - (i + 1..4).map(|k| l[k][i] * x[k]).sum::<f64>()) / l[i][i];
+    }
+    x
 }
 
 fn dot(a: &[f64; 4], b: &[f64; 4]) -> f64 {

@@ -55,17 +55,13 @@ pub struct Evaluation {
 /// The training rows: three predictor columns and the target, of equal length, without missing values.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
-    pub(crate) predictors: [&'a [f64]; 3],
-    pub(crate) target: &'a [f64],
+    /// In the order of [`common::schema::PREDICTORS`].
+    pub predictors: [&'a [f64]; 3],
+    /// 0 or 1.
+    pub target: &'a [f64],
 }
 
 impl<'a> Rows<'a> {
-    /// Takes the columns as a table gives them.
-    pub fn new(predictors: [Result<&'a [f64]>; 3], target: &'a [f64]) -> Result<Self> {
-        let [a, b, c] = predictors;
-        Ok(Self { predictors: [a?, b?, c?], target })
-    }
-
     /// Their number.
     pub fn len(&self) -> usize {
         self.target.len()
