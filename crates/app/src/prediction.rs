@@ -1,5 +1,8 @@
 //! From a request for predictions to clients, in its three forms: a file's name, rows as JSON, a CSV table.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use common::config::{Config, Threshold};
 use common::schema::{PREDICTORS, Predictors};
 use dataset::Table;
@@ -7,7 +10,8 @@ use dataset::row::check_count;
 use dataset::table::MalformedRows;
 use diagnostics::predictions::{Predictions, predict};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::confine::confine;
 use crate::live::LiveModel;
@@ -44,7 +48,7 @@ pub struct ClientRow {
 #[serde(deny_unknown_fields)]
 struct JsonRequest {
     filepath: Option<String>,
-    rows: Option<Vec<ClientRow>>,
+    rows: Option<Vec<Object<ClientRow>>>,
 }
 
 impl Request {
@@ -60,7 +64,7 @@ impl Request {
         };
         match (request.filepath, request.rows) {
             (Some(filepath), None) => Ok(Self::File(filepath)),
-            (None, Some(rows)) => Ok(Self::Rows(rows)),
+            (None, Some(rows)) => Ok(Self::Rows(rows.into_iter().map(|Object(row)| row).collect())),
             _ => Err(Problem::WrongData(format!("expected either filepath or rows; {FORMS}"))),
         }
     }
@@ -77,8 +81,11 @@ impl Request {
             Self::File(filepath) => {
                 let path = confine(config, &filepath)?;
                 let shown = format!("{filepath} cannot be read as a client table");
-                Table::read(&path, MalformedRows::Refuse)
-                    .map_err(|error| Problem::WrongData(format!("{shown}: {}", error.root_cause())))?
+                Table::read(&path, MalformedRows::Refuse).map_err(|error| {
+                    // All but the outermost context, which names the path on the server.
+                    let why: Vec<_> = error.chain().skip(1).map(ToString::to_string).collect();
+                    Problem::WrongData(format!("{shown}: {}", why.join(": ")))
+                })?
             }
             Self::Csv(body) => Table::from_csv(body.as_slice(), MalformedRows::Refuse)
                 .map_err(|error| Problem::WrongData(format!("the table cannot be read: {error:#}")))?,
@@ -111,5 +118,24 @@ fn describe(body: &[u8]) -> String {
         Some(error) if error.path().iter().next().is_some() => format!("{}: {}", error.path(), error.inner()),
         Some(error) => format!("{}; {FORMS}", error.inner()),
         None => FORMS.to_owned(),
+    }
+}
+
+/// A JSON object. serde alone takes a list of the values, in the order of the fields, for one too.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Keys<T> {
+            type Value = Object<T>;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Keys(PhantomData))
     }
 }

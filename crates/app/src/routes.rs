@@ -1,5 +1,7 @@
 //! The endpoints.
 
+use std::sync::Arc;
+
 use actix_web::http::header;
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
@@ -22,13 +24,13 @@ pub struct State {
     config: Config,
     live: Live,
     /// Held by the one long answer that is being made.
-    heavy: Mutex<()>,
+    heavy: Arc<Mutex<()>>,
 }
 
 impl State {
     /// For one config.
     pub fn new(config: Config) -> Self {
-        Self { live: Live::new(&config), config, heavy: Mutex::new(()) }
+        Self { live: Live::new(&config), config, heavy: Arc::default() }
     }
 }
 
@@ -47,6 +49,7 @@ pub fn routes(app: &mut web::ServiceConfig) {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct PredictionQuery {
     filepath: Option<String>,
 }
@@ -63,6 +66,9 @@ async fn prediction(
     let query = web::Query::<PredictionQuery>::from_query(request.query_string())
         .map_err(|error| Problem::BadRequest(format!("the query cannot be read: {error}")))?;
     let wanted = match query.into_inner().filepath {
+        Some(_) if !body.is_empty() => {
+            return Err(Problem::WrongData("expected either filepath in the query or a body; send one of them".into()));
+        }
         Some(filepath) => Request::File(filepath),
         None => match media_type(&request).as_str() {
             "text/csv" => Request::Csv(body.to_vec()),
@@ -108,22 +114,24 @@ async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
 
 async fn summarystats(state: Data<State>) -> Result<HttpResponse, Problem> {
     one_at_a_time(state, |state| {
-        diagnostics::compiled_dataset(&state.config).and_then(|data| describe::summary(&data)).map_err(|error| {
-            Problem::not_ready("there is no usable compiled dataset; run ingestion on the server", &error)
-        })
+        describe::summary(&compiled_dataset(state)?)
+            .map_err(|error| Problem::not_ready("the statistics failed", &error))
     })
     .await
 }
 
 async fn diagnostics(state: Data<State>) -> Result<HttpResponse, Problem> {
     one_at_a_time(state, |state| {
-        let health = || {
-            let data = diagnostics::compiled_dataset(&state.config)?;
-            diagnostics::health(&state.config, &data, &mut History::open(&state.config)?)
-        };
+        let data = compiled_dataset(state)?;
+        let health = || diagnostics::health(&state.config, &data, &mut History::open(&state.config)?);
         health().map_err(|error| Problem::not_ready("the diagnosis failed", &error))
     })
     .await
+}
+
+fn compiled_dataset(state: &State) -> Result<dataset::Table, Problem> {
+    diagnostics::compiled_dataset(&state.config)
+        .map_err(|error| Problem::not_ready("there is no usable compiled dataset; run ingestion on the server", &error))
 }
 
 /// Makes a long answer beside the event loop, after the one that is being made.
@@ -131,9 +139,13 @@ async fn one_at_a_time<T: Serialize + Send + 'static>(
     state: Data<State>,
     work: impl FnOnce(&State) -> Result<T, Problem> + Send + 'static,
 ) -> Result<HttpResponse, Problem> {
-    let held = state.clone();
-    let _turn = held.heavy.lock().await;
-    let answer = beside(move || work(&state)).await?;
+    let turn = state.heavy.clone().lock_owned().await;
+    // The turn ends with the work, and not with the request: a client that hangs up leaves the work running.
+    let answer = beside(move || {
+        let _turn = turn;
+        work(&state)
+    })
+    .await?;
     Ok(json(&answer))
 }
 

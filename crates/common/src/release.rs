@@ -138,7 +138,12 @@ impl Production {
     }
 
     /// Makes a release of `files` (name and content; all of [`RELEASE_FILES`]) and switches production to it.
+    ///
+    /// Its time of creation is now, or just after the newest release where the clock says less: ids stay in order.
     pub fn publish(&self, mut manifest: Manifest, files: &[(&str, Vec<u8>)]) -> Result<Release> {
+        let newest = self.folder.ids()?.last().and_then(|id| self.release(id).ok());
+        let next = newest.map(|release| release.manifest.created + jiff::SignedDuration::from_millis(1));
+        manifest.created = next.map_or_else(Timestamp::now, |next| next.max(Timestamp::now()));
         let stage = self.folder.stage()?;
         let write = |name: &str, bytes: &[u8]| {
             let path = stage.path().join(name);
@@ -149,7 +154,7 @@ impl Production {
             manifest.sha256.insert((*name).to_owned(), Checksum::of_bytes(bytes));
         }
         write(MANIFEST, &serde_json::to_vec_pretty(&manifest)?)?;
-        let id = format!("{}-{}", manifest.created.strftime("%Y%m%dT%H%M%SZ"), manifest.score.model_sha256.short());
+        let id = format!("{}-{}", manifest.created.strftime("%Y%m%dT%H%M%S%3fZ"), manifest.score.model_sha256.short());
         let id = stage.publish(&id, &RELEASE_FILES)?;
         Ok(Release { folder: self.folder.version(&id), id, manifest })
     }
@@ -170,10 +175,4 @@ impl Production {
         self.folder.switch(target)?;
         Ok(release)
     }
-}
-
-/// The content of `name` in `folder`, for a release.
-pub fn read_for_release(folder: &Path, name: &str) -> Result<Vec<u8>> {
-    let path = folder.join(name);
-    fs::read(&path).with_context(|| format!("reading {}", path.display()))
 }

@@ -37,7 +37,8 @@ impl Score {
 
     /// Reads the score of the model whose checksum is `model`, refusing any other's.
     pub fn read(folder: &Path, model: &Checksum) -> Result<Self> {
-        let number: f64 = read(&folder.join(LATEST_SCORE))?.trim().parse().with_context(|| {
+        let number = read(&folder.join(LATEST_SCORE))?;
+        number.trim().parse::<f64>().with_context(|| {
             format!("{}: expected a plain number; run scoring again", folder.join(LATEST_SCORE).display())
         })?;
         let path = folder.join(SCORE_FACTS);
@@ -46,7 +47,7 @@ impl Score {
         if score.model_sha256 != *model {
             bail!("{} is the score of another model; run scoring first", folder.join(LATEST_SCORE).display());
         }
-        if score.f1 != number || score.confusion.f1() != number {
+        if score.f1.to_string() != number || score.confusion.f1() != score.f1 {
             bail!("{LATEST_SCORE} and {SCORE_FACTS} in {} disagree; run scoring again", folder.display());
         }
         Ok(score)

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs;
+use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use common::checksum::Checksum;
 use common::cli;
 use common::config::Config;
@@ -15,7 +17,7 @@ use common::ingested::Ingested;
 use common::lock::Lock;
 use common::model::Model;
 use common::pickle::pickle;
-use common::release::{Manifest, Production, Release, read_for_release};
+use common::release::{Manifest, Production, Release};
 use common::score::Score;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -91,11 +93,16 @@ fn deploy(config: &Config, production: &Production) -> Result<Release> {
     let (model, checksum) = Model::load(&config.output_model.join(MODEL))?;
     let score = Score::read(&config.output_model, &checksum)?;
     let ingested = Ingested::read(&config.output_folder)?;
+    let read = |folder: &Path, name, step: &str| -> Result<(&str, Vec<u8>)> {
+        let path = folder.join(name);
+        let content = fs::read(&path).with_context(|| format!("reading {}; run {step} again", path.display()))?;
+        Ok((name, content))
+    };
     let files = [
-        (MODEL, read_for_release(&config.output_model, MODEL)?),
-        (PICKLE, read_for_release(&config.output_model, PICKLE)?),
-        (LATEST_SCORE, read_for_release(&config.output_model, LATEST_SCORE)?),
-        (INGESTED_FILES, read_for_release(&config.output_folder, INGESTED_FILES)?),
+        read(&config.output_model, MODEL, "training")?,
+        read(&config.output_model, PICKLE, "training")?,
+        read(&config.output_model, LATEST_SCORE, "scoring")?,
+        read(&config.output_folder, INGESTED_FILES, "ingestion")?,
     ];
     let [(_, model_bytes), (_, pickle_bytes), (_, score_bytes), (_, record_bytes)] = &files;
     if model.training.dataset_sha256 != ingested.dataset_sha256 {
@@ -119,7 +126,7 @@ fn deploy(config: &Config, production: &Production) -> Result<Release> {
         bail!("{} changed while it was read; run deployment again", config.output_model.display());
     }
     let manifest = Manifest {
-        created: Timestamp::now(),
+        created: Timestamp::now(), // production may move it on
         program: env!("CARGO_PKG_VERSION").to_owned(),
         training_rows: model.training.rows,
         dataset_sha256: ingested.dataset_sha256,

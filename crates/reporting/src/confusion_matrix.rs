@@ -50,7 +50,7 @@ pub fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, score: &Outcome) ->
             let fail = |error| anyhow!("drawing a cell: {error}");
             area.draw(&Rectangle::new([corner, opposite], shade(share).filled())).map_err(fail)?;
             area.draw(&Rectangle::new([corner, opposite], INK)).map_err(fail)?;
-            let ink = if share > 0.55 { WHITE } else { INK };
+            let ink = if share > 0.66 { WHITE } else { INK }; // where both read equally well
             let center_x = corner.0 + CELL.0 / 2;
             text(&grouped(count), (center_x, center_y - 44), 88, ink, FontStyle::Bold, false)?;
             let percent = match total {
@@ -63,10 +63,15 @@ pub fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, score: &Outcome) ->
     for (column, label) in (0..).zip(["to stay", "to leave"]) {
         text(label, (LEFT + column * CELL.0 + CELL.0 / 2, TOP - 44), 40, INK, FontStyle::Normal, false)?;
     }
+    let percent = |part: u64, of: u64| match of {
+        0 => "– ".to_owned(), // nobody to take a share of
+        _ => format!("{:.1} %", 100.0 * part as f64 / of as f64),
+    };
+    let (found, predicted) = (matrix.true_positives, matrix.true_positives + matrix.false_positives);
     let rates = format!(
-        "precision {:.1} % (of those predicted to leave, left)      recall {:.1} % (of those who left, foreseen)",
-        100.0 * score.precision,
-        100.0 * score.recall
+        "precision {} (of those predicted to leave, left)      recall {} (of those who left, foreseen)",
+        percent(found, predicted),
+        percent(found, matrix.true_positives + matrix.false_negatives)
     );
     text(&rates, (SIZE.0 as i32 / 2, TOP + 2 * CELL.1 + 76), 34, INK, FontStyle::Normal, false)?;
     let data = format!("test data: {}", shortened(&score.data.join(", ")));

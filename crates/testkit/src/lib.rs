@@ -1,8 +1,12 @@
 //! For tests alone: a workspace in a temporary folder, with its own config, CSVs and history.
 
+pub mod faults;
+
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use common::config::Config;
 use serde_json::{Value, json};
@@ -139,6 +143,60 @@ impl Workspace {
             self.run(step, &[]);
         }
     }
+
+    /// As [`Workspace::command`], with an environment in which there is no cargo, so that nothing asks a registry.
+    pub fn command_without_cargo(&self, binary: &str) -> Command {
+        let nowhere = self.path(".nowhere");
+        fs::create_dir_all(&nowhere).unwrap();
+        let mut command = self.command(binary);
+        command.env_clear().env("PATH", &nowhere).env("HOME", &nowhere);
+        command
+    }
+
+    /// As [`Workspace::command`], with the shell script `cargo` in cargo's place. It is run in the folder for which
+    /// Cargo.lock is wanted.
+    pub fn command_with_cargo(&self, binary: &str, cargo: &str) -> Command {
+        let folder = self.path(".stand-in");
+        self.write(".stand-in/cargo", &format!("#!/bin/sh\n{cargo}\n"));
+        fs::set_permissions(folder.join("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = self.command_without_cargo(binary);
+        command.env("PATH", std::env::join_paths([&folder, Path::new("/usr/bin"), Path::new("/bin")]).unwrap());
+        command
+    }
+
+    /// The service on a free port, listening; it finds no cargo.
+    pub fn serve(&self) -> Server {
+        Server::start(&mut self.command_without_cargo("app"))
+    }
+}
+
+/// A running `app`, killed when dropped, and ended by the closing of its stdin where the test itself is killed.
+pub struct Server {
+    /// The process.
+    pub child: Child,
+    /// Where it listens.
+    pub url: String,
+}
+
+#[expect(clippy::unwrap_used, reason = "see Workspace")]
+impl Server {
+    /// Starts `app` on a free port and waits until it listens.
+    pub fn start(app: &mut Command) -> Self {
+        app.args(["--bind", "127.0.0.1:0", "--stop-with-stdin", "--json"]);
+        let mut child = app.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let told: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("app said {line:?}: {error}"));
+        Self { child, url: told["url"].as_str().unwrap().to_owned() }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Failing here would only hide why the test fails.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// Where cargo has put a binary of this workspace: beside the folder of the running test.
@@ -148,6 +206,12 @@ pub fn binary(name: &str) -> PathBuf {
     let path = folder.join(name);
     assert!(path.exists(), "{} is not built; run the tests of the whole workspace, not of one crate", path.display());
     path
+}
+
+/// Says, where cargo's capture of a test's output cannot hide it, that the running test is skipped and why.
+pub fn skipped(why: &str) {
+    let test = std::thread::current();
+    let _ = writeln!(std::io::stderr(), "SKIPPED {}: {why}", test.name().unwrap_or("a test"));
 }
 
 /// The root of the project's checkout.

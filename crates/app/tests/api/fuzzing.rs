@@ -1,0 +1,136 @@
+//! Thousands of bodies that are almost right, from a fixed seed: whatever is wrong with one, it is the client's fault and
+//! never the service's.
+
+use crate::helpers::{Api, OUTPUTS};
+
+const BODIES: u32 = 4000;
+
+const JSON: [&str; 4] = [
+    r#"{"filepath": "testdata/testdata.csv"}"#,
+    r#"{"rows": [{"corporation": "a", "lastmonth_activity": 12.5, "lastyear_activity": 340, "number_of_employees": 7}]}"#,
+    r#"{"rows": [{"lastmonth_activity": null, "exited": [{"x": 1e5}]}, {"corporation": "gr\u00f6\u00dfe", "lastmonth_activity": -0.0}, {}]}"#,
+    r#"{"rows": []}"#,
+];
+
+const CSV: [&str; 3] = [
+    "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\na,1,2,3,0\nb,4.5,,6,1\n",
+    "\u{feff}exited,number_of_employees,corporation,lastyear_activity,lastmonth_activity\r\n0,60,\"b, \"\"c\"\"\",40,5\r\n,3,größe,NA,800",
+    "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n",
+];
+
+/// What mutations put in: what has a meaning in one of the formats, and what breaks parsers.
+const TOKENS: [&[u8]; 32] = [
+    b"\"",
+    b"\"\"",
+    b"\\",
+    b"\\u0000",
+    b"\\ud800",
+    b",",
+    b",,,,,,,,",
+    b":",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"\n",
+    b"\r",
+    b"\r\n",
+    b"\0",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"\xed\xa0\x80",
+    b"null",
+    b"NaN",
+    b"-",
+    b"1e999",
+    b"-1e-999",
+    b"9007199254740993",
+    b"99999999999999999999999999",
+    b"0x1F",
+    b"../",
+    b"%00",
+    b"\"rows\":",
+    b"\"filepath\":",
+    b"exited",
+];
+
+#[test]
+fn no_body_makes_a_server_error() {
+    let api = Api::deployed();
+    let before = api.workspace.snapshot(&OUTPUTS);
+    let mut random = Random(0x5eed);
+    let mut statuses = std::collections::BTreeMap::<u16, u32>::new();
+    for i in 0..BODIES {
+        let (content_type, body) = match i % 2 {
+            0 => ("application/json", JSON[random.below(JSON.len())]),
+            _ => ("text/csv", CSV[random.below(CSV.len())]),
+        };
+        let body = random.mutated(body.as_bytes());
+        let answer = api.post("", content_type, &body);
+        let shown = String::from_utf8_lossy(&body);
+        *statuses.entry(answer.status).or_default() += 1;
+        match answer.status {
+            200 => {
+                let answer = answer.ok();
+                let rows = answer["predictions"].as_array().unwrap().len();
+                for list in ["probabilities", "corporations"] {
+                    assert_eq!(answer[list].as_array().unwrap().len(), rows, "{shown:?}");
+                }
+                // NaN would be null in JSON.
+                assert!(
+                    answer["probabilities"].as_array().unwrap().iter().all(serde_json::Value::is_number),
+                    "{shown:?}"
+                );
+            }
+            status @ (400 | 404 | 422) => api.check_problem(&format!("{shown:?}"), &answer, status, &[]),
+            status => panic!("{status} for {shown:?}"),
+        }
+    }
+    // Otherwise the mutations are too mild or too wild to show anything.
+    assert!(statuses.get(&200).is_some_and(|n| *n > BODIES / 20), "{statuses:?}");
+    assert!(statuses.get(&422).is_some_and(|n| *n > BODIES / 10), "{statuses:?}");
+    assert!(api.workspace.snapshot(&OUTPUTS) == before, "a request has changed an output");
+    api.check_alive();
+}
+
+/// xorshift64: the same bodies every time.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % n
+    }
+
+    /// `body` after one to three mutations.
+    fn mutated(&mut self, body: &[u8]) -> Vec<u8> {
+        let mut body = body.to_vec();
+        for _ in 0..=self.below(3) {
+            let (a, b) = (self.below(body.len() + 1), self.below(body.len() + 1));
+            let (from, to) = (a.min(b), a.max(b));
+            match self.below(10) {
+                0 if from < body.len() => body[from] ^= 1 << self.below(8),
+                1 => drop(body.drain(from..to.min(from + 8))),
+                2 => body.truncate(to),
+                3 => {
+                    let repeated = body[from..to].to_vec();
+                    body.splice(to..to, repeated);
+                }
+                // Mild ones: another digit, or more of them.
+                4..=6 => {
+                    if let Some(place) = (from..body.len()).find(|place| body[*place].is_ascii_digit()) {
+                        let digits = (0..=self.below(3)).map(|_| b'0' + self.below(10) as u8).collect::<Vec<_>>();
+                        body.splice(place..=place, digits);
+                    }
+                }
+                _ => {
+                    let token = TOKENS[self.below(TOKENS.len())];
+                    body.splice(from..(from + self.below(3)).min(body.len()), token.iter().copied());
+                }
+            }
+        }
+        body
+    }
+}

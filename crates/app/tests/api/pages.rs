@@ -1,0 +1,129 @@
+//! The operator's pages: the score, the statistics, the health; and what they say when something is missing.
+
+use serde_json::{Value, json};
+use testkit::Workspace;
+
+use crate::helpers::{Api, OUTPUTS};
+
+#[test]
+fn the_score_is_that_of_the_scoring_step() {
+    let api = Api::deployed();
+    // Rows that are wrongly predicted, without a label, and filled, so that no count is 0 by chance.
+    let awkward = "u1,5,40,60,0\nu2,800,4000,3,1\nu3,5,40,60,\nu4,,40,60,1\n";
+    api.workspace.csv("testdata/more.csv", awkward);
+    let answer = api.get("/scoring");
+    assert_eq!(answer.ok()["n"], 11);
+    assert_eq!(answer.text, api.workspace.run("scoring", &["--deployed", "--json"]).trim());
+    // A newer model that is not deployed changes nothing.
+    api.workspace.csv("practicedata/dataset3.csv", &testkit::rows("c", 500, true));
+    for step in ["ingestion", "training"] {
+        api.workspace.run(step, &[]);
+    }
+    assert_eq!(api.get("/scoring").text, answer.text);
+}
+
+#[test]
+fn the_statistics_are_those_that_a_calculation_by_hand_gives() {
+    let workspace = Workspace::new();
+    workspace.csv("practicedata/1.csv", "a,1,10,5,0\nb,2,10,5,1\nc,4,30,5,1\n");
+    workspace.csv("practicedata/2.csv", "b,2,10,5,1\nd,9,30,5,\ne,,20,5,0\n"); // b again: it counts once
+    workspace.run("ingestion", &[]);
+    let api = Api::of(workspace);
+    let expected = json!([
+        {"column": "lastmonth_activity", "mean": 4.0, "median": 3.0, "std": 3.559026084010437, "mode": 1.0},
+        {"column": "lastyear_activity", "mean": 20.0, "median": 20.0, "std": 10.0, "mode": 10.0},
+        {"column": "number_of_employees", "mean": 5.0, "median": 5.0, "std": 0.0, "mode": 5.0},
+        {"column": "exited", "mean": 0.5, "median": 0.5, "std": 0.5773502691896257, "mode": 0.0},
+    ]);
+    let answer = api.get("/summarystats").ok();
+    let (found, expected) = (answer.as_array().unwrap(), expected.as_array().unwrap());
+    assert_eq!(found.len(), expected.len(), "{answer}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert_eq!(found["column"], expected["column"]);
+        assert_eq!(found.as_object().unwrap().len(), 5, "{found}");
+        for statistic in ["mean", "median", "std", "mode"] {
+            let (found, expected) = (found[statistic].as_f64().unwrap(), expected[statistic].as_f64().unwrap());
+            assert!((found - expected).abs() <= 1e-12, "{statistic}: {found} is not {expected}");
+        }
+    }
+}
+
+#[test]
+fn the_diagnosis_has_the_agreed_shape() {
+    let lock = "[[package]]\nname = \"newest\"\nversion = \"0.0.0\"\ndependencies = [\"serde\"]\n\
+        [[package]]\nname = \"serde\"\nversion = \"99.0.0\"\nsource = \"registry\"";
+    let api = Api::with_cargo(&format!("cat > Cargo.lock <<'END'\n{lock}\nEND"));
+    let answer = api.get("/diagnostics").ok();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&answer), ["dependencies", "missing_percent", "timing_seconds"]);
+    assert_eq!(keys(&answer["timing_seconds"]), ["ingestion", "training"]);
+    for step in ["ingestion", "training"] {
+        assert!(answer["timing_seconds"][step].as_f64().unwrap() > 0.0, "{answer}");
+    }
+    let missing = |column: &str| json!({"column": column, "percent": 0.0});
+    assert_eq!(answer["missing_percent"], Value::from_iter(common::schema::COLUMNS.map(missing)));
+    let dependencies = answer["dependencies"].as_array().unwrap();
+    for dependency in dependencies {
+        let name = dependency["name"].as_str().unwrap();
+        let version = dependency["current"].as_str().unwrap();
+        assert!(version.starts_with(|c: char| c.is_ascii_digit()), "{dependency}");
+        assert_eq!(dependency["latest"], if name == "serde" { "99.0.0" } else { "unknown" });
+    }
+    assert!(dependencies.iter().any(|dependency| dependency["name"] == "serde"), "{answer}");
+}
+
+#[test]
+fn no_page_changes_an_output() {
+    let api = Api::deployed();
+    let before = api.workspace.snapshot(&OUTPUTS);
+    assert!(before.len() > 10, "{before:?}");
+    for page in ["/scoring", "/summarystats", "/diagnostics", "/nothing"] {
+        api.get(page);
+    }
+    for body in [json!({"filepath": "testdata/testdata.csv"}), json!({"rows": [{}]}), json!({"rows": 1})] {
+        api.predict(&body);
+    }
+    api.post("", "text/csv", testkit::HEADER.as_bytes());
+    assert!(api.workspace.snapshot(&OUTPUTS) == before, "a request has changed an output");
+}
+
+#[test]
+fn what_is_missing_is_answered_with_503_and_what_to_run() {
+    let workspace = Workspace::with_data();
+    let api = Api::of(workspace);
+    for (what, answer, step) in [
+        ("rows", api.predict(&json!({"rows": [{}]})), "fullprocess"),
+        ("file", api.predict(&json!({"filepath": "testdata/testdata.csv"})), "fullprocess"),
+        ("table", api.post("", "text/csv", testkit::HEADER.as_bytes()), "fullprocess"),
+        ("score", api.get("/scoring"), "fullprocess"),
+        ("statistics", api.get("/summarystats"), "ingestion"),
+    ] {
+        api.check_problem(what, &answer, 503, &["run", step]);
+    }
+    // As soon as there is something, the same server serves it.
+    api.workspace.deploy();
+    for page in ["/scoring", "/summarystats", "/diagnostics"] {
+        api.get(page).ok();
+    }
+    api.check_alive();
+}
+
+#[test]
+fn a_diagnosis_without_data_is_answered_with_503_and_what_to_run() {
+    let api = Api::of(Workspace::with_data());
+    api.check_problem("diagnosis", &api.get("/diagnostics"), 503, &["run", "ingestion"]);
+}
+
+#[test]
+fn test_data_that_cannot_be_scored_are_answered_with_503() {
+    let api = Api::deployed();
+    for content in ["name,wage\ntopsecret,1\n", ""] {
+        api.workspace.write("testdata/testdata.csv", content);
+        let answer = api.get("/scoring");
+        api.check_problem("unusable test data", &answer, 503, &["test data cannot be scored"]);
+        assert!(!answer.text.contains("topsecret"), "{answer:?}");
+    }
+    std::fs::remove_file(api.workspace.path("testdata/testdata.csv")).unwrap();
+    api.check_problem("no test data", &api.get("/scoring"), 503, &["test data cannot be scored"]);
+    api.check_alive();
+}

@@ -1,0 +1,422 @@
+//! Deployment by its binary: production is one whole set or the other, whoever is killed or looks on, and a set whose
+//! parts do not belong together never gets there.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use common::checksum::Checksum;
+use common::config::Config;
+use common::lock::Lock;
+use common::release::{Production, RELEASE_FILES};
+use serde_json::{Value, json};
+use testkit::faults::kill_at_many_moments;
+use testkit::{Workspace, rows};
+
+const PRODUCTION: &[&str] = &["production_deployment"];
+
+/// A workspace with data, of which everything is deployed.
+fn deployed() -> Workspace {
+    let workspace = Workspace::with_data();
+    workspace.deploy();
+    workspace
+}
+
+/// A workspace with two sets that are ready to be deployed; [`choose`] says which.
+///
+/// The first has the smaller checksum, so that releases made within one second are in the order of their ids too.
+fn two_sets() -> Workspace {
+    let mut workspace = Workspace::new();
+    workspace.csv("testdata/testdata.csv", &rows("t", 8, false));
+    let mut prepare = |name: &str, data: &str, inverted: bool| {
+        workspace.csv(&format!("{data}/{data}.csv"), &rows("x", 60, inverted));
+        workspace.set("input_folder_path", json!(data));
+        choose(&mut workspace, name);
+        workspace.run("ingestion", &[]);
+        workspace.run("training", &[]);
+        workspace.run("scoring", &[]);
+        Checksum::of_bytes(&workspace.read(&format!("models_{name}/trainedmodel.bin")))
+    };
+    if prepare("first", "plain", false) > prepare("second", "inverted", true) {
+        prepare("first", "inverted", true);
+        prepare("second", "plain", false);
+    }
+    workspace
+}
+
+/// Points the config at one of the sets of [`two_sets`].
+fn choose(workspace: &mut Workspace, set: &str) {
+    workspace.set("output_folder_path", json!(format!("ingested_{set}")));
+    workspace.set("output_model_path", json!(format!("models_{set}")));
+}
+
+/// The bytes of one of the sets of [`two_sets`], in the order of `RELEASE_FILES`.
+fn set(workspace: &Workspace, name: &str) -> [Vec<u8>; 4] {
+    RELEASE_FILES.map(|file| {
+        let folder = if file == "ingestedfiles.txt" { "ingested" } else { "models" };
+        workspace.read(&format!("{folder}_{name}/{file}"))
+    })
+}
+
+/// Checks that what is live is whole, and what it is said to be by every way to it; returns its id and its files.
+fn live(config: &Config) -> Option<(String, [Vec<u8>; 4])> {
+    let read = |folder: &Path| RELEASE_FILES.map(|file| fs::read(folder.join(file)).ok());
+    match Production::of(config).current().unwrap() {
+        None => {
+            assert_eq!(read(&config.production), [const { None }; 4], "a part of a release is live");
+            None
+        }
+        Some(release) => {
+            release.verify().unwrap();
+            release.model().unwrap();
+            let files = read(&release.folder);
+            assert!(read(&config.production) == files, "the names at the top are of another release");
+            assert!(read(&config.production.join("current")) == files);
+            Some((release.id, files.map(Option::unwrap)))
+        }
+    }
+}
+
+/// Runs deployment with `arguments`, which must fail, say all of `words` and leave production as it was.
+fn is_refused(workspace: &Workspace, arguments: &[&str], words: &[&str]) {
+    let before = workspace.snapshot(PRODUCTION);
+    let stderr = workspace.fail("deployment", arguments);
+    for word in words {
+        assert!(stderr.contains(word), "{word:?} is not in {stderr}");
+    }
+    assert!(workspace.snapshot(PRODUCTION) == before, "production has changed, though: {stderr}");
+    workspace.assert_no_leftovers("production_deployment");
+}
+
+#[test]
+fn the_contract_files_are_deployed_byte_for_byte_with_their_checksums() {
+    let workspace = deployed();
+    let release = Production::of(&workspace.config()).live().unwrap();
+    for (folder, file) in [
+        ("practicemodels", "trainedmodel.pkl"),
+        ("practicemodels", "trainedmodel.bin"),
+        ("practicemodels", "latestscore.txt"),
+        ("ingesteddata", "ingestedfiles.txt"),
+    ] {
+        let bytes = workspace.read(&format!("{folder}/{file}"));
+        for place in ["production_deployment", "production_deployment/current"] {
+            assert!(workspace.read(&format!("{place}/{file}")) == bytes, "{place}/{file}");
+        }
+        assert_eq!(release.manifest.sha256[file], Checksum::of_bytes(&bytes), "{file}");
+    }
+    assert_eq!(release.manifest.sha256.len(), RELEASE_FILES.len());
+    assert_eq!(release.manifest.training_rows, 120);
+    assert_eq!(release.manifest.dataset_sha256, Checksum::of_bytes(&workspace.read("ingesteddata/finaldata.csv")));
+    assert_eq!(release.manifest.score.f1.to_string(), workspace.text("production_deployment/latestscore.txt"));
+    for (file, name) in release.manifest.ingested.iter().zip(["dataset1.csv", "dataset2.csv"]) {
+        let sha256 = Checksum::of_bytes(&workspace.read(&format!("practicedata/{name}")));
+        assert_eq!((file.name.as_str(), &file.sha256), (name, &sha256));
+    }
+    assert_eq!(release.id, live(&workspace.config()).unwrap().0);
+}
+
+#[test]
+fn the_deployed_files_are_copies_that_later_steps_do_not_change() {
+    let workspace = deployed();
+    let before = workspace.snapshot(PRODUCTION);
+    workspace.csv("practicedata/dataset3.csv", &rows("c", 60, true));
+    for step in ["ingestion", "training", "scoring"] {
+        workspace.run(step, &[]);
+        assert!(workspace.snapshot(PRODUCTION) == before, "{step} has changed production");
+    }
+    workspace.run("deployment", &[]);
+    assert!(workspace.snapshot(PRODUCTION) != before);
+}
+
+#[test]
+fn a_set_whose_parts_do_not_belong_together_is_refused_and_production_stays() {
+    type Fault = fn(&Workspace);
+    fn other_model(workspace: &Workspace) {
+        workspace.csv("practicedata/dataset3.csv", &rows("c", 60, true));
+        workspace.run("ingestion", &[]);
+        workspace.run("training", &[]);
+    }
+    let faults: [(Fault, &[&str]); 16] = [
+        (
+            |w| fs::remove_file(w.path("practicemodels/trainedmodel.bin")).unwrap(),
+            &["trainedmodel.bin", "run training"],
+        ),
+        (
+            |w| change(w, "practicemodels/trainedmodel.bin", |b| b.truncate(100)),
+            &["trainedmodel.bin", "cut short", "run training"],
+        ),
+        (
+            |w| change(w, "practicemodels/trainedmodel.bin", |b| b[60] ^= 1),
+            &["trainedmodel.bin", "checksum", "run training"],
+        ),
+        (
+            |w| fs::remove_file(w.path("practicemodels/trainedmodel.pkl")).unwrap(),
+            &["trainedmodel.pkl", "run training"],
+        ),
+        (
+            |w| {
+                let pickle = w.read("practicemodels/trainedmodel.pkl");
+                other_model(w);
+                w.run("scoring", &[]);
+                fs::write(w.path("practicemodels/trainedmodel.pkl"), pickle).unwrap();
+            },
+            &["trainedmodel.pkl", "not the same model", "run training"],
+        ),
+        (|w| change(w, "practicemodels/trainedmodel.pkl", |b| b.truncate(100)), &["trainedmodel.pkl", "run training"]),
+        (|w| fs::remove_file(w.path("practicemodels/latestscore.txt")).unwrap(), &["latestscore.txt", "run scoring"]),
+        (|w| fs::remove_file(w.path("practicemodels/latestscore.json")).unwrap(), &["latestscore.json", "run scoring"]),
+        (|w| other_model(w), &["latestscore.txt", "score of another model", "run scoring"]),
+        (|w| w.write("practicemodels/latestscore.txt", "0.99"), &["latestscore.txt", "run scoring"]),
+        (
+            |w| w.write("practicemodels/latestscore.txt", "excellent"),
+            &["latestscore.txt", "plain number", "run scoring"],
+        ),
+        // What an editor leaves.
+        (|w| w.write("practicemodels/latestscore.txt", "1\n"), &["latestscore.txt", "run scoring"]),
+        (
+            |w| {
+                w.csv("practicedata/dataset3.csv", &rows("c", 60, false));
+                w.run("ingestion", &[]);
+            },
+            &["trained on other data", "run training and scoring"],
+        ),
+        (|w| w.write("ingesteddata/ingestedfiles.txt", "[\"dataset1.csv\"]"), &["ingestedfiles.txt", "run ingestion"]),
+        (
+            |w| fs::remove_file(w.path("ingesteddata/ingestedfiles.txt")).unwrap(),
+            &["ingestedfiles.txt", "run ingestion"],
+        ),
+        (|w| fs::remove_dir_all(w.path("ingesteddata")).unwrap(), &["ingesteddata", "run ingestion"]),
+    ];
+    for (fault, words) in faults {
+        let workspace = deployed();
+        fault(&workspace);
+        is_refused(&workspace, &[], words);
+        live(&workspace.config()).unwrap();
+        // What the message says to do must help.
+        workspace.deploy();
+    }
+}
+
+fn change(workspace: &Workspace, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = workspace.read(name);
+    change(&mut bytes);
+    fs::write(workspace.path(name), bytes).unwrap();
+}
+
+#[test]
+fn releases_are_listed_and_can_be_made_live_again() {
+    let mut workspace = two_sets();
+    assert!(workspace.run("deployment", &["--list"]).contains("nothing is deployed yet"));
+    assert!(!workspace.path("production_deployment").exists(), "listing changes nothing");
+
+    let mut deploy = |set: &str| {
+        choose(&mut workspace, set);
+        workspace.run_json("deployment", &[])["live"].as_str().unwrap().to_owned()
+    };
+    let (first, second) = (deploy("first"), deploy("second"));
+    let sets = ["first", "second"].map(|name| set(&workspace, name));
+    let config = workspace.config();
+    assert_eq!(live(&config).unwrap(), (second.clone(), sets[1].clone()));
+
+    let list = workspace.run_json("deployment", &["--list"]);
+    let ids: Vec<_> = list["releases"].as_array().unwrap().iter().map(|release| &release["id"]).collect();
+    assert_eq!(ids, [&first, &second]);
+    assert_eq!(list["live"], json!(second));
+    let text = workspace.run("deployment", &["--list"]);
+    assert!(text.lines().any(|line| line.contains(&second) && line.ends_with("<- live")), "{text}");
+
+    // The live release alone leaves nothing to go back to from the first.
+    let rolled_back: Value = workspace.run_json("deployment", &["--rollback"]);
+    assert_eq!((&rolled_back["action"], &rolled_back["live"]), (&json!("rolled_back"), &json!(first)));
+    assert_eq!(live(&config).unwrap(), (first.clone(), sets[0].clone()));
+    is_refused(&workspace, &["--rollback"], &["no release is older than", &first]);
+    is_refused(&workspace, &["--rollback", "20200101T000000Z-0"], &["20200101T000000Z-0", "--list"]);
+    for path in ["../releases", ".", "/", ""] {
+        is_refused(&workspace, &["--rollback", path], &["there is no release"]);
+    }
+    workspace.run("deployment", &["--rollback", &second]);
+    assert_eq!(live(&config).unwrap(), (second.clone(), sets[1].clone()));
+    workspace.run("deployment", &["--rollback", &second]); // to where it is
+    assert_eq!(live(&config).unwrap().0, second);
+}
+
+#[test]
+fn there_is_nothing_to_roll_back_to_before_the_first_deployment() {
+    let workspace = Workspace::new();
+    for arguments in [&["--rollback"][..], &["--rollback", "x"]] {
+        let stderr = workspace.fail("deployment", arguments);
+        assert!(stderr.contains("nothing is deployed") && stderr.contains("run fullprocess"), "{stderr}");
+    }
+    assert_eq!(workspace.output("deployment", &["--list", "--rollback"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_damaged_release_is_not_rolled_back_to() {
+    for file in RELEASE_FILES.into_iter().chain(["manifest.json"]) {
+        let mut workspace = two_sets();
+        choose(&mut workspace, "first");
+        workspace.run("deployment", &[]);
+        let damaged = workspace.path("production_deployment/current").canonicalize().unwrap();
+        choose(&mut workspace, "second");
+        workspace.run("deployment", &[]);
+
+        let path = damaged.join(file);
+        let bytes = fs::read(&path).unwrap();
+        for damage in [Some(&bytes[..bytes.len() / 2]), None] {
+            match damage {
+                Some(bytes) => fs::write(&path, bytes).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
+            }
+            is_refused(&workspace, &["--rollback"], &[file]);
+            let id = damaged.file_name().unwrap().to_str().unwrap();
+            is_refused(&workspace, &["--rollback", id], &[file]);
+        }
+        assert_eq!(live(&workspace.config()).unwrap().1, set(&workspace, "second"));
+    }
+}
+
+/// An id begins with the time of the deployment, and must sort by it: rolling back goes to the release before.
+#[test]
+fn releases_are_in_the_order_of_their_deployment_however_quickly_they_follow() {
+    let mut workspace = two_sets();
+    for _ in 0..4 {
+        for set in ["second", "first"] {
+            choose(&mut workspace, set);
+            workspace.run("deployment", &[]);
+        }
+    }
+    let releases = workspace.run_json("deployment", &["--list"])["releases"].clone();
+    let created: Vec<_> = releases.as_array().unwrap().iter().map(|release| release["created"].as_str()).collect();
+    assert!(created.is_sorted(), "{releases:#}");
+    workspace.run("deployment", &["--rollback"]);
+    assert_eq!(live(&workspace.config()).unwrap().1, set(&workspace, "second"));
+}
+
+#[test]
+fn a_deployment_killed_at_any_moment_leaves_one_whole_set_live() {
+    let workspace = RefCell::new(two_sets());
+    let config = workspace.borrow().config();
+    let sets = ["first", "second"].map(|name| set(&workspace.borrow(), name));
+    let next = Cell::new("first");
+    let seen = RefCell::new(BTreeSet::new());
+    kill_at_many_moments(
+        100,
+        || {
+            let mut workspace = workspace.borrow_mut();
+            choose(&mut workspace, next.get());
+            workspace.command("deployment")
+        },
+        || {
+            let (_, files) = live(&config).expect("the first run deployed something");
+            let is = sets.iter().position(|set| *set == files).expect("neither of the two sets");
+            seen.borrow_mut().insert(is);
+            next.set(["second", "first"][is]); // the one that is not live
+        },
+    );
+    assert_eq!(seen.into_inner().len(), 2, "no run got as far as its switch");
+
+    let workspace = workspace.into_inner();
+    workspace.run("deployment", &[]);
+    workspace.assert_no_leftovers("production_deployment");
+    workspace.run("deployment", &["--list"]);
+    for release in Production::of(&config).releases().unwrap() {
+        release.verify().unwrap();
+    }
+}
+
+#[test]
+fn a_first_deployment_killed_at_any_moment_leaves_all_of_it_or_nothing_live() {
+    let workspace = deployed();
+    let config = workspace.config();
+    kill_at_many_moments(
+        40,
+        || {
+            let _ = fs::remove_dir_all(&config.production); // not there where a run was killed early
+            workspace.command("deployment")
+        },
+        || drop(live(&config)),
+    );
+    workspace.run("deployment", &[]);
+    workspace.assert_no_leftovers("production_deployment");
+    live(&config).unwrap();
+}
+
+#[test]
+fn a_reader_sees_only_whole_sets_while_releases_come_and_go() {
+    let mut workspace = two_sets();
+    choose(&mut workspace, "first");
+    workspace.run("deployment", &[]);
+    let production = Production::of(&workspace.config());
+    let sets = ["first", "second"].map(|name| set(&workspace, name));
+    let done = AtomicBool::new(false);
+    let root = workspace.config().production;
+    thread::scope(|scope| {
+        let observer = scope.spawn(|| {
+            let mut seen = BTreeSet::new();
+            while !done.load(Ordering::Relaxed) {
+                // `current` is followed once: what is found there belongs together.
+                let release = production.current().unwrap().expect("there is always a live release");
+                release.verify().unwrap();
+                release.model().unwrap();
+                let files = RELEASE_FILES.map(|file| fs::read(release.folder.join(file)).unwrap());
+                assert!(sets.contains(&files), "{} is neither of the two sets", release.id);
+                // Each name at the top always leads to a whole file of one of the sets.
+                for (index, file) in RELEASE_FILES.iter().enumerate() {
+                    let bytes = fs::read(root.join(file)).unwrap();
+                    assert!(sets.iter().any(|set| set[index] == bytes), "{file}");
+                }
+                seen.insert(release.id);
+            }
+            seen.len()
+        });
+        let mut change = || {
+            for round in 0..10 {
+                choose(&mut workspace, ["second", "first"][round % 2]);
+                let results =
+                    [vec![], vec!["--rollback"], vec![]].map(|arguments| workspace.output("deployment", &arguments));
+                assert!(results.iter().all(|output| output.status.success()), "{results:?}");
+            }
+        };
+        // The observer must be told to stop even where a deployment fails.
+        let changed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut change));
+        done.store(true, Ordering::Relaxed);
+        let seen = observer.join().unwrap();
+        changed.unwrap();
+        assert!(seen > 2, "the reader saw only {seen} releases");
+    });
+}
+
+#[test]
+fn a_full_disk_leaves_production_as_it_was() {
+    let workspace = deployed();
+    // A long record does not fit, after the model has been written.
+    let names: Vec<_> = (0..300).map(|i| format!("practicedata/{i}-{}.csv", "long-name".repeat(20))).collect();
+    names.iter().for_each(|name| workspace.csv(name, &rows(&format!("{:.14}", &name[13..]), 2, false)));
+    for step in ["ingestion", "training", "scoring"] {
+        workspace.run(step, &[]);
+    }
+    let before = workspace.snapshot(PRODUCTION);
+    let output = workspace.output_on_a_full_disk("deployment", 32);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("File too large"), "{stderr}");
+    assert!(workspace.snapshot(PRODUCTION) == before);
+    workspace.assert_no_leftovers("production_deployment");
+    workspace.run("deployment", &[]);
+}
+
+#[test]
+fn a_second_deployment_or_rollback_at_the_same_time_is_refused() {
+    let workspace = deployed();
+    workspace.run("deployment", &[]);
+    let first = Lock::acquire(&Production::of(&workspace.config()).lock_folder(), "deployment").unwrap();
+    for arguments in [&[][..], &["--rollback"]] {
+        is_refused(&workspace, arguments, &["another deployment is at work", "try again"]);
+    }
+    workspace.run("deployment", &["--list"]); // it only reads
+    drop(first);
+    workspace.run("deployment", &["--rollback"]);
+}

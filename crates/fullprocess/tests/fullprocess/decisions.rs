@@ -1,0 +1,140 @@
+//! New data: when it is drift and when not, and what each leaves behind.
+
+use std::fs;
+
+use serde_json::json;
+use testkit::rows;
+
+use crate::{FIRST_F1, INVERTED_F1, OUTPUTS, bootstrapped, decision, live, record, reported_release, run};
+
+#[test]
+fn a_file_that_fits_is_no_drift_and_is_not_looked_at_again() {
+    let workspace = bootstrapped();
+    let before = workspace.snapshot(&["production_deployment", "practicemodels"]);
+    workspace.csv("practicedata/dataset3.csv", &rows("c", 40, false));
+    let outcome = decision(&workspace, "no_drift");
+    assert_eq!(outcome["new_files"], json!(["dataset3.csv"]));
+    assert_eq!(
+        (&outcome["recorded_f1"], &outcome["new_f1"], &outcome["new_n"]),
+        (&json!(FIRST_F1), &json!(1.0), &json!(40))
+    );
+    assert_eq!(outcome["live"], json!(live(&workspace).id));
+    // Neither production nor the recorded score has moved; the data are ingested.
+    assert!(workspace.snapshot(&["production_deployment", "practicemodels"]) == before);
+    let record = workspace.text("ingesteddata/ingestedfiles.txt");
+    assert_eq!(record, r#"["dataset1.csv", "dataset2.csv", "dataset3.csv"]"#);
+    assert_eq!(workspace.history_rows("checked_files"), 1);
+
+    let (after, ingested) = (workspace.snapshot(OUTPUTS), workspace.history_rows("ingested_files"));
+    decision(&workspace, "nothing_to_do");
+    let (stdout, stderr) = run(&workspace, &[]);
+    assert!(stdout.starts_with("nothing to do") && stderr.is_empty(), "{stdout}{stderr}");
+    assert!(workspace.snapshot(OUTPUTS) == after);
+    assert_eq!(workspace.history_rows("ingested_files"), ingested, "it was ingested again");
+}
+
+#[test]
+fn a_drifted_file_brings_a_new_model_with_its_own_score_and_every_file_in_the_record() {
+    let workspace = bootstrapped();
+    let first = live(&workspace);
+    workspace.csv("practicedata/dataset3.csv", &rows("c", 30, false));
+    decision(&workspace, "no_drift");
+    workspace.csv("practicedata/dataset4.csv", &rows("d", 200, true));
+    let outcome = decision(&workspace, "redeployed");
+
+    // Over the old rows too, the score would be far from 0: the first model is right about all 150 of them.
+    assert_eq!(outcome["new_files"], json!(["dataset4.csv"]));
+    assert_eq!((&outcome["new_f1"], &outcome["new_n"]), (&json!(0.0), &json!(200)));
+    assert_eq!(outcome["recorded_f1"], json!(FIRST_F1));
+
+    let second = live(&workspace);
+    assert_eq!(outcome["live"], json!(second.id));
+    assert_ne!(second.manifest.score.model_sha256, first.manifest.score.model_sha256);
+    assert_eq!(second.manifest.training_rows, 350);
+    // The new model's score on the test data: neither the old model's nor that on the new files.
+    assert_eq!(second.manifest.score.f1, INVERTED_F1);
+    assert_eq!(workspace.text("production_deployment/latestscore.txt"), INVERTED_F1.to_string());
+    assert_eq!(record(&workspace), ["dataset1.csv", "dataset2.csv", "dataset3.csv", "dataset4.csv"]);
+    assert_eq!(reported_release(&workspace, "practicemodels"), json!(second.id));
+    decision(&workspace, "nothing_to_do");
+
+    // The former release is still there to go back to.
+    workspace.run("deployment", &["--rollback", &first.id]);
+    assert_eq!(live(&workspace).manifest.score.f1, FIRST_F1);
+}
+
+#[test]
+fn drift_is_an_f1_on_the_new_rows_below_the_recorded_one() {
+    let workspace = bootstrapped();
+    let (leaves, stays) = ("x,5,40,60,", "x,800,4000,3,");
+    // True positives, false positives, false negatives: F1 = 2TP / (2TP + FP + FN), the recorded one is 0.8.
+    for (counts, f1, expected) in [
+        ((3, 1, 1), 0.75, "redeployed"),
+        ((39, 10, 10), 78.0 / 98.0, "redeployed"),
+        ((4, 1, 1), 0.8, "no_drift"),
+        ((41, 10, 10), 82.0 / 102.0, "no_drift"),
+        ((0, 1, 1), 0.0, "redeployed"),
+    ] {
+        let (true_positives, false_positives, false_negatives) = counts;
+        let labelled = |client: &str, exited: u8, times| format!("{client}{exited}\n").repeat(times);
+        // Over two new files, so that the score of one alone is another.
+        workspace.csv("practicedata/new1.csv", &(labelled(leaves, 1, true_positives) + &labelled(stays, 0, 7)));
+        workspace.csv(
+            "practicedata/new2.csv",
+            &(labelled(leaves, 0, false_positives) + &labelled(stays, 1, false_negatives)),
+        );
+        let (stdout, _) = run(&workspace, &["--dry-run", "--json"]);
+        let outcome: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!((&outcome["new_f1"], &outcome["outcome"]), (&json!(f1), &json!(expected)), "{counts:?}");
+    }
+}
+
+#[test]
+fn another_content_under_a_known_name_is_new() {
+    let workspace = bootstrapped();
+    let old = workspace.text("practicedata/dataset2.csv");
+    let before = workspace.snapshot(&["production_deployment", "practicemodels"]);
+    workspace.csv("practicedata/dataset2.csv", &rows("b", 61, false));
+    assert_eq!(decision(&workspace, "no_drift")["new_files"], json!(["dataset2.csv"]));
+    decision(&workspace, "nothing_to_do");
+    workspace.write("practicedata/dataset2.csv", &old); // which the release knows
+    decision(&workspace, "nothing_to_do");
+    workspace.csv("practicedata/dataset2.csv", &rows("b", 61, false)); // which has been checked
+    decision(&workspace, "nothing_to_do");
+    assert!(workspace.snapshot(&["production_deployment", "practicemodels"]) == before);
+}
+
+#[test]
+fn a_known_content_under_another_name_is_new() {
+    let workspace = bootstrapped();
+    fs::copy(workspace.path("practicedata/dataset2.csv"), workspace.path("practicedata/dataset3.csv")).unwrap();
+    assert_eq!(decision(&workspace, "no_drift")["new_files"], json!(["dataset3.csv"]));
+    decision(&workspace, "nothing_to_do");
+}
+
+#[test]
+fn a_new_file_without_a_labelled_row_is_no_drift_but_is_pointed_out() {
+    let workspace = bootstrapped();
+    let production = workspace.snapshot(&["production_deployment"]);
+    let unlabelled: String = (0..20).map(|i| format!("c{i},{i},40,60,\n")).collect();
+    workspace.csv("practicedata/dataset3.csv", &unlabelled);
+    let (stdout, stderr) = run(&workspace, &[]);
+    assert!(stdout.starts_with("no drift"), "{stdout}");
+    assert!(stderr.contains("warning: no row of the new files has a known exited"), "{stderr}");
+    assert!(workspace.snapshot(&["production_deployment"]) == production);
+    decision(&workspace, "nothing_to_do");
+}
+
+#[test]
+fn without_its_history_the_checked_files_are_checked_once_more_and_nothing_is_lost() {
+    let workspace = bootstrapped();
+    workspace.csv("practicedata/dataset3.csv", &rows("c", 40, false));
+    decision(&workspace, "no_drift");
+    let before = workspace.snapshot(OUTPUTS);
+    for name in ["history.sqlite", "history.sqlite.lock"] {
+        fs::remove_file(workspace.path(name)).unwrap();
+    }
+    assert_eq!(decision(&workspace, "no_drift")["new_files"], json!(["dataset3.csv"]));
+    decision(&workspace, "nothing_to_do");
+    assert!(workspace.snapshot(OUTPUTS) == before);
+}

@@ -1,0 +1,59 @@
+//! `--dry-run` says what the run would do, and leaves no trace.
+
+use std::fs;
+
+use serde_json::Value;
+use testkit::{Workspace, rows};
+
+use crate::{decision, run, workspace};
+
+/// Makes a dry run, which must leave everything as it is, and then a run, which must do what the dry run said.
+fn said_and_done(workspace: &Workspace, expected: &str) {
+    workspace.command_without_cargo("fullprocess"); // makes a folder of its own, once
+    // Folders and the bytes of the history count too; so does that nothing new appears.
+    let trace = || (workspace.snapshot(&["."]), fs::read_dir(workspace.path(".")).unwrap().count());
+    let before = trace();
+    let (stdout, _) = run(workspace, &["--dry-run", "--json"]);
+    let said: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&said["outcome"], &said["dry_run"]), (&expected.into(), &true.into()), "{said}");
+    let (stdout, _) = run(workspace, &["--dry-run"]);
+    assert!(stdout.starts_with("dry run, nothing was changed"), "{stdout}");
+    assert!(trace() == before, "{expected}: the dry run has left a trace");
+
+    let done = decision(workspace, expected);
+    for key in ["new_files", "recorded_f1", "new_f1", "new_n"] {
+        assert_eq!(said[key], done[key], "{expected}: {key}");
+    }
+    assert_eq!(done["dry_run"], false);
+}
+
+#[test]
+fn a_dry_run_leaves_no_trace_and_says_what_the_run_then_does() {
+    let workspace = workspace();
+    said_and_done(&workspace, "bootstrapped");
+    said_and_done(&workspace, "nothing_to_do");
+    workspace.csv("practicedata/dataset3.csv", &rows("c", 40, false));
+    said_and_done(&workspace, "no_drift");
+    said_and_done(&workspace, "nothing_to_do");
+    workspace.csv("practicedata/dataset4.csv", &rows("d", 200, true));
+    said_and_done(&workspace, "redeployed");
+    fs::remove_file(workspace.path("practicemodels/apireturns.txt")).unwrap();
+    said_and_done(&workspace, "reported");
+}
+
+#[test]
+fn a_dry_run_makes_no_history_and_adds_nothing_to_one() {
+    let workspace = workspace();
+    decision(&workspace, "bootstrapped");
+    workspace.csv("practicedata/dataset3.csv", &rows("c", 40, false));
+    let tables = ["runs", "ingested_files", "scores", "timings", "missing_percentages", "checked_files"];
+    let before = tables.map(|table| workspace.history_rows(table));
+    run(&workspace, &["--dry-run"]);
+    assert_eq!(tables.map(|table| workspace.history_rows(table)), before);
+
+    for name in ["history.sqlite", "history.sqlite.lock"] {
+        fs::remove_file(workspace.path(name)).unwrap();
+    }
+    run(&workspace, &["--dry-run"]);
+    assert!(!workspace.path("history.sqlite").exists());
+}

@@ -1,0 +1,116 @@
+//! From nothing to a deployed model, and the reports that belong to it.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::{OUTPUTS, bootstrapped, decision, live, record, reported_release, run, workspace};
+
+/// The files that the contract names and a first deployment leaves.
+const CONTRACT: [&str; 11] = [
+    "ingesteddata/finaldata.csv",
+    "ingesteddata/ingestedfiles.txt",
+    "ingesteddata/quarantine.csv",
+    "practicemodels/trainedmodel.bin",
+    "practicemodels/trainedmodel.pkl",
+    "practicemodels/latestscore.txt",
+    "practicemodels/confusionmatrix.png",
+    "practicemodels/apireturns.txt",
+    "production_deployment/trainedmodel.pkl",
+    "production_deployment/latestscore.txt",
+    "production_deployment/ingestedfiles.txt",
+];
+
+#[test]
+fn the_first_run_does_the_whole_chain() {
+    let workspace = workspace();
+    let (stdout, stderr) = run(&workspace, &[]);
+    let id = live(&workspace).id;
+    assert_eq!(stdout.lines().last(), Some(&*format!("first deployment: {id}, trained on dataset1.csv, dataset2.csv")));
+    for file in CONTRACT {
+        assert!(!workspace.read(file).is_empty(), "{file}");
+    }
+    assert_eq!(workspace.text("production_deployment/latestscore.txt"), "0.8");
+    assert_eq!(record(&workspace), ["dataset1.csv", "dataset2.csv"]);
+    assert_eq!(reported_release(&workspace, "practicemodels"), json!(id));
+    // stderr tells the story, step by step.
+    let steps: Vec<_> = stderr.lines().filter_map(|line| line.split_once("Z ")).map(|(_, step)| step).collect();
+    assert_eq!(steps, ["ingestion", "training", "scoring", "deployment", "reporting", "apicalls"], "{stderr}");
+}
+
+#[test]
+fn with_nothing_new_there_is_nothing_to_do_and_nothing_changes() {
+    let workspace = bootstrapped();
+    let before = workspace.snapshot(OUTPUTS);
+    for _ in 0..2 {
+        let (stdout, stderr) = run(&workspace, &[]);
+        assert!(stdout.lines().last().unwrap().starts_with("nothing to do"), "{stdout}");
+        assert_eq!(stderr, "", "no step is run");
+    }
+    // The same bytes with another time are not new.
+    workspace.write("practicedata/dataset1.csv", &workspace.text("practicedata/dataset1.csv"));
+    decision(&workspace, "nothing_to_do");
+    assert!(workspace.snapshot(OUTPUTS) == before);
+}
+
+#[test]
+fn reports_that_are_not_of_the_live_release_are_made_again() {
+    let workspace = bootstrapped();
+    let production = workspace.snapshot(&["production_deployment"]);
+    type Change = fn(&testkit::Workspace);
+    let changes: [Change; 4] = [
+        |workspace| fs::remove_file(workspace.path("practicemodels/apireturns.txt")).unwrap(),
+        |workspace| workspace.write("practicemodels/apireturns.txt", "<html>an error page</html>"),
+        |workspace| drop(workspace.run("deployment", &[])),
+        |workspace| drop(workspace.run("deployment", &["--rollback"])),
+    ];
+    for change in changes {
+        change(&workspace);
+        let id = live(&workspace).id;
+        let data =
+            workspace.snapshot(&["ingesteddata", "practicemodels/latestscore.txt", "practicemodels/trainedmodel.bin"]);
+        let (stdout, _) = run(&workspace, &[]);
+        assert!(stdout.starts_with(&format!("nothing new, but the reports were not of {id}")), "{stdout}");
+        assert_eq!(reported_release(&workspace, "practicemodels"), json!(id));
+        assert_eq!(live(&workspace).id, id);
+        assert!(
+            workspace.snapshot(&["ingesteddata", "practicemodels/latestscore.txt", "practicemodels/trainedmodel.bin"])
+                == data
+        );
+        decision(&workspace, "nothing_to_do");
+    }
+    let releases = workspace.path("production_deployment/releases");
+    assert_eq!(fs::read_dir(releases).unwrap().count(), 2, "reporting deploys nothing");
+    assert!(workspace.snapshot(&["production_deployment"]) != production);
+}
+
+#[test]
+fn a_running_service_is_asked_and_its_answers_are_kept() {
+    let mut workspace = workspace();
+    let server = workspace.serve();
+    workspace.set("bind", json!(server.url.trim_start_matches("http://")));
+    decision(&workspace, "bootstrapped");
+    let returns: Value = serde_json::from_slice(&workspace.read("practicemodels/apireturns.txt")).unwrap();
+    assert_eq!((&returns["url"], &returns["release"]), (&json!(server.url), &json!(live(&workspace).id)));
+}
+
+#[test]
+fn a_stranger_where_the_service_should_be_does_not_stop_the_run() {
+    let mut workspace = workspace();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 500 Sorry\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+    });
+    workspace.set("bind", json!(address));
+    let (stdout, stderr) = run(&workspace, &["--json"]);
+    assert!(stdout.contains("bootstrapped"), "{stdout}");
+    assert!(stderr.contains(&format!("warning: the app at {address} did not do")), "{stderr}");
+    assert_eq!(reported_release(&workspace, "practicemodels"), json!(live(&workspace).id));
+}

@@ -1,0 +1,99 @@
+//! The full process by its binary: what it decides, what it leaves alone, and that it can be killed at any moment.
+//!
+//! It finds no cargo and no running service here, unless a test gives it one.
+
+mod cron;
+mod decisions;
+mod dry_run;
+mod failures;
+mod first_deployment;
+mod practice_to_production;
+
+use std::process::Output;
+
+use common::checksum::Checksum;
+use common::release::{Production, RELEASE_FILES, Release};
+use serde_json::{Value, json};
+use testkit::{Workspace, rows};
+
+/// All that the steps write, but the history.
+const OUTPUTS: &[&str] = &["ingesteddata", "practicemodels", "production_deployment"];
+
+/// A workspace with data to begin with. Its test data hold 8 rows of the kind that it will be trained on and 2 of the
+/// inverted kind, so that the first model's F1, computed by hand, is 8 / (8 + 1 + 1) = 0.8; a model that has learned the
+/// inverted kind has 2 / (2 + 4 + 4) = 0.2.
+fn workspace() -> Workspace {
+    let mut workspace = Workspace::with_data();
+    workspace.csv("testdata/testdata.csv", &(rows("t", 8, false) + &rows("u", 2, true)));
+    workspace.set("bind", json!("127.0.0.1:1")); // where nobody listens
+    workspace
+}
+
+const FIRST_F1: f64 = 0.8;
+const INVERTED_F1: f64 = 0.2;
+
+/// A workspace after its first deployment.
+fn bootstrapped() -> Workspace {
+    let workspace = workspace();
+    assert_eq!(decision(&workspace, "bootstrapped")["live"], json!(live(&workspace).id));
+    workspace
+}
+
+fn output(workspace: &Workspace, arguments: &[&str]) -> Output {
+    workspace.command_without_cargo("fullprocess").args(arguments).output().unwrap()
+}
+
+/// Runs fullprocess, which must succeed; returns stdout and stderr.
+fn run(workspace: &Workspace, arguments: &[&str]) -> (String, String) {
+    let output = output(workspace, arguments);
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(output.status.success(), "{}: {stderr}", output.status);
+    (stdout, stderr)
+}
+
+/// Runs fullprocess, which must fail; returns stderr.
+fn fail(workspace: &Workspace) -> String {
+    let output = output(workspace, &[]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(output.stdout.is_empty(), "stdout is data: {:?}", output.stdout);
+    stderr
+}
+
+/// Runs fullprocess, which must come to this decision; returns its outcome.
+fn decision(workspace: &Workspace, expected: &str) -> Value {
+    let (stdout, stderr) = run(workspace, &["--json"]);
+    let outcome: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(outcome["outcome"], expected, "{outcome}\n{stderr}");
+    outcome
+}
+
+/// The live release, whole by every way to it.
+fn live_or_none(workspace: &Workspace) -> Option<Release> {
+    let release = Production::of(&workspace.config()).current().unwrap();
+    if let Some(release) = &release {
+        release.verify().unwrap();
+        release.model().unwrap();
+    }
+    for file in RELEASE_FILES {
+        let at_top = std::fs::read(workspace.path("production_deployment").join(file)).ok();
+        let expected = release.as_ref().map(|release| release.manifest.sha256[file].clone());
+        assert_eq!(at_top.as_deref().map(Checksum::of_bytes), expected, "{file}");
+    }
+    release
+}
+
+fn live(workspace: &Workspace) -> Release {
+    live_or_none(workspace).expect("nothing is live")
+}
+
+/// The names in production's record.
+fn record(workspace: &Workspace) -> Vec<String> {
+    serde_json::from_slice(&workspace.read("production_deployment/ingestedfiles.txt")).unwrap()
+}
+
+/// Whose reports stand in a model folder.
+fn reported_release(workspace: &Workspace, model_folder: &str) -> Value {
+    let returns: Value = serde_json::from_slice(&workspace.read(&format!("{model_folder}/apireturns.txt"))).unwrap();
+    returns["release"].clone()
+}

@@ -1,0 +1,428 @@
+//! Ingestion by its binary: what it makes of good input, and that bad input, kills, a full disk or a second run leave
+//! the earlier set as it was.
+
+use std::cell::RefCell;
+use std::fs::{self, File, FileTimes};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use common::checksum::Checksum;
+use common::ingested::{Ingested, record_of_names};
+use common::lock::Lock;
+use serde_json::{Value, json};
+use testkit::faults::kill_at_many_moments;
+use testkit::{HEADER, Workspace, rows};
+
+/// A workspace whose one file has been ingested: there is a set to lose.
+fn ingested() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.csv("practicedata/dataset1.csv", &rows("a", 20, false));
+    workspace.run("ingestion", &[]);
+    workspace
+}
+
+/// Runs ingestion, which must fail, say all of `words` and leave the earlier set byte for byte.
+fn is_refused(workspace: &Workspace, words: &[&str]) {
+    let before = workspace.snapshot(&["ingesteddata"]);
+    assert!(!before.is_empty());
+    let stderr = workspace.fail("ingestion", &[]);
+    for word in words {
+        assert!(stderr.contains(word), "{word:?} is not in {stderr}");
+    }
+    assert!(workspace.snapshot(&["ingesteddata"]) == before, "the earlier set has changed, though: {stderr}");
+    workspace.assert_no_leftovers("ingesteddata");
+}
+
+/// Ingests files of the given names and bytes alone; returns finaldata.csv without its header.
+fn compiled(files: &[(&str, &[u8])]) -> String {
+    let workspace = Workspace::new();
+    for (name, bytes) in files {
+        fs::write(workspace.path("practicedata").join(name), bytes).unwrap();
+    }
+    workspace.run("ingestion", &[]);
+    workspace.text("ingesteddata/finaldata.csv").strip_prefix(HEADER).unwrap().to_owned()
+}
+
+#[test]
+fn a_folder_without_a_csv_never_replaces_good_data_with_nothing() {
+    type Change = fn(&Workspace);
+    let changes: [Change; 5] = [
+        |_| {},
+        |workspace| workspace.csv("practicedata/.hidden.csv", &rows("h", 20, false)),
+        |workspace| {
+            for name in ["notes.txt", "csv", "dataset.csv.bak", "dataset.tsv"] {
+                workspace.csv(&format!("practicedata/{name}"), &rows("o", 20, false));
+            }
+        },
+        |workspace| workspace.csv("practicedata/folder.csv/inside.csv", &rows("i", 20, false)),
+        |workspace| fs::remove_dir(workspace.path("practicedata")).unwrap(),
+    ];
+    for change in changes {
+        let workspace = ingested();
+        fs::remove_file(workspace.path("practicedata/dataset1.csv")).unwrap();
+        change(&workspace);
+        is_refused(&workspace, &[workspace.path("practicedata").to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn every_visible_csv_counts_in_the_order_of_the_names_whatever_the_case_of_the_suffix() {
+    let workspace = Workspace::new();
+    for name in ["b.csv", "C.CSV", "a.Csv", "a10.csv", "a2.csv", ".hidden.csv", "notes.txt", "folder.csv/inside.csv"] {
+        workspace.csv(&format!("practicedata/{name}"), &format!("from {name},1,2,3,0\n"));
+    }
+    workspace.run("ingestion", &[]);
+    let record = workspace.text("ingesteddata/ingestedfiles.txt");
+    assert_eq!(record, r#"["C.CSV", "a.Csv", "a10.csv", "a2.csv", "b.csv"]"#);
+    let data = workspace.text("ingesteddata/finaldata.csv");
+    let names: Vec<_> = data.lines().skip(1).map(|row| row.split(',').next().unwrap()).collect();
+    assert_eq!(names, ["from C.CSV", "from a.Csv", "from a10.csv", "from a2.csv", "from b.csv"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_and_the_old_set_stays() {
+    let table = |rows: &str| format!("{HEADER}{rows}").into_bytes();
+    let good = rows("g", 60, false);
+    let plain = table(&good);
+    let text = String::from_utf8(plain.clone()).unwrap();
+    let utf16 = |mark: &[u8]| [mark, &text.bytes().flat_map(|byte| [byte, 0]).collect::<Vec<_>>()].concat();
+    let faults: [(Vec<u8>, &[&str]); 14] = [
+        (text.replace(",exited", "").into_bytes(), &["column exited is missing", "line 1"]),
+        (text.replace("exited", "left").into_bytes(), &["column \"left\"", "unknown", "line 1"]),
+        (text.replace("exited", "exited,colour").into_bytes(), &["column \"colour\"", "unknown", "line 1"]),
+        (
+            text.replace("lastyear_activity", "lastmonth_activity").into_bytes(),
+            &["lastmonth_activity stands twice", "line 1"],
+        ),
+        (good.clone().into_bytes(), &["column \"g0\"", "unknown", "line 1"]),
+        (Vec::new(), &["the file is empty"]),
+        ([plain.as_slice(), b"caf\xe9,1,2,3,0\n"].concat(), &["line 62", "UTF-8"]),
+        ([b"caf\xe9,".as_slice(), &plain].concat(), &["line 1", "UTF-8"]),
+        (utf16(b""), &["line 1", "UTF-16"]),
+        (utf16(b"\xff\xfe"), &["line 1", "UTF-8"]),
+        // 5 % is tolerated; 3 of 59 is more.
+        (
+            table(&format!("{}x,y,2,3,0\nx,1,2,3\nx,1,2,3,0,0\n", rows("g", 56, false))),
+            &["3 of 59 rows", "more than 5 %", "line 58: lastmonth_activity is not a number"],
+        ),
+        // Half-copied: within a row, within a quoted name, and as a copy that has
+        // made room for the whole file before it has filled it.
+        (table(&format!("{}g10,794,4", rows("g", 10, false))), &["1 of 11 rows", "half-copied", "line 12: 3 fields"]),
+        (table(&format!("{}\"broken", rows("g", 10, false))), &["1 of 11 rows", "half-copied", "line 12"]),
+        ([table(&rows("g", 10, false)), vec![0; 3000]].concat(), &["1 of 11 rows", "half-copied", "line 12"]),
+    ];
+    // One set to lose for all: whatever is refused must have left it.
+    let workspace = ingested();
+    workspace.csv("practicedata/dataset2.csv", &good);
+    for (bytes, words) in faults {
+        // The faulty file stands before, among or after good ones.
+        for name in ["a-faulty.csv", "dataset1-faulty.csv", "z-faulty.csv"] {
+            let path = workspace.path("practicedata").join(name);
+            fs::write(&path, &bytes).unwrap();
+            is_refused(&workspace, &[&[name], words].concat());
+            fs::remove_file(&path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn files_that_hold_no_row_at_all_are_refused_and_one_among_others_is_pointed_out() {
+    let workspace = ingested();
+    workspace.csv("practicedata/dataset1.csv", "");
+    workspace.csv("practicedata/dataset2.csv", "");
+    is_refused(&workspace, &["none of the 2 CSV files holds a row"]);
+
+    workspace.csv("practicedata/dataset1.csv", &rows("a", 20, false));
+    let output = workspace.output("ingestion", &[]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && stderr.contains("warning: dataset2.csv holds no row"), "{stderr}");
+}
+
+#[test]
+fn a_file_that_is_written_while_it_is_read_is_refused() {
+    let workspace = ingested();
+    let path = workspace.path("practicedata/dataset2.csv");
+    workspace.csv("practicedata/dataset2.csv", &rows("b", 100_000, false));
+    let (file, done) = (File::options().append(true).open(&path).unwrap(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            // A writer that is at work changes the file's time again and again.
+            let mut time = SystemTime::UNIX_EPOCH;
+            while !done.load(Ordering::Relaxed) {
+                time += Duration::from_secs(1);
+                file.set_times(FileTimes::new().set_modified(time)).unwrap();
+            }
+        });
+        // Not `is_refused`: were it to panic here, the writer would never end.
+        let output = workspace.output("ingestion", &[]);
+        done.store(true, Ordering::Relaxed);
+        writer.join().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("dataset2.csv") && stderr.contains("changed while it was read"), "{stderr}");
+    });
+    assert_eq!(workspace.text("ingesteddata/ingestedfiles.txt"), r#"["dataset1.csv"]"#);
+    workspace.run("ingestion", &[]);
+}
+
+#[test]
+fn up_to_five_percent_malformed_rows_are_set_aside_as_they_stood_with_a_warning() {
+    let workspace = Workspace::new();
+    workspace.csv("practicedata/dataset1.csv", &rows("a", 20, false));
+    // 76 good rows and 4 bad ones: 5 %. The blank line counts as a line, not as a row.
+    let bad = "\"Smith, \"\"J\"\"\",many,2,3,0\n\nb,1,2,3\nb,1,-2,3,0\r\nb,1,2,3,maybe\n";
+    workspace.csv("practicedata/dataset2.csv", &format!("{}{bad}{}", rows("b", 50, false), rows("c", 26, false)));
+    let output = workspace.output("ingestion", &["--json"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("warning: 4 rows of dataset2.csv cannot be read; quarantine.csv says why"), "{stderr}");
+    assert!(!stderr.contains("dataset1.csv"), "{stderr}");
+    assert_eq!(
+        workspace.text("ingesteddata/quarantine.csv"),
+        "file,line,reason,row\n\
+         dataset2.csv,52,lastmonth_activity is not a number,\"\"\"Smith, \"\"\"\"J\"\"\"\"\"\",many,2,3,0\"\n\
+         dataset2.csv,54,4 fields where the header has 5,\"b,1,2,3\"\n\
+         dataset2.csv,55,lastyear_activity is negative,\"b,1,-2,3,0\"\n\
+         dataset2.csv,56,\"exited is not 0, 1 or missing\",\"b,1,2,3,maybe\"\n"
+    );
+    let good = format!("{HEADER}{}{}{}", rows("a", 20, false), rows("b", 50, false), rows("c", 26, false));
+    assert_eq!(workspace.text("ingesteddata/finaldata.csv"), good);
+    let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let quarantined: Vec<_> = outcome["files"].as_array().unwrap().iter().map(|file| &file["quarantined"]).collect();
+    assert_eq!(quarantined, [0, 4]);
+}
+
+#[test]
+fn every_dialect_of_csv_gives_the_same_dataset() {
+    let plain = format!("{HEADER}abcd,1,2,3,0\n\"o'neil, ltd\",4,,6,1\nGröße 株,7,8,,\n");
+    let expected = plain.strip_prefix(HEADER).unwrap();
+    let reordered = "exited,number_of_employees,corporation,lastyear_activity,lastmonth_activity\n\
+                     0,3,abcd,2,1\n1,6,\"o'neil, ltd\",,4\n,,Größe 株,8,7\n";
+    let quoted = "\"corporation\",\"lastmonth_activity\",\"lastyear_activity\",\"number_of_employees\",\"exited\"\n\
+                  \"abcd\",\"1\",\"2\",\"3\",\"0\"\n\"o'neil, ltd\",\"4\",\"\",\"6\",\"1\"\n\"Größe 株\",\"7\",\"8\",\"NA\",\"NaN\"\n";
+    for text in [
+        plain.clone(),
+        plain.trim_end().to_owned(),
+        plain.replace('\n', "\r\n"),
+        plain.replace('\n', "\n\n"),
+        format!("\u{feff}{plain}"),
+        format!("\u{feff}{}", quoted.replace('\n', "\r\n").trim_end()),
+        quoted.to_owned(),
+        reordered.to_owned(),
+        plain.replace("abcd,1,2,3,0", "abcd, 1 ,2.0,3.00, 0"),
+    ] {
+        assert_eq!(compiled(&[("dataset.csv", text.as_bytes())]), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn every_spelling_that_pandas_reads_as_missing_is_empty() {
+    let spellings = [
+        "", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "<NA>", "#NA", "#N/A",
+        "#N/A N/A", "1.#IND", "1.#QNAN", "-1.#IND", "-1.#QNAN",
+    ];
+    for (row, expected) in
+        [("x{},NA,2,3,0", "x{},,2,3,0"), ("x{},1,2,NA,0", "x{},1,2,,0"), ("x{},1,2,3,NA", "x{},1,2,3,")]
+    {
+        let table = |row: &str, spelling: &dyn Fn(usize) -> &'static str| -> String {
+            let row = |i: usize| row.replace("NA", spelling(i)).replace("{}", &i.to_string()) + "\n";
+            (0..spellings.len()).map(row).collect()
+        };
+        let text = format!("{HEADER}{}", table(row, &|i| spellings[i]));
+        assert_eq!(compiled(&[("dataset.csv", text.as_bytes())]), table(expected, &|_| "NA"));
+    }
+    let unnamed: String = spellings[1..].iter().enumerate().map(|(i, name)| format!("{name},{i},2,3,0\n")).collect();
+    let expected: String = (0..spellings.len() - 1).map(|i| format!(",{i},2,3,0\n")).collect();
+    assert_eq!(compiled(&[("dataset.csv", format!("{HEADER}{unnamed}").as_bytes())]), expected);
+}
+
+#[test]
+fn integers_stay_integers_and_decimals_keep_their_value() {
+    // A missing value beside them must not turn whole numbers into 5.0, as it does in pandas.
+    let text = format!("{HEADER}a,5,NA,007,1.0\nb,5.0,1e3,9007199254740992,NA\nc,2.50,0.1,1,0\n");
+    let expected = "a,5,,7,1\nb,5,1000,9007199254740992,\nc,2.5,0.1,1,0\n";
+    assert_eq!(compiled(&[("dataset.csv", text.as_bytes())]), expected);
+}
+
+#[test]
+fn the_first_of_equal_rows_is_kept_across_files_in_file_name_order() {
+    let one = format!("{HEADER}x,1,2,3,0\ny,1,2,3,0\nx,1,2,3,0\n");
+    // Equal in value, not in bytes: another order of columns, decimals, another spelling of missing.
+    let two = "exited,corporation,lastmonth_activity,lastyear_activity,number_of_employees\n\
+               0,z,9,9,9\n0,y,1.0,2,3\n1,y,1,2,3\n,w,1,2,3\n";
+    let three = format!("{HEADER}w,1,2,3,NA\nz,9,9,9,0\nlast,1,2,3,0\n");
+    let files = [("c.csv", three.as_bytes()), ("b.csv", two.as_bytes()), ("a.csv", one.as_bytes())];
+    assert_eq!(compiled(&files), "x,1,2,3,0\ny,1,2,3,0\nz,9,9,9,0\ny,1,2,3,1\nw,1,2,3,\nlast,1,2,3,0\n");
+}
+
+#[test]
+fn the_outcome_says_what_was_found_and_the_history_remembers_it() {
+    let workspace = Workspace::new();
+    // x has left and stayed; y has only left, twice; where exited or the name is missing nothing is contradicted.
+    workspace.csv("practicedata/a.csv", "x,1,2,3,0\nx,1,2,3,0\ny,NA,2,3,1\n,1,2,3,0\n");
+    workspace.csv("practicedata/b.csv", "x,1,2,3,1\nx,9,9,9,1\ny,5,2,3,1\ny,6,2,3,NA\n,1,2,3,1\nx,1,2,3,0\n");
+    let outcome = workspace.run_json("ingestion", &[]);
+
+    let none = json!({"corporation": 0, "lastmonth_activity": 0, "lastyear_activity": 0, "number_of_employees": 0, "exited": 0});
+    let missing = |changes: &[(&str, u64)]| {
+        let mut counts = none.clone();
+        changes.iter().for_each(|(column, count)| counts[column] = json!(count));
+        counts
+    };
+    let file = |name: &str, rows: u64, duplicates: u64, missing: Value| {
+        let sha256 = Checksum::of_bytes(&workspace.read(&format!("practicedata/{name}")));
+        json!({"name": name, "sha256": sha256, "rows": rows, "duplicates": duplicates, "quarantined": 0, "missing": missing})
+    };
+    assert_eq!(
+        outcome["files"],
+        json!([
+            file("a.csv", 4, 1, missing(&[("corporation", 1), ("lastmonth_activity", 1)])),
+            file("b.csv", 6, 1, missing(&[("corporation", 1), ("exited", 1)])),
+        ])
+    );
+    assert_eq!(outcome["rows"], 8);
+    assert_eq!(outcome["missing"], missing(&[("corporation", 2), ("lastmonth_activity", 1), ("exited", 1)]));
+    assert_eq!(outcome["contradictory_corporations"], 1);
+    assert_eq!(outcome["contradictory_examples"], json!(["x"]));
+    assert_eq!(outcome["dataset_sha256"], json!(Checksum::of_bytes(&workspace.read("ingesteddata/finaldata.csv"))));
+    assert!(outcome["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{outcome}");
+
+    let tables = ["runs", "ingested_files", "timings", "missing_percentages", "scores"];
+    assert_eq!(tables.map(|table| workspace.history_rows(table)), [1, 2, 1, 5, 0]);
+    // A failed run is remembered, its facts are not.
+    fs::write(workspace.path("practicedata/c.csv"), "").unwrap();
+    workspace.fail("ingestion", &[]);
+    assert_eq!(tables.map(|table| workspace.history_rows(table)), [2, 2, 1, 5, 0]);
+}
+
+#[test]
+fn ingesting_the_same_files_again_leaves_the_same_bytes() {
+    let workspace = Workspace::with_data();
+    workspace.run("ingestion", &[]);
+    let once = workspace.snapshot(&["ingesteddata"]);
+    workspace.run("ingestion", &[]);
+    assert!(workspace.snapshot(&["ingesteddata"]) == once);
+}
+
+#[test]
+fn the_record_is_json_and_a_python_list_whatever_the_names() {
+    let workspace = Workspace::new();
+    let mut names = [
+        "dataset1.csv",
+        "o'neil.csv",
+        "say \"x\".csv",
+        "größe 株 🙂.csv",
+        "back\\slash.csv",
+        "new\nline.csv",
+        "tab\t.csv",
+        "bell\u{7}.csv",
+        "[a, b].csv",
+        "${HOME}.csv",
+    ];
+    names.sort_unstable();
+    for (i, name) in names.iter().enumerate() {
+        workspace.csv(&format!("practicedata/{name}"), &format!("x{i},1,2,3,0\n"));
+    }
+    workspace.run("ingestion", &[]);
+    let record = workspace.text("ingesteddata/ingestedfiles.txt");
+    assert_eq!(serde_json::from_str::<Vec<String>>(&record).unwrap(), names);
+
+    let script = "import ast, json, sys; print(json.dumps(ast.literal_eval(sys.stdin.buffer.read().decode('utf-8'))))";
+    let python = Command::new("python3")
+        .args(["-c", script])
+        .stdin(File::open(workspace.path("ingesteddata/ingestedfiles.txt")).unwrap())
+        .stderr(Stdio::inherit())
+        .output();
+    match python {
+        Ok(output) => assert_eq!(serde_json::from_slice::<Vec<String>>(&output.stdout).unwrap(), names),
+        Err(error) => eprintln!("SKIPPED: that Python reads the record too; python3 cannot be started: {error}"),
+    }
+}
+
+#[test]
+fn a_run_killed_at_any_moment_leaves_the_old_set_or_the_new_one() {
+    // Two inputs, told apart by a file's name; each run is given the one that is not ingested.
+    let mut workspace = Workspace::new();
+    for (input, name) in [("first", "one.csv"), ("second", "two.csv")] {
+        workspace.csv(&format!("{input}/{name}"), &(rows(input, 100_000, false) + "bad,row\n"));
+        workspace.csv(&format!("{input}/small.csv"), &rows(input, 100, true));
+    }
+    let outputs = ["finaldata.csv", "ingestedfiles.txt", "quarantine.csv", "ingestion.json"];
+    let set = |workspace: &Workspace| outputs.map(|name| workspace.read(&format!("ingesteddata/{name}")));
+    let sets = ["second", "first"].map(|input| {
+        workspace.set("input_folder_path", json!(input));
+        workspace.run("ingestion", &[]);
+        set(&workspace)
+    });
+    let mut now = 1;
+    let (mut stayed, mut changed) = (0, 0);
+    let workspace = RefCell::new(workspace);
+
+    kill_at_many_moments(
+        40,
+        || {
+            let mut workspace = workspace.borrow_mut();
+            let other =
+                if workspace.text("ingesteddata/ingestedfiles.txt").contains("one.csv") { "second" } else { "first" };
+            workspace.set("input_folder_path", json!(other));
+            workspace.command("ingestion")
+        },
+        || {
+            let workspace = workspace.borrow();
+            let ingested = Ingested::read(&workspace.path("ingesteddata")).unwrap();
+            let found = set(&workspace);
+            assert_eq!(ingested.dataset_sha256, Checksum::of_bytes(&found[0]));
+            let names: Vec<_> = ingested.files.iter().map(|file| file.name.as_str()).collect();
+            assert_eq!(String::from_utf8_lossy(&found[1]), record_of_names(&names));
+            let is = sets.iter().position(|set| *set == found).expect("neither the old set nor the new one");
+            if is == now {
+                stayed += 1
+            } else {
+                changed += 1
+            }
+            now = is;
+        },
+    );
+    assert!(stayed > 0 && changed > 1, "the kills came all too early or all too late: {stayed} {changed}");
+
+    let workspace = workspace.into_inner();
+    workspace.run("ingestion", &[]);
+    workspace.assert_no_leftovers("ingesteddata");
+    assert_eq!(fs::read_dir(workspace.path("ingesteddata/versions")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_full_disk_is_an_error_that_says_so_and_the_old_set_stays() {
+    let workspace = ingested();
+    workspace.csv("practicedata/dataset2.csv", &rows("b", 100_000, false));
+    let before = workspace.snapshot(&["ingesteddata"]);
+    // Enough for the history, not for a dataset of 2 MB.
+    let output = workspace.output_on_a_full_disk("ingestion", 500);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("dataset") && stderr.contains("File too large"), "{stderr}");
+    assert!(workspace.snapshot(&["ingesteddata"]) == before);
+    workspace.assert_no_leftovers("ingesteddata");
+    workspace.run("ingestion", &[]);
+}
+
+#[test]
+fn a_second_run_at_the_same_time_is_refused() {
+    let workspace = ingested();
+    workspace.csv("practicedata/dataset2.csv", &rows("b", 20, false));
+    let first = Lock::acquire(&workspace.config().output_folder, "ingestion").unwrap();
+    is_refused(&workspace, &["another ingestion is at work", "ingesteddata", "try again"]);
+    drop(first);
+    workspace.run("ingestion", &[]);
+}
+
+#[test]
+fn a_history_that_cannot_be_written_stops_the_run_before_it_changes_anything() {
+    let mut workspace = ingested();
+    workspace.csv("practicedata/dataset2.csv", &rows("b", 20, false));
+    workspace.write("no-database", &"this is no database, however long it is\n".repeat(10));
+    workspace.set("database_url", json!("sqlite://no-database"));
+    is_refused(&workspace, &["no-database", "database_url"]);
+}

@@ -1,0 +1,244 @@
+//! The confusion matrix: a picture, of the deployed model, on a machine without fonts, whatever the counts.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot ask its question has failed")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use common::checksum::Checksum;
+use common::config::Threshold;
+use common::metrics::Confusion;
+use reporting::{canvas, confusion_matrix};
+use scoring::Outcome;
+use testkit::Workspace;
+
+const PICTURE: &str = "practicemodels/confusionmatrix.png";
+
+/// A decoded picture.
+#[derive(PartialEq)]
+struct Picture {
+    width: usize,
+    height: usize,
+    /// Red, green, blue, pixel by pixel.
+    bytes: Vec<u8>,
+}
+
+impl Picture {
+    fn decode(file: &[u8]) -> Self {
+        let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
+        let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut bytes).unwrap();
+        assert_eq!((info.color_type, info.bit_depth), (png::ColorType::Rgb, png::BitDepth::Eight));
+        Self { width: info.width as usize, height: info.height as usize, bytes }
+    }
+
+    fn pixel(&self, x: usize, y: usize) -> &[u8] {
+        &self.bytes[(y * self.width + x) * 3..][..3]
+    }
+
+    fn is_white(&self, x: usize, y: usize) -> bool {
+        self.pixel(x, y) == [255, 255, 255]
+    }
+
+    /// The picture is large enough to read, and there is something on it in every band where something belongs.
+    fn check_drawn(&self, what: &str) {
+        assert!(self.width >= 500 && self.height >= 500, "{what}: {} × {}", self.width, self.height);
+        let colors: BTreeSet<_> = self.bytes.chunks(3).step_by(7).collect();
+        assert!(colors.len() > 10, "{what}: {} colours", colors.len());
+        let columns = 0..self.width;
+        let inked = |y: usize| columns.clone().any(|x| !self.is_white(x, y));
+        for (band, rows) in [("the title", 0..self.height / 10), ("the last line", self.height * 9 / 10..self.height)] {
+            assert!(rows.into_iter().any(inked), "{what}: {band} is empty");
+        }
+        // Nothing is cut off: no text reaches the edge.
+        for (x, y) in (0..self.width).flat_map(|x| [(x, 0), (x, self.height - 1)]) {
+            assert!(self.is_white(x, y), "{what}: something at {x}, {y}");
+        }
+        for (x, y) in (0..self.height).flat_map(|y| [(0, y), (self.width - 1, y)]) {
+            assert!(self.is_white(x, y), "{what}: something at {x}, {y}");
+        }
+    }
+}
+
+/// What scoring would say of these counts.
+fn outcome(confusion: Confusion, data: &[&str]) -> Outcome {
+    Outcome {
+        model: "20261123T065005Z-5dd63e969bec".to_owned(),
+        model_sha256: Checksum::of_bytes(b"model"),
+        data: data.iter().map(|name| (*name).to_owned()).collect(),
+        f1: confusion.f1(),
+        precision: confusion.precision(),
+        recall: confusion.recall(),
+        n: confusion.n(),
+        confusion,
+        threshold: Threshold::new(0.5).unwrap(),
+        without_label: 0,
+        malformed: 0,
+        filled: 0,
+    }
+}
+
+fn confusion(true_positives: u64, false_positives: u64, false_negatives: u64, true_negatives: u64) -> Confusion {
+    Confusion { true_positives, false_positives, false_negatives, true_negatives }
+}
+
+fn draw(outcome: &Outcome) -> Vec<u8> {
+    canvas::png(confusion_matrix::SIZE, |area| confusion_matrix::draw(area, outcome)).unwrap()
+}
+
+/// Draws in the workspace on what is as good as a bare server: no environment, no fonts; returns the file.
+fn report(workspace: &Workspace) -> Vec<u8> {
+    let mut command = workspace.command("reporting");
+    let output = command.env_clear().env("FONTCONFIG_FILE", "/nonexistent").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    workspace.read(PICTURE)
+}
+
+/// For a look at the pictures with one's own eyes: `RISK_PICTURES=folder cargo nextest run …`.
+fn keep(name: &str, file: &[u8]) {
+    if let Some(folder) = std::env::var_os("RISK_PICTURES") {
+        std::fs::write(Path::new(&folder).join(name), file).unwrap();
+    }
+}
+
+#[test]
+fn the_picture_is_whole_and_the_same_every_time() {
+    let workspace = Workspace::with_data();
+    workspace.deploy();
+    let file = report(&workspace);
+    Picture::decode(&file).check_drawn("the test data");
+    assert!(report(&workspace) == file, "the same inputs have given another picture");
+    // With all the fonts that this machine has.
+    let said = workspace.run_json("reporting", &[]);
+    assert!(workspace.read(PICTURE) == file, "the machine's fonts have a say");
+    let release = common::release::Production::of(&workspace.config()).live().unwrap();
+    assert_eq!(said["release"], release.id);
+    assert_eq!((&said["f1"], &said["n"]), (&serde_json::json!(1.0), &serde_json::json!(8)));
+    assert_eq!(said["files"], serde_json::json!([workspace.path(PICTURE).canonicalize().unwrap()]));
+}
+
+#[test]
+fn it_is_the_deployed_models_and_changes_nothing_else() {
+    let workspace = Workspace::with_data();
+    workspace.deploy();
+    let file = report(&workspace);
+    let release = common::release::Production::of(&workspace.config()).live().unwrap();
+    let score = scoring::Options { deployed: true, ..Default::default() };
+    let score = scoring::evaluate(&workspace.config(), &score).unwrap();
+    assert_eq!(score.model, release.id);
+    assert!(draw(&score) == file, "the picture is not of the deployed model's score");
+
+    // Another model, trained and scored, which judges every client the other way round.
+    workspace.csv("practicedata/dataset3.csv", &testkit::rows("c", 500, true));
+    for step in ["ingestion", "training", "scoring"] {
+        workspace.run(step, &[]);
+    }
+    let folders = ["ingesteddata", "practicemodels", "production_deployment"];
+    let before = workspace.snapshot(&folders);
+    assert!(report(&workspace) == file, "the picture is of a model that is not deployed");
+    assert!(workspace.snapshot(&folders) == before, "reporting has changed more than its picture");
+
+    workspace.run("deployment", &[]);
+    assert!(report(&workspace) != file, "the picture is not of the deployed model");
+}
+
+#[test]
+fn every_count_has_its_own_cell() {
+    let picture = |confusion| Picture::decode(&draw(&outcome(confusion, &["testdata.csv"])));
+    let (width, height) = (confusion_matrix::SIZE.0 as usize, confusion_matrix::SIZE.1 as usize);
+    // Predicted to leave is right, left is below: the shade of a corner of each cell tells which one is full.
+    let full = |picture: &Picture| {
+        let dark = |x: usize, y: usize| picture.pixel(x, y).iter().map(|part| u32::from(*part)).sum::<u32>() < 300;
+        [
+            dark(width * 30 / 100, height * 30 / 100),
+            dark(width * 70 / 100, height * 30 / 100),
+            dark(width * 30 / 100, height * 70 / 100),
+            dark(width * 70 / 100, height * 70 / 100),
+        ]
+    };
+    for (what, confusion, expected) in [
+        ("stayed as predicted", confusion(0, 0, 0, 9), [true, false, false, false]),
+        ("stayed against the prediction", confusion(0, 9, 0, 0), [false, true, false, false]),
+        ("left unforeseen", confusion(0, 0, 9, 0), [false, false, true, false]),
+        ("left as predicted", confusion(9, 0, 0, 0), [false, false, false, true]),
+        ("all right", confusion(9, 0, 0, 9), [true, false, false, true]),
+    ] {
+        assert_eq!(full(&picture(confusion)), expected, "{what}");
+    }
+}
+
+#[test]
+fn degenerate_counts_are_drawn() {
+    let huge = 10_000_000;
+    let (long, many) = (format!("{}.csv", "größe ".repeat(40)), vec!["testdata.csv"; 50]);
+    for (name, confusion, data) in [
+        ("nothing", confusion(0, 0, 0, 0), &["testdata.csv"][..]),
+        ("one-client", confusion(0, 0, 0, 1), &["testdata.csv"]),
+        ("five-clients", confusion(1, 1, 1, 2), &["testdata.csv"]),
+        ("nobody-left", confusion(0, 3, 0, 4), &["testdata.csv"]),
+        ("everybody-left", confusion(3, 0, 4, 0), &["testdata.csv"]),
+        ("none-predicted", confusion(0, 0, 3, 4), &["testdata.csv"]),
+        ("huge", confusion(huge, huge + 1, huge + 2, huge + 3), &["testdata.csv"]),
+        ("a-hundred-million", confusion(100_000_000, 90_000_000, 80_000_000, 70_000_000), &["testdata.csv"]),
+        ("no-file", confusion(1, 1, 1, 2), &[]),
+        ("long-name", confusion(1, 1, 1, 2), &[long.as_str()]),
+        ("many-files", confusion(1, 1, 1, 2), &many),
+        ("odd-name", confusion(1, 1, 1, 2), &["\u{1F600}\n\t漢字\u{202e}.csv"]),
+    ] {
+        let file = draw(&outcome(confusion, data));
+        keep(&format!("{name}.png"), &file);
+        Picture::decode(&file).check_drawn(name);
+    }
+}
+
+#[test]
+fn few_rows_and_one_class_are_drawn_from_their_file() {
+    let workspace = Workspace::with_data();
+    workspace.deploy();
+    for (name, rows) in [
+        ("file-of-five", "a,5,40,60,1\nb,800,4000,3,0\nc,5,40,60,0\nd,800,4000,3,1\ne,5,40,60,1\n"),
+        ("file-of-one", "a,,,,1\n"),
+        ("file-of-those-who-stayed", "a,5,40,60,0\nb,800,4000,3,0\n"),
+        ("file-of-those-who-left", "a,5,40,60,1\nb,800,4000,3,1\n"),
+    ] {
+        workspace.csv("testdata/testdata.csv", rows);
+        let file = report(&workspace);
+        keep(&format!("{name}.png"), &file);
+        Picture::decode(&file).check_drawn(name);
+    }
+}
+
+#[test]
+fn the_shipped_data_are_drawn() {
+    let mut workspace = Workspace::new();
+    for (key, folder) in [("input_folder_path", "sourcedata"), ("test_data_path", "testdata")] {
+        workspace.set(key, serde_json::json!(testkit::project().join(folder)));
+    }
+    workspace.deploy();
+    let file = report(&workspace);
+    keep("shipped.png", &file);
+    Picture::decode(&file).check_drawn("the shipped data");
+}
+
+#[test]
+fn what_cannot_be_drawn_fails_and_leaves_the_old_picture() {
+    let workspace = Workspace::with_data();
+    let check_refused = |what: &str, parts: &[&str]| {
+        workspace.write(PICTURE, "an old picture");
+        let error = workspace.fail("reporting", &[]);
+        for part in parts {
+            assert!(error.contains(part), "{what}: {part} is not in {error}");
+        }
+        assert_eq!(workspace.text(PICTURE), "an old picture", "{what}");
+    };
+    check_refused("nothing is deployed", &["nothing is deployed", "run fullprocess"]);
+    workspace.deploy();
+    for (what, rows) in [("nothing is labelled", "a,1,2,3,\nb,1,2,3,NA\n"), ("an empty table", "")] {
+        workspace.csv("testdata/testdata.csv", rows);
+        check_refused(what, &["testdata", "no row whose exited is known"]);
+    }
+    workspace.write("testdata/testdata.csv", "name,wage\na,1\n");
+    check_refused("no client table", &["testdata.csv", "name"]);
+    std::fs::remove_file(workspace.path("testdata/testdata.csv")).unwrap();
+    check_refused("no test data", &["testdata", "no CSV file"]);
+}

@@ -1,0 +1,269 @@
+//! Scoring by its binary: the number is the right one, and only the default scoring ever changes what is recorded.
+
+use std::fs;
+
+use common::lock::Lock;
+use serde_json::{Value, json};
+use testkit::{Workspace, rows};
+
+/// A workspace with a trained model of which every prediction is known: `LEAVES` and `STAYS` are what it says of a
+/// client. Two of three clients stay, and only last month tells them apart, so its training median is a stayer's.
+fn trained() -> Workspace {
+    let workspace = Workspace::new();
+    let row = |i: u32| match i % 3 {
+        0 => format!("a{i},{},1000,10,1\n", 5 + i % 7),
+        _ => format!("a{i},{},1000,10,0\n", 790 + i % 9),
+    };
+    workspace.csv("practicedata/dataset1.csv", &(0..90).map(row).collect::<String>());
+    workspace.csv("testdata/testdata.csv", &labelled(MIXED));
+    workspace.run("ingestion", &[]);
+    workspace.run("training", &[]);
+    workspace
+}
+
+const LEAVES: &str = "x,5,1000,10,";
+const STAYS: &str = "x,795,1000,10,";
+
+/// Three leavers found, one false alarm, two missed, two stayers: F1 = 6 / (6 + 1 + 2).
+const MIXED: &[(&str, &str, usize)] = &[(LEAVES, "1", 3), (LEAVES, "0", 1), (STAYS, "1", 2), (STAYS, "0", 2)];
+const MIXED_F1: f64 = 6.0 / 9.0;
+
+/// Rows of clients with an `exited`, each that many times.
+fn labelled(clients: &[(&str, &str, usize)]) -> String {
+    clients.iter().map(|(client, exited, times)| format!("{client}{exited}\n").repeat(*times)).collect()
+}
+
+const RECORD: &[&str] = &["practicemodels/latestscore.txt", "practicemodels/latestscore.json"];
+
+/// Everything that a scoring which writes nothing must leave alone.
+const FOLDERS: &[&str] = &["practicemodels", "production_deployment", "ingesteddata", "testdata", "practicedata"];
+
+#[test]
+fn the_recorded_score_is_the_plain_f1_computed_by_hand() {
+    let workspace = trained();
+    let outcome = workspace.run_json("scoring", &[]);
+    let text = workspace.text("practicemodels/latestscore.txt");
+    assert_eq!(text, MIXED_F1.to_string());
+    assert_eq!(text.parse::<f64>().unwrap(), 0.6666666666666666);
+    let counts = json!({"true_positives": 3, "false_positives": 1, "false_negatives": 2, "true_negatives": 2});
+    let expected = [
+        ("f1", json!(MIXED_F1)),
+        ("precision", json!(0.75)),
+        ("recall", json!(0.6)),
+        ("n", json!(8)),
+        ("confusion", counts),
+    ];
+    for (key, value) in expected {
+        assert_eq!(outcome[key], value, "{key}");
+    }
+    assert_eq!(outcome["data"], json!(["testdata.csv"]));
+    assert!(workspace.run("scoring", &[]).starts_with("F1 0.6666666666666666 of model "));
+}
+
+#[test]
+fn every_csv_of_the_test_folder_is_scored() {
+    let workspace = trained();
+    workspace.csv("testdata/MORE.CSV", &labelled(&[(STAYS, "1", 1)]));
+    workspace.csv("testdata/.hidden.csv", &labelled(&[(STAYS, "1", 1)]));
+    let outcome = workspace.run_json("scoring", &[]);
+    assert_eq!((&outcome["data"], &outcome["f1"]), (&json!(["MORE.CSV", "testdata.csv"]), &json!(6.0 / 10.0)));
+}
+
+#[test]
+fn rows_without_exited_are_left_out_and_a_missing_predictor_counts_as_its_median_and_both_are_counted() {
+    let workspace = trained();
+    // Were the unlabelled leaver scored as one that stayed, or the missing month as 0, F1 would be another.
+    let unlabelled = labelled(&[(LEAVES, "NA", 1), (STAYS, "", 1), (LEAVES, "", 1)]);
+    let incomplete = "x,,1000,10,1\nx,NA,NA,NA,0\n";
+    workspace.csv("testdata/testdata.csv", &[&labelled(MIXED), &unlabelled, incomplete].concat());
+    let output = workspace.output("scoring", &["--json"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let counts = json!({"true_positives": 3, "false_positives": 1, "false_negatives": 3, "true_negatives": 3});
+    assert_eq!((&outcome["confusion"], &outcome["n"]), (&counts, &json!(10)));
+    assert_eq!((&outcome["without_label"], &outcome["filled"]), (&json!(3), &json!(2)));
+    assert_eq!(workspace.text("practicemodels/latestscore.txt"), "0.6"); // 6 / (6 + 1 + 3)
+    assert!(stderr.contains("warning: 3 rows have no known exited"), "{stderr}");
+    assert!(stderr.contains("warning: 2 rows miss a predictor"), "{stderr}");
+}
+
+#[test]
+fn malformed_test_rows_are_left_out_and_counted_up_to_five_percent() {
+    let workspace = trained();
+    let good = labelled(MIXED).repeat(5); // 40 rows
+    workspace.csv("testdata/testdata.csv", &format!("{good}x,many,1000,10,1\nx,5,1000,10,2\n"));
+    let outcome = workspace.run_json("scoring", &[]);
+    assert_eq!((&outcome["malformed"], &outcome["n"], &outcome["f1"]), (&json!(2), &json!(40), &json!(MIXED_F1)));
+}
+
+#[test]
+fn without_any_positive_f1_is_zero_with_a_warning() {
+    let workspace = trained();
+    for (rows, warned) in [
+        (labelled(&[(STAYS, "0", 3)]), true),
+        (labelled(&[(LEAVES, "0", 3)]), false), // here it is 0 because all three were false alarms
+        (labelled(&[(STAYS, "1", 3)]), false),
+    ] {
+        workspace.csv("testdata/testdata.csv", &rows);
+        let output = workspace.output("scoring", &[]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{stderr}");
+        assert_eq!(workspace.text("practicemodels/latestscore.txt"), "0", "{rows}");
+        assert_eq!(stderr.contains("F1 is 0 by convention"), warned, "{rows}{stderr}");
+    }
+}
+
+#[test]
+fn scoring_another_model_or_other_data_or_a_dry_run_never_changes_the_record() {
+    let workspace = trained();
+    workspace.run("scoring", &[]);
+    workspace.run("deployment", &[]);
+    // From here on every score is another than the recorded one, so that writing any of them would show.
+    workspace.csv("testdata/testdata.csv", &labelled(&[(LEAVES, "1", 1), (STAYS, "1", 1)]));
+    workspace.csv("other/other.csv", &labelled(&[(LEAVES, "0", 1), (LEAVES, "1", 1)]));
+    workspace.csv("other/more.csv", &labelled(&[(STAYS, "1", 2)]));
+    let other = workspace.path("other/other.csv");
+    let more = workspace.path("other/more.csv");
+    let (other, more) = (other.to_str().unwrap(), more.to_str().unwrap());
+    let before = workspace.snapshot(FOLDERS);
+
+    // The score, computed by hand, and how many runs the history gains.
+    let cases: [(&[&str], f64, u64); 8] = [
+        (&["--deployed"], 2.0 / 3.0, 1),
+        (&["--data", other], 2.0 / 3.0, 1),
+        (&["--data", other, more], 2.0 / 5.0, 1),
+        (&["--deployed", "--data", more], 0.0, 1),
+        (&["--dry-run"], 2.0 / 3.0, 0),
+        (&["--deployed", "--dry-run"], 2.0 / 3.0, 0),
+        (&["--dry-run", "--data", other, more], 2.0 / 5.0, 0),
+        (&["--deployed", "--dry-run", "--data", more], 0.0, 0),
+    ];
+    for (arguments, f1, runs) in cases {
+        let history = ["runs", "scores"].map(|table| workspace.history_rows(table));
+        let outcome = workspace.run_json("scoring", arguments);
+        assert_eq!(outcome["f1"], json!(f1), "{arguments:?}");
+        assert!(workspace.snapshot(FOLDERS) == before, "{arguments:?} has changed something");
+        let now = ["runs", "scores"].map(|table| workspace.history_rows(table));
+        assert_eq!(now, history.map(|rows| rows + runs), "{arguments:?}");
+    }
+    workspace.run("scoring", &[]);
+    assert!(workspace.snapshot(RECORD) != before, "this scoring is the one that records");
+    assert_eq!(workspace.text("practicemodels/latestscore.txt"), (2.0f64 / 3.0).to_string());
+}
+
+#[test]
+fn the_deployed_model_is_scored_even_where_another_has_been_trained_since() {
+    let workspace = trained();
+    workspace.run("scoring", &[]);
+    workspace.run("deployment", &[]);
+    let deployed = workspace.run_json("scoring", &["--deployed"]);
+    workspace.csv("practicedata/dataset1.csv", &rows("b", 60, true));
+    workspace.run("ingestion", &[]);
+    workspace.run("training", &[]);
+    assert_eq!(workspace.run_json("scoring", &["--deployed"]), deployed);
+    assert_ne!(workspace.run_json("scoring", &["--dry-run"])["model_sha256"], deployed["model_sha256"]);
+}
+
+#[test]
+fn a_dry_run_makes_no_history() {
+    let workspace = trained();
+    for name in ["history.sqlite", "history.sqlite.lock"] {
+        fs::remove_file(workspace.path(name)).unwrap();
+    }
+    let before = workspace.snapshot(&["."]);
+    workspace.run("scoring", &["--dry-run"]);
+    assert!(workspace.snapshot(&["."]) == before);
+}
+
+#[test]
+fn every_failure_names_its_cause_and_keeps_the_old_score() {
+    type Fault = fn(&Workspace);
+    let faults: [(Fault, &[&str], &[&str]); 12] = [
+        (
+            |w| fs::remove_file(w.path("practicemodels/trainedmodel.bin")).unwrap(),
+            &[],
+            &["trainedmodel.bin", "run training"],
+        ),
+        (|w| cut_short(w, "practicemodels/trainedmodel.bin"), &[], &["trainedmodel.bin", "cut short", "run training"]),
+        (|w| w.write("practicemodels/trainedmodel.bin", ""), &[], &["trainedmodel.bin", "cut short"]),
+        (|w| flip_a_bit(w, "practicemodels/trainedmodel.bin"), &[], &["trainedmodel.bin", "checksum"]),
+        (|w| w.write("practicemodels/trainedmodel.bin", &"no model ".repeat(50)), &[], &["trainedmodel.bin"]),
+        (
+            |w| cut_short(w, "production_deployment/trainedmodel.bin"),
+            &["--deployed"],
+            &["trainedmodel.bin", "roll back"],
+        ),
+        (
+            |w| fs::remove_dir_all(w.path("production_deployment")).unwrap(),
+            &["--deployed"],
+            &["nothing is deployed", "fullprocess"],
+        ),
+        (|w| fs::remove_file(w.path("testdata/testdata.csv")).unwrap(), &[], &["testdata", "no CSV file"]),
+        (
+            |w| w.csv("testdata/testdata.csv", &labelled(&[(LEAVES, "", 1)])),
+            &[],
+            &["testdata", "no row whose exited is known"],
+        ),
+        (|w| w.csv("testdata/testdata.csv", "x,5\n"), &[], &["testdata.csv", "line 2: 2 fields"]),
+        (
+            |w| w.write("testdata/testdata.csv", "corporation,exited\nx,1\n"),
+            &[],
+            &["testdata.csv", "lastmonth_activity"],
+        ),
+        (|_| {}, &["--data", "/no/such/file.csv"], &["/no/such/file.csv"]),
+    ];
+    for (fault, arguments, words) in faults {
+        let workspace = trained();
+        workspace.run("scoring", &[]);
+        workspace.run("deployment", &[]);
+        fault(&workspace);
+        let before = workspace.snapshot(RECORD);
+        let stderr = workspace.fail("scoring", arguments);
+        for word in words {
+            assert!(stderr.contains(word), "{word:?} is not in {stderr}");
+        }
+        assert!(workspace.snapshot(RECORD) == before, "the old score has changed, though: {stderr}");
+        workspace.assert_no_leftovers("practicemodels");
+    }
+}
+
+fn cut_short(workspace: &Workspace, name: &str) {
+    let bytes = workspace.read(name);
+    fs::write(workspace.path(name), &bytes[..bytes.len() - 1]).unwrap();
+}
+
+fn flip_a_bit(workspace: &Workspace, name: &str) {
+    let mut bytes = workspace.read(name);
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(workspace.path(name), bytes).unwrap();
+}
+
+#[test]
+fn a_model_that_is_being_trained_is_not_scored() {
+    let workspace = trained();
+    let training = Lock::acquire(&workspace.config().output_model, "training or scoring").unwrap();
+    let stderr = workspace.fail("scoring", &[]);
+    assert!(stderr.contains("another training or scoring is at work"), "{stderr}");
+    workspace.run("scoring", &["--dry-run"]); // it only reads
+    drop(training);
+    workspace.run("scoring", &[]);
+}
+
+#[test]
+fn wrong_usage_exits_with_two_and_does_nothing() {
+    let workspace = trained();
+    let before = workspace.snapshot(&["."]);
+    for arguments in
+        [&["--no-such-flag"][..], &["--data"], &["extra"], &["--deployed=yes"], &["--deployed", "--deployed"]]
+    {
+        let output = workspace.output("scoring", arguments);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("error:") && output.stdout.is_empty(), "{arguments:?}: {stderr}");
+    }
+    assert!(workspace.snapshot(&["."]) == before);
+    let help = workspace.run("scoring", &["--help"]);
+    for flag in ["--deployed", "--data", "--dry-run", "--config", "--json"] {
+        assert!(help.contains(flag), "{flag} is not in {help}");
+    }
+}

@@ -1,0 +1,81 @@
+//! Faults on purpose: processes killed at any moment, and a disk that is full.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Instant;
+
+use crate::Workspace;
+
+/// Runs what `command` gives again and again, and kills it (SIGKILL) at `kills` moments: spread over the time that it
+/// takes, closer towards its end, where files get their names, and some after it. `check` looks at what each leaves.
+///
+/// One run before the first kill is left alone, to know how long it takes.
+#[expect(clippy::unwrap_used, reason = "a test that cannot start a process has failed")]
+pub fn kill_at_many_moments(kills: u32, mut command: impl FnMut() -> Command, mut check: impl FnMut()) {
+    const GOLDEN_RATIO: f64 = 0.618_033_988_749_895; // its multiples fill the unit interval evenly, however many
+    let clock = Instant::now();
+    let output = command().output().unwrap();
+    let mut duration = clock.elapsed();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    check();
+
+    let mut killed = 0;
+    for kill in 1..=kills {
+        let moment = duration.mul_f64(1.2 * (f64::from(kill) * GOLDEN_RATIO).fract().sqrt());
+        let mut child = command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(moment); // chooses the moment; nothing depends on its being exact
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        // The machine is not always equally fast: what is learned of the duration moves the later kills.
+        if status.signal() == Some(9) {
+            killed += 1;
+            duration = duration.max(moment);
+        } else {
+            assert!(status.success(), "a run failed by itself: {status}");
+            duration = duration.min(moment);
+        }
+        check();
+    }
+    assert!((kills / 4..kills).contains(&killed), "{killed} of {kills} runs were killed: all too early, or too late");
+}
+
+impl Workspace {
+    /// Runs a binary that can write no file beyond `kilobytes`, as on a disk that is full.
+    #[expect(clippy::unwrap_used, reason = "see the type")]
+    pub fn output_on_a_full_disk(&self, binary: &str, kilobytes: u32) -> Output {
+        // `ulimit -f` counts 512 bytes, in some shells 1024. Ignoring its signal makes writing an error instead.
+        let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", 2 * kilobytes);
+        let command = self.command(binary);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script, "sh"]).arg(command.get_program()).args(command.get_args());
+        shell.output().unwrap()
+    }
+
+    /// How many rows of a table the history holds.
+    pub fn history_rows(&self, table: &str) -> u64 {
+        let summary = self.run_json("dbsetup", &[]);
+        let tables = summary["tables"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let rows = tables.iter().find(|entry| entry["table"] == table).and_then(|entry| entry["rows"].as_u64());
+        rows.unwrap_or_else(|| panic!("the history has no table {table}: {summary}"))
+    }
+
+    /// Checks that no writer has left anything half-made below `folder`.
+    pub fn assert_no_leftovers(&self, folder: &str) {
+        let mut found = Vec::new();
+        search(&self.path(folder), &mut found);
+        assert!(found.is_empty(), "left half-made: {found:?}");
+    }
+}
+
+fn search(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in folder.read_dir().into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == "partial") {
+            found.push(path);
+        } else if !path.is_symlink() {
+            search(&path, found);
+        }
+    }
+}
