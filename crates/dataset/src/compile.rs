@@ -32,6 +32,8 @@ const READERS: usize = 2;
 const BATCH_BYTES: usize = 128 * 1024;
 /// Batches of one file that may wait.
 const WAITING: usize = 16;
+/// Bytes of malformed rows of one file from which their share is checked on the way, so that they do not fill the memory.
+const MUCH_QUARANTINE: usize = 16 * 1024 * 1024;
 /// Names given as examples of a contradiction.
 const EXAMPLES: usize = 10;
 
@@ -137,6 +139,9 @@ fn read(file: &DataFile, seed: u64, sender: &SyncSender<Message>) -> Result<File
                 write_text(&mut line, row.text);
                 line.push(b'\n');
                 end.quarantine.append(&mut line);
+                if end.quarantine.len() > MUCH_QUARANTINE {
+                    check_malformed_share(malformed_lines, end.rows, first.as_deref())?;
+                }
             }
         }
     }

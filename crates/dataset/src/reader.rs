@@ -9,12 +9,15 @@ use std::str;
 
 use anyhow::{Context, Result, anyhow, bail};
 use common::checksum::{Checksum, Hasher};
-use common::schema::COLUMNS;
+use common::schema::{COLUMNS, TARGET};
 
-use crate::row::{Malformed, Row, is_missing, parse_count, parse_exited};
+use crate::row::{Malformed, Row, parse_count, parse_exited, parse_name};
 
 /// The longest row, in bytes. What is longer is a quote that never closes, or no table at all.
 const LONGEST_ROW: usize = 16 * 1024 * 1024;
+
+/// The place of a column that the file does not have.
+const ABSENT: usize = usize::MAX;
 
 /// Reads checked rows from a stream of CSV.
 pub struct RowReader<R> {
@@ -49,9 +52,23 @@ pub struct MalformedRow<'a> {
 impl<R: Read> RowReader<R> {
     /// Reads and checks the header.
     pub fn new(stream: R) -> Result<Self> {
+        let reader = Self::for_prediction(stream)?;
+        if reader.places.contains(&ABSENT) {
+            bail!("column {TARGET} is missing in line 1; expected {}", COLUMNS.join(", "));
+        }
+        Ok(reader)
+    }
+
+    /// As [`RowReader::new`], for clients of whom nobody knows yet whether they leave: the target may be absent.
+    pub fn for_prediction(stream: R) -> Result<Self> {
         let source = Source { stream, hasher: Hasher::default(), window: Vec::new(), window_start: 0, record_start: 0 };
-        let mut csv =
-            csv::ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(256 * 1024).from_reader(source);
+        let mut csv = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            // A CR alone ends no line: a file of such lines is refused by its header, instead of read with wrong lines.
+            .terminator(csv::Terminator::Any(b'\n'))
+            .buffer_capacity(256 * 1024)
+            .from_reader(source);
         let mut record = csv::ByteRecord::new();
         if !csv.read_byte_record(&mut record)? {
             bail!("the file is empty; expected the columns {}", COLUMNS.join(", "));
@@ -62,19 +79,25 @@ impl<R: Read> RowReader<R> {
 
     /// The next record, `None` at the end.
     pub fn read_next(&mut self) -> Result<Option<Next<'_>>> {
-        let (line, start) = (self.csv.position().line(), self.csv.position().byte());
-        self.csv.get_mut().record_start = start;
-        if !self.csv.read_byte_record(&mut self.record).with_context(|| format!("line {line}"))? {
-            return Ok(None);
-        }
+        let (line, start) = loop {
+            let (line, start) = (self.csv.position().line(), self.csv.position().byte());
+            self.csv.get_mut().record_start = start;
+            if !self.csv.read_byte_record(&mut self.record).with_context(|| format!("line {line}"))? {
+                return Ok(None);
+            }
+            let blank = self.record.len() == 1 && self.record[0].trim_ascii().is_empty();
+            if !blank {
+                break (line, start);
+            }
+        };
         match parse(&self.record, self.width, &self.places) {
             Ok(row) => Ok(Some(Next::Row(row))),
             Err(reason) => {
                 let end = self.csv.position().byte();
                 let raw = self.csv.get_ref().window(start, end);
-                // The parser leaves the previous row's LF and blank lines to this row.
-                let body = raw.trim_ascii_start();
-                let line = line + newlines(&raw[..raw.len() - body.len()]);
+                // The parser leaves empty lines to the row after them.
+                let empty = raw.iter().take_while(|byte| **byte == b'\n').count();
+                let (line, body) = (line + empty as u64, &raw[empty..]);
                 let Ok(text) = str::from_utf8(body) else { bail!("line {line} is not UTF-8; save the file as UTF-8") };
                 let text = text.trim_end_matches(['\r', '\n']);
                 Ok(Some(Next::Malformed(MalformedRow { line, lines: newlines(text.as_bytes()) + 1, text, reason })))
@@ -92,18 +115,10 @@ fn parse<'a>(record: &'a csv::ByteRecord, width: usize, places: &[usize; 5]) -> 
     if record.len() != width {
         return Err(Malformed::FieldCount(record.len(), width));
     }
-    let field = |column: usize| &record[places[column]];
+    let field = |column: usize| record.get(places[column]).unwrap_or_default();
     let name = field(0);
-    let corporation = if is_missing(name) {
-        None
-    } else if name.contains(&0) {
-        return Err(Malformed::NulInName);
-    } else {
-        // The caller sees that the record is not UTF-8 and ends the reading, so the reason given here is never shown.
-        Some(str::from_utf8(name).map_err(|_| Malformed::NulInName)?)
-    };
     Ok(Row {
-        corporation,
+        corporation: parse_name(name.strip_suffix(b"\r").unwrap_or(name))?, // CRLF, where the name stands last
         predictors: [
             parse_count(COLUMNS[1], field(1))?,
             parse_count(COLUMNS[2], field(2))?,
@@ -130,7 +145,11 @@ fn find_columns(header: &csv::ByteRecord) -> Result<[usize; 5]> {
     let mut places = [0; 5];
     for (place, column) in places.iter_mut().zip(COLUMNS) {
         let mut found = names.iter().enumerate().filter(|(_, name)| **name == column);
-        *place = found.next().with_context(|| format!("column {column} is missing in line 1; expected {expected}"))?.0;
+        *place = match found.next() {
+            Some((place, _)) => place,
+            None if column == TARGET => ABSENT,
+            None => bail!("column {column} is missing in line 1; expected {expected}"),
+        };
         if found.next().is_some() {
             bail!("column {column} stands twice in line 1; keep one");
         }
@@ -240,7 +259,8 @@ mod tests {
             ("a,1,-2,3,0", "lastyear_activity is negative"),
             ("a,1,2,1e20,0", "number_of_employees is larger than 9007199254740992, the largest exact count"),
             ("a,1,2,3,2", "exited is not 0, 1 or missing"),
-            ("a\0b,1,2,3,0", "corporation holds a NUL character"),
+            ("a\0b,1,2,3,0", "corporation holds a control character or is longer than 1000 bytes"),
+            ("\"a\tb\",1,2,3,0", "corporation holds a control character or is longer than 1000 bytes"),
         ] {
             assert_eq!(
                 rows(&format!("good,1,2,3,0\n{row}\nnext,1,2,3,1\n")),
@@ -272,6 +292,35 @@ mod tests {
             let error = read(bytes).unwrap_err();
             assert!(error.contains(expected), "{error:?} does not say {expected:?}");
         }
+    }
+
+    #[test]
+    fn a_name_over_lines_is_malformed_because_a_stray_quote_looks_the_same() {
+        let text = format!("{HEADER}a,1,2,3,0\n\"b,1,2,3,0\nc,1,2,3,0\nd\",1,2,3,0\ne,1,2,3,0\n");
+        let mut reader = RowReader::new(text.as_bytes()).unwrap();
+        reader.read_next().unwrap();
+        let Some(Next::Malformed(row)) = reader.read_next().unwrap() else { panic!("not malformed") };
+        assert_eq!((row.line, row.lines, row.reason), (3, 3, Malformed::NotAName));
+        assert!(matches!(reader.read_next(), Ok(Some(Next::Row(_)))));
+    }
+
+    #[test]
+    fn cr_alone_ends_no_line_and_blank_lines_are_none() {
+        let old_macintosh = format!("{HEADER}a,1,2,3,0\n").replace('\n', "\r");
+        assert!(read(old_macintosh.as_bytes()).unwrap_err().contains("is unknown"));
+        assert_eq!(rows("a,1,2,3,0\n  \n\t\r\n,,,,\n"), ["a,1,2,3,0", ",,,,"]);
+        assert_eq!(rows(&" \n".repeat(100_000)), [""; 0]);
+        let crlf = "number_of_employees,exited,lastyear_activity,lastmonth_activity,corporation\r\n3,0,2,1,abcd\r\n";
+        assert_eq!(read(crlf.as_bytes()).unwrap(), ["abcd,1,2,3,0"]);
+    }
+
+    #[test]
+    fn only_a_prediction_does_without_the_target() {
+        let text = "corporation,lastmonth_activity,lastyear_activity,number_of_employees\na,1,2,3\n";
+        assert!(RowReader::new(text.as_bytes()).is_err());
+        let mut reader = RowReader::for_prediction(text.as_bytes()).unwrap();
+        let Some(Next::Row(row)) = reader.read_next().unwrap() else { panic!("no row") };
+        assert_eq!((row.corporation, row.exited), (Some("a"), None));
     }
 
     #[test]

@@ -49,8 +49,9 @@ pub enum Malformed {
     TooLarge(&'static str),
     /// `exited` is not 0, 1 or missing.
     NotZeroOrOne,
-    /// The name holds a NUL, which no database column can.
-    NulInName,
+    /// The name holds a control character (a line end says that a quote was not closed, a NUL fits no database) or is
+    /// longer than any name is.
+    NotAName,
 }
 
 impl fmt::Display for Malformed {
@@ -61,13 +62,29 @@ impl fmt::Display for Malformed {
             Self::Negative(column) => write!(f, "{column} is negative"),
             Self::TooLarge(column) => write!(f, "{column} is larger than 9007199254740992, the largest exact count"),
             Self::NotZeroOrOne => write!(f, "exited is not 0, 1 or missing"),
-            Self::NulInName => write!(f, "corporation holds a NUL character"),
+            Self::NotAName => write!(f, "corporation holds a control character or is longer than {LONGEST_NAME} bytes"),
         }
     }
 }
 
 /// The largest whole number up to which every whole number has an exact `f64`: 2^53.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// The longest name, in bytes.
+const LONGEST_NAME: usize = 1000;
+
+/// Reads a corporation's name, `None` where missing.
+pub fn parse_name(field: &[u8]) -> Result<Option<&str>, Malformed> {
+    if is_missing(field) {
+        return Ok(None);
+    }
+    // A record that is not UTF-8 ends the reading (`RowReader`), so for that the reason given here is never shown.
+    let name = std::str::from_utf8(field).map_err(|_| Malformed::NotAName)?;
+    match name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
+        true => Err(Malformed::NotAName),
+        false => Ok(Some(name)),
+    }
+}
 
 /// Reads a count of `column`: an integer or a decimal, not negative, `None` where missing.
 pub fn parse_count(column: &'static str, field: &[u8]) -> Result<Option<f64>, Malformed> {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use common::checksum::Checksum;
+use common::files::DataFile;
 use common::schema::{COLUMNS, CORPORATION, PREDICTORS, TARGET};
 use polars::prelude::*;
 
@@ -25,7 +26,7 @@ pub struct Table {
 pub enum MalformedRows {
     /// It is left out and counted, as long as they are few ([`TOLERATED_MALFORMED_SHARE`]).
     LeaveOut,
-    /// It fails the reading: the answer must have one entry per row, or the file is this program's own.
+    /// It fails the reading: no row may be lost, or the file is this program's own.
     Refuse,
 }
 
@@ -43,7 +44,15 @@ impl Table {
 
     /// Reads a stream of CSV; returns the checksum of its bytes too.
     pub fn from_csv_hashed(stream: impl Read, policy: MalformedRows) -> Result<(Self, Checksum)> {
-        let mut reader = RowReader::new(stream)?;
+        Self::from_rows(RowReader::new(stream)?, policy)
+    }
+
+    /// Reads clients to predict: the target may be absent, and every row must be readable.
+    pub fn for_prediction(stream: impl Read) -> Result<Self> {
+        Ok(Self::from_rows(RowReader::for_prediction(stream)?, MalformedRows::Refuse)?.0)
+    }
+
+    fn from_rows(mut reader: RowReader<impl Read>, policy: MalformedRows) -> Result<(Self, Checksum)> {
         let mut columns = Columns::new();
         let mut malformed = 0;
         let mut first = None;
@@ -62,17 +71,14 @@ impl Table {
         Ok((Self { frame, malformed }, reader.checksum()))
     }
 
-    /// One table under the other.
-    pub fn concat(tables: impl IntoIterator<Item = Self>) -> Result<Option<Self>> {
-        let mut all: Option<Self> = None;
+    /// Reads several CSV files, one table under the other.
+    pub fn read_all(files: &[DataFile], malformed: MalformedRows) -> Result<Self> {
+        let mut tables = files.iter().map(|file| Self::read(&file.path, malformed));
+        let mut all = tables.next().context("there is no file to read")??;
         for table in tables {
-            match &mut all {
-                None => all = Some(table),
-                Some(all) => {
-                    all.frame.vstack_mut(&table.frame)?;
-                    all.malformed += table.malformed;
-                }
-            }
+            let table = table?;
+            all.frame.vstack_mut(&table.frame)?;
+            all.malformed += table.malformed;
         }
         Ok(all)
     }
@@ -209,9 +215,18 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn tables_stand_one_under_the_other() {
-        let both = Table::concat([table("a,1,2,3,0\n"), table("b,4,5,6,1\n")]).unwrap().unwrap();
+    fn files_stand_one_under_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let files: Vec<DataFile> = ["a", "b"]
+            .into_iter()
+            .map(|name| {
+                let path = folder.path().join(name);
+                std::fs::write(&path, format!("{HEADER}{name},1,2,3,0\n")).unwrap();
+                DataFile::at(&path).unwrap()
+            })
+            .collect();
+        let both = Table::read_all(&files, MalformedRows::Refuse).unwrap();
         assert_eq!(both.rows().unwrap().map(|row| row.corporation.unwrap().to_owned()).collect::<Vec<_>>(), ["a", "b"]);
-        assert!(Table::concat([]).unwrap().is_none());
+        assert!(Table::read_all(&[], MalformedRows::Refuse).is_err());
     }
 }

@@ -53,7 +53,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
         let predictions = match Production::of(config).current()? {
             None => None,
             Some(release) => {
-                let table = test_data(config)?;
+                let table = Table::read_all(&csv_files(&config.test_data)?, MalformedRows::LeaveOut)?;
                 Some(predictions::predict(&release.id, &release.model()?, &table, config.threshold)?)
             }
         };
@@ -82,13 +82,6 @@ pub fn compiled_dataset(config: &Config) -> Result<Table> {
     let path = config.output_folder.join(FINAL_DATA);
     Table::read(&path, MalformedRows::Refuse)
         .with_context(|| format!("{} is not usable; run ingestion first", path.display()))
-}
-
-fn test_data(config: &Config) -> Result<Table> {
-    let files = csv_files(&config.test_data)?;
-    let tables =
-        files.iter().map(|file| Table::read(&file.path, MalformedRows::LeaveOut)).collect::<Result<Vec<_>>>()?;
-    Table::concat(tables)?.context("there is no test data")
 }
 
 impl cli::Outcome for Outcome {

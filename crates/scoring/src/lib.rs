@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use common::atomic;
 use common::checksum::Checksum;
 use common::cli;
@@ -129,9 +129,7 @@ pub fn evaluate_model(
     files: &[DataFile],
     threshold: Threshold,
 ) -> Result<Outcome> {
-    let tables =
-        files.iter().map(|file| Table::read(&file.path, MalformedRows::LeaveOut)).collect::<Result<Vec<_>>>()?;
-    let table = Table::concat(tables)?.context("there is no file to score")?;
+    let table = Table::read_all(files, MalformedRows::LeaveOut)?;
     let counts = score(model, &table, threshold)?;
     Ok(Outcome {
         model: name.to_owned(),
