@@ -11,6 +11,7 @@ use common::atomic;
 use common::cli;
 use common::config::Config;
 use common::files::{API_RETURNS, csv_files};
+use common::lock::Lock;
 use common::release::Production;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -53,7 +54,7 @@ impl Outcome {
 
 /// Calls the service at `url` (default: where the config says that it listens), writes apireturns.txt, and records it.
 pub fn run(config: &Config, url: Option<&str>) -> Result<Outcome> {
-    history::record(config, "apicalls", |_| {
+    history::record(config, "apicalls", |run| {
         let url = url.map_or_else(|| default_url(config), |url| url.trim_end_matches('/').to_owned());
         let release = Production::of(config).live()?.id;
         let outcome = Outcome { calls: call_all(config, &url)?, release, url };
@@ -68,9 +69,21 @@ pub fn run(config: &Config, url: Option<&str>) -> Result<Outcome> {
                 );
             }
         }
+        run.facts.latest_versions = latest_versions(&outcome.calls);
+        let _lock = Lock::acquire(&config.output_model, "step")?;
         atomic::write(&config.output_model.join(API_RETURNS), outcome.by_lines()?.as_bytes())?;
         Ok(outcome)
     })
+}
+
+/// The newest versions that the service could name: the history keeps them for days without a registry.
+fn latest_versions(calls: &[Call]) -> Vec<(String, String)> {
+    let dependencies = calls.iter().filter_map(|call| call.answer.get("dependencies")?.as_array()).flatten();
+    let named = |dependency: &Value| {
+        let (name, latest) = (dependency.get("name")?.as_str()?, dependency.get("latest")?.as_str()?);
+        (latest != "unknown").then(|| (name.to_owned(), latest.to_owned()))
+    };
+    dependencies.filter_map(named).collect()
 }
 
 /// Where the config says that the service listens, as seen from this machine.

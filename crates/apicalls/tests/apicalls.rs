@@ -189,3 +189,15 @@ fn respond(mut stream: TcpStream, status: &str, body: &str) {
     let length = body.len();
     write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}").unwrap();
 }
+
+#[test]
+fn the_versions_that_the_service_could_name_are_remembered() {
+    let workspace = Workspace::with_data();
+    workspace.deploy();
+    let lock = "[[package]]\nname = \"newest\"\nversion = \"0.0.0\"\ndependencies = [\"serde\"]\n\
+        [[package]]\nname = \"serde\"\nversion = \"7.0.0\"\nsource = \"registry\"";
+    let cargo = format!("cat > Cargo.lock <<'E'\n{lock}\nE");
+    let server = testkit::Server::start(&mut workspace.command_with_cargo("app", &cargo));
+    workspace.run("apicalls", &["--url", &server.url]);
+    assert_eq!(workspace.history_rows("latest_versions"), 1);
+}

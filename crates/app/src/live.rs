@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use anyhow::Result;
 use common::checksum::Checksum;
 use common::cli::narrate;
-use common::config::Config;
+use common::config::{Config, Threshold};
 use common::model::Model;
 use common::release::Production;
 
@@ -18,6 +18,8 @@ pub struct LiveModel {
     pub id: String,
     /// Its model.
     pub model: Model,
+    /// The probability from which its clients count as leaving.
+    pub threshold: Threshold,
     /// Of its model's file.
     pub model_sha256: Checksum,
 }
@@ -31,7 +33,7 @@ pub struct Live {
 #[derive(Default)]
 struct State {
     loaded: Option<Arc<LiveModel>>,
-    /// The release that could not be loaded; it is not tried again until production switches.
+    /// The release that could not be loaded; while another is served it is not tried again until production switches.
     refused: Option<String>,
 }
 
@@ -67,7 +69,10 @@ impl Live {
                 Ok(model)
             }
             Err(error) => {
-                narrate(format_args!("error: release {id} cannot be loaded: {error:#}"));
+                // With nothing else to serve every request tries again, and the first one says why in the log.
+                if state.refused.as_ref() != Some(&id) {
+                    narrate(format_args!("error: release {id} cannot be loaded: {error:#}"));
+                }
                 state.refused = Some(id);
                 state.loaded.clone().ok_or_else(|| {
                     Problem::NotReady("the deployed release cannot be loaded; the server's log says why".to_owned())
@@ -79,7 +84,12 @@ impl Live {
     fn load(&self, id: &str) -> Result<LiveModel> {
         let release = self.production.release(id)?;
         release.verify()?;
-        Ok(LiveModel { model: release.model()?, model_sha256: release.manifest.score.model_sha256, id: release.id })
+        Ok(LiveModel {
+            model: release.model()?,
+            threshold: release.threshold()?,
+            model_sha256: release.manifest.score.model_sha256,
+            id: release.id,
+        })
     }
 }
 

@@ -1,13 +1,14 @@
 //! From a request for predictions to clients, in its three forms: a file's name, rows as JSON, a CSV table.
 
 use std::fmt;
+use std::fs::File;
 use std::marker::PhantomData;
 
-use common::config::{Config, Threshold};
+use actix_web::web::Bytes;
+use common::config::Config;
 use common::schema::{PREDICTORS, Predictors};
 use dataset::Table;
 use dataset::row::check_count;
-use dataset::table::MalformedRows;
 use diagnostics::predictions::{Predictions, predict};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -27,8 +28,10 @@ pub enum Request {
     File(String),
     /// Rows sent as JSON.
     Rows(Vec<ClientRow>),
+    /// A JSON object that has not been read yet: one of the two above.
+    Json(Bytes),
     /// A table sent as CSV.
-    Csv(Vec<u8>),
+    Csv(Bytes),
 }
 
 /// One client as JSON; a key that is absent or null is a missing value.
@@ -52,8 +55,15 @@ struct JsonRequest {
 }
 
 impl Request {
-    /// Reads a JSON body.
-    pub fn from_json(body: &[u8]) -> Result<Self, Problem> {
+    /// Reads the JSON where there is some.
+    pub fn parsed(self) -> Result<Self, Problem> {
+        match self {
+            Self::Json(body) => Self::from_json(&body),
+            other => Ok(other),
+        }
+    }
+
+    fn from_json(body: &[u8]) -> Result<Self, Problem> {
         if !body.trim_ascii_start().starts_with(b"{") {
             return Err(Problem::BadRequest(format!("the body is not a JSON object; {FORMS}")));
         }
@@ -69,33 +79,28 @@ impl Request {
         }
     }
 
-    /// Whether answering takes so long that it must not hold up the event loop.
-    pub fn is_heavy(&self) -> bool {
-        !matches!(self, Self::Rows(rows) if rows.len() <= 1000)
-    }
-
     /// Predicts for every client of the request.
     pub fn answer(self, config: &Config, live: &LiveModel) -> Result<Predictions, Problem> {
-        let table = match self {
-            Self::Rows(rows) => return answer_rows(rows, live, config.threshold),
+        let table = match self.parsed()? {
+            Self::Rows(rows) => return answer_rows(rows, live),
+            Self::Json(_) => return Err(Problem::BadRequest(FORMS.to_owned())), // not after `parsed`
             Self::File(filepath) => {
                 let path = confine(config, &filepath)?;
-                let shown = format!("{filepath} cannot be read as a client table");
-                Table::read(&path, MalformedRows::Refuse).map_err(|error| {
-                    // All but the outermost context, which names the path on the server.
-                    let why: Vec<_> = error.chain().skip(1).map(ToString::to_string).collect();
-                    Problem::WrongData(format!("{shown}: {}", why.join(": ")))
+                let file =
+                    File::open(path).map_err(|error| Problem::not_ready("the file cannot be opened", &error.into()))?;
+                Table::for_prediction(file).map_err(|error| {
+                    Problem::WrongData(format!("{filepath} cannot be read as a client table: {error:#}"))
                 })?
             }
-            Self::Csv(body) => Table::from_csv(body.as_slice(), MalformedRows::Refuse)
+            Self::Csv(body) => Table::for_prediction(&*body)
                 .map_err(|error| Problem::WrongData(format!("the table cannot be read: {error:#}")))?,
         };
-        predict(&live.id, &live.model, &table, config.threshold)
+        predict(&live.id, &live.model, &table, live.threshold)
             .map_err(|error| Problem::not_ready("the prediction failed", &error))
     }
 }
 
-fn answer_rows(rows: Vec<ClientRow>, live: &LiveModel, threshold: Threshold) -> Result<Predictions, Problem> {
+fn answer_rows(rows: Vec<ClientRow>, live: &LiveModel) -> Result<Predictions, Problem> {
     let mut predictions = Predictions::of(&live.id);
     for (i, row) in rows.into_iter().enumerate() {
         let mut predictors: Predictors = [row.lastmonth_activity, row.lastyear_activity, row.number_of_employees];
@@ -105,7 +110,7 @@ fn answer_rows(rows: Vec<ClientRow>, live: &LiveModel, threshold: Threshold) -> 
                     check_count(column, *number).map_err(|wrong| Problem::WrongData(format!("rows[{i}]: {wrong}")))?;
             }
         }
-        predictions.push(&live.model, threshold, row.corporation, &predictors);
+        predictions.push(&live.model, live.threshold, row.corporation, &predictors);
     }
     Ok(predictions)
 }

@@ -7,7 +7,8 @@ use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use common::config::Config;
 use common::files::csv_files;
-use dataset::describe;
+use dataset::table::MalformedRows;
+use dataset::{Table, describe};
 use history::History;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -19,18 +20,23 @@ use crate::problem::Problem;
 /// The largest body that is accepted.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
+/// The largest body that is read on the event loop; reading it takes less than a millisecond.
+const LIGHT_BODY: usize = 64 * 1024;
+
 /// What all requests share.
 pub struct State {
     config: Config,
     live: Live,
     /// Held by the one long answer that is being made.
     heavy: Arc<Mutex<()>>,
+    /// Held by the one large prediction that is being made; not the same, so that a diagnosis does not hold it up.
+    large: Arc<Mutex<()>>,
 }
 
 impl State {
     /// For one config.
     pub fn new(config: Config) -> Self {
-        Self { live: Live::new(&config), config, heavy: Arc::default() }
+        Self { live: Live::new(&config), config, heavy: Arc::default(), large: Arc::default() }
     }
 }
 
@@ -65,15 +71,16 @@ async fn prediction(
     })?;
     let query = web::Query::<PredictionQuery>::from_query(request.query_string())
         .map_err(|error| Problem::BadRequest(format!("the query cannot be read: {error}")))?;
-    let wanted = match query.into_inner().filepath {
+    let light = body.len() <= LIGHT_BODY;
+    let mut wanted = match query.into_inner().filepath {
         Some(_) if !body.is_empty() => {
             return Err(Problem::WrongData("expected either filepath in the query or a body; send one of them".into()));
         }
         Some(filepath) => Request::File(filepath),
         None => match media_type(&request).as_str() {
-            "text/csv" => Request::Csv(body.to_vec()),
+            "text/csv" => Request::Csv(body),
             // `curl -d` calls whatever it sends a form; it means JSON here.
-            "" | "application/json" | "application/x-www-form-urlencoded" => Request::from_json(&body)?,
+            "" | "application/json" | "application/x-www-form-urlencoded" => Request::Json(body),
             other => {
                 return Err(Problem::UnsupportedType(format!(
                     "{other} is not known; send application/json or text/csv"
@@ -81,30 +88,32 @@ async fn prediction(
             }
         },
     };
-    let answer = if wanted.is_heavy() {
-        beside(move || {
-            let live = state.live.model()?;
-            wanted.answer(&state.config, &live)
-        })
-        .await?
-    } else {
+    if light {
+        wanted = wanted.parsed()?;
+    }
+    let answer = |wanted: Request, state: &State| {
         let live = state.live.model()?;
-        wanted.answer(&state.config, &live)?
+        wanted.answer(&state.config, &live)
     };
-    Ok(json(&answer))
+    if let Request::Rows(_) = wanted {
+        return Ok(ok(json(&answer(wanted, &state)?)?));
+    }
+    one_at_a_time(state.large.clone(), state, move |state| answer(wanted, state)).await
 }
 
 async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
-    one_at_a_time(state, |state| {
+    one_at_a_time(state.heavy.clone(), state, |state| {
         let live = state.live.model()?;
         csv_files(&state.config.test_data)
             .and_then(|files| {
+                let table = Table::read_all(&files, MalformedRows::Refuse)?;
                 scoring::evaluate_model(
                     &live.id,
                     &live.model,
                     live.model_sha256.clone(),
                     &files,
-                    state.config.threshold,
+                    &table,
+                    live.threshold,
                 )
             })
             .map_err(|error| Problem::not_ready("the test data cannot be scored", &error))
@@ -113,7 +122,7 @@ async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
 }
 
 async fn summarystats(state: Data<State>) -> Result<HttpResponse, Problem> {
-    one_at_a_time(state, |state| {
+    one_at_a_time(state.heavy.clone(), state, |state| {
         describe::summary(&compiled_dataset(state)?)
             .map_err(|error| Problem::not_ready("the statistics failed", &error))
     })
@@ -121,7 +130,7 @@ async fn summarystats(state: Data<State>) -> Result<HttpResponse, Problem> {
 }
 
 async fn diagnostics(state: Data<State>) -> Result<HttpResponse, Problem> {
-    one_at_a_time(state, |state| {
+    one_at_a_time(state.heavy.clone(), state, |state| {
         let data = compiled_dataset(state)?;
         let health = || diagnostics::health(&state.config, &data, &mut History::open(&state.config)?);
         health().map_err(|error| Problem::not_ready("the diagnosis failed", &error))
@@ -129,40 +138,33 @@ async fn diagnostics(state: Data<State>) -> Result<HttpResponse, Problem> {
     .await
 }
 
-fn compiled_dataset(state: &State) -> Result<dataset::Table, Problem> {
+fn compiled_dataset(state: &State) -> Result<Table, Problem> {
     diagnostics::compiled_dataset(&state.config)
         .map_err(|error| Problem::not_ready("there is no usable compiled dataset; run ingestion on the server", &error))
 }
 
-/// Makes a long answer beside the event loop, after the one that is being made.
+/// Makes a long answer beside the event loop, after the one that holds the `turn`.
 async fn one_at_a_time<T: Serialize + Send + 'static>(
+    turn: Arc<Mutex<()>>,
     state: Data<State>,
     work: impl FnOnce(&State) -> Result<T, Problem> + Send + 'static,
 ) -> Result<HttpResponse, Problem> {
-    let turn = state.heavy.clone().lock_owned().await;
+    let turn = turn.lock_owned().await;
     // The turn ends with the work, and not with the request: a client that hangs up leaves the work running.
-    let answer = beside(move || {
+    let made = web::block(move || {
         let _turn = turn;
-        work(&state)
-    })
-    .await?;
-    Ok(json(&answer))
+        json(&work(&state)?)
+    });
+    let body = made.await.map_err(|error| Problem::not_ready("the work was broken off", &error.into()))??;
+    Ok(ok(body))
 }
 
-/// Runs `work` on a thread that may block.
-async fn beside<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
-    let done = web::block(work).await;
-    done.map_err(|error| Problem::not_ready("the work was broken off", &error.into()))?
+fn json(answer: &impl Serialize) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(answer).map_err(|error| Problem::not_ready("the answer cannot be written", &error.into()))
 }
 
-fn json(answer: &impl Serialize) -> HttpResponse {
-    match serde_json::to_vec(answer) {
-        Ok(body) => HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "application/json")).body(body),
-        Err(error) => {
-            use actix_web::ResponseError;
-            Problem::not_ready("the answer cannot be written", &error.into()).error_response()
-        }
-    }
+fn ok(body: Vec<u8>) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "application/json")).body(body)
 }
 
 /// The body's media type without parameters, in lower case; empty where none is given.

@@ -51,12 +51,8 @@ impl Arguments {
     }
 
     fn print<O: Outcome>(&self, outcome: &O) -> ExitCode {
-        let text = if self.json {
-            serde_json::to_string(outcome).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
-        } else {
-            outcome.to_string()
-        };
-        match writeln!(io::stdout(), "{text}") {
+        let text = if self.json { serde_json::to_string(outcome) } else { Ok(outcome.to_string()) };
+        match text.map_err(io::Error::from).and_then(|text| writeln!(io::stdout(), "{text}")) {
             // A reader that has seen enough (`| head -1`) is no failure of the step.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 narrate(format_args!("error: printing the outcome: {error}"));

@@ -83,7 +83,7 @@ pub struct Regularization(f64);
 impl Regularization {
     /// `None` unless positive and finite.
     pub fn new(c: f64) -> Option<Self> {
-        (c > 0.0 && c.is_finite()).then_some(Self(c))
+        (c > 0.0 && c.is_finite() && (1.0 / c).is_finite()).then_some(Self(c))
     }
 
     /// The number C.
@@ -130,6 +130,7 @@ impl RawConfig {
             }
             Ok(path)
         };
+        self.differ(&folder)?;
         self.only_value("drift_test", "raw")?;
         self.only_value("promotion", "on_drift")?;
         Ok(Config {
@@ -150,6 +151,20 @@ impl RawConfig {
             folder,
             file,
         })
+    }
+
+    /// Each folder has one use: what one step writes must not be another's input, or be locked by another.
+    fn differ(&self, folder: &Path) -> Result<()> {
+        let places = REQUIRED.map(|key| {
+            let path = folder.join(self.0.get(key).and_then(Value::as_str).unwrap_or_default());
+            (key, fs::canonicalize(&path).unwrap_or(path))
+        });
+        for (i, (key, path)) in places.iter().enumerate() {
+            if let Some((other, _)) = places[..i].iter().find(|(_, earlier)| earlier == path) {
+                bail!("keys \"{other}\" and \"{key}\": both are {}; expected a folder for each", path.display());
+            }
+        }
+        Ok(())
     }
 
     fn database(&self, folder: &Path) -> Result<PathBuf> {
@@ -246,9 +261,11 @@ mod tests {
     /// Loads a valid config changed by `change`; returns the config or the whole error text.
     fn load(change: impl Fn(&mut serde_json::Map<String, Value>)) -> Result<Config, String> {
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("in")).unwrap();
+        for name in ["in", "test"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
         let mut config = json!({
-            "input_folder_path": "in", "output_folder_path": "out", "test_data_path": "in",
+            "input_folder_path": "in", "output_folder_path": "out", "test_data_path": "test",
             "output_model_path": "models", "prod_deployment_path": "production",
         });
         change(config.as_object_mut().unwrap());
@@ -286,6 +303,9 @@ mod tests {
             ("drift_test", json!("guess"), "expected \"raw\", found \"guess\""),
             ("database_url", json!("postgres://user:secret@host/db"), "expected sqlite://PATH"),
             ("database_url", json!("sqlite://${NO_SUCH_VARIABLE}"), "no variable NO_SUCH_VARIABLE"),
+            ("output_model_path", json!("./in"), "keys \"input_folder_path\" and"),
+            ("test_data_path", json!("in"), "expected a folder for each"),
+            ("regularization", json!(5e-324), "expected a positive number"),
             ("colour", json!("red"), "is unknown; expected input_folder_path"),
         ] {
             let error = load(set(key, value)).unwrap_err();

@@ -54,8 +54,13 @@ pub fn csv_files(folder: &Path) -> Result<Vec<DataFile>> {
     for entry in fs::read_dir(folder).with_context(listing)? {
         let path = entry.with_context(listing)?.path();
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !hidden && has_csv_suffix(&path) && path.is_file() {
-            files.push(DataFile::at(&path)?);
+        if !hidden && has_csv_suffix(&path) {
+            // A link that leads nowhere, or a share that is away, is no reason to do without the file in silence.
+            let metadata =
+                fs::metadata(&path).with_context(|| format!("reading {}; mend or remove it", path.display()))?;
+            if metadata.is_file() {
+                files.push(DataFile::at(&path)?);
+            }
         }
     }
     if files.is_empty() {
@@ -83,6 +88,15 @@ mod tests {
         fs::create_dir(folder.path().join("folder.csv")).unwrap();
         let names: Vec<_> = csv_files(folder.path()).unwrap().into_iter().map(|file| file.name).collect();
         assert_eq!(names, ["A.CSV", "b.csv"]);
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.csv"), "").unwrap();
+        std::os::unix::fs::symlink("/no/such/file", folder.path().join("b.csv")).unwrap();
+        let error = csv_files(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("b.csv"), "{error}");
     }
 
     #[test]

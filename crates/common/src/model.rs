@@ -8,8 +8,8 @@
 //! payload  bincode
 //! ```
 //!
-//! Loading checks all of it and executes nothing. The same data give the same bytes: no time, no host, no random number
-//! is in a model.
+//! Loading checks all of it and executes nothing. On one kind of processor the same data give the same bytes: no time, no
+//! host, no random number is in a model.
 
 use std::fs;
 use std::path::Path;

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::Checksum;
-use crate::config::Config;
+use crate::config::{Config, Threshold};
 use crate::files::{INGESTED_FILES, LATEST_SCORE, MODEL, PICKLE};
 use crate::ingested::IngestedFile;
 use crate::model::Model;
@@ -75,6 +75,12 @@ impl Release {
         Ok(())
     }
 
+    /// The probability from which its clients count as leaving: the one that its recorded score was taken with.
+    pub fn threshold(&self) -> Result<Threshold> {
+        let recorded = self.manifest.score.threshold;
+        Threshold::new(recorded).with_context(|| format!("release {} has the threshold {recorded}", self.id))
+    }
+
     /// Loads its model.
     pub fn model(&self) -> Result<Model> {
         let (model, checksum) = Model::load(&self.folder.join(MODEL))?;
@@ -110,12 +116,14 @@ impl Production {
 
     /// The live release; before the first deployment an error that says what to run.
     pub fn live(&self) -> Result<Release> {
-        self.current()?.with_context(|| {
-            format!(
-                "nothing is deployed in {} yet; run fullprocess, or training, scoring and deployment",
-                self.root.display()
-            )
-        })
+        self.current()?.with_context(|| self.nothing())
+    }
+
+    fn nothing(&self) -> String {
+        format!(
+            "nothing is deployed in {} yet; run fullprocess, or training, scoring and deployment",
+            self.root.display()
+        )
     }
 
     /// Release `id`.
@@ -127,9 +135,9 @@ impl Production {
         Ok(Release { id: id.to_owned(), folder, manifest })
     }
 
-    /// All releases, oldest first.
-    pub fn releases(&self) -> Result<Vec<Release>> {
-        self.folder.ids()?.iter().map(|id| self.release(id)).collect()
+    /// The ids of all releases, oldest first.
+    pub fn ids(&self) -> Result<Vec<String>> {
+        self.folder.ids()
     }
 
     /// Where a deployment takes its lock.
@@ -161,8 +169,9 @@ impl Production {
 
     /// Switches production to release `id`, else to the one deployed before the live one; returns what is live now.
     pub fn roll_back(&self, id: Option<&str>) -> Result<Release> {
-        let ids = self.folder.ids()?;
-        let live = self.live()?.id;
+        let ids = self.ids()?;
+        // Only its id is asked, so that a damaged release can be left.
+        let live = self.current_id()?.with_context(|| self.nothing())?;
         let target = match id {
             Some(id) => ids.iter().find(|known| *known == id).with_context(|| {
                 format!("there is no release \"{id}\" in {}; deployment --list shows them", self.root.display())

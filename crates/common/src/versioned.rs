@@ -59,8 +59,9 @@ impl VersionedFolder {
         }
         let mut ids = Vec::new();
         for entry in fs::read_dir(&folder).with_context(|| format!("listing {}", folder.display()))? {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            if !name.starts_with('.') {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') && entry.path().is_dir() {
                 ids.push(name);
             }
         }
@@ -71,16 +72,10 @@ impl VersionedFolder {
     /// Starts a new version. Call it while holding the root's lock: it clears away what killed writers left.
     pub fn stage(&self) -> Result<Stage<'_>> {
         let folder = self.root.join(self.versions);
-        let partial = atomic::partial_folder(&folder)?;
-        for entry in fs::read_dir(&folder)? {
-            let path = entry?.path();
-            if path != partial.path() && path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
-            {
-                fs::remove_dir_all(&path).with_context(|| format!("removing {}", path.display()))?;
-            }
-        }
+        fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+        atomic::sweep(&folder)?;
         atomic::sweep(&self.root)?;
-        Ok(Stage { of: self, partial })
+        Ok(Stage { of: self, partial: atomic::partial_folder(&folder)? })
     }
 
     /// Makes version `id` the current one, in one rename.
@@ -213,8 +208,11 @@ mod tests {
         let folder = VersionedFolder::new(root.path(), "versions");
         publish(&folder, "x", "content");
         fs::create_dir(root.path().join("versions/.set.killed.partial")).unwrap();
+        fs::write(root.path().join("versions/.gitkeep"), "").unwrap();
+        fs::write(root.path().join("versions/NOTES"), "").unwrap();
         assert_eq!(folder.ids().unwrap(), ["x"]);
         drop(folder.stage().unwrap());
-        assert_eq!(fs::read_dir(root.path().join("versions")).unwrap().count(), 1);
+        assert!(!root.path().join("versions/.set.killed.partial").exists());
+        assert!(root.path().join("versions/.gitkeep").exists(), "what is not a writer's own stays");
     }
 }

@@ -94,7 +94,8 @@ struct BatchRow {
     fingerprint: u128,
     /// The corporation's fingerprint, and whether it left; `None` where either is missing.
     exit: Option<(u128, bool)>,
-    corporation: (usize, usize),
+    /// Where it begins.
+    start: usize,
     missing: [bool; 5],
 }
 
@@ -163,7 +164,6 @@ impl Batch {
         let start = self.text.len();
         row.write_canonical(&mut self.text);
         let end = self.text.len();
-        let name = row.corporation.unwrap_or_default();
         let [lastmonth, lastyear, employees] = row.predictors.map(|value| value.is_none());
         let missing = [row.corporation.is_none(), lastmonth, lastyear, employees, row.exited.is_none()];
         self.rows.push(BatchRow {
@@ -173,11 +173,17 @@ impl Batch {
                 (Some(name), Some(exited)) => Some((xxh3_128_with_seed(name.as_bytes(), seed), exited)),
                 _ => None,
             },
-            corporation: (start, name.len()),
+            start,
             missing,
         });
         missing
     }
+}
+
+/// The corporation of a row in canonical text, without its quotes.
+fn first_field(row: &[u8]) -> Option<String> {
+    let record = csv::ReaderBuilder::new().has_headers(false).from_reader(row).records().next()?.ok()?;
+    record.get(0).map(str::to_owned)
 }
 
 fn count_missing(counts: &mut [u64; 5], missing: [bool; 5]) {
@@ -287,9 +293,8 @@ impl<'a, W: Write> Merge<'a, W> {
         let (same, opposite) = if exited { (&mut self.left, &self.stayed) } else { (&mut self.stayed, &self.left) };
         let first = same.insert(corporation);
         if first && opposite.contains(&corporation) && self.contradictory.insert(corporation) {
-            let (start, length) = row.corporation;
             if self.examples.len() < EXAMPLES {
-                self.examples.push(String::from_utf8_lossy(&batch.text[start..start + length]).into_owned());
+                self.examples.extend(first_field(&batch.text[row.start..row.end]));
             }
         }
     }
@@ -397,10 +402,10 @@ mod tests {
 
     #[test]
     fn contradictions_are_counted_once_a_corporation() {
-        let rows = "a,1,2,3,0\na,2,2,3,1\na,3,2,3,0\nb,1,2,3,1\nb,2,2,3,1\nc,1,2,3,\nc,2,2,3,1\n,1,2,3,0\n,1,2,3,1\n";
+        let rows = "\"a, \"\"x\"\"\",1,2,3,0\n\"a, \"\"x\"\"\",2,2,3,1\n\"a, \"\"x\"\"\",3,2,3,0\nb,1,2,3,1\nb,2,2,3,1\nc,1,2,3,\nc,2,2,3,1\n,1,2,3,0\n,1,2,3,1\n";
         let (_, _, facts) = compiled(&[rows]).unwrap();
         assert_eq!(facts.contradictory_corporations, 1);
-        assert_eq!(facts.contradictory_examples, ["a"]);
+        assert_eq!(facts.contradictory_examples, ["a, \"x\""]);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Outcome {
     pub live: Option<String>,
     /// The live release alone after a deployment or a rollback, all of them in a list; oldest first.
     pub releases: Vec<ReleaseSummary>,
+    /// What is wrong with the releases that a list cannot show.
+    pub damaged: Vec<String>,
 }
 
 /// What deployment was asked to do.
@@ -85,8 +87,14 @@ pub fn roll_back(config: &Config, id: Option<&str>) -> Result<Outcome> {
 /// Says which releases there are.
 pub fn list(config: &Config) -> Result<Outcome> {
     let production = Production::of(config);
-    let releases = production.releases()?.iter().map(ReleaseSummary::of).collect();
-    Ok(Outcome { action: Action::Listed, live: production.current_id()?, releases })
+    let (mut releases, mut damaged) = (Vec::new(), Vec::new());
+    for id in production.ids()? {
+        match production.release(&id) {
+            Ok(release) => releases.push(ReleaseSummary::of(&release)),
+            Err(error) => damaged.push(format!("release {id} is damaged: {error:#}")),
+        }
+    }
+    Ok(Outcome { action: Action::Listed, live: production.current_id()?, releases, damaged })
 }
 
 fn deploy(config: &Config, production: &Production) -> Result<Release> {
@@ -138,7 +146,12 @@ fn deploy(config: &Config, production: &Production) -> Result<Release> {
 }
 
 fn switched(action: Action, release: Release) -> Outcome {
-    Outcome { action, live: Some(release.id.clone()), releases: vec![ReleaseSummary::of(&release)] }
+    Outcome {
+        action,
+        live: Some(release.id.clone()),
+        releases: vec![ReleaseSummary::of(&release)],
+        damaged: Vec::new(),
+    }
 }
 
 impl ReleaseSummary {
@@ -156,7 +169,11 @@ impl ReleaseSummary {
     }
 }
 
-impl cli::Outcome for Outcome {}
+impl cli::Outcome for Outcome {
+    fn warnings(&self) -> Vec<String> {
+        self.damaged.clone()
+    }
+}
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {

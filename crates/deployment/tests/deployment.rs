@@ -1,6 +1,8 @@
 //! Deployment by its binary: production is one whole set or the other, whoever is killed or looks on, and a set whose
 //! parts do not belong together never gets there.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot make its workspace has failed")]
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,23 +28,16 @@ fn deployed() -> Workspace {
 }
 
 /// A workspace with two sets that are ready to be deployed; [`choose`] says which.
-///
-/// The first has the smaller checksum, so that releases made within one second are in the order of their ids too.
 fn two_sets() -> Workspace {
     let mut workspace = Workspace::new();
     workspace.csv("testdata/testdata.csv", &rows("t", 8, false));
-    let mut prepare = |name: &str, data: &str, inverted: bool| {
-        workspace.csv(&format!("{data}/{data}.csv"), &rows("x", 60, inverted));
-        workspace.set("input_folder_path", json!(data));
-        choose(&mut workspace, name);
-        workspace.run("ingestion", &[]);
-        workspace.run("training", &[]);
-        workspace.run("scoring", &[]);
-        Checksum::of_bytes(&workspace.read(&format!("models_{name}/trainedmodel.bin")))
-    };
-    if prepare("first", "plain", false) > prepare("second", "inverted", true) {
-        prepare("first", "inverted", true);
-        prepare("second", "plain", false);
+    for (set, inverted) in [("first", false), ("second", true)] {
+        workspace.csv(&format!("data_{set}/{set}.csv"), &rows("x", 60, inverted));
+        workspace.set("input_folder_path", json!(format!("data_{set}")));
+        choose(&mut workspace, set);
+        for step in ["ingestion", "training", "scoring"] {
+            workspace.run(step, &[]);
+        }
     }
     workspace
 }
@@ -322,7 +317,8 @@ fn a_deployment_killed_at_any_moment_leaves_one_whole_set_live() {
     workspace.run("deployment", &[]);
     workspace.assert_no_leftovers("production_deployment");
     workspace.run("deployment", &["--list"]);
-    for release in Production::of(&config).releases().unwrap() {
+    for id in Production::of(&config).ids().unwrap() {
+        let release = Production::of(&config).release(&id).unwrap();
         release.verify().unwrap();
     }
 }
@@ -372,19 +368,15 @@ fn a_reader_sees_only_whole_sets_while_releases_come_and_go() {
             }
             seen.len()
         });
-        let mut change = || {
-            for round in 0..10 {
+        let results: Vec<_> = (0..10)
+            .flat_map(|round| {
                 choose(&mut workspace, ["second", "first"][round % 2]);
-                let results =
-                    [vec![], vec!["--rollback"], vec![]].map(|arguments| workspace.output("deployment", &arguments));
-                assert!(results.iter().all(|output| output.status.success()), "{results:?}");
-            }
-        };
-        // The observer must be told to stop even where a deployment fails.
-        let changed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut change));
+                [vec![], vec!["--rollback"], vec![]].map(|arguments| workspace.output("deployment", &arguments))
+            })
+            .collect();
         done.store(true, Ordering::Relaxed);
         let seen = observer.join().unwrap();
-        changed.unwrap();
+        assert!(results.iter().all(|output| output.status.success()), "{results:?}");
         assert!(seen > 2, "the reader saw only {seen} releases");
     });
 }
@@ -419,4 +411,31 @@ fn a_second_deployment_or_rollback_at_the_same_time_is_refused() {
     workspace.run("deployment", &["--list"]); // it only reads
     drop(first);
     workspace.run("deployment", &["--rollback"]);
+}
+
+#[test]
+fn a_damaged_live_release_can_be_left_and_does_not_hide_the_others() {
+    let mut workspace = two_sets();
+    for set in ["first", "second"] {
+        choose(&mut workspace, set);
+        workspace.run("deployment", &[]);
+    }
+    let broken = Production::of(&workspace.config()).live().unwrap();
+    fs::write(broken.folder.join("manifest.json"), "{").unwrap();
+    fs::write(workspace.path("production_deployment/releases/NOTES"), "not a release").unwrap();
+
+    let listed = workspace.output("deployment", &["--list"]);
+    let stderr = String::from_utf8(listed.stderr).unwrap();
+    assert!(listed.status.success() && stderr.contains(&broken.id) && stderr.contains("damaged"), "{stderr}");
+    workspace.run("deployment", &["--rollback"]);
+    assert_eq!(live(&workspace.config()).unwrap().1, set(&workspace, "first"));
+}
+
+/// 10/11 is one of the numbers that a JSON reader which rounds carelessly gives back with another last digit.
+#[test]
+fn a_score_with_many_digits_is_deployed() {
+    let workspace = Workspace::with_data();
+    workspace.csv("testdata/testdata.csv", &(rows("t", 20, false) + "x,5,40,60,0\ny,800,4000,3,1\n"));
+    workspace.deploy();
+    assert_eq!(workspace.text("production_deployment/latestscore.txt"), (10.0f64 / 11.0).to_string());
 }

@@ -53,8 +53,8 @@ pub fn run(config: &Config) -> Result<Outcome> {
         let predictions = match Production::of(config).current()? {
             None => None,
             Some(release) => {
-                let table = Table::read_all(&csv_files(&config.test_data)?, MalformedRows::LeaveOut)?;
-                Some(predictions::predict(&release.id, &release.model()?, &table, config.threshold)?)
+                let table = Table::read_all(&csv_files(&config.test_data)?, MalformedRows::Refuse)?;
+                Some(predictions::predict(&release.id, &release.model()?, &table, release.threshold()?)?)
             }
         };
         let health = health(config, &data, run.history())?;

@@ -11,11 +11,12 @@ use std::fmt;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use common::cli::{self, narrate};
 use common::config::Config;
-use common::files::{API_RETURNS, csv_files};
+use common::files::{API_RETURNS, CONFUSION_MATRIX, csv_files};
 use common::lock::Lock;
+use common::metrics::Confusion;
 use common::release::{Production, Release};
 use history::Run;
 use serde::{Deserialize, Serialize};
@@ -88,7 +89,7 @@ fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
         return Ok(outcome(Decision::Reported, &new, Some(release.id.clone()), Some(&release), None));
     }
     steps.run("ingestion", &[])?;
-    let score = score_new(&steps, &new, false)?;
+    let score = score_new(&steps, &release, &new, false)?;
     if !has_drifted(&release, &score) {
         run.facts.checked_files = new.iter().map(|file| file.checked_by(&release)).collect();
         return Ok(outcome(Decision::NoDrift, &new, Some(release.id.clone()), Some(&release), Some(score)));
@@ -114,7 +115,7 @@ fn plan(config: &Config) -> Result<Outcome> {
                 let decision = if current { Decision::NothingToDo } else { Decision::Reported };
                 outcome(decision, &new, live, Some(&release), None)
             } else {
-                let score = score_new(&Steps::of(config)?, &new, true)?;
+                let score = score_new(&Steps::of(config)?, &release, &new, true)?;
                 let drifted = has_drifted(&release, &score);
                 let decision = if drifted { Decision::Redeployed } else { Decision::NoDrift };
                 outcome(decision, &new, live, Some(&release), Some(score))
@@ -129,22 +130,28 @@ fn plan(config: &Config) -> Result<Outcome> {
 struct NewScore {
     f1: f64,
     n: u64,
+    confusion: Confusion,
 }
 
-/// Raw drift: the live model does worse on the new rows than it did when it was deployed. No labelled row, no evidence.
+/// Raw drift: the live model does worse on the new rows than it did when it was deployed. Where nobody left and nobody was
+/// predicted to (or no row says), F1 is 0 by convention and no evidence.
 fn has_drifted(release: &Release, new: &NewScore) -> bool {
-    new.n > 0 && new.f1 < release.manifest.score.f1
+    !new.confusion.has_no_positive() && new.f1 < release.manifest.score.f1
 }
 
 /// Scores the live model on the rows of the new files alone.
-fn score_new(steps: &Steps, new: &[NewFile], dry_run: bool) -> Result<NewScore> {
+fn score_new(steps: &Steps, release: &Release, new: &[NewFile], dry_run: bool) -> Result<NewScore> {
     let mut arguments = vec![OsString::from("--deployed")];
     if dry_run {
         arguments.push("--dry-run".into());
     }
     arguments.push("--data".into());
     arguments.extend(new.iter().map(|file| file.path.clone().into_os_string()));
-    serde_json::from_value(steps.run("scoring", &arguments)?).context("reading the outcome of scoring")
+    let score = steps.run("scoring", &arguments)?;
+    if score.get("model").and_then(Value::as_str) != Some(&release.id) {
+        bail!("production was switched from {} while it was checked; run again", release.id);
+    }
+    serde_json::from_value(score).context("reading the outcome of scoring")
 }
 
 /// From the compiled dataset to a deployed, reported and served model; returns the new release.
@@ -171,11 +178,15 @@ fn report(config: &Config, steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-/// Whether the last API answers, which come last of all, are of this release.
+/// Whether the last API answers, which come last of all, are of this release, and the picture is there.
 fn reports_are_of(config: &Config, release: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Returns {
+        release: String,
+    }
     let text = std::fs::read(config.output_model.join(API_RETURNS)).unwrap_or_default();
-    let returns: Option<Value> = serde_json::from_slice(&text).ok();
-    returns.is_some_and(|returns| returns.get("release").and_then(Value::as_str) == Some(release))
+    let returns: Option<Returns> = serde_json::from_slice(&text).ok();
+    returns.is_some_and(|returns| returns.release == release) && config.output_model.join(CONFUSION_MATRIX).exists()
 }
 
 fn outcome(

@@ -66,7 +66,11 @@ impl History {
         };
         let connection = runtime
             .block_on(open)
-            .with_context(|| format!("opening the history {} (config key \"database_url\")", path.display()))?;
+            .with_context(|| format!(
+                "opening the history {} (config key \"database_url\"); if it is beyond repair, move it away and the next \
+                 run makes a new one",
+                path.display()
+            ))?;
         Ok(Self { path, runtime, connection: Some(connection) })
     }
 
@@ -221,8 +225,10 @@ mod tests {
     use common::score::Score;
 
     fn config(folder: &std::path::Path) -> Config {
-        fs::create_dir_all(folder.join("data")).unwrap();
-        let text = r#"{"input_folder_path": "data", "output_folder_path": "out", "test_data_path": "data",
+        for name in ["data", "test"] {
+            fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        let text = r#"{"input_folder_path": "data", "output_folder_path": "out", "test_data_path": "test",
             "output_model_path": "models", "prod_deployment_path": "production"}"#;
         fs::write(folder.join("config.json"), text).unwrap();
         Config::load(Some(&folder.join("config.json"))).unwrap()

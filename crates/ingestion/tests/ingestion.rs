@@ -1,7 +1,10 @@
 //! Ingestion by its binary: what it makes of good input, and that bad input, kills, a full disk or a second run leave
 //! the earlier set as it was.
 
-use std::cell::RefCell;
+#![expect(clippy::unwrap_used, reason = "a test that cannot make its workspace has failed")]
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::fs::{self, File, FileTimes};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +17,8 @@ use common::lock::Lock;
 use serde_json::{Value, json};
 use testkit::faults::kill_at_many_moments;
 use testkit::{HEADER, Workspace, rows};
+
+const OUTPUTS: [&str; 4] = ["finaldata.csv", "ingestedfiles.txt", "quarantine.csv", "ingestion.json"];
 
 /// A workspace whose one file has been ingested: there is a set to lose.
 fn ingested() -> Workspace {
@@ -341,56 +346,82 @@ fn the_record_is_json_and_a_python_list_whatever_the_names() {
     }
 }
 
-#[test]
-fn a_run_killed_at_any_moment_leaves_the_old_set_or_the_new_one() {
-    // Two inputs, told apart by a file's name; each run is given the one that is not ingested.
+const INPUTS: [&str; 2] = ["first", "second"];
+
+/// A workspace with two inputs of `n` rows and a few more, and what ingesting each leaves; the second is ingested.
+fn two_inputs(n: usize) -> (Workspace, [[Vec<u8>; 4]; 2]) {
     let mut workspace = Workspace::new();
-    for (input, name) in [("first", "one.csv"), ("second", "two.csv")] {
-        workspace.csv(&format!("{input}/{name}"), &(rows(input, 100_000, false) + "bad,row\n"));
+    let sets = INPUTS.map(|input| {
+        workspace.csv(&format!("{input}/{input}.csv"), &(rows(input, n, false) + "bad,row\n"));
         workspace.csv(&format!("{input}/small.csv"), &rows(input, 100, true));
-    }
-    let outputs = ["finaldata.csv", "ingestedfiles.txt", "quarantine.csv", "ingestion.json"];
-    let set = |workspace: &Workspace| outputs.map(|name| workspace.read(&format!("ingesteddata/{name}")));
-    let sets = ["second", "first"].map(|input| {
         workspace.set("input_folder_path", json!(input));
         workspace.run("ingestion", &[]);
-        set(&workspace)
+        OUTPUTS.map(|name| workspace.read(&format!("ingesteddata/{name}")))
     });
-    let mut now = 1;
-    let (mut stayed, mut changed) = (0, 0);
-    let workspace = RefCell::new(workspace);
+    (workspace, sets)
+}
 
+#[test]
+fn a_run_killed_at_any_moment_leaves_the_old_set_or_the_new_one() {
+    let (workspace, sets) = two_inputs(100_000);
+    let workspace = RefCell::new(workspace);
+    let (now, changes) = (Cell::new(1), Cell::new(0));
     kill_at_many_moments(
         40,
         || {
-            let mut workspace = workspace.borrow_mut();
-            let other =
-                if workspace.text("ingesteddata/ingestedfiles.txt").contains("one.csv") { "second" } else { "first" };
-            workspace.set("input_folder_path", json!(other));
-            workspace.command("ingestion")
+            // The one that is not ingested.
+            workspace.borrow_mut().set("input_folder_path", json!(INPUTS[1 - now.get()]));
+            workspace.borrow().command("ingestion")
         },
         || {
             let workspace = workspace.borrow();
+            let found = OUTPUTS.map(|name| workspace.read(&format!("ingesteddata/{name}")));
             let ingested = Ingested::read(&workspace.path("ingesteddata")).unwrap();
-            let found = set(&workspace);
             assert_eq!(ingested.dataset_sha256, Checksum::of_bytes(&found[0]));
             let names: Vec<_> = ingested.files.iter().map(|file| file.name.as_str()).collect();
             assert_eq!(String::from_utf8_lossy(&found[1]), record_of_names(&names));
             let is = sets.iter().position(|set| *set == found).expect("neither the old set nor the new one");
-            if is == now {
-                stayed += 1
-            } else {
-                changed += 1
-            }
-            now = is;
+            changes.set(changes.get() + usize::from(is != now.replace(is)));
         },
     );
-    assert!(stayed > 0 && changed > 1, "the kills came all too early or all too late: {stayed} {changed}");
+    assert!((2..40).contains(&changes.get()), "the kills came all too early or all too late: {changes:?}");
 
     let workspace = workspace.into_inner();
     workspace.run("ingestion", &[]);
     workspace.assert_no_leftovers("ingesteddata");
     assert_eq!(fs::read_dir(workspace.path("ingesteddata/versions")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_reader_always_finds_a_whole_set_while_others_are_ingested() {
+    let (mut workspace, sets) = two_inputs(100);
+    let link = workspace.path("ingesteddata/current");
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut seen = BTreeSet::new();
+            while !done.load(Ordering::Relaxed) {
+                let version = fs::read_link(&link).unwrap(); // never a moment without it
+                let found = OUTPUTS.map(|name| fs::read(link.with_file_name(&version).join(name)).ok());
+                // What has just been replaced may be gone, nothing else.
+                if fs::read_link(&link).unwrap() == version {
+                    let is =
+                        sets.iter().position(|set| set.each_ref().map(Some) == found.each_ref().map(Option::as_ref));
+                    seen.insert(is.expect("neither of the two sets"));
+                }
+            }
+            seen.len()
+        });
+        let results: Vec<_> = (0..30)
+            .map(|run| {
+                workspace.set("input_folder_path", json!(INPUTS[run % 2]));
+                workspace.output("ingestion", &[])
+            })
+            .collect();
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(reader.join().unwrap(), 2, "the reader did not see both sets");
+        assert!(results.iter().all(|output| output.status.success()), "{results:?}");
+    });
 }
 
 #[test]

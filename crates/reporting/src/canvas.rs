@@ -18,8 +18,6 @@ static FONTS: LazyLock<Result<(), &str>> = LazyLock::new(|| {
 });
 
 /// Draws on a white area of `size` pixels (width, height); returns the PNG file's bytes.
-///
-/// `draw` serves any backend, so that one drawing is both a picture file and part of a page.
 pub fn png<F>(size: (u32, u32), draw: F) -> Result<Vec<u8>>
 where
     F: FnOnce(&DrawingArea<BitMapBackend<'_>, Shift>) -> Result<()>,

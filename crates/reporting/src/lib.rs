@@ -13,6 +13,7 @@ use common::atomic;
 use common::cli;
 use common::config::Config;
 use common::files::CONFUSION_MATRIX;
+use common::lock::Lock;
 use serde::Serialize;
 
 /// What was drawn.
@@ -37,7 +38,9 @@ pub fn run(config: &Config) -> Result<Outcome> {
             bail!("{} holds no row whose exited is known; there is nothing to draw", config.test_data.display());
         }
         let path = config.output_model.join(CONFUSION_MATRIX);
-        atomic::write(&path, &canvas::png(confusion_matrix::SIZE, |area| confusion_matrix::draw(area, &score))?)?;
+        let picture = canvas::png(confusion_matrix::SIZE, |area| confusion_matrix::draw(area, &score))?;
+        let _lock = Lock::acquire(&config.output_model, "step")?;
+        atomic::write(&path, &picture)?;
         Ok(Outcome { release: score.model, f1: score.f1, n: score.n, files: vec![path] })
     })
 }

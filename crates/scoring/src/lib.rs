@@ -88,7 +88,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
     }
     history::record(config, "scoring", |run| {
         let _lock = match options.writes() {
-            true => Some(Lock::acquire(&config.output_model, "training or scoring")?),
+            true => Some(Lock::acquire(&config.output_model, "step")?),
             false => None,
         };
         let outcome = evaluate(config, options)?;
@@ -106,31 +106,34 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
 
 /// Scores as `options` say and writes nothing at all.
 pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
-    let (name, model, model_sha256) = if options.deployed {
+    let (name, model, model_sha256, threshold) = if options.deployed {
         let release = Production::of(config).live()?;
-        let model = release.model()?;
-        (release.id, model, release.manifest.score.model_sha256)
+        // Its own threshold: a changed config is no drift.
+        let (model, threshold) = (release.model()?, release.threshold()?);
+        (release.id, model, release.manifest.score.model_sha256, threshold)
     } else {
         let (model, checksum) = Model::load(&config.output_model.join(MODEL))?;
-        (checksum.short().to_owned(), model, checksum)
+        (checksum.short().to_owned(), model, checksum, config.threshold)
     };
     let files = match options.data.as_slice() {
         [] => csv_files(&config.test_data)?,
         paths => paths.iter().map(|path| DataFile::at(path)).collect::<Result<_>>()?,
     };
-    evaluate_model(&name, &model, model_sha256, &files, config.threshold)
+    // The test data must be whole: the same rows are what the service predicts. New data may have their share of bad rows.
+    let malformed = if options.data.is_empty() { MalformedRows::Refuse } else { MalformedRows::LeaveOut };
+    evaluate_model(&name, &model, model_sha256, &files, &Table::read_all(&files, malformed)?, threshold)
 }
 
-/// Scores `model`, called `name`, on the rows of `files`.
+/// Scores `model`, called `name`, on `table`, the rows of `files`.
 pub fn evaluate_model(
     name: &str,
     model: &Model,
     model_sha256: Checksum,
     files: &[DataFile],
+    table: &Table,
     threshold: Threshold,
 ) -> Result<Outcome> {
-    let table = Table::read_all(files, MalformedRows::LeaveOut)?;
-    let counts = score(model, &table, threshold)?;
+    let counts = score(model, table, threshold)?;
     Ok(Outcome {
         model: name.to_owned(),
         model_sha256,

@@ -1,5 +1,7 @@
 //! Scoring by its binary: the number is the right one, and only the default scoring ever changes what is recorded.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot make its workspace has failed")]
+
 use std::fs;
 
 use common::lock::Lock;
@@ -88,11 +90,15 @@ fn rows_without_exited_are_left_out_and_a_missing_predictor_counts_as_its_median
 }
 
 #[test]
-fn malformed_test_rows_are_left_out_and_counted_up_to_five_percent() {
+fn malformed_new_rows_are_left_out_and_counted_and_malformed_test_rows_refused() {
     let workspace = trained();
     let good = labelled(MIXED).repeat(5); // 40 rows
-    workspace.csv("testdata/testdata.csv", &format!("{good}x,many,1000,10,1\nx,5,1000,10,2\n"));
-    let outcome = workspace.run_json("scoring", &[]);
+    let rows = format!("{good}x,many,1000,10,1\nx,5,1000,10,2\n");
+    workspace.csv("testdata/testdata.csv", &rows);
+    let refused = workspace.fail("scoring", &[]);
+    assert!(refused.contains("testdata.csv") && refused.contains("line 42: lastmonth_activity"), "{refused}");
+    let path = workspace.path("testdata/testdata.csv").display().to_string();
+    let outcome = workspace.run_json("scoring", &["--data", &path]);
     assert_eq!((&outcome["malformed"], &outcome["n"], &outcome["f1"]), (&json!(2), &json!(40), &json!(MIXED_F1)));
 }
 
@@ -243,7 +249,7 @@ fn a_model_that_is_being_trained_is_not_scored() {
     let workspace = trained();
     let training = Lock::acquire(&workspace.config().output_model, "training or scoring").unwrap();
     let stderr = workspace.fail("scoring", &[]);
-    assert!(stderr.contains("another training or scoring is at work"), "{stderr}");
+    assert!(stderr.contains("another step is at work"), "{stderr}");
     workspace.run("scoring", &["--dry-run"]); // it only reads
     drop(training);
     workspace.run("scoring", &[]);

@@ -49,7 +49,7 @@ pub struct Outcome {
 pub fn run(config: &Config) -> Result<Outcome> {
     history::record(config, "training", |run| {
         let start = Instant::now();
-        let _lock = Lock::acquire(&config.output_model, "training or scoring")?;
+        let _lock = Lock::acquire(&config.output_model, "step")?;
         atomic::sweep(&config.output_model)?;
         let (model, fit_seconds) = train(&config.output_folder.join(FINAL_DATA), config.regularization)?;
         // The pickle first: a run killed in between leaves a pickle that deployment sees is not the model's.
@@ -85,8 +85,10 @@ pub fn train(path: &Path, regularization: Regularization) -> Result<(Model, f64)
     }
 
     let clock = Instant::now();
-    let start = start::start(&rows, regularization);
-    let optimum = newton::minimise(&PenalisedLikelihood::new(&rows, regularization), start)
+    let objective = PenalisedLikelihood::new(&rows, regularization);
+    // Values of 10^15 can lead smartcore so far astray that no step leads back; the plain start is then the better one.
+    let optimum = newton::minimise(&objective, start::start(&rows, regularization))
+        .or_else(|_| newton::minimise(&objective, start::class_share(&rows)))
         .with_context(|| format!("training on {}", path.display()))?;
     let fit_seconds = clock.elapsed().as_secs_f64();
 

@@ -11,13 +11,15 @@ pub const SAMPLE: usize = 2000;
 
 /// The parameters that smartcore finds on at most [`SAMPLE`] rows.
 ///
-/// Where it finds none (a sample of one class, numbers that overflow) the start is the model that knows only how many
-/// clients exit: the Newton steps reach the optimum from anywhere, it takes a few more of them.
+/// Where it finds none (a sample of one class, numbers that overflow), [`class_share`].
 pub fn start(rows: &Rows, regularization: Regularization) -> Parameters {
-    fit_sample(rows, regularization).unwrap_or_else(|| {
-        let exited = rows.target.iter().sum::<f64>();
-        [0.0, 0.0, 0.0, (exited / (rows.len() as f64 - exited)).ln()]
-    })
+    fit_sample(rows, regularization).unwrap_or_else(|| class_share(rows))
+}
+
+/// The model that knows only how many clients exit. Both classes must be there.
+pub fn class_share(rows: &Rows) -> Parameters {
+    let exited = rows.target.iter().sum::<f64>();
+    [0.0, 0.0, 0.0, (exited / (rows.len() as f64 - exited)).ln()]
 }
 
 fn fit_sample(rows: &Rows, regularization: Regularization) -> Option<Parameters> {

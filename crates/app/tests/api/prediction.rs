@@ -107,13 +107,15 @@ fn awkward_decimals_mean_the_same_as_json_and_as_csv() {
 }
 
 #[test]
-fn the_threshold_of_the_config_decides() {
+fn the_threshold_that_the_release_was_scored_with_decides() {
     let api = Api::deployed();
     let client = json!({"rows": [{}]});
     let probability = api.predict(&client).ok()["probabilities"][0].as_f64().unwrap();
     let mut workspace = api.workspace;
     for (threshold, prediction) in [(probability / 2.0, 1), ((1.0 + probability) / 2.0, 0)] {
         workspace.set("threshold", json!(threshold));
+        workspace.run("scoring", &[]);
+        workspace.run("deployment", &[]);
         let api = Api::of(workspace);
         assert_eq!(api.predict(&client).ok()["predictions"], json!([prediction]), "{threshold} for {probability}");
         workspace = api.workspace;

@@ -78,7 +78,7 @@ fn a_wrong_body_is_refused_with_the_place_of_the_fault() {
         ("too large in a table", 422, CSV, &table("a,1,2,1e300,0\n"), &["line 2", "number_of_employees", "larger"]),
         ("half exited", 422, CSV, &table("a,1,2,3,0.5\n"), &["line 2", "exited"]),
         ("an open quote", 422, CSV, &table("a,1,2,3,0\n\"b,1,2,3,0\n"), &["line 3"]),
-        ("NUL in a name", 422, CSV, &table("a\0,1,2,3,0\n"), &["line 2", "NUL"]),
+        ("NUL in a name", 422, CSV, &table("a\0,1,2,3,0\n"), &["line 2", "control character"]),
         // What is neither.
         ("a form", 400, "application/x-www-form-urlencoded", "filepath=x", &["not a JSON object", "filepath"]),
         ("an upload", 415, "multipart/form-data; boundary=x", "--x--", &["application/json", "text/csv"]),

@@ -138,3 +138,39 @@ fn without_its_history_the_checked_files_are_checked_once_more_and_nothing_is_lo
     decision(&workspace, "nothing_to_do");
     assert!(workspace.snapshot(OUTPUTS) == before);
 }
+
+#[test]
+fn a_file_that_fits_one_release_is_looked_at_again_when_another_is_live() {
+    let workspace = bootstrapped();
+    let first = live(&workspace).id;
+    workspace.csv("practicedata/dataset3.csv", &rows("c", 40, false));
+    decision(&workspace, "no_drift");
+    workspace.csv("practicedata/dataset4.csv", &rows("d", 200, true));
+    decision(&workspace, "redeployed");
+    workspace.csv("practicedata/dataset5.csv", &rows("e", 40, true));
+    decision(&workspace, "no_drift");
+    decision(&workspace, "nothing_to_do");
+    // The first release knows dataset3 from its check and has never seen the others.
+    workspace.run("deployment", &["--rollback", &first]);
+    let (stdout, _) = run(&workspace, &["--dry-run", "--json"]);
+    let outcome: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(outcome["new_files"], json!(["dataset4.csv", "dataset5.csv"]));
+}
+
+/// F1 is 0 there by convention, which says nothing about the model: it was right about every client.
+#[test]
+fn a_file_in_which_nobody_left_and_nobody_was_predicted_to_is_no_drift() {
+    let workspace = bootstrapped();
+    let stayed: String = (0..20).map(|i| format!("s{i},800,4000,3,0\n")).collect();
+    workspace.csv("practicedata/dataset3.csv", &stayed);
+    assert_eq!(decision(&workspace, "no_drift")["new_f1"], json!(0.0));
+}
+
+/// The recorded score was taken with the release's threshold, so the new one is too.
+#[test]
+fn a_changed_threshold_is_no_drift() {
+    let mut workspace = bootstrapped();
+    workspace.set("threshold", json!(0.999_999_999));
+    workspace.csv("practicedata/dataset3.csv", &rows("c", 40, false));
+    assert_eq!(decision(&workspace, "no_drift")["new_f1"], json!(1.0));
+}

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use serde_json::{Value, json};
+use testkit::Workspace;
 
 use crate::{OUTPUTS, bootstrapped, decision, live, record, reported_release, run, workspace};
 
@@ -53,38 +54,35 @@ fn with_nothing_new_there_is_nothing_to_do_and_nothing_changes() {
     // The same bytes with another time are not new.
     workspace.write("practicedata/dataset1.csv", &workspace.text("practicedata/dataset1.csv"));
     decision(&workspace, "nothing_to_do");
+    // Nor is what is no visible CSV; and a file that is gone takes nothing away.
+    workspace.csv("practicedata/.hidden.csv", "x,1,2,3,0\n");
+    workspace.csv("practicedata/notes.txt", "x,1,2,3,0\n");
+    fs::remove_file(workspace.path("practicedata/dataset2.csv")).unwrap();
+    decision(&workspace, "nothing_to_do");
     assert!(workspace.snapshot(OUTPUTS) == before);
 }
 
 #[test]
 fn reports_that_are_not_of_the_live_release_are_made_again() {
-    let workspace = bootstrapped();
-    let production = workspace.snapshot(&["production_deployment"]);
-    type Change = fn(&testkit::Workspace);
+    type Change = fn(&Workspace);
     let changes: [Change; 4] = [
         |workspace| fs::remove_file(workspace.path("practicemodels/apireturns.txt")).unwrap(),
         |workspace| workspace.write("practicemodels/apireturns.txt", "<html>an error page</html>"),
         |workspace| drop(workspace.run("deployment", &[])),
         |workspace| drop(workspace.run("deployment", &["--rollback"])),
     ];
+    let untouched =
+        &["ingesteddata", "production_deployment", "practicemodels/latestscore.txt", "practicemodels/trainedmodel.bin"];
+    let workspace = bootstrapped();
     for change in changes {
         change(&workspace);
-        let id = live(&workspace).id;
-        let data =
-            workspace.snapshot(&["ingesteddata", "practicemodels/latestscore.txt", "practicemodels/trainedmodel.bin"]);
+        let (id, before) = (live(&workspace).id, workspace.snapshot(untouched));
         let (stdout, _) = run(&workspace, &[]);
         assert!(stdout.starts_with(&format!("nothing new, but the reports were not of {id}")), "{stdout}");
         assert_eq!(reported_release(&workspace, "practicemodels"), json!(id));
-        assert_eq!(live(&workspace).id, id);
-        assert!(
-            workspace.snapshot(&["ingesteddata", "practicemodels/latestscore.txt", "practicemodels/trainedmodel.bin"])
-                == data
-        );
+        assert!(workspace.snapshot(untouched) == before);
         decision(&workspace, "nothing_to_do");
     }
-    let releases = workspace.path("production_deployment/releases");
-    assert_eq!(fs::read_dir(releases).unwrap().count(), 2, "reporting deploys nothing");
-    assert!(workspace.snapshot(&["production_deployment"]) != production);
 }
 
 #[test]

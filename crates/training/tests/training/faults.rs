@@ -73,7 +73,7 @@ fn another_writer() {
     workspace.run("ingestion", &[]);
     let _held = common::lock::Lock::acquire(&workspace.path("practicemodels"), "test").unwrap();
     let error = workspace.fail("training", &[]);
-    assert!(error.contains("another training or scoring is at work"), "{error}");
+    assert!(error.contains("another step is at work"), "{error}");
 }
 
 #[test]
