@@ -17,7 +17,8 @@ use jiff::Timestamp;
 
 pub use store::History;
 
-/// Runs `work` as one run of `step`, and records it with its facts, or with its error.
+/// Runs `work` as one run of `step`, and records it with its facts, or with its error. For a process that does one step:
+/// it leaves the closing of the database to the process's end.
 pub fn record<T>(config: &Config, step: &'static str, work: impl FnOnce(&mut Run) -> Result<T>) -> Result<T> {
     let mut run = Run {
         history: History::open(config)?,
@@ -26,7 +27,7 @@ pub fn record<T>(config: &Config, step: &'static str, work: impl FnOnce(&mut Run
         clock: Instant::now(),
         facts: Facts::default(),
     };
-    match work(&mut run) {
+    let outcome = match work(&mut run) {
         Ok(outcome) => {
             run.write(None).with_context(|| {
                 format!("{step} did its work, but the history could not be written; run it again to repair that")
@@ -41,7 +42,9 @@ pub fn record<T>(config: &Config, step: &'static str, work: impl FnOnce(&mut Run
             }
             Err(error)
         }
-    }
+    };
+    run.history.leave_open();
+    outcome
 }
 
 /// A step at work.

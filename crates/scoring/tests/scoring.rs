@@ -171,6 +171,18 @@ fn the_deployed_model_is_scored_even_where_another_has_been_trained_since() {
 }
 
 #[test]
+fn a_changed_threshold_is_for_the_next_model_and_not_for_the_deployed_one() {
+    let mut workspace = trained();
+    workspace.run("scoring", &[]);
+    workspace.run("deployment", &[]);
+    workspace.set("threshold", json!(1e-300)); // every client counts as leaving
+    let deployed = workspace.run_json("scoring", &["--deployed"]);
+    assert_eq!((&deployed["f1"], &deployed["threshold"]), (&json!(MIXED_F1), &json!(0.5)));
+    let next = workspace.run_json("scoring", &["--dry-run"]);
+    assert_eq!(next["f1"], json!(10.0 / 13.0)); // 5 of 8 have left: 2 * 5 / (2 * 5 + 3)
+}
+
+#[test]
 fn a_dry_run_makes_no_history() {
     let workspace = trained();
     for name in ["history.sqlite", "history.sqlite.lock"] {

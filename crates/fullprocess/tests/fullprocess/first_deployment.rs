@@ -65,9 +65,10 @@ fn with_nothing_new_there_is_nothing_to_do_and_nothing_changes() {
 #[test]
 fn reports_that_are_not_of_the_live_release_are_made_again() {
     type Change = fn(&Workspace);
-    let changes: [Change; 4] = [
+    let changes: [Change; 5] = [
         |workspace| fs::remove_file(workspace.path("practicemodels/apireturns.txt")).unwrap(),
         |workspace| workspace.write("practicemodels/apireturns.txt", "<html>an error page</html>"),
+        |workspace| fs::remove_file(workspace.path("practicemodels/confusionmatrix.png")).unwrap(),
         |workspace| drop(workspace.run("deployment", &[])),
         |workspace| drop(workspace.run("deployment", &["--rollback"])),
     ];
@@ -80,6 +81,7 @@ fn reports_that_are_not_of_the_live_release_are_made_again() {
         let (stdout, _) = run(&workspace, &[]);
         assert!(stdout.starts_with(&format!("nothing new, but the reports were not of {id}")), "{stdout}");
         assert_eq!(reported_release(&workspace, "practicemodels"), json!(id));
+        assert!(!workspace.read("practicemodels/confusionmatrix.png").is_empty());
         assert!(workspace.snapshot(untouched) == before);
         decision(&workspace, "nothing_to_do");
     }
