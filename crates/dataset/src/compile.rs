@@ -292,10 +292,9 @@ impl<'a, W: Write> Merge<'a, W> {
         let Some((corporation, exited)) = row.exit else { return };
         let (same, opposite) = if exited { (&mut self.left, &self.stayed) } else { (&mut self.stayed, &self.left) };
         let first = same.insert(corporation);
-        if first && opposite.contains(&corporation) && self.contradictory.insert(corporation) {
-            if self.examples.len() < EXAMPLES {
-                self.examples.extend(first_field(&batch.text[row.start..row.end]));
-            }
+        let contradictory = first && opposite.contains(&corporation) && self.contradictory.insert(corporation);
+        if contradictory && self.examples.len() < EXAMPLES {
+            self.examples.extend(first_field(&batch.text[row.start..row.end]));
         }
     }
 
