@@ -132,11 +132,11 @@ mod tests {
     fn the_inverse_is_one_even_where_the_scales_differ_widely() {
         let matrix = [[1e12, 2e5, 3e2, 1e5], [2e5, 1.0, 1e-4, 0.1], [3e2, 1e-4, 1e-6, 1e-5], [1e5, 0.1, 1e-5, 4.0]];
         let inverse = inverse(&matrix).unwrap();
-        for i in 0..4 {
-            for j in 0..4 {
-                let product: f64 = (0..4).map(|k| matrix[i][k] * inverse[k][j]).sum();
-                let size: f64 = (0..4).map(|k| (matrix[i][k] * inverse[k][j]).abs()).sum();
-                assert!((product - f64::from(u8::from(i == j))).abs() <= 1e-12 * size.max(1.0), "{i} {j} {product}");
+        for (i, row) in matrix.iter().enumerate() {
+            for (j, column) in inverse.iter().enumerate() {
+                let size: f64 = row.iter().zip(column).map(|(a, b)| (a * b).abs()).sum();
+                let error = dot(row, column) - f64::from(u8::from(i == j));
+                assert!(error.abs() <= 1e-12 * size.max(1.0), "{i} {j} {error}");
             }
         }
         assert!(super::inverse(&[[1.0; 4]; 4]).is_none());
