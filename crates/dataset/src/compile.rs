@@ -89,13 +89,12 @@ struct Batch {
 }
 
 struct BatchRow {
-    /// Where the row's text ends.
+    /// Where the row's text begins and ends.
+    start: usize,
     end: usize,
     fingerprint: u128,
     /// The corporation's fingerprint, and whether it left; `None` where either is missing.
     exit: Option<(u128, bool)>,
-    /// Where it begins.
-    start: usize,
     missing: [bool; 5],
 }
 
@@ -167,13 +166,13 @@ impl Batch {
         let [lastmonth, lastyear, employees] = row.predictors.map(|value| value.is_none());
         let missing = [row.corporation.is_none(), lastmonth, lastyear, employees, row.exited.is_none()];
         self.rows.push(BatchRow {
+            start,
             end,
             fingerprint: xxh3_128_with_seed(&self.text[start..end], seed),
             exit: match (row.corporation, row.exited) {
                 (Some(name), Some(exited)) => Some((xxh3_128_with_seed(name.as_bytes(), seed), exited)),
                 _ => None,
             },
-            start,
             missing,
         });
         missing

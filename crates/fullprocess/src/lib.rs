@@ -18,7 +18,7 @@ use common::files::{API_RETURNS, CONFUSION_MATRIX, csv_files};
 use common::lock::Lock;
 use common::metrics::Confusion;
 use common::release::{Production, Release};
-use history::Run;
+use history::{History, Run};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -105,9 +105,13 @@ fn plan(config: &Config) -> Result<Outcome> {
         None => outcome(Decision::Bootstrapped, &new_files::hashed(files)?, None, None, None),
         Some(release) => {
             // A history that does not exist yet remembers nothing, and asking it would create it.
-            let new = match config.database.exists() {
-                true => new_files::since(&release, files, &mut history::History::open(config)?)?,
-                false => new_files::not_ingested(&release, files)?,
+            let new = if config.database.exists() {
+                let mut history = History::open(config)?;
+                let new = new_files::since(&release, files, &mut history)?;
+                history.leave_open(); // closing would fold the log into the file
+                new
+            } else {
+                new_files::not_ingested(&release, files)?
             };
             let live = Some(release.id.clone());
             if new.is_empty() {

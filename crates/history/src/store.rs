@@ -77,7 +77,7 @@ impl History {
     /// For a process that is about to end: its end closes the file. What is committed stands in the write-ahead log, and
     /// the next to open it reads it there. Closing properly would wait for the disk three times, 15 ms on a slow one,
     /// which is most of what a `fullprocess` with nothing to do takes.
-    pub(crate) fn leave_open(mut self) {
+    pub fn leave_open(mut self) {
         std::mem::forget(self.connection.take());
     }
 
