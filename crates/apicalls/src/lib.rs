@@ -13,6 +13,7 @@ use common::config::Config;
 use common::files::{API_RETURNS, csv_files};
 use common::lock::Lock;
 use common::release::Production;
+use history::DependencyVersions;
 use serde::Serialize;
 use serde_json::{Value, json};
 use ureq::Agent;
@@ -69,21 +70,22 @@ pub fn run(config: &Config, url: Option<&str>) -> Result<Outcome> {
                 );
             }
         }
-        run.facts.latest_versions = latest_versions(&outcome.calls);
+        run.facts.dependencies = dependencies(&outcome.calls);
         let _lock = Lock::acquire(&config.output_model, "step")?;
         atomic::write(&config.output_model.join(API_RETURNS), outcome.by_lines()?.as_bytes())?;
         Ok(outcome)
     })
 }
 
-/// The newest versions that the service could name: the history keeps them for days without a registry.
-fn latest_versions(calls: &[Call]) -> Vec<(String, String)> {
+/// The dependencies as the service told them: the history keeps the newest versions for days without a registry.
+fn dependencies(calls: &[Call]) -> Vec<DependencyVersions> {
     let dependencies = calls.iter().filter_map(|call| call.answer.get("dependencies")?.as_array()).flatten();
-    let named = |dependency: &Value| {
-        let (name, latest) = (dependency.get("name")?.as_str()?, dependency.get("latest")?.as_str()?);
-        (latest != "unknown").then(|| (name.to_owned(), latest.to_owned()))
+    let versions = |dependency: &Value| {
+        let text = |key| dependency.get(key).and_then(Value::as_str).map(str::to_owned);
+        let latest = text("latest").filter(|latest| latest != "unknown");
+        Some(DependencyVersions { name: text("name")?, current: text("current")?, latest })
     };
-    dependencies.filter_map(named).collect()
+    dependencies.filter_map(versions).collect()
 }
 
 /// Where the config says that the service listens, as seen from this machine.

@@ -199,5 +199,5 @@ fn the_versions_that_the_service_could_name_are_remembered() {
     let cargo = format!("cat > Cargo.lock <<'E'\n{lock}\nE");
     let server = testkit::Server::start(&mut workspace.command_with_cargo("app", &cargo));
     workspace.run("apicalls", &["--url", &server.url]);
-    assert_eq!(workspace.history_rows("latest_versions"), 1);
+    assert_eq!(workspace.history_rows("dependencies"), 1);
 }

@@ -10,6 +10,7 @@ use common::files::csv_files;
 use dataset::table::MalformedRows;
 use dataset::{Table, describe};
 use history::History;
+use history::listing::{Listing, What};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -23,12 +24,17 @@ const LARGEST_BODY: usize = 64 * 1024 * 1024;
 /// The largest body that is read on the event loop; reading it takes less than a millisecond.
 const LIGHT_BODY: usize = 64 * 1024;
 
+/// The most rows of the history in one answer.
+const LONGEST_HISTORY: u32 = 10_000;
+
 /// What all requests share.
 pub struct State {
     config: Config,
     live: Live,
     /// Held by the one long answer that is being made.
     heavy: Arc<Mutex<()>>,
+    /// Held by the one reading of the history.
+    history: Arc<Mutex<()>>,
     /// Held by the one large prediction that is being made; not the same, so that a diagnosis does not hold it up.
     large: Arc<Mutex<()>>,
 }
@@ -36,7 +42,7 @@ pub struct State {
 impl State {
     /// For one config.
     pub fn new(config: Config) -> Self {
-        Self { live: Live::new(&config), config, heavy: Arc::default(), large: Arc::default() }
+        Self { live: Live::new(&config), config, heavy: Arc::default(), history: Arc::default(), large: Arc::default() }
     }
 }
 
@@ -48,8 +54,10 @@ pub fn routes(app: &mut web::ServiceConfig) {
         .service(web::resource("/scoring").route(web::get().to(scoring)).default_service(only("GET")))
         .service(web::resource("/summarystats").route(web::get().to(summarystats)).default_service(only("GET")))
         .service(web::resource("/diagnostics").route(web::get().to(diagnostics)).default_service(only("GET")))
+        .service(web::resource("/history").route(web::get().to(read_history)).default_service(only("GET")))
         .default_service(web::to(async || {
-            let pages = "there are POST /prediction, GET /scoring, GET /summarystats and GET /diagnostics";
+            let pages =
+                "there are POST /prediction, GET /scoring, GET /summarystats, GET /diagnostics and GET /history";
             Err::<HttpResponse, _>(Problem::NotFound(pages.to_owned()))
         }));
 }
@@ -132,8 +140,44 @@ async fn summarystats(state: Data<State>) -> Result<HttpResponse, Problem> {
 async fn diagnostics(state: Data<State>) -> Result<HttpResponse, Problem> {
     one_at_a_time(state.heavy.clone(), state, |state| {
         let data = compiled_dataset(state)?;
-        let health = || diagnostics::health(&state.config, &data, &mut History::open(&state.config)?);
+        let health = || diagnostics::health(&state.config, &data, History::open_existing(&state.config)?.as_mut());
         health().map_err(|error| Problem::not_ready("the diagnosis failed", &error))
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HistoryQuery {
+    #[serde(default = "HistoryQuery::runs")]
+    what: What,
+    #[serde(default = "HistoryQuery::few")]
+    last: u32,
+}
+
+impl HistoryQuery {
+    fn runs() -> What {
+        What::Runs
+    }
+
+    fn few() -> u32 {
+        50
+    }
+}
+
+async fn read_history(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
+    let query = web::Query::<HistoryQuery>::from_query(request.query_string())
+        .map_err(|error| Problem::BadRequest(format!("the query cannot be read: {error}")))?;
+    let HistoryQuery { what, last } = query.into_inner();
+    if last > LONGEST_HISTORY {
+        return Err(Problem::WrongData(format!("last is {last}; ask for {LONGEST_HISTORY} rows or fewer")));
+    }
+    one_at_a_time(state.history.clone(), state, move |state| {
+        let read = || match History::open_existing(&state.config)? {
+            Some(mut history) => history.listing(what, last),
+            None => Ok(Listing::empty(what)),
+        };
+        read().map_err(|error| Problem::not_ready("the history cannot be read", &error))
     })
     .await
 }

@@ -12,6 +12,8 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::database::{DatabaseUrl, InputDatabase, InputRows};
+
 /// Everything a step may be told, checked, with absolute paths.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -29,8 +31,12 @@ pub struct Config {
     pub output_model: PathBuf,
     /// Where the deployed releases are.
     pub production: PathBuf,
-    /// The history's SQLite file.
-    pub database: PathBuf,
+    /// The database of the history.
+    pub database: DatabaseUrl,
+    /// Whether the compiled dataset is kept in the database too.
+    pub store_dataset: bool,
+    /// A database from which client rows are taken, beside the input folder or instead of its files.
+    pub input_database: Option<InputDatabase>,
     /// Where `app` listens.
     pub bind: SocketAddr,
     /// The probability from which a client counts as leaving.
@@ -41,7 +47,16 @@ pub struct Config {
 
 const REQUIRED: [&str; 5] =
     ["input_folder_path", "output_folder_path", "test_data_path", "output_model_path", "prod_deployment_path"];
-const OPTIONAL: [&str; 6] = ["database_url", "bind", "threshold", "regularization", "drift_test", "promotion"];
+const OPTIONAL: [&str; 8] = [
+    "database_url",
+    "store_dataset",
+    "input_database",
+    "bind",
+    "threshold",
+    "regularization",
+    "drift_test",
+    "promotion",
+];
 
 impl Config {
     /// Reads and checks the config at `path`, else at `$RISK_CONFIG`, else at `./config.json`.
@@ -139,7 +154,17 @@ impl RawConfig {
             test_data: input("test_data_path")?,
             output_model: output("output_model_path")?,
             production: output("prod_deployment_path")?,
-            database: self.database(&folder)?,
+            database: database_url(self.text("database_url")?.unwrap_or("sqlite://history.sqlite"), &folder)
+                .context("key \"database_url\"")?,
+            store_dataset: match self.0.get("store_dataset") {
+                None => true,
+                Some(Value::Bool(store)) => *store,
+                Some(other) => bail!("key \"store_dataset\": expected true or false, found {}", kind(other)),
+            },
+            input_database: match self.0.get("input_database") {
+                None => None,
+                Some(value) => Some(input_database(value, &folder).context("key \"input_database\"")?),
+            },
             bind: match self.text("bind")? {
                 None => SocketAddr::from(([127, 0, 0, 1], 8000)),
                 Some(text) => text.parse().map_err(|_| {
@@ -167,16 +192,6 @@ impl RawConfig {
         Ok(())
     }
 
-    fn database(&self, folder: &Path) -> Result<PathBuf> {
-        let url = self.text("database_url")?.unwrap_or("sqlite://history.sqlite");
-        let url = expand(url, |name| env::var(name).ok()).context("key \"database_url\"")?;
-        match url.strip_prefix("sqlite://") {
-            Some(path) if !path.is_empty() => Ok(folder.join(path)),
-            // The value itself may hold a password, so the message does not repeat it.
-            _ => bail!("key \"database_url\": expected sqlite://PATH"),
-        }
-    }
-
     fn text(&self, key: &str) -> Result<Option<&str>> {
         match self.0.get(key) {
             None => Ok(None),
@@ -202,6 +217,30 @@ impl RawConfig {
             _ => Ok(()),
         }
     }
+}
+
+/// The address of a database, with variables of the environment in it.
+fn database_url(text: &str, folder: &Path) -> Result<DatabaseUrl> {
+    DatabaseUrl::parse(&expand(text, |name| env::var(name).ok())?, folder)
+}
+
+fn input_database(value: &Value, folder: &Path) -> Result<InputDatabase> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Raw {
+        url: String,
+        table: Option<String>,
+        query: Option<String>,
+        column: String,
+    }
+    let raw = Raw::deserialize(value)
+        .context("expected an object of \"url\", \"table\" or \"query\", and \"column\", all texts")?;
+    let rows = match (raw.table, raw.query) {
+        (Some(table), None) => InputRows::Table(table),
+        (None, Some(query)) => InputRows::Query(query),
+        _ => bail!("expected either \"table\" or \"query\""),
+    };
+    InputDatabase::new(database_url(&raw.url, folder).context("\"url\"")?, rows, &raw.column)
 }
 
 /// A JSON object in which no key stands twice.
@@ -284,7 +323,8 @@ mod tests {
     fn defaults_and_paths_beside_the_config_file() {
         let config = load(|_| {}).unwrap();
         assert_eq!(config.input_folder, config.folder.join("in"));
-        assert_eq!(config.database, config.folder.join("history.sqlite"));
+        assert_eq!(config.database, DatabaseUrl::Sqlite(config.folder.join("history.sqlite")));
+        assert!(config.store_dataset && config.input_database.is_none());
         assert_eq!((config.threshold.value(), config.regularization.c()), (0.5, 1.0));
         assert_eq!(config.bind.to_string(), "127.0.0.1:8000");
     }
@@ -301,7 +341,16 @@ mod tests {
             ("threshold", json!("0.5"), "expected a probability between 0 and 1, found \"0.5\""),
             ("regularization", json!(0), "expected a positive number, found 0"),
             ("drift_test", json!("guess"), "expected \"raw\", found \"guess\""),
-            ("database_url", json!("postgres://user:secret@host/db"), "expected sqlite://PATH"),
+            ("database_url", json!("oracle://user:secret@host/db"), "expected sqlite://PATH, postgres://"),
+            ("database_url", json!("postgres://user:secret@host"), "name of a database"),
+            ("store_dataset", json!("no"), "expected true or false, found a text"),
+            ("input_database", json!("postgres://host/db"), "expected an object"),
+            ("input_database", json!({"url": "postgres://u:secret@h/db", "column": "id"}), "\"table\" or \"query\""),
+            (
+                "input_database",
+                json!({"url": "postgres://u:secret@h/db", "table": "a b", "column": "id"}),
+                "expected a name such as",
+            ),
             ("database_url", json!("sqlite://${NO_SUCH_VARIABLE}"), "no variable NO_SUCH_VARIABLE"),
             ("output_model_path", json!("./in"), "keys \"input_folder_path\" and"),
             ("test_data_path", json!("in"), "expected a folder for each"),

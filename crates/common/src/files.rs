@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::ingested::Batch;
+
 /// The compiled dataset.
 pub const FINAL_DATA: &str = "finaldata.csv";
 /// The names of the ingested files, at once a Python list and JSON.
@@ -13,6 +15,8 @@ pub const INGESTED_FILES: &str = "ingestedfiles.txt";
 pub const QUARANTINE: &str = "quarantine.csv";
 /// What ingestion found, file by file; stands in the same set as the three above.
 pub const INGESTION_FACTS: &str = "ingestion.json";
+/// The folder, beside those four, of the rows that were taken from a database.
+pub const BATCHES: &str = "batches";
 /// The model that every step loads.
 pub const MODEL: &str = "trainedmodel.bin";
 /// The same model as a Python pickle.
@@ -33,6 +37,8 @@ pub struct DataFile {
     pub name: String,
     /// Where it is.
     pub path: PathBuf,
+    /// Which rows of a database it holds, where it came from one.
+    pub batch: Option<Batch>,
 }
 
 impl DataFile {
@@ -40,7 +46,7 @@ impl DataFile {
     pub fn at(path: &Path) -> Result<Self> {
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.with_context(|| format!("{} has no name in UTF-8; rename it", path.display()))?;
-        Ok(Self { name: name.to_owned(), path: path.to_owned() })
+        Ok(Self { name: name.to_owned(), path: path.to_owned(), batch: None })
     }
 }
 
@@ -49,6 +55,15 @@ impl DataFile {
 /// # Errors
 /// Where the folder cannot be read, holds no CSV, or holds one whose name is not UTF-8.
 pub fn csv_files(folder: &Path) -> Result<Vec<DataFile>> {
+    let files = csv_files_if_any(folder)?;
+    if files.is_empty() {
+        bail!("{} holds no CSV file; put at least one *.csv there, or correct the config", folder.display());
+    }
+    Ok(files)
+}
+
+/// As [`csv_files`], where there may be none.
+pub fn csv_files_if_any(folder: &Path) -> Result<Vec<DataFile>> {
     let listing = || format!("listing {}", folder.display());
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).with_context(listing)? {
@@ -62,9 +77,6 @@ pub fn csv_files(folder: &Path) -> Result<Vec<DataFile>> {
                 files.push(DataFile::at(&path)?);
             }
         }
-    }
-    if files.is_empty() {
-        bail!("{} holds no CSV file; put at least one *.csv there, or correct the config", folder.display());
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(files)

@@ -1,14 +1,20 @@
 //! What ingestion hands to the later steps: which files the compiled dataset was made of, and what was found in them.
+//!
+//! Rows of a database become files too: each time there are new ones, ingestion keeps them as a batch, a CSV file in the
+//! output folder that never changes again. From there on a batch is what any other file is.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checksum::Checksum;
-use crate::files::INGESTION_FACTS;
+use crate::config::Config;
+use crate::database::{InputDatabase, InputRows};
+use crate::files::{BATCHES, DataFile, INGESTION_FACTS, csv_files, csv_files_if_any};
 
 /// One file's share in the compiled dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +31,104 @@ pub struct IngestedFile {
     pub quarantined: u64,
     /// Missing values among the rows that could be read, by column.
     pub missing: BTreeMap<String, u64>,
+    /// Which rows of a database it holds, where it came from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batch>,
+}
+
+/// Rows that were taken from a database together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// The database, without user and password.
+    pub database: String,
+    /// The table, or the text of the query.
+    pub rows: String,
+    /// The column that grows.
+    pub column: String,
+    /// Its highest value before, `None` in the first batch.
+    pub above: Option<Mark>,
+    /// Its highest value in these rows.
+    pub up_to: Mark,
+}
+
+/// A value of a column that grows: what is above it is new.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Mark {
+    /// A whole number.
+    Integer(i64),
+    /// A time or another text, of [`Mark::text`]'s letters alone.
+    Text(String),
+}
+
+impl Mark {
+    /// A text, where it may stand in a statement and in a file's name as it is: letters, digits, and what times are
+    /// written with.
+    pub fn text(text: &str) -> Option<Self> {
+        let harmless = |letter: char| letter.is_ascii_alphanumeric() || " :.+-_".contains(letter);
+        (!text.is_empty() && text.len() <= 100 && text.chars().all(harmless)).then(|| Self::Text(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Integer(number) => number.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { database, rows, column, above, up_to } = self;
+        match above {
+            Some(above) => write!(f, "{database}, {rows}: {column} above {above} up to {up_to}"),
+            None => write!(f, "{database}, {rows}: {column} up to {up_to}"),
+        }
+    }
+}
+
+impl Batch {
+    /// The batch of the rows of `input` above one mark, up to another.
+    pub fn new(input: &InputDatabase, above: Option<Mark>, up_to: Mark) -> Self {
+        let rows = match &input.rows {
+            InputRows::Table(rows) | InputRows::Query(rows) => rows.clone(),
+        };
+        Self { database: input.url.to_string(), rows, column: input.column.clone(), above, up_to }
+    }
+
+    fn is_from(&self, input: &InputDatabase) -> bool {
+        *self == Self::new(input, self.above.clone(), self.up_to.clone())
+    }
+}
+
+/// Every file that belongs into the compiled dataset by now: those of the input folder, then the batches of the input
+/// database that ingestion has taken already.
+///
+/// # Errors
+/// As [`csv_files`]; where there is an input database, a folder without a CSV file is none.
+pub fn inputs(config: &Config) -> Result<Vec<DataFile>> {
+    let Some(input) = &config.input_database else { return csv_files(&config.input_folder) };
+    let mut files = csv_files_if_any(&config.input_folder)?;
+    if config.output_folder.join(INGESTION_FACTS).exists() {
+        let batches = Ingested::read(&config.output_folder)?.files.into_iter().filter_map(|file| {
+            let batch = file.batch.filter(|batch| batch.is_from(input))?;
+            Some(DataFile { path: batches(config).join(&file.name), name: file.name, batch: Some(batch) })
+        });
+        files.extend(batches);
+    }
+    Ok(files)
+}
+
+/// The folder of the batches.
+pub fn batches(config: &Config) -> PathBuf {
+    config.output_folder.join(BATCHES)
+}
+
+/// The highest value that has been seen of the column that grows; `files` are what [`inputs`] gave.
+pub fn high_water_mark(files: &[DataFile]) -> Option<&Mark> {
+    files.iter().rev().find_map(|file| file.batch.as_ref()).map(|batch| &batch.up_to)
 }
 
 /// A compiled dataset, described. Holds nothing that changes when the same files are ingested again.
@@ -75,5 +179,17 @@ mod tests {
         assert_eq!(serde_json::from_str::<Vec<String>>(&record_of_names(&names)).unwrap(), names);
         assert_eq!(record_of_names(&names[..1]), "[\"dataset1.csv\"]");
         assert_eq!(record_of_names(&[]), "[]");
+    }
+
+    #[test]
+    fn a_mark_holds_nothing_that_could_end_a_text_in_a_statement_or_leave_a_folder() {
+        for text in ["2026-11-23 09:00:00.5+00", "01JDC0K8", "a_b"] {
+            assert_eq!(Mark::text(text).unwrap().to_string(), text);
+        }
+        for text in ["", "o'neil", "a/b", "a\\b", "a\"b", "a;b", "größe", "a\0"] {
+            assert_eq!(Mark::text(text), None, "{text}");
+        }
+        assert_eq!(serde_json::to_string(&[Mark::Integer(-3), Mark::Text("3".into())]).unwrap(), "[-3,\"3\"]");
+        assert_eq!(serde_json::from_str::<Mark>("-3").unwrap(), Mark::Integer(-3));
     }
 }

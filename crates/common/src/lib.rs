@@ -8,6 +8,7 @@ pub mod atomic;
 pub mod checksum;
 pub mod cli;
 pub mod config;
+pub mod database;
 pub mod files;
 pub mod ingested;
 pub mod lock;

@@ -119,6 +119,11 @@ impl Production {
         self.current()?.with_context(|| self.nothing())
     }
 
+    /// When production was switched to the live release.
+    pub fn live_since(&self) -> Result<Timestamp> {
+        Ok(Timestamp::try_from(self.folder.current_since()?)?)
+    }
+
     fn nothing(&self) -> String {
         format!(
             "nothing is deployed in {} yet; run fullprocess, or training, scoring and deployment",

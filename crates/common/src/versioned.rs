@@ -11,6 +11,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
@@ -49,6 +50,13 @@ impl VersionedFolder {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("reading the link {}", link.display())),
         }
+    }
+
+    /// When the current version became it.
+    pub fn current_since(&self) -> Result<SystemTime> {
+        let link = self.root.join(CURRENT);
+        let since = fs::symlink_metadata(&link).and_then(|metadata| metadata.modified());
+        since.with_context(|| format!("reading the link {}", link.display()))
     }
 
     /// All complete versions, in the order of their ids.

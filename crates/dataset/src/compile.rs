@@ -256,6 +256,7 @@ impl<'a, W: Write> Merge<'a, W> {
                         duplicates,
                         quarantined: end.quarantined,
                         missing: by_column(end.missing),
+                        batch: file.batch.clone(),
                     });
                 }
                 Err(_) => bail!("{}: its reader stopped without a word", file.path.display()),

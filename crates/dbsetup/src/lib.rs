@@ -1,22 +1,51 @@
 //! dbsetup: makes the history database, or brings it up to date, and says what is in it. Safe to repeat.
+//!
+//! It reads the history back too: the newest runs, scores, timings, missing values and releases, and what was live when.
 
 use std::fmt;
-use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use common::cli;
 use common::config::Config;
-use history::History;
+use history::listing::{Listing, ReleaseRow, What};
+use history::{History, State};
+use jiff::{Timestamp, civil, tz::TimeZone};
 use serde::Serialize;
+
+/// What is asked of the database.
+#[derive(Clone, Copy, Debug)]
+pub enum Request {
+    /// Make or migrate it, and say what it holds.
+    SetUp,
+    /// Only say whether that is needed.
+    Check,
+    /// The newest rows of one kind.
+    History(What, u32),
+    /// What was live at a time.
+    At(Timestamp),
+}
+
+/// The answer.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Outcome {
+    /// To [`Request::SetUp`] and, without tables, to [`Request::Check`].
+    Database(Database),
+    /// To [`Request::History`].
+    History(Listing),
+    /// To [`Request::At`].
+    At(At),
+}
 
 /// The database as it is now.
 #[derive(Debug, Serialize)]
-pub struct Outcome {
-    /// The SQLite file.
-    pub database: PathBuf,
+pub struct Database {
+    /// The SQLite file, or the server's address without user and password.
+    pub database: String,
     /// The version of its schema.
     pub schema_version: i64,
     /// Each table and how many rows it holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<TableSummary>,
 }
 
@@ -29,21 +58,118 @@ pub struct TableSummary {
     pub rows: u64,
 }
 
-/// Opens the database, which makes or migrates it, and counts its rows.
-pub fn run(config: &Config) -> Result<Outcome> {
-    let mut history = History::open(config)?;
-    let tables = history.row_counts()?.into_iter().map(|(table, rows)| TableSummary { table, rows }).collect();
-    Ok(Outcome { database: history.path().to_owned(), schema_version: history.schema_version(), tables })
+/// What was live at a time.
+#[derive(Debug, Serialize)]
+pub struct At {
+    /// The time.
+    pub at: Timestamp,
+    /// The release; `None` where nothing was live yet.
+    pub release: Option<ReleaseRow>,
+}
+
+/// Answers one request.
+///
+/// # Errors
+/// Name the database: where it cannot be used; for [`Request::Check`] also where its schema is not the program's.
+pub fn run(config: &Config, request: Request) -> Result<Outcome> {
+    Ok(match request {
+        Request::SetUp => {
+            let mut history = History::set_up(config)?;
+            let tables = history.row_counts()?.into_iter().map(|(table, rows)| TableSummary { table, rows }).collect();
+            Outcome::Database(Database::of(config, tables))
+        }
+        Request::Check => match History::state(config)? {
+            State::Current => Outcome::Database(Database::of(config, Vec::new())),
+            State::Behind(version) => bail!(
+                "{} has schema version {version}, this program needs {}; run dbsetup",
+                config.database,
+                history::SCHEMA_VERSION
+            ),
+            State::Missing => bail!("{} holds no history yet; run dbsetup", config.database),
+        },
+        Request::History(what, last) => Outcome::History(existing(config)?.listing(what, last)?),
+        Request::At(time) => Outcome::At(At { at: time, release: existing(config)?.live_at(time)? }),
+    })
+}
+
+fn existing(config: &Config) -> Result<History> {
+    History::open_existing(config)?.with_context(|| format!("{} holds no history yet; run dbsetup", config.database))
+}
+
+/// Reads a time: with an offset, or in UTC; a date alone is its midnight.
+pub fn parse_time(text: &str) -> Result<Timestamp> {
+    let utc = |time: civil::DateTime| time.to_zoned(TimeZone::UTC).map(|time| time.timestamp());
+    let time = text.parse::<Timestamp>().or_else(|_| text.parse::<civil::DateTime>().and_then(utc));
+    time.map_err(|_| {
+        anyhow::anyhow!("expected a time such as 2026-11-23, 2026-11-23T03:10 (UTC) or 2026-11-23T03:10+01:00")
+    })
+}
+
+impl Database {
+    fn of(config: &Config, tables: Vec<TableSummary>) -> Self {
+        Self { database: config.database.to_string(), schema_version: history::SCHEMA_VERSION, tables }
+    }
 }
 
 impl cli::Outcome for Outcome {}
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{} has schema version {}", self.database.display(), self.schema_version)?;
-        for TableSummary { table, rows } in &self.tables {
-            write!(f, "\n  {table:<22}{rows:>10} rows")?;
+        match self {
+            Self::Database(database) => {
+                write!(f, "{} has schema version {}", database.database, database.schema_version)?;
+                let row = |TableSummary { table, rows }: &_| write!(f, "\n  {table:<26}{rows:>10} rows");
+                database.tables.iter().try_for_each(row)
+            }
+            Self::History(listing) => {
+                let (columns, rows) = listing.rows.table();
+                write_table(f, columns, &rows)
+            }
+            Self::At(At { at, release: None }) => write!(f, "nothing was live at {at}"),
+            Self::At(At { at, release: Some(release) }) => {
+                let until = release.live_until.as_deref().unwrap_or("now");
+                write!(
+                    f,
+                    "at {at} release {} was live ({} in run {}), from {} until {until}; F1 {:.4} on {} rows",
+                    release.release, release.action, release.run, release.live_from, release.f1, release.n
+                )
+            }
         }
-        Ok(())
+    }
+}
+
+/// Columns as wide as their widest cell.
+fn write_table(f: &mut fmt::Formatter, columns: &[&str], rows: &[Vec<String>]) -> fmt::Result {
+    let widths: Vec<usize> = columns
+        .iter()
+        .enumerate()
+        .map(|(place, name)| rows.iter().map(|row| row[place].chars().count()).chain([name.len()]).max().unwrap_or(0))
+        .collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let cells: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    write!(f, "{}", line(&mut columns.iter().copied()))?;
+    rows.iter().try_for_each(|row| write!(f, "\n{}", line(&mut row.iter().map(String::as_str))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_read_in_utc_unless_it_says_otherwise() {
+        for (text, time) in [
+            ("2026-11-23", "2026-11-23T00:00:00Z"),
+            ("2026-11-23T03:10", "2026-11-23T03:10:00Z"),
+            ("2026-11-23 03:10:30.5", "2026-11-23T03:10:30.5Z"),
+            ("2026-11-23T03:10:00+01:00", "2026-11-23T02:10:00Z"),
+            ("2026-11-23T03:10:00Z", "2026-11-23T03:10:00Z"),
+        ] {
+            assert_eq!(parse_time(text).unwrap().to_string(), time, "{text}");
+        }
+        for text in ["", "yesterday", "2026-13-01", "03:10"] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
     }
 }

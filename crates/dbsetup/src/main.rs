@@ -3,15 +3,37 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use dbsetup::Request;
+use history::listing::What;
+use jiff::Timestamp;
 
-/// Create the history database or bring it up to date, and say what it holds
+/// Create the history database or bring it up to date, and say what it holds; or read it back
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     #[command(flatten)]
     common: common::cli::Arguments,
+    /// Change nothing; exit 1 where the database is missing or behind this program
+    #[arg(long, conflicts_with_all = ["history", "at"])]
+    check: bool,
+    /// Print the newest rows, oldest first: runs, scores, timings, missing or releases
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, default_missing_value = "runs")]
+    history: Option<What>,
+    /// How many rows of the history to print
+    #[arg(long, value_name = "N", default_value_t = 20, requires = "history")]
+    last: u32,
+    /// Say which release was live at this time (UTC where it does not say otherwise)
+    #[arg(long, value_name = "TIME", value_parser = dbsetup::parse_time, conflicts_with = "history")]
+    at: Option<Timestamp>,
 }
 
 fn main() -> ExitCode {
-    Arguments::parse().common.run(dbsetup::run)
+    let Arguments { common, check, history, last, at } = Arguments::parse();
+    let request = match (check, history, at) {
+        (true, ..) => Request::Check,
+        (_, Some(what), _) => Request::History(what, last),
+        (_, _, Some(time)) => Request::At(time),
+        _ => Request::SetUp,
+    };
+    common.run(|config| dbsetup::run(config, request))
 }

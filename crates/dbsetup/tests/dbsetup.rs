@@ -3,9 +3,25 @@
 use serde_json::{Value, json};
 use testkit::Workspace;
 
-/// The tables of schema version 1, in order.
-const TABLES: [&str; 7] =
-    ["runs", "ingested_files", "scores", "timings", "missing_percentages", "checked_files", "latest_versions"];
+/// The tables of schema version 2, in order.
+const TABLES: [&str; 16] = [
+    "runs",
+    "ingested_files",
+    "ingested_missing_values",
+    "datasets",
+    "models",
+    "coefficients",
+    "scores",
+    "drift_checks",
+    "decisions",
+    "releases",
+    "timings",
+    "missing_percentages",
+    "summary_statistics",
+    "checked_files",
+    "dependencies",
+    "clients",
+];
 
 fn rows(outcome: &Value) -> Vec<(&str, u64)> {
     let row = |table: &'_ Value| table["rows"].as_u64().unwrap_or(u64::MAX);
@@ -17,15 +33,15 @@ fn rows(outcome: &Value) -> Vec<(&str, u64)> {
 fn it_makes_the_database_and_is_safe_to_repeat() {
     let workspace = Workspace::new();
     let first = workspace.run_json("dbsetup", &[]);
-    assert_eq!(first["database"], json!(workspace.config().database));
-    assert_eq!(first["schema_version"], 1);
+    assert_eq!(first["database"], json!(workspace.path("history.sqlite")));
+    assert_eq!(first["schema_version"], 2);
     assert_eq!(rows(&first), TABLES.map(|table| (table, 0)));
     assert!(workspace.read("history.sqlite").starts_with(b"SQLite format 3\0"));
     for _ in 0..2 {
         assert_eq!(workspace.run_json("dbsetup", &[]), first);
     }
     let text = workspace.run("dbsetup", &[]);
-    assert!(text.contains("history.sqlite has schema version 1") && text.contains("latest_versions"), "{text}");
+    assert!(text.contains("history.sqlite has schema version 2") && text.contains("dependencies"), "{text}");
 }
 
 #[test]
@@ -93,7 +109,7 @@ fn an_unusable_database_is_named_with_its_key_and_left_as_it_is() {
 #[test]
 fn another_kind_of_address_is_refused_without_repeating_its_password() {
     let mut workspace = Workspace::new();
-    workspace.set("database_url", json!("postgres://user:secret@host/db"));
+    workspace.set("database_url", json!("oracle://user:secret@host/db"));
     let error = workspace.fail("dbsetup", &[]);
     assert!(error.contains("database_url") && error.contains("sqlite://PATH"), "{error}");
     assert!(!error.contains("secret"), "{error}");

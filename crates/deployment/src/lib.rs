@@ -19,6 +19,7 @@ use common::model::Model;
 use common::pickle::pickle;
 use common::release::{Manifest, Production, Release};
 use common::score::Score;
+use history::{Switch, WentLive};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -68,20 +69,12 @@ pub struct ReleaseSummary {
 
 /// Deploys the set that stands in the model folder, and records it.
 pub fn run(config: &Config) -> Result<Outcome> {
-    history::record(config, "deployment", |_| {
-        let production = Production::of(config);
-        let _lock = Lock::acquire(&production.lock_folder(), "deployment")?;
-        Ok(switched(Action::Deployed, deploy(config, &production)?))
-    })
+    switch(config, Action::Deployed, |production| deploy(config, production))
 }
 
 /// Makes `id` live again, else the release before the live one, and records it.
 pub fn roll_back(config: &Config, id: Option<&str>) -> Result<Outcome> {
-    history::record(config, "deployment", |_| {
-        let production = Production::of(config);
-        let _lock = Lock::acquire(&production.lock_folder(), "deployment")?;
-        Ok(switched(Action::RolledBack, production.roll_back(id)?))
-    })
+    switch(config, Action::RolledBack, |production| production.roll_back(id))
 }
 
 /// Says which releases there are.
@@ -145,13 +138,22 @@ fn deploy(config: &Config, production: &Production) -> Result<Release> {
     production.publish(manifest, &files)
 }
 
-fn switched(action: Action, release: Release) -> Outcome {
-    Outcome {
-        action,
-        live: Some(release.id.clone()),
-        releases: vec![ReleaseSummary::of(&release)],
-        damaged: Vec::new(),
-    }
+/// Has `to` switch production, and records what went live.
+fn switch(config: &Config, action: Action, to: impl FnOnce(&Production) -> Result<Release>) -> Result<Outcome> {
+    history::record(config, "deployment", |run| {
+        let production = Production::of(config);
+        let _lock = Lock::acquire(&production.lock_folder(), "deployment")?;
+        run.note_unrecorded_release(&production)?;
+        let release = to(&production)?;
+        run.facts.releases.push(WentLive {
+            release: release.id.clone(),
+            action: if action == Action::RolledBack { Switch::RolledBack } else { Switch::Deployed },
+            live_from: production.live_since()?,
+            score: release.manifest.score.clone(),
+        });
+        let releases = vec![ReleaseSummary::of(&release)];
+        Ok(Outcome { action, live: Some(release.id), releases, damaged: Vec::new() })
+    })
 }
 
 impl ReleaseSummary {

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use history::History;
+use history::{DependencyVersions, History};
 use serde::{Deserialize, Serialize};
 
 const TIME_LIMIT: Duration = Duration::from_secs(15);
@@ -37,6 +37,13 @@ pub struct Dependency {
 }
 
 impl Dependency {
+    /// As the history remembers it.
+    pub fn versions(&self) -> DependencyVersions {
+        let Self { name, current, .. } = self;
+        let latest = self.asked().map(str::to_owned);
+        DependencyVersions { name: name.clone(), current: current.clone(), latest }
+    }
+
     /// The newest version, where the registry named one.
     pub fn asked(&self) -> Option<&str> {
         (self.latest != UNKNOWN).then_some(self.latest.as_str())
@@ -53,11 +60,11 @@ pub struct LastKnown {
 }
 
 /// The table of all direct dependencies, by name.
-pub fn table(history: &mut History) -> Result<Vec<Dependency>> {
+pub fn table(history: Option<&mut History>) -> Result<Vec<Dependency>> {
     table_with(&find_cargo(), history)
 }
 
-fn table_with(cargo: &Path, history: &mut History) -> Result<Vec<Dependency>> {
+fn table_with(cargo: &Path, mut history: Option<&mut History>) -> Result<Vec<Dependency>> {
     let current = direct(CARGO_LOCK)?;
     let latest = latest(cargo, current.keys(), TIME_LIMIT).unwrap_or_else(|error| {
         common::cli::narrate(format_args!("warning: cargo names no newest versions: {error:#}"));
@@ -67,9 +74,11 @@ fn table_with(cargo: &Path, history: &mut History) -> Result<Vec<Dependency>> {
         .into_iter()
         .map(|(name, current)| {
             let asked = latest.get(&name);
-            let last_known = match asked {
-                Some(_) => None,
-                None => history.latest_known(&name)?.map(|(version, seen)| LastKnown { version, seen }),
+            let last_known = match (asked, &mut history) {
+                (None, Some(history)) => {
+                    history.latest_known(&name)?.map(|(version, seen)| LastKnown { version, seen })
+                }
+                _ => None,
             };
             let latest = asked.cloned().unwrap_or_else(|| UNKNOWN.to_owned());
             Ok(Dependency { name, current, latest, last_known })
@@ -202,13 +211,14 @@ mod tests {
         let workspace = Workspace::new();
         let config = workspace.config();
         history::record(&config, "diagnostics", |run| {
-            run.facts.latest_versions.push(("serde".to_owned(), "1.99.0".to_owned()));
+            let latest = Some("1.99.0".to_owned());
+            run.facts.dependencies.push(DependencyVersions { name: "serde".into(), current: "1.0.0".into(), latest });
             Ok(())
         })
         .unwrap();
         let folder = tempfile::tempdir().unwrap();
         for cargo in [stand_in(folder.path(), "exit 101"), "/no/such/cargo".into()] {
-            let table = table_with(&cargo, &mut History::open(&config).unwrap()).unwrap();
+            let table = table_with(&cargo, Some(&mut History::open(&config).unwrap())).unwrap();
             assert!(table.iter().all(|dependency| dependency.latest == "unknown"), "{table:?}");
             let serde = table.iter().find(|dependency| dependency.name == "serde").unwrap();
             assert_eq!(serde.last_known.as_ref().unwrap().version, "1.99.0");

@@ -57,19 +57,21 @@ pub fn run(config: &Config) -> Result<Outcome> {
                 Some(predictions::predict(&release.id, &release.model()?, &table, release.threshold()?)?)
             }
         };
-        let health = health(config, &data, run.history())?;
+        let health = health(config, &data, Some(run.history()))?;
         let Health { timing_seconds, missing_percent, dependencies } = &health;
         run.facts.timings =
             vec![("trial ingestion", timing_seconds.ingestion), ("trial training", timing_seconds.training)];
         run.facts.missing_percentages = missing_percent.iter().map(|m| (m.column.to_owned(), m.percent)).collect();
-        run.facts.latest_versions =
-            dependencies.iter().filter_map(|d| Some((d.name.clone(), d.asked()?.to_owned()))).collect();
-        Ok(Outcome { predictions, summary_statistics: describe::summary(&data)?, health })
+        run.facts.dependencies = dependencies.iter().map(Dependency::versions).collect();
+        let summary_statistics = describe::summary(&data)?;
+        run.facts.summary_statistics =
+            summary_statistics.iter().map(|s| (s.column, [s.mean, s.median, s.std, s.mode])).collect();
+        Ok(Outcome { predictions, summary_statistics, health })
     })
 }
 
-/// Timings, missing values and dependencies; writes nothing.
-pub fn health(config: &Config, data: &Table, history: &mut History) -> Result<Health> {
+/// Timings, missing values and dependencies, with what the `history` knows of their versions; writes nothing.
+pub fn health(config: &Config, data: &Table, history: Option<&mut History>) -> Result<Health> {
     Ok(Health {
         timing_seconds: timing::measure(config)?,
         missing_percent: describe::missing(data)?,

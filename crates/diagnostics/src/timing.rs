@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use common::config::Config;
 use common::files::FINAL_DATA;
+use common::ingested;
 use serde::Serialize;
 
 /// Seconds of a trial run.
@@ -19,7 +20,8 @@ pub struct Timing {
 /// Ingests and trains as the real steps do, without touching what they have left.
 pub fn measure(config: &Config) -> Result<Timing> {
     let scratch = tempfile::tempdir().context("creating a scratch folder")?;
-    let ingestion = ingestion::ingest(&config.input_folder, scratch.path()).context("timing ingestion")?.seconds;
+    let ingested = ingestion::ingest(&ingested::inputs(config)?, scratch.path());
+    let ingestion = ingested.context("timing ingestion")?.seconds;
     let clock = Instant::now();
     training::train(&scratch.path().join(FINAL_DATA), config.regularization).context("timing training")?;
     Ok(Timing { ingestion, training: clock.elapsed().as_secs_f64() })

@@ -15,12 +15,14 @@ use serde_json::Value;
 pub struct Steps {
     folder: PathBuf,
     config: PathBuf,
+    /// The name under which the history keeps them together; `None` where they leave no record.
+    process: Option<String>,
 }
 
 impl Steps {
     /// The steps that stand beside this executable.
-    pub fn of(config: &Config) -> Result<Self> {
-        Ok(Self { folder: sibling_folder()?, config: config.file.clone() })
+    pub fn of(config: &Config, process: Option<String>) -> Result<Self> {
+        Ok(Self { folder: sibling_folder()?, config: config.file.clone(), process })
     }
 
     /// Runs a step to its end; returns its outcome.
@@ -32,6 +34,7 @@ impl Steps {
         let output = command(&self.folder, step, &self.config)
             .arg("--json")
             .args(arguments)
+            .envs(self.process.as_ref().map(|process| (history::PROCESS_VARIABLE, process)))
             .stdin(Stdio::null())
             .output()
             .with_context(|| format!("starting {step} in {}; build the whole workspace", self.folder.display()))?;

@@ -14,11 +14,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use common::cli::{self, narrate};
 use common::config::Config;
-use common::files::{API_RETURNS, CONFUSION_MATRIX, csv_files};
+use common::files::{API_RETURNS, CONFUSION_MATRIX};
+use common::ingested::{high_water_mark, inputs};
 use common::lock::Lock;
 use common::metrics::Confusion;
 use common::release::{Production, Release};
-use history::{History, Run};
+use history::{DriftCheck, History, Run, source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -63,6 +64,19 @@ pub enum Decision {
     Bootstrapped,
 }
 
+impl Decision {
+    /// In a word, as in the outcome's JSON.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::NothingToDo => "nothing_to_do",
+            Self::Reported => "reported",
+            Self::NoDrift => "no_drift",
+            Self::Redeployed => "redeployed",
+            Self::Bootstrapped => "bootstrapped",
+        }
+    }
+}
+
 /// Does what is to be done; with `dry_run` only says what.
 pub fn run(config: &Config, dry_run: bool) -> Result<Outcome> {
     if dry_run {
@@ -73,53 +87,84 @@ pub fn run(config: &Config, dry_run: bool) -> Result<Outcome> {
 }
 
 fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
-    let steps = Steps::of(config)?;
-    let Some(release) = Production::of(config).current()? else {
-        let new = new_files::hashed(csv_files(&config.input_folder)?)?;
+    let steps = Steps::of(config, Some(run.begin_process()))?;
+    let outcome = decide_and_act(config, &steps, run)?;
+    run.facts.decision = Some(history::Decision {
+        decision: outcome.outcome.as_str(),
+        reason: outcome.to_string(),
+        live: outcome.live.clone(),
+    });
+    Ok(outcome)
+}
+
+fn decide_and_act(config: &Config, steps: &Steps, run: &mut Run) -> Result<Outcome> {
+    let production = Production::of(config);
+    run.note_unrecorded_release(&production)?;
+    let Some(release) = production.current()? else {
         steps.run("ingestion", &[])?;
-        let live = renew(config, &steps)?;
+        let new = new_files::hashed(inputs(config)?)?;
+        let live = renew(config, steps)?;
         return Ok(outcome(Decision::Bootstrapped, &new, Some(live), None, None));
     };
-    let new = new_files::since(&release, csv_files(&config.input_folder)?, run.history())?;
+    let known = inputs(config)?;
+    let new_rows = match &config.input_database {
+        Some(input) => source::any_new(input, high_water_mark(&known))?,
+        None => false,
+    };
+    let mut new = new_files::since(&release, known, Some(run.history()))?;
+    if new_rows || !new.is_empty() {
+        steps.run("ingestion", &[])?;
+    }
+    if new_rows {
+        new = new_files::since(&release, inputs(config)?, Some(run.history()))?; // now they are a file
+    }
     if new.is_empty() {
         if reports_are_of(config, &release.id) {
             return Ok(outcome(Decision::NothingToDo, &new, Some(release.id.clone()), Some(&release), None));
         }
-        report(config, &steps)?;
+        report(config, steps)?;
         return Ok(outcome(Decision::Reported, &new, Some(release.id.clone()), Some(&release), None));
     }
-    steps.run("ingestion", &[])?;
-    let score = score_new(&steps, &release, &new, false)?;
-    if !has_drifted(&release, &score) {
+    let score = score_new(steps, &release, &new, false)?;
+    let drifted = has_drifted(&release, &score);
+    run.facts.drift_check = Some(DriftCheck {
+        release: release.id.clone(),
+        data: new.iter().map(|file| file.name.clone()).collect(),
+        confusion: score.confusion,
+        recorded_f1: release.manifest.score.f1,
+        test: "raw",
+        drifted,
+    });
+    if !drifted {
         run.facts.checked_files = new.iter().map(|file| file.checked_by(&release)).collect();
         return Ok(outcome(Decision::NoDrift, &new, Some(release.id.clone()), Some(&release), Some(score)));
     }
-    let live = renew(config, &steps)?;
+    let live = renew(config, steps)?;
     Ok(outcome(Decision::Redeployed, &new, Some(live), Some(&release), Some(score)))
 }
 
 /// What [`process`] would do, found out without a trace.
 fn plan(config: &Config) -> Result<Outcome> {
-    let files = csv_files(&config.input_folder)?;
+    let scratch = tempfile::tempdir().context("creating a scratch folder")?;
+    let mut files = inputs(config)?;
+    if let Some(input) = &config.input_database {
+        files.extend(source::take_new(input, high_water_mark(&files), scratch.path())?.file);
+    }
     let planned = match Production::of(config).current()? {
         None => outcome(Decision::Bootstrapped, &new_files::hashed(files)?, None, None, None),
         Some(release) => {
-            // A history that does not exist yet remembers nothing, and asking it would create it.
-            let new = if config.database.exists() {
-                let mut history = History::open(config)?;
-                let new = new_files::since(&release, files, &mut history)?;
-                history.leave_open(); // closing would fold the log into the file
-                new
-            } else {
-                new_files::not_ingested(&release, files)?
-            };
+            let mut history = History::open_existing(config)?;
+            let new = new_files::since(&release, files, history.as_mut())?;
+            if let Some(history) = history {
+                history.leave(); // closing would fold the log into the file
+            }
             let live = Some(release.id.clone());
             if new.is_empty() {
                 let current = reports_are_of(config, &release.id);
                 let decision = if current { Decision::NothingToDo } else { Decision::Reported };
                 outcome(decision, &new, live, Some(&release), None)
             } else {
-                let score = score_new(&Steps::of(config)?, &release, &new, true)?;
+                let score = score_new(&Steps::of(config, None)?, &release, &new, true)?;
                 let drifted = has_drifted(&release, &score);
                 let decision = if drifted { Decision::Redeployed } else { Decision::NoDrift };
                 outcome(decision, &new, live, Some(&release), Some(score))

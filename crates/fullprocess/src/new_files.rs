@@ -26,11 +26,15 @@ impl NewFile {
     }
 }
 
-/// The files that are neither in `release` nor were checked against it before.
-pub fn since(release: &Release, files: Vec<DataFile>, history: &mut History) -> Result<Vec<NewFile>> {
+/// The files that are neither in `release` nor, as far as the `history` remembers, were checked against it before.
+pub fn since(release: &Release, files: Vec<DataFile>, mut history: Option<&mut History>) -> Result<Vec<NewFile>> {
     let mut new = Vec::new();
     for file in not_ingested(release, files)? {
-        if !history.was_checked(&file.checked_by(release))? {
+        let checked = match &mut history {
+            Some(history) => history.was_checked(&file.checked_by(release))?,
+            None => false,
+        };
+        if !checked {
             new.push(file);
         }
     }
@@ -38,7 +42,7 @@ pub fn since(release: &Release, files: Vec<DataFile>, history: &mut History) -> 
 }
 
 /// The files that are not in `release`: another name, or another content under the same name.
-pub fn not_ingested(release: &Release, files: Vec<DataFile>) -> Result<Vec<NewFile>> {
+fn not_ingested(release: &Release, files: Vec<DataFile>) -> Result<Vec<NewFile>> {
     let known =
         |file: &NewFile| release.manifest.ingested.iter().any(|k| k.name == file.name && k.sha256 == file.sha256);
     Ok(hashed(files)?.into_iter().filter(|file| !known(file)).collect())
@@ -48,6 +52,6 @@ pub fn not_ingested(release: &Release, files: Vec<DataFile>) -> Result<Vec<NewFi
 pub fn hashed(files: Vec<DataFile>) -> Result<Vec<NewFile>> {
     files
         .into_iter()
-        .map(|DataFile { name, path }| Ok(NewFile { sha256: Checksum::of_file(&path)?, name, path }))
+        .map(|DataFile { name, path, .. }| Ok(NewFile { sha256: Checksum::of_file(&path)?, name, path }))
         .collect()
 }

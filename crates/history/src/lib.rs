@@ -1,28 +1,40 @@
-//! The system's memory: what every run did, in SQLite. The only crate that names the SQL driver.
+//! The system's memory: what every run did, and the compiled dataset, in SQLite, PostgreSQL or MySQL. The only crate that
+//! names the SQL driver.
 //!
-//! A step wraps its work in [`record`]. The database is opened before the work, so that a history that cannot be written
-//! stops a step before it changes anything; the run and its facts are written after it, in one transaction. History is
-//! append-only.
+//! A step wraps its work in [`record`]. The database is opened before the work, so that a server that is away or a file
+//! that cannot be written stops a step before it changes anything; the run and its facts are written after it, in one
+//! transaction. History is append-only. [`listing`] reads it back; [`source`] takes client rows from other databases.
 
+mod clients;
+mod connection;
+mod facts;
+pub mod listing;
+mod schema;
+pub mod source;
 mod store;
 
+use std::env;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use common::checksum::Checksum;
 use common::config::Config;
-use common::ingested::IngestedFile;
-use common::score::Score;
 use jiff::Timestamp;
 
-pub use store::History;
+pub use facts::{CheckedFile, Decision, DependencyVersions, DriftCheck, Facts, ScoredData, Switch, WentLive};
+pub use schema::VERSION as SCHEMA_VERSION;
+pub use store::{History, State};
+
+/// The environment variable by which a full process tells its steps that they are part of it.
+pub const PROCESS_VARIABLE: &str = "RISK_PROCESS";
 
 /// Runs `work` as one run of `step`, and records it with its facts, or with its error. For a process that does one step:
-/// it leaves the closing of the database to the process's end.
+/// it leaves the closing of a SQLite file to the process's end.
 pub fn record<T>(config: &Config, step: &'static str, work: impl FnOnce(&mut Run) -> Result<T>) -> Result<T> {
     let mut run = Run {
         history: History::open(config)?,
+        store_dataset: config.store_dataset,
         step,
+        process: env::var(PROCESS_VARIABLE).ok(),
         started: Timestamp::now(),
         clock: Instant::now(),
         facts: Facts::default(),
@@ -43,14 +55,16 @@ pub fn record<T>(config: &Config, step: &'static str, work: impl FnOnce(&mut Run
             Err(error)
         }
     };
-    run.history.leave_open();
+    run.history.leave();
     outcome
 }
 
 /// A step at work.
 pub struct Run {
     history: History,
+    store_dataset: bool,
     step: &'static str,
+    process: Option<String>,
     started: Timestamp,
     clock: Instant,
     /// What will stand in the history under this run.
@@ -63,52 +77,42 @@ impl Run {
         &mut self.history
     }
 
+    /// Makes this run and the steps that it will start one process; returns the process's name, which they are to be told
+    /// in [`PROCESS_VARIABLE`].
+    pub fn begin_process(&mut self) -> String {
+        let time = self.started.strftime("%Y%m%dT%H%M%S%3fZ");
+        self.process.insert(format!("{time}-{}", std::process::id())).clone()
+    }
+
     fn write(&mut self, error: Option<String>) -> Result<()> {
         self.history.append(&RunRecord {
             step: self.step,
+            process: self.process.as_deref(),
             version: env!("CARGO_PKG_VERSION"),
-            started: self.started.to_string(),
+            started: timestamp(self.started),
+            ended: timestamp(Timestamp::now()),
             seconds: self.clock.elapsed().as_secs_f64(),
             error,
             facts: &self.facts,
+            store_dataset: self.store_dataset,
         })
     }
-}
-
-/// What a run found; each list may be empty.
-#[derive(Debug, Default)]
-pub struct Facts {
-    /// Files that were ingested.
-    pub ingested_files: Vec<IngestedFile>,
-    /// Scores, each with the names of the files that were scored.
-    pub scores: Vec<(Score, Vec<String>)>,
-    /// What took how many seconds.
-    pub timings: Vec<(&'static str, f64)>,
-    /// Percent of missing values by column.
-    pub missing_percentages: Vec<(String, f64)>,
-    /// Files that a release (by id) was checked against and found good.
-    pub checked_files: Vec<CheckedFile>,
-    /// Dependencies and their newest versions.
-    pub latest_versions: Vec<(String, String)>,
-}
-
-/// A file that a release need not be checked against again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckedFile {
-    /// The release's id.
-    pub release: String,
-    /// The file's name.
-    pub name: String,
-    /// Of its content.
-    pub sha256: Checksum,
 }
 
 /// One run, as it is written.
 struct RunRecord<'a> {
     step: &'static str,
+    process: Option<&'a str>,
     version: &'static str,
     started: String,
+    ended: String,
     seconds: f64,
     error: Option<String>,
     facts: &'a Facts,
+    store_dataset: bool,
+}
+
+/// A time in UTC as the history writes it: all of one width, so that texts sort as times do.
+fn timestamp(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }

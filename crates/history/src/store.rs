@@ -1,304 +1,341 @@
-//! The SQLite file: opening, migrating, appending, asking.
+//! The open history: opened in one of three ways, appended to, asked.
 
 use std::fs;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use common::config::Config;
+use common::database::{DatabaseUrl, ServerUrl};
 use common::lock::Lock;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqlSafeStr};
+use common::release::Production;
+use sqlx::migrate::MigrateDatabase;
+use sqlx::{MySql, Postgres};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::RunRecord;
-
-/// How long to wait for another process's transaction.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The tables, for a count of what they hold.
-const TABLES: [&str; 7] =
-    ["runs", "ingested_files", "scores", "timings", "missing_percentages", "checked_files", "latest_versions"];
+use crate::connection::{CONNECT_LIMIT, Connection, Opening, Record, Value, within};
+use crate::facts::{Switch, WentLive};
+use crate::{CheckedFile, Run, RunRecord, clients, schema};
 
 /// The open history.
 pub struct History {
-    path: PathBuf,
+    url: DatabaseUrl,
     runtime: Runtime,
     /// `Some` until dropped.
-    connection: Option<SqliteConnection>,
+    connection: Option<Connection>,
+}
+
+/// What a database is, seen from this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// There is no database, or none with a schema.
+    Missing,
+    /// Its schema has this version, which is older than the program's.
+    Behind(i64),
+    /// It is as the program wants it.
+    Current,
 }
 
 impl Drop for History {
-    /// Closes properly: the last to leave folds the write-ahead log into the file.
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            let _ = self.runtime.block_on(connection.close()); // everything is committed already
+            self.runtime.block_on(connection.close());
         }
     }
 }
 
 impl History {
-    /// Opens the history that `config` names; makes it where there is none, and brings an older one up to date.
+    /// Opens the history that `config` names, to write. A SQLite file is made where there is none, and brought up to date;
+    /// on a server that is for dbsetup to do.
     ///
     /// # Errors
-    /// Names the file: where it cannot be opened or written, is no SQLite file, or was made by a newer program.
+    /// Names the database: where it does not answer, cannot be written, has no schema or one of a newer program.
     pub fn open(config: &Config) -> Result<Self> {
-        let path = config.database.clone();
-        let runtime = Builder::new_current_thread().enable_time().build().context("starting the database runtime")?;
-        let open = async {
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder)?;
-            }
-            // Two first runs at once must neither both migrate nor both switch to the write-ahead log. The lock is a file
-            // of its own: closing any other handle of the database file would drop SQLite's own locks on it.
-            let _opening = Lock::wait(&path.with_added_extension("lock"))?;
-            let options = SqliteConnectOptions::new()
-                .filename(&path)
-                .create_if_missing(true)
-                .journal_mode(SqliteJournalMode::Wal) // `app` reads while cron's run writes
-                .synchronous(SqliteSynchronous::Normal)
-                .busy_timeout(BUSY_TIMEOUT)
-                .disable_statement_logging();
-            let mut connection = options.connect().await?;
-            migrate(&mut connection).await?;
-            Ok::<_, anyhow::Error>(connection)
-        };
-        let connection = runtime
-            .block_on(open)
-            .with_context(|| format!(
-                "opening the history {} (config key \"database_url\"); if it is beyond repair, move it away and the next \
-                 run makes a new one",
-                path.display()
-            ))?;
-        Ok(Self { path, runtime, connection: Some(connection) })
+        Self::open_with(config, |url| match url {
+            DatabaseUrl::Sqlite(path) => Self::open_file(url, path, Opening::Create),
+            _ => Self::connect(url, Opening::Existing)?.of_this_version(),
+        })
     }
 
-    /// For a process that is about to end: its end closes the file. What is committed stands in the write-ahead log, and
-    /// the next to open it reads it there. Closing properly would wait for the disk three times, 15 ms on a slow one,
-    /// which is most of what a `fullprocess` with nothing to do takes.
-    pub fn leave_open(mut self) {
-        std::mem::forget(self.connection.take());
+    /// Opens the history to read, making and migrating nothing; `None` where there is no SQLite file yet.
+    pub fn open_existing(config: &Config) -> Result<Option<Self>> {
+        if let DatabaseUrl::Sqlite(path) = &config.database
+            && !path.exists()
+        {
+            return Ok(None);
+        }
+        let opened = Self::open_with(config, |url| match url {
+            DatabaseUrl::Sqlite(path) => Self::open_file(url, path, Opening::Existing),
+            _ => Self::connect(url, Opening::Existing)?.of_this_version(),
+        });
+        opened.map(Some)
+    }
+
+    /// Opens the history for dbsetup: makes the database where there is none and may be one, and migrates it.
+    pub fn set_up(config: &Config) -> Result<Self> {
+        Self::open_with(config, |url| match url {
+            DatabaseUrl::Sqlite(path) => Self::open_file(url, path, Opening::Create),
+            DatabaseUrl::Postgres(server) => Self::make::<Postgres>(url, server),
+            DatabaseUrl::MySql(server) => Self::make::<MySql>(url, server),
+        })
+    }
+
+    /// What the database is; changes nothing.
+    pub fn state(config: &Config) -> Result<State> {
+        if let DatabaseUrl::Sqlite(path) = &config.database
+            && !path.exists()
+        {
+            return Ok(State::Missing);
+        }
+        let mut version = 0;
+        Self::open_with(config, |url| {
+            let mut history = Self::connect(url, Opening::Existing)?;
+            version = history.ask(async |connection| schema::version(connection).await)?;
+            schema::check_not_newer(version)?;
+            Ok(history)
+        })?;
+        Ok(match version {
+            0 => State::Missing,
+            schema::VERSION => State::Current,
+            older => State::Behind(older),
+        })
+    }
+
+    fn open_with(config: &Config, open: impl FnOnce(&DatabaseUrl) -> Result<Self>) -> Result<Self> {
+        let url = &config.database;
+        open(url).with_context(|| {
+            let advice = match url {
+                DatabaseUrl::Sqlite(_) => "if it is beyond repair, move it away and the next run makes a new one",
+                _ => "nothing was changed",
+            };
+            format!("opening the history {url} (config key \"database_url\"); {advice}")
+        })
+    }
+
+    fn connect(url: &DatabaseUrl, opening: Opening) -> Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build().context("starting the database runtime")?;
+        let connection = runtime.block_on(Connection::open(url, opening)).map_err(|error| match url.is_server() {
+            true => error.context("the server does not let us in; is it running, and is the address right?"),
+            false => error,
+        })?;
+        Ok(Self { url: url.clone(), runtime, connection: Some(connection) })
+    }
+
+    /// Two first runs at once must neither both migrate nor both switch to the write-ahead log. The lock is a file of its
+    /// own: closing any other handle of the database file would drop SQLite's own locks on it.
+    fn open_file(url: &DatabaseUrl, path: &Path, opening: Opening) -> Result<Self> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let _opening = Lock::wait(&path.with_added_extension("lock"))?;
+        let history = Self::connect(url, opening)?;
+        if opening == Opening::Create { history.migrated() } else { history.of_this_version() }
+    }
+
+    /// Makes the database where the server has none of this name.
+    fn make<Kind: MigrateDatabase>(url: &DatabaseUrl, server: &ServerUrl) -> Result<Self> {
+        let missing = match Self::connect(url, Opening::Existing) {
+            Ok(history) => return history.migrated(),
+            Err(error) => error,
+        };
+        let runtime = Builder::new_current_thread().enable_all().build().context("starting the database runtime")?;
+        let made = runtime.block_on(within(CONNECT_LIMIT, async {
+            if Kind::database_exists(server.secret()).await? {
+                return Ok(false);
+            }
+            Kind::create_database(server.secret()).await.map(|()| true)
+        }));
+        match made {
+            // Whoever may not look for databases or make one learns why it could not connect.
+            Ok(false) => Err(missing),
+            Err(error) => Err(missing.context(format!("the database could not be made either: {error:#}"))),
+            Ok(true) => Self::connect(url, Opening::Existing)?.migrated(),
+        }
+    }
+
+    fn migrated(mut self) -> Result<Self> {
+        self.ask(async |connection| schema::migrate(connection).await)?;
+        Ok(self)
+    }
+
+    fn of_this_version(mut self) -> Result<Self> {
+        let version = self.ask(async |connection| schema::version(connection).await)?;
+        schema::check_not_newer(version)?;
+        if version < schema::VERSION {
+            bail!("its schema has version {version}, this program needs {}; run dbsetup", schema::VERSION);
+        }
+        Ok(self)
+    }
+
+    /// For a process that is about to end: its end closes a SQLite file. What is committed stands in the write-ahead log,
+    /// and the next to open it reads it there. Closing properly would wait for the disk three times, 15 ms on a slow one,
+    /// which is most of what a `fullprocess` with nothing to do takes. To a server it says goodbye.
+    pub fn leave(mut self) {
+        if let DatabaseUrl::Sqlite(_) = self.url {
+            std::mem::forget(self.connection.take());
+        }
     }
 
     /// Where it is.
-    pub fn path(&self) -> &std::path::Path {
-        &self.path
-    }
-
-    /// The version of its schema.
-    pub fn schema_version(&self) -> i64 {
-        MIGRATIONS.last().map_or(0, |(version, _, _)| *version)
+    pub fn url(&self) -> &DatabaseUrl {
+        &self.url
     }
 
     /// The names of its tables, and how many rows each holds.
     pub fn row_counts(&mut self) -> Result<Vec<(&'static str, u64)>> {
-        TABLES
-            .into_iter()
-            .map(|table| {
-                let query = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
-                let count: i64 = self.ask(async |connection| sqlx::query_scalar(query).fetch_one(connection).await)?;
-                Ok((table, count as u64))
-            })
-            .collect()
+        let count = |table: &'static str| {
+            let query = format!("SELECT COUNT(*) FROM {table}");
+            let counts: Vec<(i64,)> = self.fetch(&query, &[])?;
+            Ok((table, counts.first().map_or(0, |(count,)| *count as u64)))
+        };
+        schema::TABLES.into_iter().map(count).collect()
     }
 
     /// Whether `release` was checked against a file of this name and content, and found good.
-    pub fn was_checked(&mut self, file: &crate::CheckedFile) -> Result<bool> {
-        let query = sqlx::query_scalar::<_, i64>(
-            "SELECT COUNT(*) FROM checked_files WHERE release_id = ? AND name = ? AND sha256 = ?",
-        )
-        .bind(&file.release)
-        .bind(&file.name)
-        .bind(file.sha256.as_str());
-        Ok(self.ask(async |connection| query.fetch_one(connection).await)? > 0)
+    pub fn was_checked(&mut self, file: &CheckedFile) -> Result<bool> {
+        let query = "SELECT COUNT(*) FROM checked_files WHERE release_id = ? AND name = ? AND sha256 = ?";
+        let values = [(&file.release).into(), (&file.name).into(), file.sha256.as_str().into()];
+        Ok(self.fetch::<(i64,)>(query, &values)?.first().is_some_and(|(count,)| *count > 0))
     }
 
     /// The newest version of dependency `name` that the registry has ever named, and when that was.
     pub fn latest_known(&mut self, name: &str) -> Result<Option<(String, String)>> {
-        let query = sqlx::query_as(
-            "SELECT latest_versions.version, runs.started FROM latest_versions JOIN runs ON runs.id = run_id
-             WHERE name = ? ORDER BY run_id DESC LIMIT 1",
-        )
-        .bind(name);
-        self.ask(async |connection| query.fetch_optional(connection).await)
+        let query = "SELECT dependencies.latest_version, runs.started FROM dependencies JOIN runs ON runs.id = run_id
+            WHERE name = ? AND latest_version IS NOT NULL ORDER BY run_id DESC LIMIT 1";
+        Ok(self.fetch(query, &[name.into()])?.pop())
     }
 
-    /// Waits for what `query` asks of the open connection.
-    fn ask<T>(&mut self, query: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>) -> Result<T> {
-        let Self { path, runtime, connection } = self;
-        let connection = connection.as_mut().context("the history is closed")?;
-        runtime.block_on(query(connection)).with_context(|| format!("using the history {}", path.display()))
+    /// The release that went live last, as far as is recorded.
+    pub fn live_release(&mut self) -> Result<Option<String>> {
+        let query = "SELECT release_id FROM releases ORDER BY live_from DESC, run_id DESC LIMIT 1";
+        Ok(self.fetch(query, &[])?.pop().map(|(release,)| release))
+    }
+
+    /// Asks the database.
+    pub(crate) fn fetch<T: Record>(&mut self, query: &str, values: &[Value]) -> Result<Vec<T>> {
+        self.ask(async |connection| connection.fetch(query, values).await)
+    }
+
+    /// Waits for what `work` does with the open connection. Where that fails, the connection is given up: what it had begun
+    /// must not be taken up again.
+    fn ask<T>(&mut self, work: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        let Self { url, runtime, connection } = self;
+        let open = connection.as_mut().with_context(|| format!("the connection to {url} is lost"))?;
+        let done = runtime.block_on(work(open));
+        if done.is_err() {
+            let _given_up = connection.take();
+        }
+        done.with_context(|| format!("using the history {url}"))
     }
 
     /// Writes one run and all its facts, or nothing.
     pub(crate) fn append(&mut self, run: &RunRecord) -> Result<()> {
         self.ask(async |connection| {
-            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            let t = &mut *transaction;
-            let id: i64 = sqlx::query_scalar(
-                "INSERT INTO runs (step, version, started, seconds, error) VALUES (?, ?, ?, ?, ?) RETURNING id",
-            )
-            .bind(run.step)
-            .bind(run.version)
-            .bind(&run.started)
-            .bind(run.seconds)
-            .bind(&run.error)
-            .fetch_one(&mut *t)
-            .await?;
-            for file in &run.facts.ingested_files {
-                sqlx::query("INSERT INTO ingested_files VALUES (?, ?, ?, ?, ?, ?)")
-                    .bind(id)
-                    .bind(&file.name)
-                    .bind(file.sha256.as_str())
-                    .bind(file.rows as i64)
-                    .bind(file.duplicates as i64)
-                    .bind(file.quarantined as i64)
-                    .execute(&mut *t)
-                    .await?;
-            }
-            for (score, data) in &run.facts.scores {
-                sqlx::query("INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
-                    .bind(id)
-                    .bind(score.model_sha256.as_str())
-                    .bind(common::ingested::record_of_names(&data.iter().map(String::as_str).collect::<Vec<_>>()))
-                    .bind(score.n as i64)
-                    .bind(score.confusion.true_positives as i64)
-                    .bind(score.confusion.false_positives as i64)
-                    .bind(score.confusion.false_negatives as i64)
-                    .bind(score.confusion.true_negatives as i64)
-                    .bind(score.f1)
-                    .execute(&mut *t)
-                    .await?;
-            }
-            for (what, seconds) in &run.facts.timings {
-                sqlx::query("INSERT INTO timings VALUES (?, ?, ?)")
-                    .bind(id)
-                    .bind(what)
-                    .bind(seconds)
-                    .execute(&mut *t)
-                    .await?;
-            }
-            for (column, percent) in &run.facts.missing_percentages {
-                sqlx::query("INSERT INTO missing_percentages VALUES (?, ?, ?)")
-                    .bind(id)
-                    .bind(column)
-                    .bind(percent)
-                    .execute(&mut *t)
-                    .await?;
-            }
-            for file in &run.facts.checked_files {
-                sqlx::query("INSERT INTO checked_files VALUES (?, ?, ?, ?)")
-                    .bind(id)
-                    .bind(&file.release)
-                    .bind(&file.name)
-                    .bind(file.sha256.as_str())
-                    .execute(&mut *t)
-                    .await?;
-            }
-            for (name, version) in &run.facts.latest_versions {
-                sqlx::query("INSERT INTO latest_versions VALUES (?, ?, ?)")
-                    .bind(id)
-                    .bind(name)
-                    .bind(version)
-                    .execute(&mut *t)
-                    .await?;
-            }
-            transaction.commit().await
+            connection.begin().await?;
+            write(connection, run).await?;
+            connection.simple("COMMIT").await
         })
     }
 }
 
-const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "runs", include_str!("../migrations/1_runs.sql"))];
-
-async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
-    let migrations = MIGRATIONS.map(|(version, name, sql)| {
-        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
-    });
-    match Migrator::with_migrations(migrations.into()).run(connection).await {
-        Err(sqlx::migrate::MigrateError::VersionMissing(version)) => bail!(
-            "its schema has version {version}, which is newer than this program; use the newer program, nothing was written"
-        ),
-        other => Ok(other?),
+impl Run {
+    /// Notes a live release of which the history knows nothing, because the run that made it live was killed before it could
+    /// say so, or there was no such history then.
+    pub fn note_unrecorded_release(&mut self, production: &Production) -> Result<()> {
+        // One that cannot be read is for the step to complain of; a rollback away from it must go on.
+        let Ok(Some(live)) = production.current() else { return Ok(()) };
+        if self.history.live_release()?.as_ref() != Some(&live.id) {
+            self.facts.releases.push(WentLive {
+                live_from: production.live_since()?,
+                action: Switch::FoundLive,
+                score: live.manifest.score,
+                release: live.id,
+            });
+        }
+        Ok(())
     }
+}
+
+async fn write(connection: &mut Connection, run: &RunRecord<'_>) -> Result<()> {
+    let outcome = if run.error.is_none() { "done" } else { "failed" };
+    let id = connection
+        .insert_numbered(
+            "runs",
+            &["step", "version", "started", "seconds", "error", "ended", "outcome", "process"],
+            vec![
+                run.step.into(),
+                run.version.into(),
+                (&run.started).into(),
+                run.seconds.into(),
+                run.error.as_deref().into(),
+                (&run.ended).into(),
+                outcome.into(),
+                run.process.into(),
+            ],
+        )
+        .await?;
+    let stored = run.store_dataset && run.facts.ingested.is_some();
+    if let Some((ingested, path)) = &run.facts.ingested {
+        match run.store_dataset {
+            true if is_stored(connection, ingested).await? => {}
+            true => clients::replace(connection, path, ingested).await?,
+            false => clients::clear(connection).await?,
+        }
+    }
+    for table in run.facts.tables(stored) {
+        let columns = [&["run_id"], table.columns].concat();
+        let rows: Vec<_> = table.rows.into_iter().map(|row| [vec![id.into()], row].concat()).collect();
+        connection.insert(table.table, &columns, &rows).await?;
+    }
+    Ok(())
+}
+
+/// Whether `clients` holds this very dataset already.
+async fn is_stored(connection: &mut Connection, ingested: &common::ingested::Ingested) -> Result<bool> {
+    let newest = "SELECT sha256, stored FROM datasets ORDER BY run_id DESC LIMIT 1";
+    let newest: Vec<(String, i64)> = connection.fetch(newest, &[]).await?;
+    let rows: Vec<(i64,)> = connection.fetch("SELECT COUNT(*) FROM clients", &[]).await?;
+    Ok(newest == [(ingested.dataset_sha256.as_str().to_owned(), 1)] && rows == [(ingested.rows as i64,)])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CheckedFile, Facts};
-    use common::checksum::Checksum;
-    use common::metrics::Confusion;
-    use common::score::Score;
+    use std::path::PathBuf;
 
-    fn config(folder: &std::path::Path) -> Config {
+    fn config(folder: &Path) -> (Config, PathBuf) {
         for name in ["data", "test"] {
             fs::create_dir_all(folder.join(name)).unwrap();
         }
         let text = r#"{"input_folder_path": "data", "output_folder_path": "out", "test_data_path": "test",
             "output_model_path": "models", "prod_deployment_path": "production"}"#;
         fs::write(folder.join("config.json"), text).unwrap();
-        Config::load(Some(&folder.join("config.json"))).unwrap()
+        (Config::load(Some(&folder.join("config.json"))).unwrap(), folder.join("history.sqlite"))
     }
 
-    fn counts(config: &Config) -> Vec<u64> {
-        History::open(config).unwrap().row_counts().unwrap().into_iter().map(|(_, count)| count).collect()
-    }
-
-    fn checked(name: &str, content: &str) -> CheckedFile {
-        CheckedFile { release: "r1".into(), name: name.into(), sha256: Checksum::of_bytes(content.as_bytes()) }
-    }
-
-    #[test]
-    fn a_run_and_its_facts_are_remembered() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = config(folder.path());
-        crate::record(&config, "test", |run| {
-            run.facts = Facts {
-                timings: vec![("training", 0.5)],
-                missing_percentages: vec![("exited".into(), 1.5)],
-                checked_files: vec![checked("o'neil \"größe\".csv", "a")],
-                latest_versions: vec![("serde".into(), "1.0.0".into())],
-                scores: vec![(
-                    Score {
-                        model_sha256: Checksum::of_bytes(b"m"),
-                        f1: 0.0,
-                        n: 0,
-                        confusion: Confusion::default(),
-                        threshold: 0.5,
-                    },
-                    vec!["testdata.csv".into()],
-                )],
-                ..Facts::default()
-            };
-            Ok(())
-        })
-        .unwrap();
-        assert_eq!(counts(&config), [1, 0, 1, 1, 1, 1, 1]);
-        let mut history = History::open(&config).unwrap();
-        assert!(history.was_checked(&checked("o'neil \"größe\".csv", "a")).unwrap());
-        assert!(!history.was_checked(&checked("o'neil \"größe\".csv", "changed")).unwrap());
-        assert_eq!(history.latest_known("serde").unwrap().unwrap().0, "1.0.0");
-        assert_eq!(history.latest_known("anyhow").unwrap(), None);
+    fn rows(config: &Config, table: &str) -> u64 {
+        let counts = History::open(config).unwrap().row_counts().unwrap();
+        counts.into_iter().find(|(name, _)| *name == table).unwrap().1
     }
 
     #[test]
     fn a_failed_step_is_recorded_with_its_error_and_without_its_facts() {
         let folder = tempfile::tempdir().unwrap();
-        let config = config(folder.path());
+        let (config, _) = config(folder.path());
         let failed: Result<()> = crate::record(&config, "test", |run| {
             run.facts.timings.push(("training", 0.5));
-            bail!("no data")
+            bail!("no \0 data")
         });
-        assert_eq!(failed.unwrap_err().to_string(), "no data");
-        assert_eq!(counts(&config), [1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(failed.unwrap_err().to_string(), "no \0 data");
+        assert_eq!((rows(&config, "runs"), rows(&config, "timings")), (1, 0));
+        let errors: Vec<(String,)> = History::open(&config).unwrap().fetch("SELECT error FROM runs", &[]).unwrap();
+        assert_eq!(errors[0].0, "no \u{2400} data");
     }
 
     #[test]
     fn a_history_that_cannot_be_used_stops_the_step_before_its_work() {
         let folder = tempfile::tempdir().unwrap();
-        let config = config(folder.path());
-        fs::write(&config.database, "this is no database, and longer than a header is, to be sure of it").unwrap();
+        let (config, path) = config(folder.path());
+        fs::write(path, "this is no database, and longer than a header is, to be sure of it").unwrap();
         let refused: Result<()> = crate::record(&config, "test", |_| unreachable!("the work must not begin"));
         let error = format!("{:#}", refused.unwrap_err());
         assert!(error.contains("history.sqlite") && error.contains("database_url"), "{error}");
@@ -307,21 +344,24 @@ mod tests {
     #[test]
     fn a_newer_schema_is_refused_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let config = config(folder.path());
+        let (config, path) = config(folder.path());
+        let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+            VALUES (99, 'later', TRUE, x'00', 0)";
         let mut history = History::open(&config).unwrap();
-        let newer = sqlx::query(
-            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-             VALUES (99, 'later', TRUE, x'00', 0)",
-        );
-        history.ask(async |connection| newer.execute(connection).await).unwrap();
-        let error = format!("{:#}", History::open(&config).err().unwrap());
-        assert!(error.contains("version 99") && error.contains("newer"), "{error}");
+        history.ask(async |connection| connection.execute(newer, &[]).await).unwrap();
+        drop(history);
+        let before = fs::read(&path).unwrap();
+        for refused in [History::open(&config).err(), History::set_up(&config).err(), History::state(&config).err()] {
+            let error = format!("{:#}", refused.unwrap());
+            assert!(error.contains("version 99") && error.contains("newer"), "{error}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), before);
     }
 
     #[test]
     fn two_processes_write_at_once() {
         let folder = tempfile::tempdir().unwrap();
-        let config = config(folder.path());
+        let (config, _) = config(folder.path());
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -331,6 +371,41 @@ mod tests {
                 });
             }
         });
-        assert_eq!(counts(&config)[0], 40);
+        assert_eq!(rows(&config, "runs"), 40);
+    }
+
+    /// What was recorded by a program of schema version 1.
+    #[test]
+    fn a_history_of_version_1_is_brought_up_to_date_with_all_its_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, _) = config(folder.path());
+        let mut old = History::connect(&config.database, Opening::Create).unwrap();
+        let facts = "
+            INSERT INTO runs (step, version, started, seconds) VALUES ('scoring', '0.1.0', '2026-11-22T23:59:59.5Z', 1.25);
+            INSERT INTO runs (step, version, started, seconds, error) VALUES ('x', '0.1.0', '2026-11-23T00:00:00Z', 1, 'no');
+            INSERT INTO ingested_files VALUES (1, 'o''neil.csv', 'aa', 3, 1, 0);
+            INSERT INTO scores VALUES (1, 'bb', '[\"t.csv\"]', 4, 1, 1, 1, 1, 0.5);
+            INSERT INTO timings VALUES (1, 'training', 0.5);
+            INSERT INTO missing_percentages VALUES (1, 'exited', 1.5);
+            INSERT INTO checked_files VALUES (1, 'r1', 'a.csv', 'aa');
+            INSERT INTO latest_versions VALUES (1, 'serde', '1.99.0');";
+        old.ask(async |connection| {
+            schema::migrate_to(connection, Some(1)).await?;
+            connection.simple(facts).await
+        })
+        .unwrap();
+        drop(old);
+        assert_eq!(History::state(&config).unwrap(), State::Behind(1));
+
+        let mut history = History::open(&config).unwrap();
+        let counts = history.row_counts().unwrap().into_iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>();
+        let kept = ["ingested_files", "scores", "timings", "missing_percentages", "checked_files", "dependencies"];
+        assert_eq!(counts[0], ("runs", 2));
+        assert_eq!(counts[1..].iter().map(|(table, _)| *table).collect::<Vec<_>>(), kept);
+        let runs: Vec<(String, String)> = history.fetch("SELECT outcome, ended FROM runs ORDER BY id", &[]).unwrap();
+        assert_eq!(runs[0], ("done".to_owned(), "2026-11-23T00:00:00.750Z".to_owned()));
+        assert_eq!(runs[1].0, "failed");
+        assert_eq!(history.latest_known("serde").unwrap().unwrap().0, "1.99.0");
+        assert_eq!(History::state(&config).unwrap(), State::Current);
     }
 }

@@ -1,23 +1,25 @@
-//! Ingestion: every CSV of the input folder becomes one dataset of distinct rows.
+//! Ingestion: every CSV of the input folder, and the new rows of an input database, become one dataset of distinct rows.
 //!
 //! finaldata.csv, ingestedfiles.txt, quarantine.csv and the facts about them change as one set, whatever is killed when;
-//! any fault leaves the earlier set as it was.
+//! any fault leaves the earlier set as it was. A database's rows are kept as batches, which are files like any other; how
+//! far they reach stands in the facts, so that a batch and its high-water mark count together or not at all.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use common::checksum::Checksum;
 use common::cli;
 use common::config::Config;
-use common::files::{FINAL_DATA, INGESTED_FILES, INGESTION_FACTS, QUARANTINE, csv_files};
-use common::ingested::Ingested;
+use common::files::{DataFile, FINAL_DATA, INGESTED_FILES, INGESTION_FACTS, QUARANTINE};
+use common::ingested::{self, Ingested};
 use common::lock::Lock;
 use common::versioned::VersionedFolder;
 use dataset::compile::compile;
+use history::source::{self, NewRows};
 use serde::Serialize;
 
 /// The files that ingestion leaves in the output folder.
@@ -31,14 +33,20 @@ pub struct Outcome {
     pub ingested: Ingested,
     /// How long it took.
     pub seconds: f64,
+    /// Rows of the input database whose growing column is missing: they are never taken.
+    pub without_mark: u64,
 }
 
 /// Ingests as `config` says, and records it.
 pub fn run(config: &Config) -> Result<Outcome> {
+    // Held until the dataset stands in the database too.
+    let _lock = Lock::acquire(&config.output_folder, "ingestion")?;
     history::record(config, "ingestion", |run| {
-        let outcome = ingest(&config.input_folder, &config.output_folder)?;
+        let (files, without_mark) = take_inputs(config)?;
+        let outcome = Outcome { without_mark, ..ingest(&files, &config.output_folder)? };
+        forget_other_batches(config, &files)?;
         let ingested = &outcome.ingested;
-        run.facts.ingested_files = ingested.files.clone();
+        run.facts.ingested = Some((ingested.clone(), config.output_folder.join(FINAL_DATA)));
         run.facts.timings.push(("ingestion", outcome.seconds));
         run.facts.missing_percentages = ingested
             .missing
@@ -49,18 +57,44 @@ pub fn run(config: &Config) -> Result<Outcome> {
     })
 }
 
-/// Compiles all CSV files of `input` into the set of [`OUTPUT_FILES`] in `output`.
-pub fn ingest(input: &Path, output: &Path) -> Result<Outcome> {
+/// All files to compile, the newest rows of the input database among them; and how many of its rows can never be new.
+fn take_inputs(config: &Config) -> Result<(Vec<DataFile>, u64)> {
+    let mut files = ingested::inputs(config)?;
+    let Some(input) = &config.input_database else { return Ok((files, 0)) };
+    let mark = ingested::high_water_mark(&files);
+    let NewRows { file, without_mark } = source::take_new(input, mark, &ingested::batches(config))?;
+    files.extend(file);
+    if files.is_empty() {
+        bail!("{} holds no CSV file, and {} of {} no row", config.input_folder.display(), input.name(), input.url);
+    }
+    Ok((files, without_mark))
+}
+
+/// Removes batches that are in no dataset: of another input database, or taken by a run that failed.
+fn forget_other_batches(config: &Config, files: &[DataFile]) -> Result<()> {
+    let folder = ingested::batches(config);
+    if !folder.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(&folder).with_context(|| format!("listing {}", folder.display()))? {
+        let path = entry?.path();
+        if !files.iter().any(|file| file.path == path) {
+            fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Compiles `files` into the set of [`OUTPUT_FILES`] in `output`, whose lock the caller holds.
+pub fn ingest(files: &[DataFile], output: &Path) -> Result<Outcome> {
     let start = Instant::now();
-    let files = csv_files(input)?;
-    let _lock = Lock::acquire(output, "ingestion")?;
     let set = VersionedFolder::new(output, "versions");
     let stage = set.stage()?;
 
     let mut dataset = create(&stage.path().join(FINAL_DATA))?;
     let mut quarantine = create(&stage.path().join(QUARANTINE))?;
     let progress = cli::Progress::new("rows read");
-    let ingested = compile(&files, &mut dataset, &mut quarantine, &mut |rows| progress.show(rows))?;
+    let ingested = compile(files, &mut dataset, &mut quarantine, &mut |rows| progress.show(rows))?;
     drop(progress);
     for (file, name) in [(dataset, FINAL_DATA), (quarantine, QUARANTINE)] {
         file.into_inner().map_err(|error| error.into_error()).with_context(|| format!("writing {name}"))?;
@@ -73,7 +107,7 @@ pub fn ingest(input: &Path, output: &Path) -> Result<Outcome> {
     // The facts hold the checksums of all that was read and of what came out, so the same data get the same id.
     stage.publish(Checksum::of_bytes(&facts).short(), &OUTPUT_FILES)?;
     set.prune()?;
-    Ok(Outcome { ingested, seconds: start.elapsed().as_secs_f64() })
+    Ok(Outcome { ingested, seconds: start.elapsed().as_secs_f64(), without_mark: 0 })
 }
 
 fn create(path: &Path) -> Result<BufWriter<File>> {
@@ -89,6 +123,10 @@ impl cli::Outcome for Outcome {
         }
         for file in self.ingested.files.iter().filter(|file| file.rows == 0) {
             warnings.push(format!("{} holds no row", file.name));
+        }
+        if self.without_mark > 0 {
+            warnings
+                .push(format!("{} rows of the input database have no value in its growing column", self.without_mark));
         }
         warnings
     }

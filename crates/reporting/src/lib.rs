@@ -31,7 +31,7 @@ pub struct Outcome {
 
 /// Scores the deployed model on the test data, draws its confusion matrix, and records the run.
 pub fn run(config: &Config) -> Result<Outcome> {
-    history::record(config, "reporting", |_| {
+    history::record(config, "reporting", |run| {
         let deployed = scoring::Options { deployed: true, ..Default::default() };
         let score = scoring::evaluate(config, &deployed)?;
         if score.n == 0 {
@@ -41,6 +41,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
         let picture = canvas::png(confusion_matrix::SIZE, |area| confusion_matrix::draw(area, &score))?;
         let _lock = Lock::acquire(&config.output_model, "step")?;
         atomic::write(&path, &picture)?;
+        run.facts.scores.push(score.scored_data(true));
         Ok(Outcome { release: score.model, f1: score.f1, n: score.n, files: vec![path] })
     })
 }

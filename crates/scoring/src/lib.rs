@@ -19,6 +19,7 @@ use common::release::Production;
 use common::score::Score;
 use dataset::Table;
 use dataset::table::MalformedRows;
+use history::ScoredData;
 use serde::Serialize;
 
 /// What to score.
@@ -69,6 +70,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// As the history remembers it; `deployed` says whether the model was a release.
+    pub fn scored_data(&self, deployed: bool) -> ScoredData {
+        ScoredData { score: self.score(), release: deployed.then(|| self.model.clone()), data: self.data.clone() }
+    }
+
     /// The score alone, as deployment keeps it.
     pub fn score(&self) -> Score {
         Score {
@@ -99,7 +105,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
             atomic::sweep(&config.output_model)?;
             outcome.score().write(&config.output_model)?;
         }
-        run.facts.scores.push((outcome.score(), outcome.data.clone()));
+        run.facts.scores.push(outcome.scored_data(options.deployed));
         Ok(outcome)
     })
 }

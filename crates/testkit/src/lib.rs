@@ -1,5 +1,6 @@
 //! For tests alone: a workspace in a temporary folder, with its own config, CSVs and history.
 
+pub mod databases;
 pub mod faults;
 
 use std::fs;

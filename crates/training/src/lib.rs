@@ -57,6 +57,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
         let model_sha256 = model.save(&config.output_model.join(MODEL))?;
         let seconds = start.elapsed().as_secs_f64();
         run.facts.timings.push(("training", seconds));
+        run.facts.model = Some((model_sha256.clone(), model.clone()));
         Ok(Outcome { model_sha256, model, seconds, fit_seconds })
     })
 }

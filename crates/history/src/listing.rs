@@ -1,0 +1,334 @@
+//! The history read back: the newest runs, scores, timings, missing values and releases, and what was live when.
+//!
+//! Every listing takes its newest rows from the end of an index, so it costs the same after ten runs and after a million.
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::connection::Value;
+use crate::{History, timestamp};
+
+/// What can be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum What {
+    /// Every step that ran.
+    Runs,
+    /// F1 scores.
+    Scores,
+    /// How long steps took.
+    Timings,
+    /// Percent of missing values by column.
+    Missing,
+    /// What was live from when to when.
+    Releases,
+}
+
+impl What {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Runs, Self::Scores, Self::Timings, Self::Missing, Self::Releases];
+}
+
+/// The newest rows of one kind, oldest first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Listing {
+    /// Which kind.
+    pub what: What,
+    /// The rows.
+    pub rows: Rows,
+}
+
+impl Listing {
+    /// What there is to list before the first run.
+    pub fn empty(what: What) -> Self {
+        let rows = match what {
+            What::Runs => Rows::Runs(Vec::new()),
+            What::Scores => Rows::Scores(Vec::new()),
+            What::Timings => Rows::Timings(Vec::new()),
+            What::Missing => Rows::Missing(Vec::new()),
+            What::Releases => Rows::Releases(Vec::new()),
+        };
+        Self { what, rows }
+    }
+}
+
+/// Rows of one kind.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+#[expect(missing_docs, reason = "named as in What")]
+pub enum Rows {
+    Runs(Vec<RunRow>),
+    Scores(Vec<ScoreRow>),
+    Timings(Vec<TimingRow>),
+    Missing(Vec<MissingRow>),
+    Releases(Vec<ReleaseRow>),
+}
+
+/// A row that can be read from any of the databases and printed as cells; its fields stand as in its `SELECT`.
+macro_rules! row {
+    ($(#[$doc:meta])* $Row:ident { $($(#[$field_doc:meta])* $field:ident: $Type:ty,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Serialize)]
+        pub struct $Row {
+            $($(#[$field_doc])* pub $field: $Type,)+
+        }
+
+        impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for $Row
+        where
+            usize: sqlx::ColumnIndex<R>,
+            $($Type: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,)+
+        {
+            fn from_row(row: &'r R) -> sqlx::Result<Self> {
+                let mut columns = 0..;
+                $(let $field = row.try_get(columns.next().unwrap_or_default())?;)+
+                Ok(Self { $($field,)+ })
+            }
+        }
+
+        impl $Row {
+            const COLUMNS: &[&str] = &[$(stringify!($field)),+];
+
+            fn cells(&self) -> Vec<String> {
+                vec![$(self.$field.cell()),+]
+            }
+        }
+    };
+}
+
+row! {
+    /// A step that ran.
+    RunRow {
+        /// The run's id.
+        run: i64,
+        /// When it began, UTC.
+        started: String,
+        /// Its step.
+        step: String,
+        /// How long it took.
+        seconds: f64,
+        /// `done` or `failed`.
+        outcome: String,
+        /// What `fullprocess` decided and why, or the error.
+        message: Option<String>,
+        /// The same for all steps of one `fullprocess`.
+        process: Option<String>,
+    }
+}
+
+row! {
+    /// A score.
+    ScoreRow {
+        /// The run that took it.
+        run: i64,
+        /// When that began, UTC.
+        started: String,
+        /// The release, where the deployed model was scored.
+        release: Option<String>,
+        /// Of the model's file.
+        model_sha256: String,
+        /// The files that were scored, a JSON list.
+        data: String,
+        /// Rows scored.
+        n: i64,
+        /// Left and were predicted to.
+        true_positives: i64,
+        /// Stayed against the prediction.
+        false_positives: i64,
+        /// Left unforeseen.
+        false_negatives: i64,
+        /// Stayed as predicted.
+        true_negatives: i64,
+        /// The F1 score.
+        f1: f64,
+    }
+}
+
+row! {
+    /// How long something took.
+    TimingRow {
+        /// The run that measured it.
+        run: i64,
+        /// When that began, UTC.
+        started: String,
+        /// What was measured.
+        what: String,
+        /// How long it took.
+        seconds: f64,
+    }
+}
+
+row! {
+    /// Percent of missing values in the compiled dataset.
+    MissingRow {
+        /// The run that counted them.
+        run: i64,
+        /// When that began, UTC.
+        started: String,
+        /// Percent.
+        corporation: Option<f64>,
+        /// Percent.
+        lastmonth_activity: Option<f64>,
+        /// Percent.
+        lastyear_activity: Option<f64>,
+        /// Percent.
+        number_of_employees: Option<f64>,
+        /// Percent.
+        exited: Option<f64>,
+    }
+}
+
+row! {
+    /// A release, as long as it was live.
+    ReleaseRow {
+        /// The release's id.
+        release: String,
+        /// `deployed`, `rolled back`, or `found live` where the switch itself left no record.
+        action: String,
+        /// When production was switched to it, UTC.
+        live_from: String,
+        /// When production was switched to another, UTC; `None` while it is live.
+        live_until: Option<String>,
+        /// Its recorded F1 score.
+        f1: f64,
+        /// Rows that its score rests on.
+        n: i64,
+        /// Of its model's file.
+        model_sha256: String,
+        /// The run that recorded it.
+        run: i64,
+    }
+}
+
+const RUNS: &str = "
+    SELECT runs.id, runs.started, runs.step, runs.seconds, runs.outcome, COALESCE(runs.error, decisions.reason), runs.process
+    FROM (SELECT * FROM runs ORDER BY id DESC LIMIT ?) AS runs
+    LEFT JOIN decisions ON decisions.run_id = runs.id
+    ORDER BY runs.id";
+
+const SCORES: &str = "
+    SELECT run_id, runs.started, release_id, model_sha256, data, n,
+        true_positives, false_positives, false_negatives, true_negatives, f1
+    FROM (SELECT * FROM scores ORDER BY run_id DESC LIMIT ?) AS newest
+    JOIN runs ON runs.id = run_id
+    ORDER BY run_id";
+
+const TIMINGS: &str = "
+    SELECT run_id, runs.started, what, newest.seconds
+    FROM (SELECT * FROM timings ORDER BY run_id DESC LIMIT ?) AS newest
+    JOIN runs ON runs.id = run_id
+    ORDER BY run_id, what";
+
+const MISSING: &str = "
+    SELECT runs.id, runs.started,
+        MAX(CASE WHEN column_name = 'corporation' THEN percent END),
+        MAX(CASE WHEN column_name = 'lastmonth_activity' THEN percent END),
+        MAX(CASE WHEN column_name = 'lastyear_activity' THEN percent END),
+        MAX(CASE WHEN column_name = 'number_of_employees' THEN percent END),
+        MAX(CASE WHEN column_name = 'exited' THEN percent END)
+    FROM (SELECT DISTINCT run_id FROM missing_percentages ORDER BY run_id DESC LIMIT ?) AS newest
+    JOIN missing_percentages ON missing_percentages.run_id = newest.run_id
+    JOIN runs ON runs.id = newest.run_id
+    GROUP BY runs.id, runs.started
+    ORDER BY runs.id";
+
+/// Only later rows say until when a row was live, so the newest rows are enough to tell it of the newest.
+const RELEASES: &str = "
+    SELECT release_id, action, live_from, LEAD(live_from) OVER (ORDER BY live_from, run_id), f1, n, model_sha256, run_id
+    FROM (SELECT * FROM releases ORDER BY live_from DESC, run_id DESC LIMIT ?) AS newest
+    ORDER BY live_from, run_id";
+
+const LIVE_AT: &str = "
+    SELECT release_id, action, live_from, (SELECT MIN(later.live_from) FROM releases AS later WHERE later.live_from > ?),
+        f1, n, model_sha256, run_id
+    FROM releases WHERE live_from <= ? ORDER BY live_from DESC, run_id DESC LIMIT 1";
+
+impl History {
+    /// The newest `last` rows of one kind, oldest first.
+    pub fn listing(&mut self, what: What, last: u32) -> Result<Listing> {
+        let last = [Value::from(i64::from(last))];
+        let rows = match what {
+            What::Runs => Rows::Runs(self.fetch(RUNS, &last)?),
+            What::Scores => Rows::Scores(self.fetch(SCORES, &last)?),
+            What::Timings => Rows::Timings(self.fetch(TIMINGS, &last)?),
+            What::Missing => Rows::Missing(self.fetch(MISSING, &last)?),
+            What::Releases => Rows::Releases(self.fetch(RELEASES, &last)?),
+        };
+        Ok(Listing { what, rows })
+    }
+
+    /// The release that was live at `time`; `None` before the first.
+    pub fn live_at(&mut self, time: Timestamp) -> Result<Option<ReleaseRow>> {
+        let time = Value::from(&timestamp(time));
+        Ok(self.fetch(LIVE_AT, &[time.clone(), time])?.pop())
+    }
+}
+
+impl Rows {
+    /// The names of the columns, and the rows as texts.
+    pub fn table(&self) -> (&'static [&'static str], Vec<Vec<String>>) {
+        match self {
+            Self::Runs(rows) => (RunRow::COLUMNS, rows.iter().map(RunRow::cells).collect()),
+            Self::Scores(rows) => (ScoreRow::COLUMNS, rows.iter().map(ScoreRow::cells).collect()),
+            Self::Timings(rows) => (TimingRow::COLUMNS, rows.iter().map(TimingRow::cells).collect()),
+            Self::Missing(rows) => (MissingRow::COLUMNS, rows.iter().map(MissingRow::cells).collect()),
+            Self::Releases(rows) => (ReleaseRow::COLUMNS, rows.iter().map(ReleaseRow::cells).collect()),
+        }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Runs => "runs",
+            Self::Scores => "scores",
+            Self::Timings => "timings",
+            Self::Missing => "missing",
+            Self::Releases => "releases",
+        })
+    }
+}
+
+impl FromStr for What {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match Self::ALL.into_iter().find(|what| what.to_string() == text) {
+            Some(what) => Ok(what),
+            None => bail!("expected {}, found \"{text}\"", Self::ALL.map(|what| what.to_string()).join(", ")),
+        }
+    }
+}
+
+/// A value as a text of a table.
+trait Cell {
+    fn cell(&self) -> String;
+}
+
+impl Cell for i64 {
+    fn cell(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Cell for f64 {
+    fn cell(&self) -> String {
+        format!("{self:.4}")
+    }
+}
+
+impl Cell for String {
+    /// On one line: an error may have several.
+    fn cell(&self) -> String {
+        self.replace(['\n', '\r', '\t'], " ")
+    }
+}
+
+impl<T: Cell> Cell for Option<T> {
+    fn cell(&self) -> String {
+        self.as_ref().map_or_else(|| "-".to_owned(), T::cell)
+    }
+}

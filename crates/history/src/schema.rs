@@ -1,0 +1,101 @@
+//! The versions of the schema, and how a database gets from one to the next.
+
+use anyhow::{Context, Result, bail};
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+use crate::connection::{Connection, on_each};
+
+/// Every table but sqlx's own, runs first.
+pub(crate) const TABLES: [&str; 16] = [
+    "runs",
+    "ingested_files",
+    "ingested_missing_values",
+    "datasets",
+    "models",
+    "coefficients",
+    "scores",
+    "drift_checks",
+    "decisions",
+    "releases",
+    "timings",
+    "missing_percentages",
+    "summary_statistics",
+    "checked_files",
+    "dependencies",
+    "clients",
+];
+
+/// The newest version, which this program reads and writes.
+pub const VERSION: i64 = 2;
+
+/// Version, name and text of each migration. SQLite's first is older than the other two kinds of database.
+const SQLITE: &[(i64, &str, &str)] = &[
+    (1, "runs", include_str!("../migrations/sqlite/1_runs.sql")),
+    (2, "facts", include_str!("../migrations/sqlite/2_facts.sql")),
+];
+const POSTGRES: &[(i64, &str, &str)] = &[(2, "facts", include_str!("../migrations/postgres/2_facts.sql"))];
+const MYSQL: &[(i64, &str, &str)] = &[(2, "facts", include_str!("../migrations/mysql/2_facts.sql"))];
+
+/// The version that a database has; 0 where it has no schema yet.
+pub(crate) async fn version(connection: &mut Connection) -> Result<i64> {
+    let newest = "SELECT MAX(version) FROM _sqlx_migrations WHERE success = TRUE";
+    match connection.fetch::<(Option<i64>,)>(newest, &[]).await {
+        Ok(rows) => Ok(rows.first().and_then(|(version,)| *version).unwrap_or(0)),
+        Err(error) if is_missing_table(&error) => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// Refuses a schema that a newer program has made.
+pub(crate) fn check_not_newer(version: i64) -> Result<()> {
+    if version > VERSION {
+        bail!(
+            "its schema has version {version}, which is newer than this program (it knows version {VERSION}); use the newer \
+             program, nothing was written"
+        );
+    }
+    Ok(())
+}
+
+/// Brings a database to [`VERSION`]. Several at once wait for each other.
+pub(crate) async fn migrate(connection: &mut Connection) -> Result<()> {
+    let found = version(connection).await?;
+    check_not_newer(found)?;
+    if found < VERSION { migrate_to(connection, None).await } else { Ok(()) }
+}
+
+/// Applies the migrations that are missing, up to a version or all of them.
+pub(crate) async fn migrate_to(connection: &mut Connection, version: Option<i64>) -> Result<()> {
+    let scripts = match connection {
+        Connection::Sqlite(_) => SQLITE,
+        Connection::Postgres(_) => POSTGRES,
+        Connection::MySql(_) => {
+            forget_cut_short(connection).await?;
+            MYSQL
+        }
+    };
+    let migration = |(version, name, sql): &(i64, &'static str, &'static str)| {
+        Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    let wanted = scripts.iter().filter(|(number, ..)| version.is_none_or(|version| *number <= version));
+    let migrator = Migrator::with_migrations(wanted.map(migration).collect());
+    on_each!(connection, |connection: _Kind| migrator.run(connection).await)
+        .with_context(|| format!("bringing its schema to version {VERSION}"))
+}
+
+/// MySQL has no transaction around the making of tables, so a migration can be cut short; sqlx notes that and refuses to
+/// go on. The scripts leave alone what is there already, so going on is right.
+async fn forget_cut_short(connection: &mut Connection) -> Result<()> {
+    match connection.execute("DELETE FROM _sqlx_migrations WHERE success = FALSE", &[]).await {
+        Err(error) if is_missing_table(&error) => Ok(()),
+        other => other,
+    }
+}
+
+/// Whether a statement failed because there is no such table.
+fn is_missing_table(error: &anyhow::Error) -> bool {
+    let Some(sqlx::Error::Database(error)) = error.downcast_ref() else { return false };
+    // The SQLSTATE of PostgreSQL and of MySQL; SQLite has a text alone.
+    matches!(error.code().as_deref(), Some("42P01" | "42S02")) || error.message().starts_with("no such table")
+}
