@@ -112,7 +112,13 @@ fn call_all(config: &Config, url: &str) -> Result<Vec<Call>> {
         checked(call, url, response)
     };
     let get = |call: &str| checked(call, url, agent.get(format!("{url}{}", call.trim_start_matches("GET "))).call());
-    Ok(vec![predict("POST /prediction")?, get("GET /scoring")?, get("GET /summarystats")?, get("GET /diagnostics")?])
+    Ok(vec![
+        predict("POST /prediction")?,
+        get("GET /scoring")?,
+        get("GET /summarystats")?,
+        get("GET /diagnostics")?,
+        get("GET /history?what=runs&last=50")?,
+    ])
 }
 
 /// A response as a call that succeeded, or what the server said.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::http::header;
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
+use common::cli::narrate;
 use common::config::Config;
 use common::files::csv_files;
 use dataset::table::MalformedRows;
@@ -140,8 +141,13 @@ async fn summarystats(state: Data<State>) -> Result<HttpResponse, Problem> {
 async fn diagnostics(state: Data<State>) -> Result<HttpResponse, Problem> {
     one_at_a_time(state.heavy.clone(), state, |state| {
         let data = compiled_dataset(state)?;
-        let health = || diagnostics::health(&state.config, &data, History::open_existing(&state.config)?.as_mut());
-        health().map_err(|error| Problem::not_ready("the diagnosis failed", &error))
+        // A database that is away is no reason to keep back all the rest.
+        let mut history = History::open_existing(&state.config).unwrap_or_else(|error| {
+            narrate(format_args!("warning: without the history no last known versions: {error:#}"));
+            None
+        });
+        diagnostics::health(&state.config, &data, history.as_mut())
+            .map_err(|error| Problem::not_ready("the diagnosis failed", &error))
     })
     .await
 }

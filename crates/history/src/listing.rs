@@ -332,3 +332,35 @@ impl<T: Cell> Cell for Option<T> {
         self.as_ref().map_or_else(|| "-".to_owned(), T::cell)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::config::Config;
+
+    #[test]
+    fn every_listing_reads_from_the_end_of_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["data", "test"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let text = r#"{"input_folder_path": "data", "output_folder_path": "out", "test_data_path": "test",
+            "output_model_path": "models", "prod_deployment_path": "production"}"#;
+        std::fs::write(folder.path().join("config.json"), text).unwrap();
+        let config = Config::load(Some(&folder.path().join("config.json"))).unwrap();
+        let mut history = History::open(&config).unwrap();
+        for query in [RUNS, SCORES, TIMINGS, MISSING, RELEASES, LIVE_AT] {
+            let values = vec![Value::from(1i64); query.matches('?').count()];
+            let plan: Vec<(i64, i64, i64, String)> =
+                history.fetch(&format!("EXPLAIN QUERY PLAN {query}"), &values).unwrap();
+            let steps: Vec<&str> = plan.iter().map(|(.., step)| step.as_str()).collect();
+            let scanned = |step: &&&str| step.starts_with("SCAN") && !step.contains("INDEX");
+            // The runs are in the order of their ids; the others are the few rows of an inner SELECT.
+            for step in steps.iter().filter(scanned) {
+                let few = ["SCAN runs", "SCAN newest", "SCAN (subquery"].iter().any(|few| step.starts_with(few));
+                assert!(few, "{step} in {steps:#?}");
+            }
+            assert!(plan.len() > 1, "{steps:#?}");
+        }
+    }
+}

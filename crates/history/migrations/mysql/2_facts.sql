@@ -129,7 +129,7 @@ CREATE TABLE IF NOT EXISTS releases (
     f1           DOUBLE NOT NULL,
     n            BIGINT NOT NULL,
     KEY releases_by_run (run_id),
-    KEY releases_by_live_from (live_from),
+    KEY releases_by_live_from (live_from, run_id),
     FOREIGN KEY (run_id) REFERENCES runs (id) ON DELETE CASCADE
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 

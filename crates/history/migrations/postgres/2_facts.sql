@@ -121,7 +121,7 @@ CREATE TABLE releases (
     n            BIGINT NOT NULL
 );
 CREATE INDEX releases_by_run ON releases (run_id);
-CREATE INDEX releases_by_live_from ON releases (live_from);
+CREATE INDEX releases_by_live_from ON releases (live_from, run_id);
 
 -- What took how long.
 CREATE TABLE timings (

@@ -120,7 +120,7 @@ CREATE TABLE releases (
     n            INTEGER NOT NULL
 );
 CREATE INDEX releases_by_run ON releases (run_id);
-CREATE INDEX releases_by_live_from ON releases (live_from);
+CREATE INDEX releases_by_live_from ON releases (live_from, run_id);
 
 -- What took how long.
 CREATE TABLE new_timings (
