@@ -3,12 +3,13 @@
 //! Statements are written once, with `?` for each value; what an answer must wait for is bounded, so that a server that is
 //! there and says nothing stops a step instead of holding it for ever.
 
+use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use common::database::DatabaseUrl;
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection as _, Database, FromRow};
@@ -234,8 +235,41 @@ where
 /// Waits for an answer, but not for ever.
 pub(crate) async fn within<T>(limit: Duration, answer: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
     match tokio::time::timeout(limit, answer).await {
-        Ok(answer) => Ok(answer?),
+        Ok(answer) => Ok(answer.map_err(Fault)?),
         Err(_) => Err(anyhow!("it did not answer within {} s", limit.as_secs())),
+    }
+}
+
+/// What sqlx reports, in as many words as it takes: sqlx says it twice, once as the error and once as its cause.
+#[derive(Debug)]
+pub(crate) struct Fault(pub sqlx::Error);
+
+impl std::error::Error for Fault {}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match &self.0 {
+            sqlx::Error::Database(error) => f.write_str(error.message()),
+            sqlx::Error::Io(error) => error.fmt(f),
+            other => other.fmt(f),
+        }
+    }
+}
+
+impl Fault {
+    /// Whether a statement failed because there is no such table.
+    pub fn is_missing_table(error: &anyhow::Error) -> bool {
+        let Some(Self(sqlx::Error::Database(error))) = error.downcast_ref() else { return false };
+        // The SQLSTATE of PostgreSQL and of MySQL; SQLite has a text alone.
+        matches!(error.code().as_deref(), Some("42P01" | "42S02")) || error.message().starts_with("no such table")
+    }
+
+    /// Whether a server lets us in, but has no such database.
+    pub fn is_missing_database(error: &anyhow::Error) -> bool {
+        const MYSQL_UNKNOWN_DATABASE: u16 = 1049;
+        let Some(Self(sqlx::Error::Database(error))) = error.downcast_ref() else { return false };
+        let mysql = error.try_downcast_ref::<MySqlDatabaseError>();
+        error.code().as_deref() == Some("3D000") || mysql.is_some_and(|error| error.number() == MYSQL_UNKNOWN_DATABASE)
     }
 }
 

@@ -1,10 +1,10 @@
 //! The versions of the schema, and how a database gets from one to the next.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-use crate::connection::{Connection, on_each};
+use crate::connection::{Connection, Fault, on_each};
 
 /// Every table but sqlx's own, runs first.
 pub(crate) const TABLES: [&str; 16] = [
@@ -42,7 +42,7 @@ pub(crate) async fn version(connection: &mut Connection) -> Result<i64> {
     let newest = "SELECT MAX(version) FROM _sqlx_migrations WHERE success = TRUE";
     match connection.fetch::<(Option<i64>,)>(newest, &[]).await {
         Ok(rows) => Ok(rows.first().and_then(|(version,)| *version).unwrap_or(0)),
-        Err(error) if is_missing_table(&error) => Ok(0),
+        Err(error) if Fault::is_missing_table(&error) => Ok(0),
         Err(error) => Err(error),
     }
 }
@@ -80,22 +80,16 @@ pub(crate) async fn migrate_to(connection: &mut Connection, version: Option<i64>
     };
     let wanted = scripts.iter().filter(|(number, ..)| version.is_none_or(|version| *number <= version));
     let migrator = Migrator::with_migrations(wanted.map(migration).collect());
+    // In one piece, as with `Fault`.
     on_each!(connection, |connection: _Kind| migrator.run(connection).await)
-        .with_context(|| format!("bringing its schema to version {VERSION}"))
+        .map_err(|error| anyhow!("bringing its schema to version {VERSION}: {error}"))
 }
 
 /// MySQL has no transaction around the making of tables, so a migration can be cut short; sqlx notes that and refuses to
 /// go on. The scripts leave alone what is there already, so going on is right.
 async fn forget_cut_short(connection: &mut Connection) -> Result<()> {
     match connection.execute("DELETE FROM _sqlx_migrations WHERE success = FALSE", &[]).await {
-        Err(error) if is_missing_table(&error) => Ok(()),
+        Err(error) if Fault::is_missing_table(&error) => Ok(()),
         other => other,
     }
-}
-
-/// Whether a statement failed because there is no such table.
-fn is_missing_table(error: &anyhow::Error) -> bool {
-    let Some(sqlx::Error::Database(error)) = error.downcast_ref() else { return false };
-    // The SQLSTATE of PostgreSQL and of MySQL; SQLite has a text alone.
-    matches!(error.code().as_deref(), Some("42P01" | "42S02")) || error.message().starts_with("no such table")
 }

@@ -13,9 +13,9 @@ use common::ingested::{Batch, Mark};
 use common::schema::COLUMNS;
 use futures_util::TryStreamExt;
 use sqlx::{ColumnIndex, Decode, Row, Type};
-use tokio::runtime::Builder;
 
 use crate::connection::{Connection, Opening, on_each, within};
+use crate::store::runtime;
 
 /// How long the next row may take; the first one may wait for a sort.
 const ROW_LIMIT: Duration = Duration::from_secs(120);
@@ -74,8 +74,7 @@ pub fn take_new(input: &InputDatabase, mark: Option<&Mark>, folder: &Path) -> Re
 }
 
 fn with_connection<T>(input: &InputDatabase, work: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
-    let runtime = Builder::new_current_thread().enable_all().build().context("starting the database runtime")?;
-    let done = runtime.block_on(async {
+    let done = runtime()?.block_on(async {
         let mut connection = Connection::open(&input.url, Opening::ReadOnly).await?;
         let done = work(&mut connection).await;
         connection.close().await;

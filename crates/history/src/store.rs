@@ -12,7 +12,7 @@ use sqlx::migrate::MigrateDatabase;
 use sqlx::{MySql, Postgres};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::connection::{CONNECT_LIMIT, Connection, Opening, Record, Value, within};
+use crate::connection::{CONNECT_LIMIT, Connection, Fault, Opening, Record, Value, within};
 use crate::facts::{Switch, WentLive};
 use crate::{CheckedFile, Run, RunRecord, clients, schema};
 
@@ -105,18 +105,15 @@ impl History {
         open(url).with_context(|| {
             let advice = match url {
                 DatabaseUrl::Sqlite(_) => "if it is beyond repair, move it away and the next run makes a new one",
-                _ => "nothing was changed",
+                _ => "is the server running, are address and user right, and has dbsetup been run?",
             };
             format!("opening the history {url} (config key \"database_url\"); {advice}")
         })
     }
 
     fn connect(url: &DatabaseUrl, opening: Opening) -> Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build().context("starting the database runtime")?;
-        let connection = runtime.block_on(Connection::open(url, opening)).map_err(|error| match url.is_server() {
-            true => error.context("the server does not let us in; is it running, and is the address right?"),
-            false => error,
-        })?;
+        let runtime = runtime()?;
+        let connection = runtime.block_on(Connection::open(url, opening))?;
         Ok(Self { url: url.clone(), runtime, connection: Some(connection) })
     }
 
@@ -133,23 +130,19 @@ impl History {
 
     /// Makes the database where the server has none of this name.
     fn make<Kind: MigrateDatabase>(url: &DatabaseUrl, server: &ServerUrl) -> Result<Self> {
-        let missing = match Self::connect(url, Opening::Existing) {
-            Ok(history) => return history.migrated(),
-            Err(error) => error,
-        };
-        let runtime = Builder::new_current_thread().enable_all().build().context("starting the database runtime")?;
-        let made = runtime.block_on(within(CONNECT_LIMIT, async {
-            if Kind::database_exists(server.secret()).await? {
-                return Ok(false);
+        match Self::connect(url, Opening::Existing) {
+            Err(error) if Fault::is_missing_database(&error) => {
+                let runtime = runtime()?;
+                let made = runtime.block_on(within(CONNECT_LIMIT, Kind::create_database(server.secret())));
+                // Of two at once, one is too late; then it is there.
+                Self::connect(url, Opening::Existing).map_err(|error| match made {
+                    Ok(()) => error,
+                    Err(refused) => refused.context("it has no such database, and we may not make one"),
+                })
             }
-            Kind::create_database(server.secret()).await.map(|()| true)
-        }));
-        match made {
-            // Whoever may not look for databases or make one learns why it could not connect.
-            Ok(false) => Err(missing),
-            Err(error) => Err(missing.context(format!("the database could not be made either: {error:#}"))),
-            Ok(true) => Self::connect(url, Opening::Existing)?.migrated(),
-        }
+            other => other,
+        }?
+        .migrated()
     }
 
     fn migrated(mut self) -> Result<Self> {
@@ -235,6 +228,11 @@ impl History {
             connection.simple("COMMIT").await
         })
     }
+}
+
+/// What waits for the driver, which is asynchronous.
+pub(crate) fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("starting the database runtime")
 }
 
 impl Run {
