@@ -127,12 +127,13 @@ impl fmt::Display for Outcome {
             }
             Self::At(At { at, release: None }) => write!(f, "nothing was live at {at}"),
             Self::At(At { at, release: Some(release) }) => {
-                let until = release.live_until.as_deref().unwrap_or("now");
-                write!(
-                    f,
-                    "at {at} release {} was live ({} in run {}), from {} until {until}; F1 {:.4} on {} rows",
-                    release.release, release.action, release.run, release.live_from, release.f1, release.n
-                )
+                let ReleaseRow { release, action, live_from, live_until, f1, n, run, .. } = release;
+                write!(f, "at {at}: {release}, {action} in run {run}, live from {live_from} ")?;
+                match live_until {
+                    Some(until) => write!(f, "until {until}")?,
+                    None => write!(f, "on")?,
+                }
+                write!(f, "; F1 {f1:.4} on {n} rows")
             }
         }
     }

@@ -112,10 +112,10 @@ row! {
         seconds: f64,
         /// `done` or `failed`.
         outcome: String,
-        /// What `fullprocess` decided and why, or the error.
-        message: Option<String>,
         /// The same for all steps of one `fullprocess`.
         process: Option<String>,
+        /// What `fullprocess` decided and why, or the error.
+        message: Option<String>,
     }
 }
 
@@ -204,7 +204,7 @@ row! {
 }
 
 const RUNS: &str = "
-    SELECT runs.id, runs.started, runs.step, runs.seconds, runs.outcome, COALESCE(runs.error, decisions.reason), runs.process
+    SELECT runs.id, runs.started, runs.step, runs.seconds, runs.outcome, runs.process, COALESCE(runs.error, decisions.reason)
     FROM (SELECT * FROM runs ORDER BY id DESC LIMIT ?) AS runs
     LEFT JOIN decisions ON decisions.run_id = runs.id
     ORDER BY runs.id";

@@ -205,7 +205,8 @@ impl History {
 
     /// Asks the database.
     pub(crate) fn fetch<T: Record>(&mut self, query: &str, values: &[Value]) -> Result<Vec<T>> {
-        self.ask(async |connection| connection.fetch(query, values).await)
+        let rows = self.ask(async |connection| connection.fetch(query, values).await);
+        rows.with_context(|| format!("reading the history {}", self.url))
     }
 
     /// Waits for what `work` does with the open connection. Where that fails, the connection is given up: what it had begun
@@ -217,7 +218,7 @@ impl History {
         if done.is_err() {
             let _given_up = connection.take();
         }
-        done.with_context(|| format!("using the history {url}"))
+        done
     }
 
     /// Writes one run and all its facts, or nothing.
@@ -227,6 +228,7 @@ impl History {
             write(connection, run).await?;
             connection.simple("COMMIT").await
         })
+        .with_context(|| format!("writing to the history {}", self.url))
     }
 }
 
