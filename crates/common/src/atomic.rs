@@ -111,7 +111,7 @@ pub(crate) fn partial_folder(parent: &Path) -> Result<tempfile::TempDir> {
 }
 
 /// Puts a folder's own entries (names, not contents) on the disk.
-pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+pub fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder).and_then(|f| f.sync_all()).with_context(|| format!("syncing {}", folder.display()))
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -117,6 +117,13 @@ pub fn inputs(config: &Config) -> Result<Vec<DataFile>> {
             Some(DataFile { path: batches(config).join(&file.name), name: file.name, batch: Some(batch) })
         });
         files.extend(batches);
+    }
+    if let Some(gone) = files.iter().find(|file| file.batch.is_some() && !file.path.exists()) {
+        bail!(
+            "{} is gone; put it back, or remove {} to take all rows of the input database again",
+            gone.path.display(),
+            config.output_folder.join(INGESTION_FACTS).display()
+        );
     }
     Ok(files)
 }

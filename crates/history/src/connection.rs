@@ -24,7 +24,6 @@ pub(crate) const DATASET_LIMIT: Duration = Duration::from_secs(600);
 const BUSY_LIMIT: Duration = Duration::from_secs(10);
 
 /// An open connection.
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 pub(crate) enum Connection {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),

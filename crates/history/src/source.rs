@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use common::atomic::AtomicFile;
+use common::atomic::{self, AtomicFile};
 use common::database::{DatabaseUrl, InputDatabase, InputRows};
 use common::files::DataFile;
 use common::ingested::{Batch, Mark};
@@ -63,6 +63,7 @@ pub fn take_new(input: &InputDatabase, mark: Option<&Mark>, folder: &Path) -> Re
                 let name = format!("database.{}.{}.{up_to}.csv", input.name(), input.column);
                 let path = folder.join(&name);
                 std::fs::rename(&taken, &path).with_context(|| format!("writing {}", path.display()))?;
+                atomic::sync_folder(folder)?;
                 Some(DataFile { name, path, batch: Some(Batch::new(input, mark.cloned(), up_to)) })
             }
         };
