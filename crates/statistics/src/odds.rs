@@ -1,0 +1,170 @@
+//! What a model says in words: how much a predictor weighs, why one client's probability is what it is, and what would
+//! have to change for the client to stay.
+
+use serde::{Deserialize, Serialize};
+
+use crate::interval::Interval;
+use crate::special::NORMAL_97_5;
+
+/// The largest whole number up to which every whole number has an exact `f64`: 2⁵³.
+const LARGEST_COUNT: f64 = 9_007_199_254_740_992.0;
+
+/// By what factor the odds of leaving change when a predictor rises by `unit` and the others stay.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OddsRatio {
+    /// The rise, in the predictor's own unit.
+    pub unit: f64,
+    /// The factor, exp(coefficient · unit): 1 is no effect.
+    pub ratio: f64,
+    /// Wald's interval, exp((coefficient ± 1.96 standard errors) · unit).
+    pub interval: Interval,
+}
+
+/// The odds ratio of a coefficient of a logistic regression (Hosmer & Lemeshow, Applied Logistic Regression, 3rd ed.
+/// 2013, §3.4). `coefficient` and `standard_error` are log-odds per 1 of the predictor; `unit` is not negative.
+pub fn odds_ratio(coefficient: f64, standard_error: f64, unit: f64) -> OddsRatio {
+    let reach = NORMAL_97_5 * standard_error;
+    let interval = Interval { low: ((coefficient - reach) * unit).exp(), high: ((coefficient + reach) * unit).exp() };
+    OddsRatio { unit, ratio: (coefficient * unit).exp(), interval }
+}
+
+/// The unit in which a change of a predictor is of everyday size: of 1, 10, 100 and 1000 the nearest to its standard
+/// deviation, by ratio. 1 where the deviation is 0 or unknown.
+pub fn sensible_unit(standard_deviation: f64) -> f64 {
+    let exponent = standard_deviation.log10().round().clamp(0.0, 3.0);
+    if exponent.is_nan() { 1.0 } else { 10f64.powi(exponent as i32) }
+}
+
+/// How much each predictor moves a client's log-odds away from those of the average client: βⱼ (xⱼ − x̄ⱼ).
+///
+/// Their sum is the client's log-odds minus the log-odds at `average`: a logistic regression is linear there, nothing
+/// is left over.
+pub fn contributions<const N: usize>(coefficients: &[f64; N], client: &[f64; N], average: &[f64; N]) -> [f64; N] {
+    std::array::from_fn(|j| coefficients[j] * (client[j] - average[j]))
+}
+
+/// The whole value nearest to `now` at which one predictor brings the probability below `threshold`, the others
+/// staying: `now` itself where it is below already.
+///
+/// `probability` gives the client's probability of leaving at a value of that predictor, and rises or falls with it as
+/// `coefficient` says. It is asked for the answer and for the whole number before it: so the one is below, the other
+/// not, whatever the rounding. A client is predicted to leave from the threshold on, so to be below is to be predicted
+/// to stay.
+///
+/// `None` where no count brings it there: the coefficient is 0, or a count below 0 or above 2⁵³ would be needed.
+pub fn value_below(now: f64, coefficient: f64, threshold: f64, probability: impl Fn(f64) -> f64) -> Option<f64> {
+    let is_below = |value: f64| probability(value) < threshold;
+    if is_below(now) {
+        return Some(now);
+    }
+    // `far` is below the threshold, `near` is not or is on the wrong side of `now`; between them lies the answer.
+    let (mut near, mut far) = if coefficient > 0.0 {
+        (now.floor() + 1.0, 0.0)
+    } else if coefficient < 0.0 {
+        (now.ceil() - 1.0, LARGEST_COUNT)
+    } else {
+        return None;
+    };
+    if !(0.0..=LARGEST_COUNT).contains(&now) || !is_below(far) {
+        return None;
+    }
+    while (far - near).abs() > 1.0 {
+        let middle = ((near + far) / 2.0).floor();
+        if is_below(middle) { far = middle } else { near = middle }
+    }
+    Some(far)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    const COEFFICIENTS: [f64; 3] = [-0.0998, 0.0111, 0.0034];
+    const INTERCEPT: f64 = -0.4919;
+
+    fn log_odds(x: &[f64; 3]) -> f64 {
+        COEFFICIENTS.iter().zip(x).map(|(b, x)| b * x).sum::<f64>() + INTERCEPT
+    }
+
+    fn client(random: &mut Random) -> [f64; 3] {
+        [random.below(400) as f64, random.below(2000) as f64, random.below(1000) as f64]
+    }
+
+    #[test]
+    fn contributions_sum_to_the_difference_of_log_odds() {
+        let mut random = Random::new(1);
+        for _ in 0..1000 {
+            let (x, average) = (client(&mut random), client(&mut random).map(|x| x / 3.0));
+            let sum: f64 = contributions(&COEFFICIENTS, &x, &average).iter().sum();
+            assert!((sum - (log_odds(&x) - log_odds(&average))).abs() < 1e-12);
+            assert_eq!(contributions(&COEFFICIENTS, &x, &x), [0.0; 3]);
+        }
+    }
+
+    #[test]
+    fn ratios_multiply_and_no_effect_is_one() {
+        let (one, ten) = (odds_ratio(0.0111, 0.0003, 1.0), odds_ratio(0.0111, 0.0003, 10.0));
+        assert!(
+            (one.ratio.powi(10) - ten.ratio).abs() < 1e-12
+                && (one.interval.low.powi(10) - ten.interval.low).abs() < 1e-12
+        );
+        assert_eq!(odds_ratio(0.0, 0.0, 10.0).interval, Interval { low: 1.0, high: 1.0 });
+        let falling = odds_ratio(-0.1, 0.02, 1.0);
+        assert!(
+            falling.interval.low < falling.ratio
+                && falling.ratio < falling.interval.high
+                && falling.interval.high < 1.0
+        );
+    }
+
+    #[test]
+    fn units_are_of_the_size_of_the_deviation() {
+        let units = [0.0, f64::NAN, 0.2, 3.1, 3.2, 87.6, 316.0, 317.0, 5e9].map(sensible_unit);
+        assert_eq!(units, [1.0, 1.0, 1.0, 1.0, 10.0, 100.0, 100.0, 1000.0, 1000.0]);
+    }
+
+    #[test]
+    fn the_nearest_whole_value_and_not_the_one_before_is_below_the_threshold() {
+        let mut random = Random::new(2);
+        let mut answers = 0;
+        for round in 0..3000 {
+            let (x, j) = (client(&mut random), round % 3);
+            let x = if round % 2 == 0 { x } else { x.map(|x| x + 0.5) }; // a median that stands in may be half a count
+            let threshold = 0.01 + 0.98 * random.uniform();
+            let probability = |value: f64| {
+                let mut changed = x;
+                changed[j] = value;
+                1.0 / (1.0 + (-log_odds(&changed)).exp())
+            };
+            let lowest_possible = if COEFFICIENTS[j] > 0.0 { 0.0 } else { 1e9 };
+            let Some(answer) = value_below(x[j], COEFFICIENTS[j], threshold, probability) else {
+                assert!(probability(lowest_possible) >= threshold);
+                continue;
+            };
+            assert!(answer >= 0.0 && probability(answer) < threshold);
+            if answer != x[j] {
+                answers += 1;
+                let before = answer + COEFFICIENTS[j].signum();
+                let beyond_now = (before - x[j]) * COEFFICIENTS[j] > 0.0;
+                assert!(answer.fract() == 0.0 && (beyond_now || probability(before) >= threshold));
+            }
+        }
+        assert!(answers > 500, "{answers}");
+    }
+
+    #[test]
+    fn no_value_helps() {
+        let logistic = |z: f64| 1.0 / (1.0 + (-z).exp());
+        assert_eq!(value_below(5.0, 0.0, 0.5, |_| 0.9), None);
+        assert_eq!(value_below(5.0, f64::NAN, 0.5, |_| 0.9), None);
+        assert_eq!(value_below(5.0, 1.0, 0.5, |x| logistic(x + 1.0)), None); // would need −1
+        assert_eq!(value_below(0.0, 1.0, 0.5, logistic), None); // at 0 the probability is 0.5, not below it
+        assert_eq!(value_below(5.0, -1e-20, 0.5, |x| logistic(3.0 - 1e-20 * x)), None);
+        assert_eq!(value_below(5.0, -1.0, 0.0, |x| logistic(-x)), None);
+        assert_eq!(value_below(5.0, 1.0, 0.5, |x| logistic(x - 4.0)), Some(3.0)); // 4 is exactly the threshold
+        assert_eq!(value_below(5.0, -1.0, 0.5, |x| logistic(9.0 - x)), Some(10.0));
+        assert_eq!(value_below(2.5, 1.0, 0.5, |x| logistic(x - 2.25)), Some(2.0));
+        assert_eq!(value_below(2.5, 1.0, 0.5, |x| logistic(x - 9.0)), Some(2.5)); // is below already
+    }
+}

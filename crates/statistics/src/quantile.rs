@@ -1,0 +1,49 @@
+//! Quantiles of sorted values, at a share given as a fraction of whole numbers: so no rounding of the share can move a
+//! quantile that falls on a value to the place beside it.
+
+/// Between the two nearest values in proportion, as numpy's default (Hyndman & Fan 1996, definition 7).
+///
+/// `sorted` is ascending and not empty, and `numerator` at most `denominator`; of nothing it is NaN.
+pub(crate) fn linear(sorted: &[f64], numerator: usize, denominator: usize) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let position = numerator * last;
+    let (below, rest) = (position / denominator, position % denominator);
+    let (low, high) = (sorted[below], sorted[(below + 1).min(last)]);
+    low + (high - low) * (rest as f64 / denominator as f64)
+}
+
+/// The smallest value that at least this share of the values does not exceed: always one that occurs, as numpy's
+/// `inverted_cdf` (Hyndman & Fan 1996, definition 1).
+///
+/// `sorted` is ascending and not empty, and `numerator` at most `denominator`; of nothing it is NaN.
+pub(crate) fn occurring(sorted: &[f64], numerator: usize, denominator: usize) -> f64 {
+    let rank = (numerator * sorted.len()).div_ceil(denominator);
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn between_two_values_in_proportion() {
+        let sorted = [1.0, 2.0, 4.0, 8.0];
+        assert_eq!([0, 1, 2, 3, 4].map(|quarters| linear(&sorted, quarters, 4)), [1.0, 1.75, 3.0, 5.0, 8.0]);
+        assert_eq!(linear(&[7.0], 1, 4), 7.0);
+        assert!(linear(&[], 1, 2).is_nan());
+    }
+
+    #[test]
+    fn a_value_that_occurs() {
+        let sorted = [1.0, 2.0, 4.0, 8.0];
+        assert_eq!([0, 1, 2, 3, 4].map(|quarters| occurring(&sorted, quarters, 4)), [1.0, 1.0, 2.0, 4.0, 8.0]);
+        assert_eq!(occurring(&sorted, 26, 100), 2.0);
+        assert!(occurring(&[], 1, 2).is_nan());
+    }
+
+    #[test]
+    fn equal_values_have_no_other_quantile() {
+        let sorted = [0.7; 9];
+        assert!((0..=100).all(|percent| linear(&sorted, percent, 100) == 0.7));
+    }
+}

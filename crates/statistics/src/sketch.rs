@@ -1,0 +1,199 @@
+//! What a release remembers of the predictors it was trained on: enough to notice that new clients differ, small enough
+//! to lie beside the model, and no client's own row.
+
+use serde::{Deserialize, Serialize};
+
+use crate::quantile;
+
+/// Into how many parts of equal count the training values are cut.
+const PARTS: usize = 10;
+
+/// The most training values that are kept; more are replaced by as many quantiles.
+const LARGEST_EXACT: usize = 200;
+
+/// One predictor's training values in short.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sketch {
+    /// Values that were known.
+    pub n: u64,
+    /// Values that were missing.
+    pub missing: u64,
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Sample standard deviation (divisor n − 1); 0 for a single value.
+    pub standard_deviation: f64,
+    /// The smallest value.
+    pub min: f64,
+    /// The largest value.
+    pub max: f64,
+    /// Where the bins end, rising: bin k holds what is above edge k − 1 and not above edge k, the last what is above
+    /// all.
+    pub edges: Vec<f64>,
+    /// Training values in each bin: one more than there are edges.
+    pub counts: Vec<u64>,
+    /// All values in order if they are at most 200; else 200 of them, at the shares 1/400, 3/400, … 399/400.
+    pub quantiles: Vec<f64>,
+}
+
+impl Sketch {
+    /// Of a predictor's training values, in any order, in O(n log n). `None` where no value is known.
+    ///
+    /// The edges are the deciles, as values that occur, each once: so a value that fills several tenths has one bin.
+    /// Where the lowest value is an edge itself (a constant predictor, for one), a bin below it is there for new values
+    /// alone, as there is one above where the highest value is: 10 edges at most.
+    pub fn of(values: impl IntoIterator<Item = Option<f64>>) -> Option<Self> {
+        let mut missing = 0;
+        let mut sorted = Vec::new();
+        for value in values {
+            match value.filter(|value| value.is_finite()) {
+                Some(value) => sorted.push(value),
+                None => missing += 1,
+            }
+        }
+        sorted.sort_unstable_by(f64::total_cmp);
+        let (min, max) = (*sorted.first()?, *sorted.last()?);
+        let n = sorted.len();
+        let mean = min + sorted.iter().map(|value| value - min).sum::<f64>() / n as f64; // of equal values it is they
+        let squares: f64 = sorted.iter().map(|value| (value - mean) * (value - mean)).sum();
+
+        let mut edges: Vec<f64> = (1..PARTS).map(|part| quantile::occurring(&sorted, part, PARTS)).collect();
+        edges.dedup();
+        if edges[0] == min {
+            edges.insert(0, min.next_down());
+        }
+        let mut sketch = Self {
+            n: n as u64,
+            missing,
+            mean,
+            standard_deviation: if n == 1 { 0.0 } else { (squares / (n - 1) as f64).sqrt() },
+            min,
+            max,
+            counts: vec![0; edges.len() + 1],
+            edges,
+            quantiles: match n <= LARGEST_EXACT {
+                true => sorted.clone(),
+                false => {
+                    let odd = (1..2 * LARGEST_EXACT).step_by(2);
+                    odd.map(|share| quantile::occurring(&sorted, share, 2 * LARGEST_EXACT)).collect()
+                }
+            },
+        };
+        for value in sorted {
+            let bin = sketch.bin(value);
+            sketch.counts[bin] += 1;
+        }
+        Some(sketch)
+    }
+
+    /// How many of `values` fall into each bin, and last how many are missing.
+    pub fn tally(&self, values: &[Option<f64>]) -> Vec<u64> {
+        let mut counts = vec![0; self.edges.len() + 2];
+        for value in values {
+            let bin = value.filter(|value| value.is_finite()).map_or(self.edges.len() + 1, |value| self.bin(value));
+            counts[bin] += 1;
+        }
+        counts
+    }
+
+    /// The same of the training values.
+    pub fn training_tally(&self) -> Vec<u64> {
+        self.counts.iter().copied().chain([self.missing]).collect()
+    }
+
+    /// By how much the distribution function of [`Self::quantiles`] is off that of the training values, at most: 0
+    /// where all values were kept, else 1/400.
+    pub fn resolution(&self) -> f64 {
+        if self.quantiles.len() as u64 == self.n { 0.0 } else { 0.5 / LARGEST_EXACT as f64 }
+    }
+
+    fn bin(&self, value: f64) -> usize {
+        self.edges.partition_point(|edge| *edge < value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    fn of(values: &[f64]) -> Sketch {
+        Sketch::of(values.iter().map(|value| Some(*value))).unwrap()
+    }
+
+    #[test]
+    fn bins_of_distinct_values_are_tenths() {
+        let sketch = of(&(0..1000).rev().map(f64::from).collect::<Vec<_>>());
+        assert_eq!(sketch.edges, [99.0, 199.0, 299.0, 399.0, 499.0, 599.0, 699.0, 799.0, 899.0]);
+        assert_eq!(sketch.counts, [100; 10]);
+        assert_eq!((sketch.n, sketch.min, sketch.max, sketch.mean), (1000, 0.0, 999.0, 499.5));
+        assert_eq!(
+            sketch.tally(&[Some(-5.0), Some(99.0), Some(99.5), None, Some(5e9)]),
+            [2, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1]
+        );
+    }
+
+    #[test]
+    fn a_constant_has_bins_to_either_side() {
+        let sketch = of(&[0.7; 30]);
+        assert_eq!((sketch.counts.as_slice(), sketch.edges.len()), ([0, 30, 0].as_slice(), 2));
+        assert_eq!((sketch.mean, sketch.standard_deviation), (0.7, 0.0));
+        assert_eq!(sketch.tally(&[Some(0.6), Some(0.7), Some(0.7), Some(0.8)]), [1, 2, 1, 0]);
+    }
+
+    #[test]
+    fn heavy_ties_have_one_bin_each() {
+        let mut values = vec![0.0; 700];
+        values.extend((1..=300).map(f64::from));
+        let sketch = of(&values);
+        assert_eq!(sketch.counts, [0, 700, 100, 100, 100]);
+        assert!(sketch.edges[0] < 0.0 && sketch.edges[1..] == [0.0, 100.0, 200.0]);
+        let binary = of(&[0.0, 0.0, 0.0, 1.0, 1.0]);
+        assert_eq!((binary.counts.as_slice(), binary.edges[1..].to_vec()), ([0, 3, 2, 0].as_slice(), vec![0.0, 1.0]));
+    }
+
+    #[test]
+    fn nothing_one_and_missing() {
+        assert_eq!((Sketch::of([]), Sketch::of([None, Some(f64::NAN)])), (None, None));
+        let one = Sketch::of([None, Some(4.0), Some(f64::INFINITY)]).unwrap();
+        assert_eq!((one.n, one.missing, one.mean, one.standard_deviation), (1, 2, 4.0, 0.0));
+        assert_eq!(one.training_tally(), [0, 1, 0, 2]);
+    }
+
+    #[test]
+    fn whatever_the_values_every_one_is_counted_and_the_quantiles_are_near() {
+        for seed in 0..60 {
+            let mut random = Random::new(seed);
+            let n = 1 + random.below(2000);
+            let levels = [1, 2, 5, 30, 400, 1 << 40][seed as usize % 6];
+            let mut values: Vec<f64> = (0..n).map(|_| random.below(levels) as f64).collect();
+            let sketch = of(&values);
+            assert_eq!(sketch.counts.iter().sum::<u64>(), n);
+            assert_eq!(sketch.counts.len(), sketch.edges.len() + 1);
+            assert!(sketch.edges.len() <= 10 && sketch.edges.windows(2).all(|w| w[0] < w[1]));
+            assert!(sketch.quantiles.len() <= 200 && sketch.quantiles.is_sorted());
+            values.sort_unstable_by(f64::total_cmp);
+            let share = |sorted: &[f64], x: f64| sorted.partition_point(|v| *v <= x) as f64 / sorted.len() as f64;
+            for x in &values {
+                let off = (share(&sketch.quantiles, *x) - share(&values, *x)).abs();
+                assert!(off <= sketch.resolution() + 1e-12, "{n} {levels}: {off}");
+            }
+        }
+    }
+
+    #[test]
+    fn reads_back_to_the_last_bit() {
+        for values in [vec![0.0; 5], vec![0.1, 0.2, 0.3], (0..5000).map(|i| f64::from(i).sqrt()).collect()] {
+            let json = serde_json::to_string(&of(&values)).unwrap();
+            assert!(json.len() < 8000);
+            assert_eq!(serde_json::from_str::<Sketch>(&json).unwrap(), of(&values));
+        }
+    }
+
+    #[test]
+    fn a_million_values() {
+        let mut random = Random::new(1);
+        let sketch = Sketch::of((0..1_000_000).map(|_| Some(random.uniform()))).unwrap();
+        assert!(sketch.counts.iter().all(|count| *count == 100_000));
+        assert!((sketch.mean - 0.5).abs() < 0.002 && (sketch.standard_deviation - 12f64.sqrt().recip()).abs() < 0.001);
+    }
+}

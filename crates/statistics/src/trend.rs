@@ -1,0 +1,105 @@
+//! Is a score unusually low for what the model has scored before? The one score at deployment cannot say, a history
+//! can.
+
+use serde::{Deserialize, Serialize};
+
+use crate::quantile;
+
+/// With fewer past scores neither a spread nor a quartile says anything.
+pub const FEWEST: usize = 5;
+
+/// What a history of scores leads one to expect at least.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Arithmetic mean of the past scores.
+    pub mean: f64,
+    /// Their sample standard deviation (divisor n − 1).
+    pub standard_deviation: f64,
+    /// Their first quartile, linear between values as numpy's default.
+    pub first_quartile: f64,
+    /// Their third quartile.
+    pub third_quartile: f64,
+    /// The mean minus two standard deviations.
+    pub two_deviations: f64,
+    /// The first quartile minus 1.5 interquartile ranges (Tukey, Exploratory Data Analysis, 1977, §2D).
+    pub fence: f64,
+}
+
+impl Limits {
+    /// Of past scores, in any order. `None` — one cannot tell — where fewer than [`FEWEST`] of them are finite.
+    pub fn of(history: &[f64]) -> Option<Self> {
+        let mut sorted: Vec<f64> = history.iter().copied().filter(|score| score.is_finite()).collect();
+        if sorted.len() < FEWEST {
+            return None;
+        }
+        sorted.sort_unstable_by(f64::total_cmp);
+        let n = sorted.len() as f64;
+        // Counted from one of them: of equal scores the mean must be that score, or the score would be below it.
+        let mean = sorted[0] + sorted.iter().map(|score| score - sorted[0]).sum::<f64>() / n;
+        let squares: f64 = sorted.iter().map(|score| (score - mean) * (score - mean)).sum();
+        let standard_deviation = (squares / (n - 1.0)).sqrt();
+        let [first_quartile, third_quartile] = [1, 3].map(|quarters| quantile::linear(&sorted, quarters, 4));
+        Some(Self {
+            mean,
+            standard_deviation,
+            first_quartile,
+            third_quartile,
+            two_deviations: mean - 2.0 * standard_deviation,
+            fence: first_quartile - 1.5 * (third_quartile - first_quartile),
+        })
+    }
+
+    /// Whether `score` is below the mean minus two standard deviations. An outlier in the history widens this limit.
+    pub fn is_below_two_deviations(&self, score: f64) -> bool {
+        score < self.two_deviations
+    }
+
+    /// Whether `score` is under the fence. A few outliers in the history do not move this limit.
+    pub fn is_below_fence(&self, score: f64) -> bool {
+        score < self.fence
+    }
+
+    /// Whether `score` is below either limit.
+    pub fn is_below(&self, score: f64) -> bool {
+        self.is_below_two_deviations(score) || self.is_below_fence(score)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_few_scores_cannot_tell() {
+        assert_eq!((Limits::of(&[]), Limits::of(&[0.7; 4])), (None, None));
+        assert_eq!(Limits::of(&[0.7, 0.7, 0.7, 0.7, f64::NAN]), None);
+        assert!(Limits::of(&[0.7; 5]).is_some());
+    }
+
+    #[test]
+    fn equal_scores_are_not_below_themselves() {
+        for score in [0.1, 0.3, 0.7, 0.7621914509331728] {
+            for n in 5..50 {
+                let limits = Limits::of(&vec![score; n]).unwrap();
+                assert!(!limits.is_below(score) && limits.is_below(score - 1e-9), "{score} {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_rule_sees_what_it_should() {
+        let steady = Limits::of(&[0.75, 0.76, 0.77, 0.76, 0.75, 0.77]).unwrap();
+        assert!(steady.is_below_two_deviations(0.70) && steady.is_below_fence(0.70) && !steady.is_below(0.755));
+        // One bad score of old widens the deviations, not the fence.
+        let once_bad = Limits::of(&[0.75, 0.76, 0.77, 0.76, 0.75, 0.77, 0.40]).unwrap();
+        assert!(!once_bad.is_below_two_deviations(0.70) && once_bad.is_below_fence(0.70) && once_bad.is_below(0.70));
+        // Scores in two groups widen the fence.
+        let two_groups = Limits::of(&[0.5, 0.5, 0.5, 0.8, 0.8, 0.8]).unwrap();
+        assert!(two_groups.is_below_two_deviations(0.3) && !two_groups.is_below_fence(0.3));
+    }
+
+    #[test]
+    fn the_order_of_the_history_does_not_matter() {
+        assert_eq!(Limits::of(&[0.5, 0.9, 0.7, 0.6, 0.8]), Limits::of(&[0.9, 0.8, 0.7, 0.6, 0.5]));
+    }
+}

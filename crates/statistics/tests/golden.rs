@@ -1,0 +1,299 @@
+//! Holds the crate to what numpy, SciPy and scikit-learn say of the same numbers; `golden/make.py` asked them.
+
+use std::fmt::Debug;
+
+use common::metrics::Confusion;
+use serde::Deserialize;
+use statistics::interval::{self, exits};
+use statistics::odds::{contributions, odds_ratio, value_below};
+use statistics::ranking::{self, Pair, Ranking};
+use statistics::shift::{self, Method, holm, stability_of_counts, two_samples};
+use statistics::sketch::Sketch;
+use statistics::trend::Limits;
+
+/// The answers to one kind of question.
+fn golden<T: for<'de> Deserialize<'de>>(name: &str) -> T {
+    let read = || serde_json::from_value(serde_json::from_str::<serde_json::Value>(GOLDEN)?[name].take());
+    read().unwrap_or_else(|error| panic!("{name} in golden.json: {error}"))
+}
+
+const GOLDEN: &str = include_str!("../golden/golden.json");
+
+/// To 1e-9, relative to what is larger than 1.
+fn close(ours: f64, theirs: f64, what: impl Debug) {
+    assert!((ours - theirs).abs() <= 1e-9 * theirs.abs().max(1.0), "{what:?}: {ours}, theirs {theirs}");
+}
+
+fn all_close(ours: impl IntoIterator<Item = f64>, theirs: &[f64], what: impl Debug) {
+    let ours: Vec<f64> = ours.into_iter().collect();
+    assert_eq!(ours.len(), theirs.len(), "{what:?}");
+    for (ours, theirs) in ours.into_iter().zip(theirs) {
+        close(ours, *theirs, &what);
+    }
+}
+
+#[derive(Deserialize)]
+struct RankingCase {
+    name: String,
+    probability: Vec<f64>,
+    left: Vec<u8>,
+    auc: f64,
+    average_precision: f64,
+    brier: f64,
+    log_loss: f64,
+    false_positive_rate: Vec<f64>,
+    true_positive_rate: Vec<f64>,
+    precision: Vec<f64>,
+    recall: Vec<f64>,
+    bins: usize,
+    observed: Vec<f64>,
+    predicted: Vec<f64>,
+}
+
+#[test]
+fn rankings() {
+    for case in golden::<Vec<RankingCase>>("rankings") {
+        let name = &case.name;
+        let pairs: Vec<Pair> = case.probability.iter().zip(&case.left).map(|(p, left)| (*p, *left == 1)).collect();
+        let ranking = Ranking::new(&pairs).unwrap();
+        close(ranking.auc(), case.auc, name);
+        close(ranking.average_precision(), case.average_precision, name);
+        close(ranking::brier(&pairs).unwrap(), case.brier, name);
+        close(ranking::log_loss(&pairs).unwrap(), case.log_loss, name);
+        let roc = ranking.roc();
+        all_close(roc.iter().map(|point| point.false_positive_rate), &case.false_positive_rate, name);
+        all_close(roc.iter().map(|point| point.true_positive_rate), &case.true_positive_rate, name);
+        let curve = ranking.precision_recall();
+        all_close(curve.iter().map(|point| point.precision), &case.precision, name);
+        all_close(curve.iter().map(|point| point.recall), &case.recall, name);
+        let bins = ranking::calibration(&pairs, case.bins).unwrap();
+        all_close(bins.iter().map(|bin| bin.observed), &case.observed, name);
+        all_close(bins.iter().map(|bin| bin.predicted), &case.predicted, name);
+    }
+}
+
+#[derive(Deserialize)]
+struct TableCase {
+    counts: [u64; 4],
+    f1: f64,
+    low: Option<f64>,
+    high: Option<f64>,
+}
+
+#[test]
+fn f1_and_its_interval_by_counts_is_that_by_rows() {
+    for case in golden::<Vec<TableCase>>("tables") {
+        let [true_positives, false_positives, false_negatives, true_negatives] = case.counts;
+        let table = Confusion { true_positives, false_positives, false_negatives, true_negatives };
+        close(table.f1(), case.f1, case.counts);
+        if let (Some(low), Some(high)) = (case.low, case.high) {
+            let ours = interval::f1(&table, 1).unwrap();
+            // Both are drawn: at 2,000 draws an end is off by about 0.06 standard deviations, and these are 0.02 to
+            // 0.1.
+            let tolerance = 0.05 * (high - low);
+            assert!(
+                (ours.low - low).abs() < tolerance && (ours.high - high).abs() < tolerance,
+                "{ours:?} {low} {high}"
+            );
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ProportionCase {
+    successes: u64,
+    trials: u64,
+    low: f64,
+    high: f64,
+}
+
+#[test]
+fn proportions() {
+    for case in golden::<Vec<ProportionCase>>("proportions") {
+        let ours = interval::proportion(case.successes, case.trials).unwrap();
+        all_close([ours.low, ours.high], &[case.low, case.high], (case.successes, case.trials));
+    }
+}
+
+#[derive(Deserialize)]
+struct ExitsCase {
+    probabilities: Vec<f64>,
+    expected: f64,
+    standard_deviation: f64,
+    low: u64,
+    high: u64,
+}
+
+#[test]
+fn numbers_of_exits() {
+    for case in golden::<Vec<ExitsCase>>("exits") {
+        let ours = exits(&case.probabilities).unwrap();
+        all_close([ours.expected, ours.standard_deviation], &[case.expected, case.standard_deviation], "moments");
+        assert_eq!((ours.low, ours.high), (case.low, case.high));
+    }
+}
+
+#[derive(Deserialize)]
+struct SketchCase {
+    name: String,
+    values: Vec<f64>,
+    mean: f64,
+    standard_deviation: f64,
+    edges: Vec<f64>,
+    counts: Vec<u64>,
+    quantiles: Vec<f64>,
+}
+
+#[test]
+fn sketches() {
+    for case in golden::<Vec<SketchCase>>("sketches") {
+        let ours = Sketch::of(case.values.iter().copied().map(Some)).unwrap();
+        all_close([ours.mean, ours.standard_deviation], &[case.mean, case.standard_deviation], &case.name);
+        assert_eq!(
+            (ours.edges, ours.counts, ours.quantiles),
+            (case.edges, case.counts, case.quantiles),
+            "{}",
+            case.name
+        );
+    }
+}
+
+#[derive(Deserialize)]
+struct StabilityCase {
+    training: Vec<u64>,
+    new: Vec<u64>,
+    index: f64,
+    p_value: Option<f64>,
+    cutoff: Option<f64>,
+}
+
+#[test]
+fn stability() {
+    for case in golden::<Vec<StabilityCase>>("stability") {
+        let ours = stability_of_counts(&case.training, &case.new, 1).unwrap();
+        close(ours.index, case.index, &case.new);
+        match (case.p_value, case.cutoff) {
+            (Some(p_value), Some(cutoff)) => {
+                assert_eq!(ours.method, Method::ChiSquare);
+                all_close([ours.p_value, ours.cutoff], &[p_value, cutoff], &case.new);
+            }
+            _ => assert_eq!(ours.method, Method::Permutation),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct TwoSamplesCase {
+    a: Vec<f64>,
+    b: Vec<f64>,
+    distance: f64,
+    asymptotic: f64,
+    exact: Option<f64>,
+}
+
+#[test]
+fn kolmogorov_smirnov() {
+    for case in golden::<Vec<TwoSamplesCase>>("two_samples") {
+        let ours = two_samples(&case.a, &case.b, 1).unwrap();
+        let sizes = (case.a.len(), case.b.len());
+        close(ours.distance, case.distance, sizes);
+        match ours.method {
+            Method::Permutation => {
+                let Some(exact) = case.exact else { continue };
+                let error = (exact * (1.0 - exact) / 2000.0).sqrt();
+                assert!((ours.p_value - exact).abs() < 4.0 * error + 0.001, "{sizes:?}: {ours:?} {exact}");
+            }
+            _ => assert!((ours.p_value - case.asymptotic).abs() < 2e-4, "{sizes:?}: {ours:?} {}", case.asymptotic),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct HolmCase {
+    p_values: Vec<f64>,
+    adjusted: Vec<f64>,
+}
+
+#[test]
+fn holm_is_closed_testing() {
+    for case in golden::<Vec<HolmCase>>("holm") {
+        all_close(holm(&case.p_values), &case.adjusted, &case.p_values);
+    }
+}
+
+#[derive(Deserialize)]
+struct TrendCase {
+    scores: Vec<f64>,
+    two_deviations: f64,
+    first_quartile: f64,
+    third_quartile: f64,
+    fence: f64,
+}
+
+#[test]
+fn trends() {
+    for case in golden::<Vec<TrendCase>>("trends") {
+        let ours = Limits::of(&case.scores).unwrap();
+        let theirs = [case.two_deviations, case.first_quartile, case.third_quartile, case.fence];
+        all_close([ours.two_deviations, ours.first_quartile, ours.third_quartile, ours.fence], &theirs, "limits");
+    }
+}
+
+#[derive(Deserialize)]
+struct OddsCase {
+    coefficients: [f64; 3],
+    intercept: f64,
+    standard_errors: [f64; 3],
+    units: [f64; 3],
+    ratios: [f64; 3],
+    low: [f64; 3],
+    high: [f64; 3],
+    average: [f64; 3],
+    clients: Vec<[f64; 3]>,
+    probabilities: Vec<f64>,
+    log_odds: Vec<f64>,
+    average_log_odds: f64,
+}
+
+#[test]
+fn odds() {
+    let case: OddsCase = golden("odds");
+    for j in 0..3 {
+        let ours = odds_ratio(case.coefficients[j], case.standard_errors[j], case.units[j]);
+        all_close([ours.ratio, ours.interval.low, ours.interval.high], &[case.ratios[j], case.low[j], case.high[j]], j);
+    }
+    for (i, client) in case.clients.iter().enumerate() {
+        let sum: f64 = contributions(&case.coefficients, client, &case.average).iter().sum();
+        close(case.average_log_odds + sum, case.log_odds[i], client);
+        for j in 0..3 {
+            let probability = |value: f64| {
+                let mut changed = *client;
+                changed[j] = value;
+                let z: f64 = case.coefficients.iter().zip(changed).map(|(b, x)| b * x).sum::<f64>() + case.intercept;
+                1.0 / (1.0 + (-z).exp())
+            };
+            close(probability(client[j]), case.probabilities[i], client);
+            // The real value at which the log-odds are 0, rounded away from the threshold.
+            let crossing = client[j] - case.log_odds[i] / case.coefficients[j];
+            let rounded = if case.coefficients[j] > 0.0 { crossing.floor() } else { crossing.ceil() };
+            let expected = if case.log_odds[i] < 0.0 { client[j] } else { rounded };
+            let ours = value_below(client[j], case.coefficients[j], 0.5, probability);
+            assert_eq!(ours, (expected >= 0.0).then_some(expected), "{client:?} {j}");
+        }
+    }
+}
+
+/// What a release would do: keep sketches as JSON, and hold new clients against them.
+#[test]
+fn sketches_that_were_stored_find_the_predictor_that_shifted() {
+    let case = golden::<Vec<SketchCase>>("sketches").swap_remove(0);
+    let values: Vec<Option<f64>> = case.values.iter().copied().map(Some).collect();
+    let stored = serde_json::to_string(&Sketch::of(values.iter().copied()).unwrap()).unwrap();
+    let sketch: Sketch = serde_json::from_str(&stored).unwrap();
+    let halved: Vec<Option<f64>> = values.iter().map(|value| value.map(|value| value / 2.0)).collect();
+    let p_values = [&values, &halved].map(|new| shift::kolmogorov_smirnov(&sketch, new, 1).unwrap().p_value);
+    let adjusted = holm(&p_values);
+    assert!(adjusted[0] > 0.9 && adjusted[1] < 1e-6, "{adjusted:?}");
+    assert_eq!(shift::stability(&sketch, &values, 1).unwrap().index, 0.0);
+    assert!(shift::stability(&sketch, &halved, 1).unwrap().p_value < 1e-6);
+}
