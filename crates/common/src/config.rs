@@ -43,6 +43,30 @@ pub struct Config {
     pub threshold: Threshold,
     /// How strongly training trusts the data.
     pub regularization: Regularization,
+    /// What counts as drift.
+    pub drift_test: DriftTest,
+}
+
+/// Which test decides whether the live model has drifted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriftTest {
+    /// Its F1 on the new rows is lower than the recorded one.
+    Raw,
+    /// It is lower by more than chance explains.
+    Interval,
+    /// It is lower than past scores let expect.
+    History,
+}
+
+impl DriftTest {
+    /// As it stands in the config.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Interval => "interval",
+            Self::History => "history",
+        }
+    }
 }
 
 const REQUIRED: [&str; 5] =
@@ -146,7 +170,6 @@ impl RawConfig {
             Ok(path)
         };
         self.differ(&folder)?;
-        self.only_value("drift_test", "raw")?;
         self.only_value("promotion", "on_drift")?;
         Ok(Config {
             input_folder: input("input_folder_path")?,
@@ -173,6 +196,14 @@ impl RawConfig {
             },
             threshold: self.number("threshold", 0.5, "a probability between 0 and 1", Threshold::new)?,
             regularization: self.number("regularization", 1.0, "a positive number", Regularization::new)?,
+            drift_test: match self.text("drift_test")? {
+                None | Some("raw") => DriftTest::Raw,
+                Some("interval") => DriftTest::Interval,
+                Some("history") => DriftTest::History,
+                Some(other) => {
+                    bail!("key \"drift_test\": expected \"raw\", \"interval\" or \"history\", found \"{other}\"")
+                }
+            },
             folder,
             file,
         })
@@ -340,7 +371,7 @@ mod tests {
             ("threshold", json!(1.0), "expected a probability between 0 and 1, found 1.0"),
             ("threshold", json!("0.5"), "expected a probability between 0 and 1, found \"0.5\""),
             ("regularization", json!(0), "expected a positive number, found 0"),
-            ("drift_test", json!("guess"), "expected \"raw\", found \"guess\""),
+            ("drift_test", json!("guess"), "expected \"raw\", \"interval\" or \"history\", found \"guess\""),
             ("database_url", json!("oracle://user:secret@host/db"), "expected sqlite://PATH, postgres://"),
             ("database_url", json!("postgres://user:secret@host"), "name of a database"),
             ("store_dataset", json!("no"), "expected true or false, found a text"),

@@ -4,6 +4,7 @@
 //! JSON. Whatever fails or is killed, production stays as it was, and the next run takes up the same files again.
 
 pub mod child;
+pub mod drift;
 pub mod new_files;
 
 use std::ffi::OsString;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use common::cli::{self, narrate};
-use common::config::Config;
+use common::config::{Config, DriftTest};
 use common::files::{API_RETURNS, CONFUSION_MATRIX};
 use common::ingested::{high_water_mark, inputs};
 use common::lock::Lock;
@@ -22,8 +23,10 @@ use common::release::{Production, Release};
 use history::{DriftCheck, History, Run, source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use statistics::interval::Interval;
 
 use crate::child::{Server, Steps};
+use crate::drift::{Check, Verdict};
 use crate::new_files::NewFile;
 
 /// How long to wait for a running app to take a connection.
@@ -42,8 +45,12 @@ pub struct Outcome {
     pub recorded_f1: Option<f64>,
     /// That release's F1 score on the rows of the new files, and how many rows these are.
     pub new_f1: Option<f64>,
+    /// From where to where that may be, with 95 % confidence; `None` where nobody left and nobody was predicted to.
+    pub new_f1_interval: Option<Interval>,
     /// Rows with a known `exited` in the new files.
     pub new_n: Option<u64>,
+    /// Whether the score has fallen by more than chance explains.
+    pub verdict: Option<Verdict>,
     /// Nothing was changed: this is what a run would do.
     pub dry_run: bool,
 }
@@ -126,21 +133,23 @@ fn decide_and_act(config: &Config, steps: &Steps, run: &mut Run) -> Result<Outco
         return Ok(outcome(Decision::Reported, &new, Some(release.id.clone()), Some(&release), None));
     }
     let score = score_new(steps, &release, &new, false)?;
-    let drifted = has_drifted(&release, &score);
+    let check = check_drift(config, &release, &score, Some(run.history()))?;
     run.facts.drift_check = Some(DriftCheck {
         release: release.id.clone(),
         data: new.iter().map(|file| file.name.clone()).collect(),
         confusion: score.confusion,
+        f1_interval: check.interval.map(|Interval { low, high }| (low, high)),
         recorded_f1: release.manifest.score.f1,
-        test: "raw",
-        drifted,
+        verdict: check.verdict.as_str(),
+        test: config.drift_test.as_str(),
+        drifted: check.drifted,
     });
-    if !drifted {
+    if !check.drifted {
         run.facts.checked_files = new.iter().map(|file| file.checked_by(&release)).collect();
-        return Ok(outcome(Decision::NoDrift, &new, Some(release.id.clone()), Some(&release), Some(score)));
+        return Ok(outcome(Decision::NoDrift, &new, Some(release.id.clone()), Some(&release), Some((score, check))));
     }
     let live = renew(config, steps)?;
-    Ok(outcome(Decision::Redeployed, &new, Some(live), Some(&release), Some(score)))
+    Ok(outcome(Decision::Redeployed, &new, Some(live), Some(&release), Some((score, check))))
 }
 
 /// What [`process`] would do, found out without a trace.
@@ -155,20 +164,21 @@ fn plan(config: &Config) -> Result<Outcome> {
         Some(release) => {
             let mut history = History::open_existing(config)?;
             let new = new_files::since(&release, files, history.as_mut())?;
-            if let Some(history) = history {
-                history.leave(); // closing would fold the log into the file
-            }
             let live = Some(release.id.clone());
-            if new.is_empty() {
+            let planned = if new.is_empty() {
                 let current = reports_are_of(config, &release.id);
                 let decision = if current { Decision::NothingToDo } else { Decision::Reported };
                 outcome(decision, &new, live, Some(&release), None)
             } else {
                 let score = score_new(&Steps::of(config, None)?, &release, &new, true)?;
-                let drifted = has_drifted(&release, &score);
-                let decision = if drifted { Decision::Redeployed } else { Decision::NoDrift };
-                outcome(decision, &new, live, Some(&release), Some(score))
+                let check = check_drift(config, &release, &score, history.as_mut())?;
+                let decision = if check.drifted { Decision::Redeployed } else { Decision::NoDrift };
+                outcome(decision, &new, live, Some(&release), Some((score, check)))
+            };
+            if let Some(history) = history {
+                history.leave(); // closing would fold the log into the file
             }
+            planned
         }
     };
     Ok(Outcome { dry_run: true, ..planned })
@@ -182,10 +192,16 @@ struct NewScore {
     confusion: Confusion,
 }
 
-/// Raw drift: the live model does worse on the new rows than it did when it was deployed. Where nobody left and nobody was
-/// predicted to (or no row says), F1 is 0 by convention and no evidence.
-fn has_drifted(release: &Release, new: &NewScore) -> bool {
-    !new.confusion.has_no_positive() && new.f1 < release.manifest.score.f1
+/// How many past scores say what is usual.
+const PAST_SCORES: u32 = 100;
+
+/// Compares the live model's score on new rows with the recorded one, as `config` says.
+fn check_drift(config: &Config, release: &Release, new: &NewScore, history: Option<&mut History>) -> Result<Check> {
+    let past = match (config.drift_test, history) {
+        (DriftTest::History, Some(history)) => history.past_scores(PAST_SCORES)?,
+        _ => Vec::new(),
+    };
+    Ok(drift::check(config.drift_test, &release.manifest.score, &new.confusion, &past))
 }
 
 /// Scores the live model on the rows of the new files alone.
@@ -243,27 +259,32 @@ fn outcome(
     new: &[NewFile],
     live: Option<String>,
     was: Option<&Release>,
-    score: Option<NewScore>,
+    checked: Option<(NewScore, Check)>,
 ) -> Outcome {
     Outcome {
         outcome,
         new_files: new.iter().map(|file| file.name.clone()).collect(),
         live,
         recorded_f1: was.map(|release| release.manifest.score.f1),
-        new_f1: score.map(|score| score.f1),
-        new_n: score.map(|score| score.n),
+        new_f1: checked.map(|(score, _)| score.f1),
+        new_f1_interval: checked.and_then(|(_, check)| check.interval),
+        new_n: checked.map(|(score, _)| score.n),
+        verdict: checked.map(|(_, check)| check.verdict),
         dry_run: false,
     }
 }
 
 impl cli::Outcome for Outcome {
     fn warnings(&self) -> Vec<String> {
-        match self.new_n {
-            Some(0) => {
-                vec!["no row of the new files has a known exited, so nothing can be said about drift".to_owned()]
+        let replaced = self.outcome == Decision::Redeployed;
+        let warning = match (self.new_n, self.verdict) {
+            (Some(0), _) => "no row of the new files has a known exited, so nothing can be said about drift",
+            (_, Some(Verdict::CannotTell)) if replaced => {
+                "the score is lower, but by no more than chance explains (\"drift_test\": \"interval\" would wait)"
             }
-            _ => Vec::new(),
-        }
+            _ => return Vec::new(),
+        };
+        vec![warning.to_owned()]
     }
 }
 
@@ -276,7 +297,9 @@ impl fmt::Display for Outcome {
         }
         let scores = match (self.recorded_f1, self.new_f1, self.new_n) {
             (Some(recorded), Some(new), Some(n)) => {
-                format!("F1 {new:.4} on {n} rows of {files}, {recorded:.4} when {} was deployed", self.was())
+                let interval = self.new_f1_interval.map(|i| format!(" ({:.4} to {:.4})", i.low, i.high));
+                let interval = interval.unwrap_or_default();
+                format!("F1 {new:.4}{interval} on {n} rows of {files}, {recorded:.4} when {} was deployed", self.was())
             }
             _ => String::new(),
         };

@@ -60,11 +60,15 @@ pub struct DriftCheck {
     pub data: Vec<String>,
     /// What it did on their rows.
     pub confusion: Confusion,
+    /// From where to where its F1 on them may be, with 95 % confidence; `None` where they hold no positive.
+    pub f1_interval: Option<(f64, f64)>,
     /// Its recorded score.
     pub recorded_f1: f64,
+    /// Whether the score has fallen by more than chance explains.
+    pub verdict: &'static str,
     /// Which test decided.
     pub test: &'static str,
-    /// What the test said.
+    /// What that test said.
     pub drifted: bool,
 }
 
@@ -249,8 +253,11 @@ impl Facts {
                     "false_negatives",
                     "true_negatives",
                     "f1",
+                    "f1_low",
+                    "f1_high",
                     "recorded_f1",
                     "test",
+                    "verdict",
                     "drifted",
                 ],
                 rows: rows(&self.drift_check, |check| {
@@ -258,8 +265,11 @@ impl Facts {
                     row.extend(counts(check.confusion));
                     row.extend([
                         check.confusion.f1().into(),
+                        check.f1_interval.map(|(low, _)| low).into(),
+                        check.f1_interval.map(|(_, high)| high).into(),
                         check.recorded_f1.into(),
                         check.test.into(),
+                        check.verdict.into(),
                         check.drifted.into(),
                     ]);
                     row

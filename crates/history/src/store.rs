@@ -197,6 +197,18 @@ impl History {
         Ok(self.fetch(query, &[name.into()])?.pop())
     }
 
+    /// The newest F1 scores that live releases had, at their deployment or on new rows; at most `last`.
+    pub fn past_scores(&mut self, last: u32) -> Result<Vec<f64>> {
+        let query = "SELECT f1 FROM (
+                SELECT run_id, f1 FROM (SELECT run_id, f1 FROM drift_checks ORDER BY run_id DESC LIMIT ?) AS checks
+                UNION ALL
+                SELECT run_id, f1 FROM (SELECT run_id, f1 FROM releases ORDER BY run_id DESC LIMIT ?) AS deployments
+            ) AS newest ORDER BY run_id DESC LIMIT ?";
+        let scores: Vec<(f64,)> =
+            self.fetch(query, &[i64::from(last).into(), i64::from(last).into(), i64::from(last).into()])?;
+        Ok(scores.into_iter().map(|(f1,)| f1).collect())
+    }
+
     /// The release that went live last, as far as is recorded.
     pub fn live_release(&mut self) -> Result<Option<String>> {
         let query = "SELECT release_id FROM releases ORDER BY live_from DESC, run_id DESC LIMIT 1";

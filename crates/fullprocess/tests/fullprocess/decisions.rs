@@ -174,3 +174,43 @@ fn a_changed_threshold_is_no_drift() {
     workspace.csv("practicedata/dataset3.csv", &rows("c", 40, false));
     assert_eq!(decision(&workspace, "no_drift")["new_f1"], json!(1.0));
 }
+
+#[test]
+fn a_small_drop_on_few_rows_replaces_the_model_by_the_raw_test_alone_and_is_said_to_prove_nothing() {
+    for (test, expected) in [("raw", "redeployed"), ("interval", "no_drift"), ("history", "no_drift")] {
+        let mut workspace = bootstrapped();
+        workspace.set("drift_test", json!(test));
+        // Right about 6 of 10: F1 0.6 against the recorded 0.8.
+        workspace.csv("practicedata/dataset3.csv", &(rows("c", 6, false) + &rows("d", 4, true)));
+        let planned: serde_json::Value = serde_json::from_str(&run(&workspace, &["--dry-run", "--json"]).0).unwrap();
+        let outcome = decision(&workspace, expected);
+        for outcome in [&planned, &outcome] {
+            assert_eq!((&outcome["outcome"], &outcome["verdict"]), (&json!(expected), &json!("cannot_tell")), "{test}");
+        }
+        assert_eq!(planned["new_f1_interval"], outcome["new_f1_interval"], "{test}");
+        let [low, high] = ["low", "high"].map(|end| outcome["new_f1_interval"][end].as_f64().unwrap());
+        assert!(low < 0.6 && 0.6 < high && high < 1.0, "{low} to {high}");
+        assert_eq!(workspace.history_rows("drift_checks"), 1);
+    }
+}
+
+#[test]
+fn a_large_drop_on_many_rows_is_drift_by_the_interval_too() {
+    let mut workspace = bootstrapped();
+    workspace.set("drift_test", json!("interval"));
+    workspace.csv("practicedata/dataset3.csv", &rows("c", 200, true));
+    assert_eq!(decision(&workspace, "redeployed")["verdict"], "drifted");
+}
+
+#[test]
+fn the_history_decides_when_it_holds_enough_scores() {
+    let mut workspace = bootstrapped();
+    workspace.set("drift_test", json!("history"));
+    for file in 3..7 {
+        workspace.csv(&format!("practicedata/dataset{file}.csv"), &rows(&format!("f{file}_"), 20 + file, false));
+        decision(&workspace, "no_drift");
+    }
+    // By now the deployment's 0.8 and four times 1.0 are on record.
+    workspace.csv("practicedata/dataset7.csv", &rows("g", 40, true));
+    decision(&workspace, "redeployed");
+}

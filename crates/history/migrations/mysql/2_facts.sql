@@ -102,8 +102,11 @@ CREATE TABLE IF NOT EXISTS drift_checks (
     false_negatives BIGINT NOT NULL,
     true_negatives  BIGINT NOT NULL,
     f1              DOUBLE NOT NULL,
+    f1_low          DOUBLE, -- of its 95 % interval, NULL where nobody left and nobody was predicted to
+    f1_high         DOUBLE,
     recorded_f1     DOUBLE NOT NULL,
     test            VARCHAR(255) NOT NULL,
+    verdict         VARCHAR(255) NOT NULL, -- 'drifted', 'not drifted' or 'cannot tell'
     drifted         BIGINT NOT NULL,
     KEY drift_checks_by_run (run_id),
     FOREIGN KEY (run_id) REFERENCES runs (id) ON DELETE CASCADE

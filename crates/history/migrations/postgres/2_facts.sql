@@ -95,8 +95,11 @@ CREATE TABLE drift_checks (
     false_negatives BIGINT NOT NULL,
     true_negatives  BIGINT NOT NULL,
     f1              DOUBLE PRECISION NOT NULL,
+    f1_low          DOUBLE PRECISION, -- of its 95 % interval, NULL where nobody left and nobody was predicted to
+    f1_high         DOUBLE PRECISION,
     recorded_f1     DOUBLE PRECISION NOT NULL,
     test            TEXT NOT NULL,
+    verdict         TEXT NOT NULL, -- 'drifted', 'not drifted' or 'cannot tell'
     drifted         BIGINT NOT NULL
 );
 CREATE INDEX drift_checks_by_run ON drift_checks (run_id);

@@ -94,8 +94,11 @@ CREATE TABLE drift_checks (
     false_negatives INTEGER NOT NULL,
     true_negatives  INTEGER NOT NULL,
     f1              REAL NOT NULL,
+    f1_low          REAL, -- of its 95 % interval, NULL where nobody left and nobody was predicted to
+    f1_high         REAL,
     recorded_f1     REAL NOT NULL,
     test            TEXT NOT NULL,
+    verdict         TEXT NOT NULL, -- 'drifted', 'not drifted' or 'cannot tell'
     drifted         INTEGER NOT NULL
 );
 CREATE INDEX drift_checks_by_run ON drift_checks (run_id);

@@ -1,0 +1,129 @@
+//! Whether the live model has drifted: what decides, and what can honestly be said.
+//!
+//! The verdict is the same whichever test decides: a score on few rows that is a little lower says nothing, and whoever
+//! reads the record shall see that.
+
+use common::config::DriftTest;
+use common::metrics::Confusion;
+use common::score::Score;
+use serde::{Deserialize, Serialize};
+use statistics::interval::{self, Interval};
+use statistics::trend::Limits;
+
+/// The draws are the same each time, so that the same rows give the same verdict.
+const SEED: u64 = 0;
+
+/// Whether the score has fallen by more than chance explains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It has: the whole 95 % interval of the new F1 minus the recorded one is below 0.
+    Drifted,
+    /// It has not fallen.
+    NotDrifted,
+    /// It has fallen, but chance may explain that; or nobody left and nobody was predicted to.
+    CannotTell,
+}
+
+/// A live model on new rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Check {
+    /// What can be said.
+    pub verdict: Verdict,
+    /// From where to where the F1 on such rows may be; `None` where nobody left and nobody was predicted to.
+    pub interval: Option<Interval>,
+    /// What the chosen test decides.
+    pub drifted: bool,
+}
+
+/// Compares the `new` counts of a model with its `recorded` score; `past` are earlier scores of live models.
+///
+/// Where nobody left and nobody was predicted to (or no row says), F1 is 0 by convention and no evidence. Without enough
+/// past scores [`DriftTest::History`] finds no drift.
+pub fn check(test: DriftTest, recorded: &Score, new: &Confusion, past: &[f64]) -> Check {
+    let lower = !new.has_no_positive() && new.f1() < recorded.f1;
+    let verdict = match interval::f1_difference(&recorded.confusion, new, SEED) {
+        Some(difference) if difference.high < 0.0 => Verdict::Drifted,
+        _ if lower || new.has_no_positive() => Verdict::CannotTell,
+        _ => Verdict::NotDrifted,
+    };
+    let drifted = match test {
+        DriftTest::Raw => lower,
+        DriftTest::Interval => verdict == Verdict::Drifted,
+        DriftTest::History => {
+            !new.has_no_positive() && Limits::of(past).is_some_and(|limits| limits.is_below(new.f1()))
+        }
+    };
+    Check { verdict, interval: interval::f1(new, SEED), drifted }
+}
+
+impl Verdict {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Drifted => "drifted",
+            Self::NotDrifted => "not drifted",
+            Self::CannotTell => "cannot tell",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::checksum::Checksum;
+
+    fn counts(true_positives: u64, errors: u64) -> Confusion {
+        Confusion { true_positives, false_positives: errors, false_negatives: errors, true_negatives: true_positives }
+    }
+
+    fn score(confusion: Confusion) -> Score {
+        let n = confusion.n();
+        Score { model_sha256: Checksum::of_bytes(b"m"), f1: confusion.f1(), n, confusion, threshold: 0.5 }
+    }
+
+    fn decided(test: DriftTest, recorded: Confusion, new: Confusion) -> (Verdict, bool) {
+        let check = check(test, &score(recorded), &new, &[]);
+        (check.verdict, check.drifted)
+    }
+
+    #[test]
+    fn a_small_drop_on_few_rows_is_raw_drift_and_cannot_be_told_from_chance() {
+        let (recorded, new) = (counts(30, 10), counts(7, 3));
+        assert_eq!(decided(DriftTest::Raw, recorded, new), (Verdict::CannotTell, true));
+        assert_eq!(decided(DriftTest::Interval, recorded, new), (Verdict::CannotTell, false));
+    }
+
+    #[test]
+    fn the_same_drop_on_many_rows_is_drift() {
+        let (recorded, new) = (counts(3000, 1000), counts(7000, 3000));
+        assert_eq!(decided(DriftTest::Raw, recorded, new), (Verdict::Drifted, true));
+        assert_eq!(decided(DriftTest::Interval, recorded, new), (Verdict::Drifted, true));
+    }
+
+    #[test]
+    fn no_drop_is_no_drift_and_no_positive_no_evidence() {
+        for test in [DriftTest::Raw, DriftTest::Interval] {
+            assert_eq!(decided(test, counts(30, 10), counts(30, 10)), (Verdict::NotDrifted, false));
+            assert_eq!(decided(test, counts(30, 10), counts(0, 0)), (Verdict::CannotTell, false));
+            let nobody = Confusion { true_negatives: 9, ..Confusion::default() };
+            assert_eq!(decided(test, counts(30, 10), nobody), (Verdict::CannotTell, false));
+        }
+    }
+
+    #[test]
+    fn the_history_decides_only_when_there_is_one() {
+        let (recorded, new) = (score(counts(30, 10)), counts(10, 10));
+        let check = |past: &[f64]| check(DriftTest::History, &recorded, &new, past).drifted;
+        assert!(!check(&[0.75; 4]));
+        assert!(check(&[0.75, 0.74, 0.76, 0.75, 0.74, 0.76]));
+        assert!(!check(&[0.2, 0.9, 0.5, 0.75, 0.4, 0.6]));
+    }
+
+    #[test]
+    fn the_same_rows_give_the_same_interval() {
+        let interval = || check(DriftTest::Raw, &score(counts(30, 10)), &counts(7, 3), &[]).interval.unwrap();
+        assert_eq!(interval(), interval());
+        assert!(interval().contains(0.7) && interval().low > 0.3 && interval().high < 1.0, "{:?}", interval());
+    }
+}
