@@ -264,8 +264,11 @@ fn input_database(value: &Value, folder: &Path) -> Result<InputDatabase> {
         query: Option<String>,
         column: String,
     }
-    let raw = Raw::deserialize(value)
-        .context("expected an object of \"url\", \"table\" or \"query\", and \"column\", all texts")?;
+    const EXPECTED: &str = "expected an object of \"url\", \"table\" or \"query\", and \"column\", all texts";
+    if !value.is_object() {
+        bail!(EXPECTED); // and not what stands there: it may be an address with a password
+    }
+    let raw = Raw::deserialize(value).context(EXPECTED)?;
     let rows = match (raw.table, raw.query) {
         (Some(table), None) => InputRows::Table(table),
         (None, Some(query)) => InputRows::Query(query),
@@ -375,7 +378,7 @@ mod tests {
             ("database_url", json!("oracle://user:secret@host/db"), "expected sqlite://PATH, postgres://"),
             ("database_url", json!("postgres://user:secret@host"), "name of a database"),
             ("store_dataset", json!("no"), "expected true or false, found a text"),
-            ("input_database", json!("postgres://host/db"), "expected an object"),
+            ("input_database", json!("postgres://u:secret@host/db"), "expected an object"),
             ("input_database", json!({"url": "postgres://u:secret@h/db", "column": "id"}), "\"table\" or \"query\""),
             (
                 "input_database",

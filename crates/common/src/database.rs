@@ -63,7 +63,8 @@ impl ServerUrl {
         }
         let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
         if !database.chars().all(plain) {
-            bail!("expected a database name of letters, digits, _ and -, found \"{database}\"");
+            // What stands there is not repeated: after a / in a password it is the password's end.
+            bail!("expected a database name of letters, digits, _ and - after the host; a / in a password is %2F");
         }
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         Ok(Self { shown: format!("{}://{host}{port}/{database}", url.scheme()), secret: text.to_owned() })
@@ -179,6 +180,7 @@ mod tests {
             ("postgres://risk:secret@db", "name of a database"),
             ("postgres://risk:secret@db/ri`sk", "letters, digits"),
             ("mysql://risk:se/secret@db/risk", "percent-encoded"),
+            ("mysql://risk:2024/secret@db/risk", "%2F"),
             ("postgres:///risk", "expected a host"),
         ] {
             let error = format!("{:#}", parse(text).unwrap_err());

@@ -53,12 +53,31 @@ pub struct Batch {
 
 /// A value of a column that grows: what is above it is new.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, try_from = "RawMark")]
 pub enum Mark {
     /// A whole number.
     Integer(i64),
     /// A time or another text, of [`Mark::text`]'s letters alone.
     Text(String),
+}
+
+/// A mark as a file says it, which anybody may have edited.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawMark {
+    Integer(i64),
+    Text(String),
+}
+
+impl TryFrom<RawMark> for Mark {
+    type Error = &'static str;
+
+    fn try_from(raw: RawMark) -> Result<Self, Self::Error> {
+        match raw {
+            RawMark::Integer(number) => Ok(Self::Integer(number)),
+            RawMark::Text(text) => Self::text(&text).ok_or("a mark holds a letter that no mark has"),
+        }
+    }
 }
 
 impl Mark {
@@ -96,6 +115,13 @@ impl Batch {
             InputRows::Table(rows) | InputRows::Query(rows) => rows.clone(),
         };
         Self { database: input.url.to_string(), rows, column: input.column.clone(), above, up_to }
+    }
+
+    /// A name for its file, which no other batch has.
+    pub fn file_name(&self, input: &InputDatabase) -> String {
+        let Self { database, rows, column, above, up_to } = self;
+        let identity = Checksum::of_bytes(format!("{database}\n{rows}\n{column}\n{above:?}\n{up_to}").as_bytes());
+        format!("database.{}.{column}.{up_to}.{}.csv", input.name(), &identity.short()[..6])
     }
 
     fn is_from(&self, input: &InputDatabase) -> bool {
@@ -198,5 +224,7 @@ mod tests {
         }
         assert_eq!(serde_json::to_string(&[Mark::Integer(-3), Mark::Text("3".into())]).unwrap(), "[-3,\"3\"]");
         assert_eq!(serde_json::from_str::<Mark>("-3").unwrap(), Mark::Integer(-3));
+        assert_eq!(serde_json::from_str::<Mark>("\"a\"").unwrap(), Mark::Text("a".into()));
+        assert!(serde_json::from_str::<Mark>("\"' OR 1 --\"").is_err());
     }
 }

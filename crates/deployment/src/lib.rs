@@ -19,7 +19,7 @@ use common::model::Model;
 use common::pickle::pickle;
 use common::release::{Manifest, Production, Release};
 use common::score::Score;
-use history::{Switch, WentLive};
+use history::Switch;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -142,15 +142,13 @@ fn deploy(config: &Config, production: &Production) -> Result<Release> {
 fn switch(config: &Config, action: Action, to: impl FnOnce(&Production) -> Result<Release>) -> Result<Outcome> {
     history::record(config, "deployment", |run| {
         let production = Production::of(config);
-        let _lock = Lock::acquire(&production.lock_folder(), "deployment")?;
+        run.hold(Lock::acquire(&production.lock_folder(), "deployment")?);
+        run.repair =
+            "production was switched, and the next fullprocess or deployment records it: do not run this again";
         run.note_unrecorded_release(&production)?;
         let release = to(&production)?;
-        run.facts.releases.push(WentLive {
-            release: release.id.clone(),
-            action: if action == Action::RolledBack { Switch::RolledBack } else { Switch::Deployed },
-            live_from: production.live_since()?,
-            score: release.manifest.score.clone(),
-        });
+        let how = if action == Action::RolledBack { Switch::RolledBack } else { Switch::Deployed };
+        run.went_live(&release, how, production.live_since()?)?;
         let releases = vec![ReleaseSummary::of(&release)];
         Ok(Outcome { action, live: Some(release.id), releases, damaged: Vec::new() })
     })

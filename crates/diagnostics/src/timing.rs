@@ -20,7 +20,7 @@ pub struct Timing {
 /// Ingests and trains as the real steps do, without touching what they have left.
 pub fn measure(config: &Config) -> Result<Timing> {
     let scratch = tempfile::tempdir().context("creating a scratch folder")?;
-    let ingested = ingestion::ingest(&ingested::inputs(config)?, scratch.path());
+    let ingested = ingestion::ingest(&ingested::inputs(config)?, scratch.path(), || Ok(()));
     let ingestion = ingested.context("timing ingestion")?.seconds;
     let clock = Instant::now();
     training::train(&scratch.path().join(FINAL_DATA), config.regularization).context("timing training")?;

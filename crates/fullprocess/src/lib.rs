@@ -96,6 +96,7 @@ pub fn run(config: &Config, dry_run: bool) -> Result<Outcome> {
 fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
     let steps = Steps::of(config, Some(run.begin_process()))?;
     let outcome = decide_and_act(config, &steps, run)?;
+    run.note_unrecorded_release(&Production::of(config))?;
     run.facts.decision = Some(history::Decision {
         decision: outcome.outcome.as_str(),
         reason: outcome.to_string(),
@@ -105,9 +106,7 @@ fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
 }
 
 fn decide_and_act(config: &Config, steps: &Steps, run: &mut Run) -> Result<Outcome> {
-    let production = Production::of(config);
-    run.note_unrecorded_release(&production)?;
-    let Some(release) = production.current()? else {
+    let Some(release) = Production::of(config).current()? else {
         steps.run("ingestion", &[])?;
         let new = new_files::hashed(inputs(config)?)?;
         let live = renew(config, steps)?;
@@ -157,7 +156,7 @@ fn plan(config: &Config) -> Result<Outcome> {
     let scratch = tempfile::tempdir().context("creating a scratch folder")?;
     let mut files = inputs(config)?;
     if let Some(input) = &config.input_database {
-        files.extend(source::take_new(input, high_water_mark(&files), scratch.path())?.file);
+        files.extend(source::take_new(input, high_water_mark(&files), scratch.path())?.batch.map(|batch| batch.file));
     }
     let planned = match Production::of(config).current()? {
         None => outcome(Decision::Bootstrapped, &new_files::hashed(files)?, None, None, None),

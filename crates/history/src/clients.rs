@@ -32,6 +32,14 @@ pub(crate) async fn replace(connection: &mut Connection, dataset: &Path, facts: 
     Ok(())
 }
 
+/// Two ingestions at once take turns: what one has put there, the other must see. Readers go on.
+pub(crate) async fn begin(connection: &mut Connection) -> Result<()> {
+    match connection {
+        Connection::Postgres(_) => connection.simple("LOCK TABLE clients IN EXCLUSIVE MODE").await,
+        _ => Ok(()), // SQLite has one writer; in MySQL the DELETE locks every row
+    }
+}
+
 /// Empties `clients`. Those who read at this moment go on reading the rows of the former dataset.
 pub(crate) async fn clear(connection: &mut Connection) -> Result<()> {
     if let Connection::Postgres(_) = connection

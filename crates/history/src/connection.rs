@@ -21,7 +21,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// How long a statement over the whole dataset may take.
 pub(crate) const DATASET_LIMIT: Duration = Duration::from_secs(600);
 /// How long to wait for another process's transaction on a SQLite file.
-const BUSY_LIMIT: Duration = Duration::from_secs(10);
+const BUSY_LIMIT: Duration = Duration::from_secs(60);
 
 /// An open connection.
 pub(crate) enum Connection {
@@ -148,9 +148,10 @@ impl Connection {
         .await
     }
 
-    /// As [`Connection::fetch`], for a statement that is not this program's own: a `?` in it is what it is there.
+    /// As [`Connection::fetch`], for a statement that is not this program's own: a `?` in it is what it is there, and it
+    /// may take longer.
     pub async fn fetch_as_is<T: Record>(&mut self, sql: String) -> Result<Vec<T>> {
-        within(ANSWER_LIMIT, async {
+        within(DATASET_LIMIT, async {
             on_each!(self, |connection: Kind| {
                 sqlx::query_as::<Kind, T>(AssertSqlSafe(sql)).fetch_all(connection).await
             })

@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use common::config::Config;
+use common::lock::Lock;
 use jiff::Timestamp;
 
 pub use facts::{CheckedFile, Decision, DependencyVersions, DriftCheck, Facts, ScoredData, Switch, WentLive};
@@ -37,13 +38,15 @@ pub fn record<T>(config: &Config, step: &'static str, work: impl FnOnce(&mut Run
         process: env::var(PROCESS_VARIABLE).ok(),
         started: Timestamp::now(),
         clock: Instant::now(),
+        repair: "run it again to repair that",
+        held: None,
         facts: Facts::default(),
     };
     let outcome = match work(&mut run) {
         Ok(outcome) => {
-            run.write(None).with_context(|| {
-                format!("{step} did its work, but the history could not be written; run it again to repair that")
-            })?;
+            let repair = run.repair;
+            run.write(None)
+                .with_context(|| format!("{step} did its work, but the history could not be written; {repair}"))?;
             Ok(outcome)
         }
         Err(error) => {
@@ -67,6 +70,9 @@ pub struct Run {
     process: Option<String>,
     started: Timestamp,
     clock: Instant,
+    held: Option<Lock>,
+    /// What to do where the work was done and cannot be recorded.
+    pub repair: &'static str,
     /// What will stand in the history under this run.
     pub facts: Facts,
 }
@@ -75,6 +81,11 @@ impl Run {
     /// What earlier runs left.
     pub fn history(&mut self) -> &mut History {
         &mut self.history
+    }
+
+    /// Holds a lock until the record is written.
+    pub fn hold(&mut self, lock: Lock) {
+        self.held = Some(lock);
     }
 
     /// Makes this run and the steps that it will start one process; returns the process's name, which they are to be told

@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow, bail};
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-use crate::connection::{Connection, Fault, on_each};
+use crate::connection::{Connection, DATASET_LIMIT, Fault, on_each};
 
 /// Every table but sqlx's own, runs first.
 pub(crate) const TABLES: [&str; 16] = [
@@ -80,9 +80,11 @@ pub(crate) async fn migrate_to(connection: &mut Connection, version: Option<i64>
     };
     let wanted = scripts.iter().filter(|(number, ..)| version.is_none_or(|version| *number <= version));
     let migrator = Migrator::with_migrations(wanted.map(migration).collect());
-    // In one piece, as with `Fault`.
-    on_each!(connection, |connection: _Kind| migrator.run(connection).await)
-        .map_err(|error| anyhow!("bringing its schema to version {VERSION}: {error}"))
+    let run = async { on_each!(connection, |connection: _Kind| migrator.run(connection).await) };
+    match tokio::time::timeout(DATASET_LIMIT, run).await {
+        Ok(done) => done.map_err(|error| anyhow!("bringing its schema to version {VERSION}: {error}")), // see `Fault`
+        Err(_) => bail!("its schema was not brought to version {VERSION} within {} s", DATASET_LIMIT.as_secs()),
+    }
 }
 
 /// MySQL has no transaction around the making of tables, so a migration can be cut short; sqlx notes that and refuses to

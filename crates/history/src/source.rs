@@ -2,7 +2,7 @@
 //!
 //! They come as texts, whatever the types of their columns are, so that the checks of a file's rows are theirs too.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -14,19 +14,38 @@ use common::schema::COLUMNS;
 use futures_util::TryStreamExt;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use crate::connection::{Connection, Opening, on_each, within};
+use crate::connection::{Connection, DATASET_LIMIT, Opening, on_each, within};
 use crate::store::runtime;
 
 /// How long the next row may take; the first one may wait for a sort.
-const ROW_LIMIT: Duration = Duration::from_secs(120);
+const ROW_LIMIT: Duration = DATASET_LIMIT;
 
 /// What was found above a mark.
 #[derive(Debug)]
 pub struct NewRows {
-    /// The file that the rows are in now; `None` where there was no new row.
-    pub file: Option<DataFile>,
+    /// The new rows; `None` where there are none.
+    pub batch: Option<TakenBatch>,
     /// Rows that no mark will ever be below: their value in the growing column is missing.
     pub without_mark: u64,
+}
+
+/// New rows in a file that has not got its name yet.
+#[derive(Debug)]
+pub struct TakenBatch {
+    /// The file, with the name that it is to have.
+    pub file: DataFile,
+    /// Where it is to stand.
+    pub keep_at: PathBuf,
+}
+
+impl TakenBatch {
+    /// Gives the file its name. Before that it is one of those that `atomic::sweep` clears away.
+    pub fn keep(self) -> Result<()> {
+        let folder = self.keep_at.parent().unwrap_or(Path::new("."));
+        std::fs::rename(&self.file.path, &self.keep_at)
+            .with_context(|| format!("writing {}", self.keep_at.display()))?;
+        atomic::sync_folder(folder)
+    }
 }
 
 /// Whether there is a row above `mark`; without a mark, whether there is a row.
@@ -42,35 +61,27 @@ pub fn any_new(input: &InputDatabase, mark: Option<&Mark>) -> Result<bool> {
     })
 }
 
-/// Takes the rows above `mark` and writes them to a file in `folder`, in the order of the growing column.
+/// Takes the rows above `mark` into a file in `folder`, in the order of the growing column; whoever uses them calls
+/// [`TakenBatch::keep`].
 ///
 /// # Errors
-/// As [`any_new`], and where the growing column holds something that can be no mark. No file is left then.
+/// As [`any_new`], and where the growing column holds something that can be no mark.
 pub fn take_new(input: &InputDatabase, mark: Option<&Mark>, folder: &Path) -> Result<NewRows> {
     with_connection(input, async |connection| {
         let kind = Kind::of(&input.url);
-        let missing = format!("SELECT COUNT(*) {} WHERE {} IS NULL", kind.from(input), input.column);
+        let missing = format!("SELECT COUNT(*) {} WHERE input.{} IS NULL", kind.from(input), input.column);
         let missing: Vec<(i64,)> = connection.fetch_as_is(missing).await?;
         let without_mark = missing.first().map_or(0, |(count,)| *count as u64);
 
-        // The file's name holds the highest mark, which is known when all rows are there.
         std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-        let taken = folder.join(".taken.partial");
-        let highest = write_rows(connection, kind.select(input, mark), kind, &taken).await?;
-        let file = match highest {
-            None => None,
-            Some(up_to) => {
-                let name = format!("database.{}.{}.{up_to}.csv", input.name(), input.column);
-                let path = folder.join(&name);
-                std::fs::rename(&taken, &path).with_context(|| format!("writing {}", path.display()))?;
-                atomic::sync_folder(folder)?;
-                Some(DataFile { name, path, batch: Some(Batch::new(input, mark.cloned(), up_to)) })
-            }
-        };
-        if file.is_none() {
-            std::fs::remove_file(&taken).with_context(|| format!("removing {}", taken.display()))?;
-        }
-        Ok(NewRows { file, without_mark })
+        let path = folder.join(".taken.partial");
+        let highest = write_rows(connection, kind.select(input, mark), kind, &path).await?;
+        let batch = highest.map(|up_to| {
+            let batch = Batch::new(input, mark.cloned(), up_to);
+            let name = batch.file_name(input);
+            TakenBatch { keep_at: folder.join(&name), file: DataFile { name, path, batch: Some(batch) } }
+        });
+        Ok(NewRows { batch, without_mark })
     })
 }
 
@@ -158,24 +169,25 @@ impl Kind {
         let mut columns: Vec<_> = COLUMNS.iter().map(|column| text(column)).collect();
         columns.push(text(column));
         columns.push(if self == Self::Sqlite { format!("typeof({column})") } else { "NULL".to_owned() });
-        format!("SELECT {} {} ORDER BY {column}", columns.join(", "), self.above(input, mark))
+        // Without its table the name would mean the text of the SELECT, in which 10 comes before 9.
+        format!("SELECT {} {} ORDER BY input.{column}", columns.join(", "), self.above(input, mark))
     }
 
     fn from(self, input: &InputDatabase) -> String {
         match &input.rows {
-            InputRows::Table(table) => format!("FROM {table}"),
-            InputRows::Query(query) => format!("FROM ({query}) AS input"),
+            InputRows::Table(table) => format!("FROM {table} AS input"),
+            InputRows::Query(query) => format!("FROM ({query}\n) AS input"), // it may end in a comment
         }
     }
 
     fn above(self, input: &InputDatabase, mark: Option<&Mark>) -> String {
         let (from, column) = (self.from(input), &input.column);
         match mark {
-            None => format!("{from} WHERE {column} IS NOT NULL"),
-            // A literal in quotes takes the column's type in PostgreSQL, whichever that is.
-            Some(Mark::Integer(number)) if self != Self::Postgres => format!("{from} WHERE {column} > {number}"),
+            None => format!("{from} WHERE input.{column} IS NOT NULL"),
+            // In SQLite a literal has a type of its own; elsewhere one in quotes takes the column's.
+            Some(Mark::Integer(number)) if self == Self::Sqlite => format!("{from} WHERE input.{column} > {number}"),
             // Nothing in a mark could end the literal (`Mark::text`).
-            Some(mark) => format!("{from} WHERE {column} > '{mark}'"),
+            Some(mark) => format!("{from} WHERE input.{column} > '{mark}'"),
         }
     }
 
@@ -184,7 +196,11 @@ impl Kind {
             (Self::Sqlite, Some("integer")) => text.parse().ok().map(Mark::Integer),
             (Self::Sqlite, Some("text")) => Mark::text(text),
             (Self::Sqlite, _) => None,
-            _ => text.parse().ok().map(Mark::Integer).or_else(|| Mark::text(text)),
+            // '007' is a text, and must be compared as it is.
+            _ => match text.parse::<i64>() {
+                Ok(number) if number.to_string() == text => Some(Mark::Integer(number)),
+                _ => Mark::text(text),
+            },
         };
         match mark {
             Some(mark) => Ok(mark),

@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 use common::config::Config;
 use common::database::{DatabaseUrl, ServerUrl};
 use common::lock::Lock;
-use common::release::Production;
+use common::release::{Production, Release};
+use jiff::{SignedDuration, Timestamp};
 use sqlx::migrate::MigrateDatabase;
 use sqlx::{MySql, Postgres};
 use tokio::runtime::{Builder, Runtime};
@@ -88,7 +89,7 @@ impl History {
         }
         let mut version = 0;
         Self::open_with(config, |url| {
-            let mut history = Self::connect(url, Opening::Existing)?;
+            let mut history = Self::connect(url, Opening::ReadOnly)?;
             version = history.ask(async |connection| schema::version(connection).await)?;
             schema::check_not_newer(version)?;
             Ok(history)
@@ -113,8 +114,13 @@ impl History {
 
     fn connect(url: &DatabaseUrl, opening: Opening) -> Result<Self> {
         let runtime = runtime()?;
-        let connection = runtime.block_on(Connection::open(url, opening))?;
-        Ok(Self { url: url.clone(), runtime, connection: Some(connection) })
+        match runtime.block_on(Connection::open(url, opening)) {
+            Ok(connection) => Ok(Self { url: url.clone(), runtime, connection: Some(connection) }),
+            Err(error) => {
+                runtime.shutdown_background(); // without waiting for a look-up of the host that hangs
+                Err(error)
+            }
+        }
     }
 
     /// Two first runs at once must neither both migrate nor both switch to the write-ahead log. The lock is a file of its
@@ -125,7 +131,7 @@ impl History {
         }
         let _opening = Lock::wait(&path.with_added_extension("lock"))?;
         let history = Self::connect(url, opening)?;
-        if opening == Opening::Create { history.migrated() } else { history.of_this_version() }
+        if opening == Opening::Create { history.migrated()?.writable() } else { history.of_this_version() }
     }
 
     /// Makes the database where the server has none of this name.
@@ -147,6 +153,15 @@ impl History {
 
     fn migrated(mut self) -> Result<Self> {
         self.ask(async |connection| schema::migrate(connection).await)?;
+        Ok(self)
+    }
+
+    /// SQLite opens a file that it may only read without a word.
+    fn writable(mut self) -> Result<Self> {
+        self.ask(async |connection| {
+            connection.begin().await?;
+            connection.simple("ROLLBACK").await
+        })?;
         Ok(self)
     }
 
@@ -209,10 +224,11 @@ impl History {
         Ok(scores.into_iter().map(|(f1,)| f1).collect())
     }
 
-    /// The release that went live last, as far as is recorded.
-    pub fn live_release(&mut self) -> Result<Option<String>> {
-        let query = "SELECT release_id FROM releases ORDER BY live_from DESC, run_id DESC LIMIT 1";
-        Ok(self.fetch(query, &[])?.pop().map(|(release,)| release))
+    /// The release that was recorded last as gone live, and since when.
+    fn last_release(&mut self) -> Result<Option<(String, Timestamp)>> {
+        let query = "SELECT release_id, live_from FROM releases ORDER BY run_id DESC, live_from DESC LIMIT 1";
+        let last: Option<(String, String)> = self.fetch(query, &[])?.pop();
+        last.map(|(release, since)| Ok((release, since.parse()?))).transpose()
     }
 
     /// Asks the database.
@@ -255,14 +271,26 @@ impl Run {
     pub fn note_unrecorded_release(&mut self, production: &Production) -> Result<()> {
         // One that cannot be read is for the step to complain of; a rollback away from it must go on.
         let Ok(Some(live)) = production.current() else { return Ok(()) };
-        if self.history.live_release()?.as_ref() != Some(&live.id) {
-            self.facts.releases.push(WentLive {
-                live_from: production.live_since()?,
-                action: Switch::FoundLive,
-                score: live.manifest.score,
-                release: live.id,
-            });
+        match self.history.last_release()? {
+            Some((recorded, _)) if recorded == live.id => Ok(()),
+            _ => self.went_live(&live, Switch::FoundLive, production.live_since()?),
         }
+    }
+
+    /// Notes that `release` went live. What is recorded later went live later, whatever a clock says that was set back.
+    pub fn went_live(&mut self, release: &Release, action: Switch, since: Timestamp) -> Result<()> {
+        let noted = self.facts.releases.last().map(|noted| noted.live_from);
+        let before = match noted {
+            Some(time) => Some(time),
+            None => self.history.last_release()?.map(|(_, time)| time),
+        };
+        let next = before.map(|time| time + SignedDuration::from_micros(1));
+        self.facts.releases.push(WentLive {
+            release: release.id.clone(),
+            action,
+            live_from: next.map_or(since, |next| next.max(since)),
+            score: release.manifest.score.clone(),
+        });
         Ok(())
     }
 }
@@ -287,6 +315,7 @@ async fn write(connection: &mut Connection, run: &RunRecord<'_>) -> Result<()> {
         .await?;
     let stored = run.store_dataset && run.facts.ingested.is_some();
     if let Some((ingested, path)) = &run.facts.ingested {
+        clients::begin(connection).await?;
         match run.store_dataset {
             true if is_stored(connection, ingested).await? => {}
             true => clients::replace(connection, path, ingested).await?,

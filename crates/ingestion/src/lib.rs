@@ -5,12 +5,13 @@
 //! far they reach stands in the facts, so that a batch and its high-water mark count together or not at all.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use common::atomic;
 use common::checksum::Checksum;
 use common::cli;
 use common::config::Config;
@@ -19,7 +20,7 @@ use common::ingested::{self, Ingested};
 use common::lock::Lock;
 use common::versioned::VersionedFolder;
 use dataset::compile::compile;
-use history::source::{self, NewRows};
+use history::source::{self, NewRows, TakenBatch};
 use serde::Serialize;
 
 /// The files that ingestion leaves in the output folder.
@@ -39,12 +40,14 @@ pub struct Outcome {
 
 /// Ingests as `config` says, and records it.
 pub fn run(config: &Config) -> Result<Outcome> {
-    // Held until the dataset stands in the database too.
-    let _lock = Lock::acquire(&config.output_folder, "ingestion")?;
     history::record(config, "ingestion", |run| {
-        let (files, without_mark) = take_inputs(config)?;
-        let outcome = Outcome { without_mark, ..ingest(&files, &config.output_folder)? };
-        forget_other_batches(config, &files)?;
+        run.hold(Lock::acquire(&config.output_folder, "ingestion")?);
+        let mut files = ingested::inputs(config)?;
+        let NewRows { batch, without_mark } = take_new(config, &files)?;
+        files.extend(batch.as_ref().map(|batch| batch.file.clone()));
+        // A batch gets its name when its rows have passed, and counts when the facts that name it are published.
+        let keep = || batch.map_or(Ok(()), TakenBatch::keep);
+        let outcome = Outcome { without_mark, ..ingest(&files, &config.output_folder, keep)? };
         let ingested = &outcome.ingested;
         run.facts.ingested = Some((ingested.clone(), config.output_folder.join(FINAL_DATA)));
         run.facts.timings.push(("ingestion", outcome.seconds));
@@ -57,36 +60,23 @@ pub fn run(config: &Config) -> Result<Outcome> {
     })
 }
 
-/// All files to compile, the newest rows of the input database among them; and how many of its rows can never be new.
-fn take_inputs(config: &Config) -> Result<(Vec<DataFile>, u64)> {
-    let mut files = ingested::inputs(config)?;
-    let Some(input) = &config.input_database else { return Ok((files, 0)) };
-    let mark = ingested::high_water_mark(&files);
-    let NewRows { file, without_mark } = source::take_new(input, mark, &ingested::batches(config))?;
-    files.extend(file);
-    if files.is_empty() {
+/// Takes the rows of the input database that no earlier batch among `files` holds.
+fn take_new(config: &Config, files: &[DataFile]) -> Result<NewRows> {
+    let Some(input) = &config.input_database else { return Ok(NewRows { batch: None, without_mark: 0 }) };
+    let folder = ingested::batches(config);
+    if folder.exists() {
+        atomic::sweep(&folder)?;
+    }
+    let new = source::take_new(input, ingested::high_water_mark(files), &folder)?;
+    if files.is_empty() && new.batch.is_none() {
         bail!("{} holds no CSV file, and {} of {} no row", config.input_folder.display(), input.name(), input.url);
     }
-    Ok((files, without_mark))
+    Ok(new)
 }
 
-/// Removes batches that are in no dataset: of another input database, or taken by a run that failed.
-fn forget_other_batches(config: &Config, files: &[DataFile]) -> Result<()> {
-    let folder = ingested::batches(config);
-    if !folder.exists() {
-        return Ok(());
-    }
-    for entry in fs::read_dir(&folder).with_context(|| format!("listing {}", folder.display()))? {
-        let path = entry?.path();
-        if !files.iter().any(|file| file.path == path) {
-            fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
-        }
-    }
-    Ok(())
-}
-
-/// Compiles `files` into the set of [`OUTPUT_FILES`] in `output`, whose lock the caller holds.
-pub fn ingest(files: &[DataFile], output: &Path) -> Result<Outcome> {
+/// Compiles `files` into the set of [`OUTPUT_FILES`] in `output`, whose lock the caller holds. `before_publishing` is
+/// called when nothing of the compiling can fail any more.
+pub fn ingest(files: &[DataFile], output: &Path, before_publishing: impl FnOnce() -> Result<()>) -> Result<Outcome> {
     let start = Instant::now();
     let set = VersionedFolder::new(output, "versions");
     let stage = set.stage()?;
@@ -104,6 +94,7 @@ pub fn ingest(files: &[DataFile], output: &Path) -> Result<Outcome> {
         std::fs::write(stage.path().join(name), content).with_context(|| format!("writing {name}"))?;
     }
 
+    before_publishing()?;
     // The facts hold the checksums of all that was read and of what came out, so the same data get the same id.
     stage.publish(Checksum::of_bytes(&facts).short(), &OUTPUT_FILES)?;
     set.prune()?;
