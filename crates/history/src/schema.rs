@@ -71,6 +71,12 @@ pub(crate) async fn migrate_to(connection: &mut Connection, version: Option<i64>
         Connection::Sqlite(_) => SQLITE,
         Connection::Postgres(_) => POSTGRES,
         Connection::MySql(_) => {
+            // sqlx takes a lock too, but waits for it by a time below 0, which MariaDB refuses. Closing releases it.
+            let lock = "SELECT GET_LOCK(SHA1(CONCAT(DATABASE(), ' dbsetup')), 50)";
+            let got: Vec<(Option<i64>,)> = connection.fetch(lock, &[]).await?;
+            if got.first().and_then(|(got,)| *got) != Some(1) {
+                bail!("another dbsetup has been at work on it for a minute");
+            }
             forget_cut_short(connection).await?;
             MYSQL
         }

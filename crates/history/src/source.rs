@@ -74,14 +74,18 @@ pub fn take_new(input: &InputDatabase, mark: Option<&Mark>, folder: &Path) -> Re
         let without_mark = missing.first().map_or(0, |(count,)| *count as u64);
 
         std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-        let path = folder.join(".taken.partial");
-        let highest = write_rows(connection, kind.select(input, mark), kind, &path).await?;
-        let batch = highest.map(|up_to| {
-            let batch = Batch::new(input, mark.cloned(), up_to);
-            let name = batch.file_name(input);
-            TakenBatch { keep_at: folder.join(&name), file: DataFile { name, path, batch: Some(batch) } }
-        });
-        Ok(NewRows { batch, without_mark })
+        let taken = folder.join(".taken.partial");
+        let Some(up_to) = write_rows(connection, kind.select(input, mark), kind, &taken).await? else {
+            std::fs::remove_file(&taken).with_context(|| format!("removing {}", taken.display()))?;
+            return Ok(NewRows { batch: None, without_mark });
+        };
+        let batch = Batch::new(input, mark.cloned(), up_to);
+        let name = batch.file_name(input);
+        let path = folder.join(format!(".{name}.partial"));
+        std::fs::rename(&taken, &path).with_context(|| format!("writing {}", path.display()))?;
+        let keep_at = folder.join(&name);
+        let file = DataFile { name, path, batch: Some(batch) };
+        Ok(NewRows { batch: Some(TakenBatch { file, keep_at }), without_mark })
     })
 }
 

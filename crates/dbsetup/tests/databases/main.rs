@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its workspace has failed")]
 
 mod chain;
+mod clients;
 mod concurrency;
 mod faults;
+mod input;
+mod setup;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
