@@ -188,3 +188,14 @@ fn a_transaction_that_reads_them_late_does_not_see_them_gone() {
         assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), "1000");
     });
 }
+
+#[test]
+fn a_million_are_stored_whole() {
+    on_each_history(Workspace::new, |workspace, database| {
+        many(workspace, 1_000_000);
+        workspace.run("ingestion", &[]);
+        assert_eq!(database.count("FROM clients"), 1_000_000);
+        assert_eq!(database.count("FROM clients WHERE corporation = 'client 999999' AND number = 1000000"), 1);
+        assert_eq!(database.count("FROM clients WHERE lastmonth_activity = (number - 1) % 900"), 1_000_000);
+    });
+}
