@@ -144,7 +144,7 @@ fn zero_or_one(text: &str) -> &str {
 }
 
 /// In what the three kinds of database differ here.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Sqlite,
     Postgres,
@@ -209,6 +209,51 @@ impl Kind {
         match mark {
             Some(mark) => Ok(mark),
             None => bail!("its growing column holds \"{text}\"; expected whole numbers, dates, times or plain texts"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_what_the_column_compares_by() {
+        for (kind, text, sqlite_type, mark) in [
+            (Kind::Postgres, "10000", None, Mark::Integer(10000)),
+            (Kind::Postgres, "000123", None, Mark::Text("000123".into())),
+            (Kind::MySql, "2026-11-23 09:00:00.5", None, Mark::Text("2026-11-23 09:00:00.5".into())),
+            (Kind::MySql, "9223372036854775808", None, Mark::Text("9223372036854775808".into())),
+            (Kind::Sqlite, "7", Some("integer"), Mark::Integer(7)),
+            (Kind::Sqlite, "7", Some("text"), Mark::Text("7".into())),
+        ] {
+            assert_eq!(kind.mark(text, sqlite_type).unwrap(), mark, "{kind:?} {text}");
+        }
+        for (kind, text, sqlite_type) in
+            [(Kind::Sqlite, "7.5", Some("real")), (Kind::Postgres, "o'neil", None), (Kind::MySql, "a/b", None)]
+        {
+            let error = kind.mark(text, sqlite_type).unwrap_err().to_string();
+            assert!(error.contains(text) && error.contains("whole numbers"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_rows_above_a_mark_are_asked_for_by_the_columns_own_type() {
+        let url = DatabaseUrl::parse("sqlite://crm.db", Path::new("/")).unwrap();
+        let rows = InputRows::Query("SELECT * FROM a -- all".into());
+        let input = InputDatabase::new(url, rows, "id").unwrap();
+        for (kind, mark, condition) in [
+            (Kind::Sqlite, Mark::Integer(9), "input.id > 9"),
+            (Kind::Sqlite, Mark::Text("9".into()), "input.id > '9'"),
+            (Kind::Postgres, Mark::Integer(9), "input.id > '9'"),
+            (Kind::MySql, Mark::Integer(9), "input.id > '9'"),
+        ] {
+            let select = kind.select(&input, Some(&mark));
+            assert!(
+                select.contains(&format!("FROM (SELECT * FROM a -- all\n) AS input WHERE {condition} ")),
+                "{select}"
+            );
+            assert!(select.ends_with("ORDER BY input.id"), "{select}");
         }
     }
 }

@@ -52,7 +52,8 @@ impl History {
     /// Names the database: where it does not answer, cannot be written, has no schema or one of a newer program.
     pub fn open(config: &Config) -> Result<Self> {
         Self::open_with(config, |url| match url {
-            DatabaseUrl::Sqlite(path) => Self::open_file(url, path, Opening::Create),
+            // Outside the lock of the opening: it may wait for another's transaction, for which no reader need wait.
+            DatabaseUrl::Sqlite(path) => Self::open_file(url, path, Opening::Create)?.writable(),
             _ => Self::connect(url, Opening::Existing)?.of_this_version(),
         })
     }
@@ -131,7 +132,7 @@ impl History {
         }
         let _opening = Lock::wait(&path.with_added_extension("lock"))?;
         let history = Self::connect(url, opening)?;
-        if opening == Opening::Create { history.migrated()?.writable() } else { history.of_this_version() }
+        if opening == Opening::Create { history.migrated() } else { history.of_this_version() }
     }
 
     /// Makes the database where the server has none of this name.
