@@ -155,26 +155,14 @@ async fn diagnostics(state: Data<State>) -> Result<HttpResponse, Problem> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HistoryQuery {
-    #[serde(default = "HistoryQuery::runs")]
-    what: What,
-    #[serde(default = "HistoryQuery::few")]
-    last: u32,
-}
-
-impl HistoryQuery {
-    fn runs() -> What {
-        What::Runs
-    }
-
-    fn few() -> u32 {
-        50
-    }
+    what: Option<What>,
+    last: Option<u32>,
 }
 
 async fn read_history(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
     let query = web::Query::<HistoryQuery>::from_query(request.query_string())
         .map_err(|error| Problem::BadRequest(format!("the query cannot be read: {error}")))?;
-    let HistoryQuery { what, last } = query.into_inner();
+    let (what, last) = (query.what.unwrap_or(What::Runs), query.last.unwrap_or(50));
     if last > LONGEST_HISTORY {
         return Err(Problem::WrongData(format!("last is {last}; ask for {LONGEST_HISTORY} rows or fewer")));
     }
