@@ -45,6 +45,10 @@ pub struct Config {
     pub regularization: Regularization,
     /// What counts as drift.
     pub drift_test: DriftTest,
+    /// Whether a worse model may be deployed.
+    pub promotion: Promotion,
+    /// How many clients the managers can call in a day.
+    pub call_capacity: u32,
 }
 
 /// Which test decides whether the live model has drifted.
@@ -69,9 +73,28 @@ impl DriftTest {
     }
 }
 
+/// When a new model replaces the live one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promotion {
+    /// Whenever that has drifted.
+    OnDrift,
+    /// Only where the new one is not worse on the same test rows, and better than a constant.
+    IfBetter,
+}
+
+impl Promotion {
+    /// As it stands in the config.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OnDrift => "on_drift",
+            Self::IfBetter => "if_better",
+        }
+    }
+}
+
 const REQUIRED: [&str; 5] =
     ["input_folder_path", "output_folder_path", "test_data_path", "output_model_path", "prod_deployment_path"];
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 9] = [
     "database_url",
     "store_dataset",
     "input_database",
@@ -80,6 +103,7 @@ const OPTIONAL: [&str; 8] = [
     "regularization",
     "drift_test",
     "promotion",
+    "call_capacity",
 ];
 
 impl Config {
@@ -170,7 +194,6 @@ impl RawConfig {
             Ok(path)
         };
         self.differ(&folder)?;
-        self.only_value("promotion", "on_drift")?;
         Ok(Config {
             input_folder: input("input_folder_path")?,
             output_folder: output("output_folder_path")?,
@@ -204,6 +227,14 @@ impl RawConfig {
                     bail!("key \"drift_test\": expected \"raw\", \"interval\" or \"history\", found \"{other}\"")
                 }
             },
+            promotion: match self.text("promotion")? {
+                None | Some("on_drift") => Promotion::OnDrift,
+                Some("if_better") => Promotion::IfBetter,
+                Some(other) => bail!("key \"promotion\": expected \"on_drift\" or \"if_better\", found \"{other}\""),
+            },
+            call_capacity: self.number("call_capacity", 50.0, "a whole number from 1 to 1000000", |number| {
+                ((1.0..=1e6).contains(&number) && number.fract() == 0.0).then_some(number as u32)
+            })?,
             folder,
             file,
         })
@@ -239,14 +270,6 @@ impl RawConfig {
         value.and_then(check).with_context(|| {
             format!("key \"{key}\": expected {expected}, found {}", self.0.get(key).unwrap_or(&Value::Null))
         })
-    }
-
-    /// For a choice that this version has one answer to.
-    fn only_value(&self, key: &str, value: &str) -> Result<()> {
-        match self.text(key)? {
-            Some(found) if found != value => bail!("key \"{key}\": expected \"{value}\", found \"{found}\""),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -360,6 +383,7 @@ mod tests {
         assert_eq!(config.database, DatabaseUrl::Sqlite(config.folder.join("history.sqlite")));
         assert!(config.store_dataset && config.input_database.is_none());
         assert_eq!((config.threshold.value(), config.regularization.c()), (0.5, 1.0));
+        assert_eq!((config.promotion, config.call_capacity), (Promotion::OnDrift, 50));
         assert_eq!(config.bind.to_string(), "127.0.0.1:8000");
     }
 
@@ -389,6 +413,9 @@ mod tests {
             ("output_model_path", json!("./in"), "keys \"input_folder_path\" and"),
             ("test_data_path", json!("in"), "expected a folder for each"),
             ("regularization", json!(5e-324), "expected a positive number"),
+            ("promotion", json!("never"), "expected \"on_drift\" or \"if_better\", found \"never\""),
+            ("call_capacity", json!(0), "expected a whole number from 1 to 1000000, found 0"),
+            ("call_capacity", json!(1.5), "expected a whole number"),
             ("colour", json!("red"), "is unknown; expected input_folder_path"),
         ] {
             let error = load(set(key, value)).unwrap_err();

@@ -12,10 +12,14 @@ pub mod database;
 pub mod files;
 pub mod ingested;
 pub mod lock;
-pub mod metrics;
 pub mod model;
 pub mod pickle;
+pub mod promotion;
 pub mod release;
 pub mod schema;
 pub mod score;
+pub mod shift;
 pub mod versioned;
+
+/// What a set of predictions is worth.
+pub use statistics::confusion as metrics;

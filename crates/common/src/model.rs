@@ -17,6 +17,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use statistics::sketch::Sketch;
 
 use crate::atomic;
 use crate::checksum::Checksum;
@@ -37,6 +38,8 @@ pub struct Model {
     pub fit: Fit,
     /// The rows it was trained on.
     pub training: TrainingData,
+    /// Each predictor's values in the dataset that it was trained on, in short; `None` in a model file of version 1.
+    pub sketches: Option<[Sketch; 3]>,
 }
 
 /// The certificate of the optimum.
@@ -79,6 +82,16 @@ impl Model {
         1.0 / (1.0 + (-self.log_odds(&filled)).exp())
     }
 
+    /// The average client's predictors: the means of the training data, and where the model file has none, the medians.
+    pub fn averages(&self) -> [f64; 3] {
+        self.sketches.as_ref().map_or(self.medians, |sketches| sketches.each_ref().map(|sketch| sketch.mean))
+    }
+
+    /// The standard deviation of each predictor in the training data; 0 where the model file has none.
+    pub fn deviations(&self) -> [f64; 3] {
+        self.sketches.as_ref().map_or([0.0; 3], |sketches| sketches.each_ref().map(|sketch| sketch.standard_deviation))
+    }
+
     /// Reads a model file; returns the model and the checksum of the file.
     ///
     /// # Errors
@@ -116,15 +129,20 @@ impl Model {
         };
         ensure!(take(MAGIC.len())? == MAGIC, "it does not begin as a model file does");
         let version = u32::from_le_bytes(take(4)?.try_into()?);
-        ensure!(version == FORMAT_VERSION, "it has format version {version}, this program reads {FORMAT_VERSION}");
+        ensure!(
+            (1..=FORMAT_VERSION).contains(&version),
+            "it has format version {version}, this program reads up to {FORMAT_VERSION}"
+        );
         let length = u64::from_le_bytes(take(8)?.try_into()?);
         let checksum = take(32)?;
         if rest.len() as u64 != length {
             bail!("it is cut short or has something appended: {} of {length} bytes", rest.len());
         }
         ensure!(Sha256::digest(rest).as_slice() == checksum, "its checksum does not match its content");
-        let (model, read): (Self, usize) = bincode::serde::decode_from_slice(rest, ENCODING)?;
-        ensure!(read == rest.len(), "it holds more than a model");
+        // Version 1 ended before the sketches: a `None` more, and it is the newer one.
+        let payload = if version == 1 { [rest, &[0]].concat() } else { rest.to_vec() };
+        let (model, read): (Self, usize) = bincode::serde::decode_from_slice(&payload, ENCODING)?;
+        ensure!(read == payload.len(), "it holds more than a model");
         let numbers = model.coefficients.iter().chain(&model.medians).chain([&model.intercept]);
         ensure!(numbers.into_iter().all(|number| number.is_finite()), "it holds a number that is not finite");
         Ok(model)
@@ -132,7 +150,7 @@ impl Model {
 }
 
 const MAGIC: &[u8; 8] = b"RISKMODL";
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 const ENCODING: bincode::config::Configuration = bincode::config::standard();
 
 #[cfg(test)]
@@ -153,6 +171,7 @@ pub(crate) mod tests {
                 log_likelihood: -14.5,
             },
             training: TrainingData { dataset_sha256: Checksum::of_bytes(b"d"), rows: 26, exited: 15, left_out: 2 },
+            sketches: Some([[1.0, 2.0], [3.0, 5.0], [0.0, 9.0]].map(|values| Sketch::of(values.map(Some)).unwrap())),
         }
     }
 
@@ -161,6 +180,21 @@ pub(crate) mod tests {
         let bytes = model().encode().unwrap();
         assert_eq!(Model::decode(&bytes).unwrap(), model());
         assert_eq!(bytes, model().encode().unwrap());
+    }
+
+    #[test]
+    fn a_file_of_version_1_is_a_model_without_sketches() {
+        let model = Model { sketches: None, ..model() };
+        let newer = model.encode().unwrap();
+        let payload = &newer[52..newer.len() - 1];
+        let mut older = MAGIC.to_vec();
+        older.extend(1u32.to_le_bytes());
+        older.extend((payload.len() as u64).to_le_bytes());
+        older.extend(Sha256::digest(payload));
+        older.extend(payload);
+        let read = Model::decode(&older).unwrap();
+        assert_eq!(read, model);
+        assert_eq!((read.averages(), read.deviations()), (model.medians, [0.0; 3]));
     }
 
     #[test]

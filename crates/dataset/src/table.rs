@@ -106,6 +106,11 @@ impl Table {
         Ok(self.frame.column(column)?.f64()?.cont_slice()?)
     }
 
+    /// One numeric column, in order.
+    pub fn column(&self, column: &str) -> Result<impl Iterator<Item = Option<f64>>> {
+        Ok(self.frame.column(column)?.f64()?.iter())
+    }
+
     /// The rows, in order.
     pub fn rows(&self) -> Result<impl Iterator<Item = Row<'_>>> {
         let names = self.frame.column(CORPORATION)?.str()?;

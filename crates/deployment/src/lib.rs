@@ -17,6 +17,7 @@ use common::ingested::Ingested;
 use common::lock::Lock;
 use common::model::Model;
 use common::pickle::pickle;
+use common::promotion::Contest;
 use common::release::{Manifest, Production, Release};
 use common::score::Score;
 use history::Switch;
@@ -34,6 +35,8 @@ pub struct Outcome {
     pub releases: Vec<ReleaseSummary>,
     /// What is wrong with the releases that a list cannot show.
     pub damaged: Vec<String>,
+    /// What speaks against the score of a model that was deployed.
+    pub weaknesses: Vec<String>,
 }
 
 /// What deployment was asked to do.
@@ -87,7 +90,7 @@ pub fn list(config: &Config) -> Result<Outcome> {
             Err(error) => damaged.push(format!("release {id} is damaged: {error:#}")),
         }
     }
-    Ok(Outcome { action: Action::Listed, live: production.current_id()?, releases, damaged })
+    Ok(Outcome { action: Action::Listed, live: production.current_id()?, releases, damaged, weaknesses: Vec::new() })
 }
 
 fn deploy(config: &Config, production: &Production) -> Result<Release> {
@@ -150,7 +153,11 @@ fn switch(config: &Config, action: Action, to: impl FnOnce(&Production) -> Resul
         let how = if action == Action::RolledBack { Switch::RolledBack } else { Switch::Deployed };
         run.went_live(&release, how, production.live_since()?)?;
         let releases = vec![ReleaseSummary::of(&release)];
-        Ok(Outcome { action, live: Some(release.id), releases, damaged: Vec::new() })
+        let weaknesses = match action {
+            Action::Deployed => Contest { challenger: release.manifest.score.confusion, champion: None }.warnings(),
+            _ => Vec::new(),
+        };
+        Ok(Outcome { action, live: Some(release.id), releases, damaged: Vec::new(), weaknesses })
     })
 }
 
@@ -171,7 +178,7 @@ impl ReleaseSummary {
 
 impl cli::Outcome for Outcome {
     fn warnings(&self) -> Vec<String> {
-        self.damaged.clone()
+        [&self.damaged[..], &self.weaknesses[..]].concat()
     }
 }
 

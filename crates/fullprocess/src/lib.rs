@@ -13,14 +13,17 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use common::checksum::Checksum;
 use common::cli::{self, narrate};
 use common::config::{Config, DriftTest};
 use common::files::{API_RETURNS, CONFUSION_MATRIX};
 use common::ingested::{high_water_mark, inputs};
 use common::lock::Lock;
 use common::metrics::Confusion;
+use common::promotion::Contest;
 use common::release::{Production, Release};
-use history::{DriftCheck, History, Run, source};
+use common::shift::{PredictorShift, ShiftVerdict};
+use history::{DriftCheck, Facts, History, PromotionRecord, Run, source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use statistics::interval::Interval;
@@ -51,6 +54,10 @@ pub struct Outcome {
     pub new_n: Option<u64>,
     /// Whether the score has fallen by more than chance explains.
     pub verdict: Option<Verdict>,
+    /// How far the predictors of the new rows have moved from that release's training data; what matters most first.
+    pub shifts: Vec<PredictorShift>,
+    /// What speaks against the new model.
+    pub promotion_warnings: Vec<String>,
     /// Nothing was changed: this is what a run would do.
     pub dry_run: bool,
 }
@@ -67,6 +74,8 @@ pub enum Decision {
     NoDrift,
     /// The live model has drifted, and a new one has been deployed.
     Redeployed,
+    /// The live model has drifted, but the new one is no better and `promotion` is `if_better`.
+    Kept,
     /// Nothing was deployed yet, and now a first model is.
     Bootstrapped,
 }
@@ -79,6 +88,7 @@ impl Decision {
             Self::Reported => "reported",
             Self::NoDrift => "no_drift",
             Self::Redeployed => "redeployed",
+            Self::Kept => "kept",
             Self::Bootstrapped => "bootstrapped",
         }
     }
@@ -109,8 +119,11 @@ fn decide_and_act(config: &Config, steps: &Steps, run: &mut Run) -> Result<Outco
     let Some(release) = Production::of(config).current()? else {
         steps.run("ingestion", &[])?;
         let new = new_files::hashed(inputs(config)?)?;
-        let live = renew(config, steps)?;
-        return Ok(outcome(Decision::Bootstrapped, &new, Some(live), None, None));
+        let Renewal { contest, live } = renew(config, steps, None, run)?;
+        return Ok(Outcome {
+            promotion_warnings: contest.warnings(),
+            ..outcome(Decision::Bootstrapped, &new, live, None, None)
+        });
     };
     let known = inputs(config)?;
     let new_rows = match &config.input_database {
@@ -133,22 +146,38 @@ fn decide_and_act(config: &Config, steps: &Steps, run: &mut Run) -> Result<Outco
     }
     let score = score_new(steps, &release, &new, false)?;
     let check = check_drift(config, &release, &score, Some(run.history()))?;
-    run.facts.drift_check = Some(DriftCheck {
+    let drift_check = DriftCheck {
         release: release.id.clone(),
         data: new.iter().map(|file| file.name.clone()).collect(),
         confusion: score.confusion,
         f1_interval: check.interval.map(|Interval { low, high }| (low, high)),
+        shifts: score.shifts.clone(),
         recorded_f1: release.manifest.score.f1,
         verdict: check.verdict.as_str(),
         test: config.drift_test.as_str(),
         drifted: check.drifted,
-    });
+    };
+    // At once: the report of this very run tells of it.
+    run.record_now("drift check", &Facts { drift_check: Some(drift_check), ..Facts::default() })?;
+    let checked = || new.iter().map(|file| file.checked_by(&release)).collect();
     if !check.drifted {
-        run.facts.checked_files = new.iter().map(|file| file.checked_by(&release)).collect();
+        steps.run("reporting", &[])?; // there are new clients to call
+        run.facts.checked_files = checked();
         return Ok(outcome(Decision::NoDrift, &new, Some(release.id.clone()), Some(&release), Some((score, check))));
     }
-    let live = renew(config, steps)?;
-    Ok(outcome(Decision::Redeployed, &new, Some(live), Some(&release), Some((score, check))))
+    let Renewal { contest, live } = renew(config, steps, Some(&release), run)?;
+    let decision = match live {
+        Some(_) => Decision::Redeployed,
+        None => {
+            run.facts.checked_files = checked(); // else the next run would train the same model again
+            Decision::Kept
+        }
+    };
+    let live = live.or_else(|| Some(release.id.clone()));
+    Ok(Outcome {
+        promotion_warnings: contest.warnings(),
+        ..outcome(decision, &new, live, Some(&release), Some((score, check)))
+    })
 }
 
 /// What [`process`] would do, found out without a trace.
@@ -184,11 +213,13 @@ fn plan(config: &Config) -> Result<Outcome> {
 }
 
 /// The part of scoring's outcome that decides.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct NewScore {
     f1: f64,
     n: u64,
     confusion: Confusion,
+    #[serde(default)]
+    shifts: Vec<PredictorShift>,
 }
 
 /// How many past scores say what is usual.
@@ -218,14 +249,50 @@ fn score_new(steps: &Steps, release: &Release, new: &[NewFile], dry_run: bool) -
     serde_json::from_value(score).context("reading the outcome of scoring")
 }
 
-/// From the compiled dataset to a deployed, reported and served model; returns the new release.
-fn renew(config: &Config, steps: &Steps) -> Result<String> {
+/// What came of a new model.
+struct Renewal {
+    contest: Contest,
+    /// The new release; `None` where the rule keeps the deployed model.
+    live: Option<String>,
+}
+
+/// From the compiled dataset to a deployed, reported and served model, if the rule lets it go live beside `champion`.
+fn renew(config: &Config, steps: &Steps, champion: Option<&Release>, run: &mut Run) -> Result<Renewal> {
+    /// The part of scoring's outcome that decides.
+    #[derive(Deserialize)]
+    struct TestScore {
+        model_sha256: Checksum,
+        confusion: Confusion,
+    }
+    let score = |arguments: &[OsString]| -> Result<TestScore> {
+        serde_json::from_value(steps.run("scoring", arguments)?).context("reading the outcome of scoring")
+    };
     steps.run("training", &[])?;
-    steps.run("scoring", &[])?;
+    let challenger = score(&[])?;
+    let champion_score = champion.map(|_| score(&["--deployed".into()])).transpose()?;
+    let contest =
+        Contest { challenger: challenger.confusion, champion: champion_score.map(|champion| champion.confusion) };
+    if contest.champion.is_some_and(|champion| !contest.is_of_the_same_rows(&champion)) {
+        bail!("the test data in {} changed while they were scored; run again", config.test_data.display());
+    }
+    let promoted = contest.promotes(config.promotion);
+    let promotion = PromotionRecord {
+        contest,
+        challenger_sha256: challenger.model_sha256,
+        champion: champion.map(|release| release.id.clone()),
+        rule: config.promotion.as_str(),
+        promoted,
+        warnings: contest.warnings(),
+    };
+    run.record_now("promotion", &Facts { promotion: Some(promotion), ..Facts::default() })?;
+    if !promoted {
+        steps.run("reporting", &[])?;
+        return Ok(Renewal { contest, live: None });
+    }
     let deployed = steps.run("deployment", &[])?;
     let live = deployed.get("live").and_then(Value::as_str).context("deployment did not say what is live")?.to_owned();
     report(config, steps)?;
-    Ok(live)
+    Ok(Renewal { contest, live: Some(live) })
 }
 
 /// Draws the reports of the live release and calls the API: the running app, or one started for this moment.
@@ -265,10 +332,12 @@ fn outcome(
         new_files: new.iter().map(|file| file.name.clone()).collect(),
         live,
         recorded_f1: was.map(|release| release.manifest.score.f1),
-        new_f1: checked.map(|(score, _)| score.f1),
-        new_f1_interval: checked.and_then(|(_, check)| check.interval),
-        new_n: checked.map(|(score, _)| score.n),
-        verdict: checked.map(|(_, check)| check.verdict),
+        new_f1: checked.as_ref().map(|(score, _)| score.f1),
+        new_f1_interval: checked.as_ref().and_then(|(_, check)| check.interval),
+        new_n: checked.as_ref().map(|(score, _)| score.n),
+        verdict: checked.as_ref().map(|(_, check)| check.verdict),
+        shifts: checked.map(|(score, _)| score.shifts).unwrap_or_default(),
+        promotion_warnings: Vec::new(),
         dry_run: false,
     }
 }
@@ -276,14 +345,23 @@ fn outcome(
 impl cli::Outcome for Outcome {
     fn warnings(&self) -> Vec<String> {
         let replaced = self.outcome == Decision::Redeployed;
-        let warning = match (self.new_n, self.verdict) {
-            (Some(0), _) => "no row of the new files has a known exited, so nothing can be said about drift",
-            (_, Some(Verdict::CannotTell)) if replaced => {
-                "the score is lower, but by no more than chance explains (\"drift_test\": \"interval\" would wait)"
-            }
-            _ => return Vec::new(),
+        let drift = match (self.new_n, self.verdict) {
+            (Some(0), _) => Some("no row of the new files has a known exited, so nothing can be said about drift"),
+            (_, Some(Verdict::CannotTell)) if replaced => Some(
+                "the score is lower, but by no more than chance explains (\"drift_test\": \"interval\" would wait)",
+            ),
+            _ => None,
         };
-        vec![warning.to_owned()]
+        let shifted = self.shifts.iter().filter(|shift| shift.verdict == ShiftVerdict::Shifted).map(|shift| {
+            format!(
+                "{} of the new rows is not as in the training data (population stability index {:.3}): it moves the risk of \
+                 a client who is average otherwise by {:+.1} percentage points",
+                shift.predictor,
+                shift.stability_index,
+                100.0 * shift.risk_change
+            )
+        });
+        drift.map(str::to_owned).into_iter().chain(shifted).chain(self.promotion_warnings.iter().cloned()).collect()
     }
 }
 
@@ -308,6 +386,7 @@ impl fmt::Display for Outcome {
             Decision::NoDrift => write!(f, "no drift: {scores}; it stays live"),
             Decision::Redeployed if self.dry_run => write!(f, "drift: {scores}; a new model would be deployed"),
             Decision::Redeployed => write!(f, "drift: {scores}; deployed {live}"),
+            Decision::Kept => write!(f, "drift: {scores}; kept {live}, for {}", self.promotion_warnings.join("; ")),
             Decision::Bootstrapped if self.dry_run => {
                 write!(f, "nothing is deployed; a first model would be trained on {files} and deployed")
             }

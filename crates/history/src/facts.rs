@@ -6,8 +6,10 @@ use common::checksum::Checksum;
 use common::ingested::{Ingested, record_of_names};
 use common::metrics::Confusion;
 use common::model::Model;
+use common::promotion::Contest;
 use common::schema::PREDICTORS;
 use common::score::Score;
+use common::shift::PredictorShift;
 use jiff::Timestamp;
 
 use crate::connection::Value;
@@ -24,6 +26,8 @@ pub struct Facts {
     pub scores: Vec<ScoredData>,
     /// A check of the live release.
     pub drift_check: Option<DriftCheck>,
+    /// What a new model was held against, and what came of it.
+    pub promotion: Option<PromotionRecord>,
     /// What was decided.
     pub decision: Option<Decision>,
     /// What went live.
@@ -62,6 +66,8 @@ pub struct DriftCheck {
     pub confusion: Confusion,
     /// From where to where its F1 on them may be, with 95 % confidence; `None` where they hold no positive.
     pub f1_interval: Option<(f64, f64)>,
+    /// How far each predictor has moved from the release's training data.
+    pub shifts: Vec<PredictorShift>,
     /// Its recorded score.
     pub recorded_f1: f64,
     /// Whether the score has fallen by more than chance explains.
@@ -81,6 +87,23 @@ pub struct Decision {
     pub reason: String,
     /// The release that is live afterwards.
     pub live: Option<String>,
+}
+
+/// Champion and challenger on the same test rows.
+#[derive(Clone, Debug)]
+pub struct PromotionRecord {
+    /// The four counts of each.
+    pub contest: Contest,
+    /// Of the new model's file.
+    pub challenger_sha256: Checksum,
+    /// The id of the release that was live.
+    pub champion: Option<String>,
+    /// Which rule decided.
+    pub rule: &'static str,
+    /// Whether the new model went on to be deployed.
+    pub promoted: bool,
+    /// What speaks against the new model, in words.
+    pub warnings: Vec<String>,
 }
 
 /// A release that went live.
@@ -276,6 +299,63 @@ impl Facts {
                 }),
             },
             TableRows {
+                table: "predictor_shifts",
+                columns: &[
+                    "predictor",
+                    "stability_index",
+                    "stability_cutoff",
+                    "ks_distance",
+                    "p_value",
+                    "risk_change",
+                    "verdict",
+                ],
+                rows: rows(self.drift_check.iter().flat_map(|check| &check.shifts), |shift| {
+                    vec![
+                        (&shift.predictor).into(),
+                        shift.stability_index.into(),
+                        shift.stability_cutoff.into(),
+                        shift.distance.into(),
+                        shift.p_value.into(),
+                        shift.risk_change.into(),
+                        shift.verdict.as_str().into(),
+                    ]
+                }),
+            },
+            TableRows {
+                table: "promotions",
+                columns: &["model_sha256", "champion", "rule_name", "promoted", "warnings"],
+                rows: rows(&self.promotion, |promotion| {
+                    vec![
+                        promotion.challenger_sha256.as_str().into(),
+                        promotion.champion.as_deref().into(),
+                        promotion.rule.into(),
+                        promotion.promoted.into(),
+                        names(&promotion.warnings),
+                    ]
+                }),
+            },
+            TableRows {
+                table: "contestants",
+                columns: &[
+                    "contestant",
+                    "n",
+                    "true_positives",
+                    "false_positives",
+                    "false_negatives",
+                    "true_negatives",
+                    "f1",
+                ],
+                rows: rows(
+                    self.promotion.iter().flat_map(|promotion| contestants(&promotion.contest)),
+                    |(name, did)| {
+                        let mut row = vec![name.into()];
+                        row.extend(counts(did));
+                        row.push(did.f1().into());
+                        row
+                    },
+                ),
+            },
+            TableRows {
                 table: "decisions",
                 columns: &["decision", "reason", "live_release"],
                 rows: rows(&self.decision, |Decision { decision, reason, live }| {
@@ -340,6 +420,14 @@ fn terms(model: &Model) -> impl Iterator<Item = (&'static str, f64, f64)> {
     let names = PREDICTORS.into_iter().chain(["intercept"]);
     let values = model.coefficients.into_iter().chain([model.intercept]);
     names.zip(values).zip(model.standard_errors).map(|((name, value), error)| (name, value, error))
+}
+
+/// Who was scored on the same rows.
+fn contestants(contest: &Contest) -> Vec<(&'static str, Confusion)> {
+    let mut contestants = vec![("new model", contest.challenger)];
+    contestants.extend(contest.champion.map(|champion| ("deployed model", champion)));
+    contestants.extend([("everyone exits", contest.everyone_exits()), ("nobody exits", contest.nobody_exits())]);
+    contestants
 }
 
 fn names(names: &[String]) -> Value {

@@ -21,7 +21,9 @@ use common::config::Config;
 use common::lock::Lock;
 use jiff::Timestamp;
 
-pub use facts::{CheckedFile, Decision, DependencyVersions, DriftCheck, Facts, ScoredData, Switch, WentLive};
+pub use facts::{
+    CheckedFile, Decision, DependencyVersions, DriftCheck, Facts, PromotionRecord, ScoredData, Switch, WentLive,
+};
 pub use schema::VERSION as SCHEMA_VERSION;
 pub use store::{History, State};
 
@@ -95,19 +97,38 @@ impl Run {
         self.process.insert(format!("{time}-{}", std::process::id())).clone()
     }
 
-    fn write(&mut self, error: Option<String>) -> Result<()> {
-        self.history.append(&RunRecord {
-            step: self.step,
-            process: self.process.as_deref(),
-            version: env!("CARGO_PKG_VERSION"),
-            started: timestamp(self.started),
-            ended: timestamp(Timestamp::now()),
-            seconds: self.clock.elapsed().as_secs_f64(),
-            error,
-            facts: &self.facts,
-            store_dataset: self.store_dataset,
-        })
+    /// Records `facts` at once as a finished run of `step`, for the steps that read them before this run ends, and so that
+    /// they stand even if it fails.
+    pub fn record_now(&mut self, step: &'static str, facts: &Facts) -> Result<()> {
+        append(&mut self.history, step, self.process.as_deref(), (self.started, self.clock), None, facts, false)
     }
+
+    fn write(&mut self, error: Option<String>) -> Result<()> {
+        let Self { history, step, process, started, clock, facts, store_dataset, .. } = self;
+        append(history, step, process.as_deref(), (*started, *clock), error, facts, *store_dataset)
+    }
+}
+
+fn append(
+    history: &mut History,
+    step: &'static str,
+    process: Option<&str>,
+    (started, clock): (Timestamp, Instant),
+    error: Option<String>,
+    facts: &Facts,
+    store_dataset: bool,
+) -> Result<()> {
+    history.append(&RunRecord {
+        step,
+        process,
+        version: env!("CARGO_PKG_VERSION"),
+        started: timestamp(started),
+        ended: timestamp(Timestamp::now()),
+        seconds: clock.elapsed().as_secs_f64(),
+        error,
+        facts,
+        store_dataset,
+    })
 }
 
 /// One run, as it is written.

@@ -26,11 +26,26 @@ pub enum What {
     Missing,
     /// What was live from when to when.
     Releases,
+    /// The live release on new rows.
+    Checks,
+    /// How far the predictors of those rows had moved.
+    Shifts,
+    /// Champion, challenger and constants on the same test rows.
+    Contests,
 }
 
 impl What {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Runs, Self::Scores, Self::Timings, Self::Missing, Self::Releases];
+    pub const ALL: [Self; 8] = [
+        Self::Runs,
+        Self::Scores,
+        Self::Timings,
+        Self::Missing,
+        Self::Releases,
+        Self::Checks,
+        Self::Shifts,
+        Self::Contests,
+    ];
 }
 
 /// The newest rows of one kind, oldest first.
@@ -51,6 +66,9 @@ impl Listing {
             What::Timings => Rows::Timings(Vec::new()),
             What::Missing => Rows::Missing(Vec::new()),
             What::Releases => Rows::Releases(Vec::new()),
+            What::Checks => Rows::Checks(Vec::new()),
+            What::Shifts => Rows::Shifts(Vec::new()),
+            What::Contests => Rows::Contests(Vec::new()),
         };
         Self { what, rows }
     }
@@ -66,6 +84,9 @@ pub enum Rows {
     Timings(Vec<TimingRow>),
     Missing(Vec<MissingRow>),
     Releases(Vec<ReleaseRow>),
+    Checks(Vec<CheckRow>),
+    Shifts(Vec<ShiftRow>),
+    Contests(Vec<ContestRow>),
 }
 
 /// A row that can be read from any of the databases and printed as cells; its fields stand as in its `SELECT`.
@@ -203,6 +224,102 @@ row! {
     }
 }
 
+row! {
+    /// The live release's score on new rows.
+    CheckRow {
+        /// The run that took it.
+        run: i64,
+        /// When that began, UTC.
+        started: String,
+        /// The release.
+        release: String,
+        /// The new files, a JSON list.
+        data: String,
+        /// Rows scored.
+        n: i64,
+        /// Left and were predicted to.
+        true_positives: i64,
+        /// Stayed against the prediction.
+        false_positives: i64,
+        /// Left unforeseen.
+        false_negatives: i64,
+        /// Stayed as predicted.
+        true_negatives: i64,
+        /// The F1 score.
+        f1: f64,
+        /// From where with 95 % confidence; `None` where nobody left and nobody was predicted to.
+        f1_low: Option<f64>,
+        /// To where.
+        f1_high: Option<f64>,
+        /// The score that was recorded when the release was deployed.
+        recorded_f1: f64,
+        /// Which test decided.
+        test: String,
+        /// Whether the score has fallen by more than chance explains.
+        verdict: String,
+        /// 1 where the test called it drift.
+        drifted: i64,
+    }
+}
+
+row! {
+    /// One predictor of new rows against the training data.
+    ShiftRow {
+        /// The run of the check.
+        run: i64,
+        /// When that began, UTC.
+        started: String,
+        /// The predictor.
+        predictor: String,
+        /// Population stability index.
+        stability_index: f64,
+        /// What chance exceeds in 5 of 100 cases.
+        stability_cutoff: f64,
+        /// Kolmogorov–Smirnov distance.
+        ks_distance: Option<f64>,
+        /// Holm-corrected.
+        p_value: f64,
+        /// What the shift does to the risk of a client who is average in the other predictors.
+        risk_change: f64,
+        /// `shifted`, `harmless` or `not shifted`.
+        verdict: String,
+    }
+}
+
+row! {
+    /// What one contestant did on the test rows of a promotion.
+    ContestRow {
+        /// The run that decided.
+        run: i64,
+        /// When that began, UTC.
+        started: String,
+        /// Who.
+        contestant: String,
+        /// Rows scored.
+        n: i64,
+        /// Left and were predicted to.
+        true_positives: i64,
+        /// Stayed against the prediction.
+        false_positives: i64,
+        /// Left unforeseen.
+        false_negatives: i64,
+        /// Stayed as predicted.
+        true_negatives: i64,
+        /// The F1 score.
+        f1: f64,
+        /// Of the new model's file.
+        model_sha256: String,
+        /// The release that was live.
+        champion: Option<String>,
+        /// Which rule decided.
+        rule: String,
+        /// 1 where the new model went on to be deployed.
+        promoted: i64,
+        /// What speaks against the new model, a JSON list.
+        warnings: String,
+    }
+}
+
 const RUNS: &str = "
     SELECT runs.id, runs.started, runs.step, runs.seconds, runs.outcome, runs.process, COALESCE(runs.error, decisions.reason)
     FROM (SELECT * FROM runs ORDER BY id DESC LIMIT ?) AS runs
@@ -241,6 +358,27 @@ const RELEASES: &str = "
     FROM (SELECT * FROM releases ORDER BY live_from DESC, run_id DESC LIMIT ?) AS newest
     ORDER BY live_from, run_id";
 
+const CHECKS: &str = "
+    SELECT run_id, runs.started, release_id, data, n, true_positives, false_positives, false_negatives, true_negatives,
+        f1, f1_low, f1_high, recorded_f1, test, verdict, drifted
+    FROM (SELECT * FROM drift_checks ORDER BY run_id DESC LIMIT ?) AS newest
+    JOIN runs ON runs.id = run_id
+    ORDER BY run_id";
+
+const SHIFTS: &str = "
+    SELECT run_id, runs.started, predictor, stability_index, stability_cutoff, ks_distance, p_value, risk_change, verdict
+    FROM (SELECT * FROM predictor_shifts ORDER BY run_id DESC LIMIT ?) AS newest
+    JOIN runs ON runs.id = run_id
+    ORDER BY run_id, ABS(risk_change) DESC, predictor";
+
+const CONTESTS: &str = "
+    SELECT newest.run_id, runs.started, contestant, n, true_positives, false_positives, false_negatives, true_negatives,
+        f1, model_sha256, champion, rule_name, promoted, warnings
+    FROM (SELECT * FROM contestants ORDER BY run_id DESC LIMIT ?) AS newest
+    JOIN promotions ON promotions.run_id = newest.run_id
+    JOIN runs ON runs.id = newest.run_id
+    ORDER BY newest.run_id, f1 DESC, contestant";
+
 const LIVE_AT: &str = "
     SELECT release_id, action, live_from, (SELECT MIN(later.live_from) FROM releases AS later WHERE later.live_from > ?),
         f1, n, model_sha256, run_id
@@ -256,6 +394,9 @@ impl History {
             What::Timings => Rows::Timings(self.fetch(TIMINGS, &last)?),
             What::Missing => Rows::Missing(self.fetch(MISSING, &last)?),
             What::Releases => Rows::Releases(self.fetch(RELEASES, &last)?),
+            What::Checks => Rows::Checks(self.fetch(CHECKS, &last)?),
+            What::Shifts => Rows::Shifts(self.fetch(SHIFTS, &last)?),
+            What::Contests => Rows::Contests(self.fetch(CONTESTS, &last)?),
         };
         Ok(Listing { what, rows })
     }
@@ -276,6 +417,9 @@ impl Rows {
             Self::Timings(rows) => (TimingRow::COLUMNS, rows.iter().map(TimingRow::cells).collect()),
             Self::Missing(rows) => (MissingRow::COLUMNS, rows.iter().map(MissingRow::cells).collect()),
             Self::Releases(rows) => (ReleaseRow::COLUMNS, rows.iter().map(ReleaseRow::cells).collect()),
+            Self::Checks(rows) => (CheckRow::COLUMNS, rows.iter().map(CheckRow::cells).collect()),
+            Self::Shifts(rows) => (ShiftRow::COLUMNS, rows.iter().map(ShiftRow::cells).collect()),
+            Self::Contests(rows) => (ContestRow::COLUMNS, rows.iter().map(ContestRow::cells).collect()),
         }
     }
 }
@@ -288,6 +432,9 @@ impl fmt::Display for What {
             Self::Timings => "timings",
             Self::Missing => "missing",
             Self::Releases => "releases",
+            Self::Checks => "checks",
+            Self::Shifts => "shifts",
+            Self::Contests => "contests",
         })
     }
 }
@@ -349,7 +496,7 @@ mod tests {
         std::fs::write(folder.path().join("config.json"), text).unwrap();
         let config = Config::load(Some(&folder.path().join("config.json"))).unwrap();
         let mut history = History::open(&config).unwrap();
-        for query in [RUNS, SCORES, TIMINGS, MISSING, RELEASES, LIVE_AT] {
+        for query in [RUNS, SCORES, TIMINGS, MISSING, RELEASES, CHECKS, SHIFTS, CONTESTS, LIVE_AT] {
             let values = vec![Value::from(1i64); query.matches('?').count()];
             let plan: Vec<(i64, i64, i64, String)> =
                 history.fetch(&format!("EXPLAIN QUERY PLAN {query}"), &values).unwrap();

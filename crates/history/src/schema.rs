@@ -7,7 +7,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use crate::connection::{Connection, DATASET_LIMIT, Fault, on_each};
 
 /// Every table but sqlx's own, runs first.
-pub(crate) const TABLES: [&str; 16] = [
+pub(crate) const TABLES: [&str; 19] = [
     "runs",
     "ingested_files",
     "ingested_missing_values",
@@ -16,6 +16,9 @@ pub(crate) const TABLES: [&str; 16] = [
     "coefficients",
     "scores",
     "drift_checks",
+    "predictor_shifts",
+    "promotions",
+    "contestants",
     "decisions",
     "releases",
     "timings",
@@ -27,15 +30,22 @@ pub(crate) const TABLES: [&str; 16] = [
 ];
 
 /// The newest version, which this program reads and writes.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 
 /// Version, name and text of each migration. SQLite's first is older than the other two kinds of database.
 const SQLITE: &[(i64, &str, &str)] = &[
     (1, "runs", include_str!("../migrations/sqlite/1_runs.sql")),
     (2, "facts", include_str!("../migrations/sqlite/2_facts.sql")),
+    (3, "evidence", include_str!("../migrations/sqlite/3_evidence.sql")),
 ];
-const POSTGRES: &[(i64, &str, &str)] = &[(2, "facts", include_str!("../migrations/postgres/2_facts.sql"))];
-const MYSQL: &[(i64, &str, &str)] = &[(2, "facts", include_str!("../migrations/mysql/2_facts.sql"))];
+const POSTGRES: &[(i64, &str, &str)] = &[
+    (2, "facts", include_str!("../migrations/postgres/2_facts.sql")),
+    (3, "evidence", include_str!("../migrations/postgres/3_evidence.sql")),
+];
+const MYSQL: &[(i64, &str, &str)] = &[
+    (2, "facts", include_str!("../migrations/mysql/2_facts.sql")),
+    (3, "evidence", include_str!("../migrations/mysql/3_evidence.sql")),
+];
 
 /// The version that a database has; 0 where it has no schema yet.
 pub(crate) async fn version(connection: &mut Connection) -> Result<i64> {

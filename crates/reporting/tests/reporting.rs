@@ -75,6 +75,7 @@ fn outcome(confusion: Confusion, data: &[&str]) -> Outcome {
         without_label: 0,
         malformed: 0,
         filled: 0,
+        shifts: Vec::new(),
     }
 }
 

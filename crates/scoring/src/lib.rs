@@ -17,6 +17,7 @@ use common::metrics::Confusion;
 use common::model::Model;
 use common::release::Production;
 use common::score::Score;
+use common::shift::{self, PredictorShift};
 use dataset::Table;
 use dataset::table::MalformedRows;
 use history::ScoredData;
@@ -67,6 +68,10 @@ pub struct Outcome {
     pub malformed: u64,
     /// Scored rows in which a missing predictor was filled with its training median.
     pub filled: u64,
+    /// How far the predictors have moved from the model's training data, where other data than the test data were scored;
+    /// what matters most first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shifts: Vec<PredictorShift>,
 }
 
 impl Outcome {
@@ -127,7 +132,13 @@ pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
     };
     // The test data must be whole: the same rows are what the service predicts. New data may have their share of bad rows.
     let malformed = if options.data.is_empty() { MalformedRows::Refuse } else { MalformedRows::LeaveOut };
-    evaluate_model(&name, &model, model_sha256, &files, &Table::read_all(&files, malformed)?, threshold)
+    let table = Table::read_all(&files, malformed)?;
+    let mut outcome = evaluate_model(&name, &model, model_sha256, &files, &table, threshold)?;
+    if options.deployed && !options.data.is_empty() {
+        let rows: Vec<_> = table.rows()?.map(|row| row.predictors).collect();
+        outcome.shifts = shift::shifts(&model, &rows);
+    }
+    Ok(outcome)
 }
 
 /// Scores `model`, called `name`, on `table`, the rows of `files`.
@@ -153,6 +164,7 @@ pub fn evaluate_model(
         without_label: counts.without_label,
         malformed: table.malformed(),
         filled: counts.filled,
+        shifts: Vec::new(),
     })
 }
 

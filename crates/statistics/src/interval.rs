@@ -3,7 +3,7 @@
 
 mod exits;
 
-use common::metrics::Confusion;
+use crate::confusion::Confusion;
 use serde::{Deserialize, Serialize};
 
 pub use self::exits::{Exits, exits};

@@ -10,6 +10,7 @@
 //!
 //! `golden/make.py` makes the reference answers of scikit-learn and SciPy that the tests hold this crate to.
 
+pub mod confusion;
 pub mod interval;
 pub mod odds;
 pub mod ranking;

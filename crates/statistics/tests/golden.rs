@@ -2,8 +2,8 @@
 
 use std::fmt::Debug;
 
-use common::metrics::Confusion;
 use serde::Deserialize;
+use statistics::confusion::Confusion;
 use statistics::interval::{self, exits};
 use statistics::odds::{contributions, odds_ratio, value_below};
 use statistics::ranking::{self, Pair, Ranking};

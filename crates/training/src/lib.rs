@@ -25,7 +25,9 @@ use common::schema::{PREDICTORS, TARGET};
 use dataset::Table;
 use dataset::describe;
 use dataset::table::MalformedRows;
+use rayon::prelude::*;
 use serde::Serialize;
+use statistics::sketch::Sketch;
 
 use crate::objective::{PenalisedLikelihood, Rows};
 
@@ -71,6 +73,11 @@ pub fn train(path: &Path, regularization: Regularization) -> Result<(Model, f64)
     let (table, dataset_sha256) = Table::from_csv_hashed(file, MalformedRows::Refuse)
         .with_context(|| format!("reading {}; run ingestion again", path.display()))?;
     let all = table.height();
+    // Of all rows, those with a missing value too: new rows will have some as well.
+    let sketches = PREDICTORS
+        .into_par_iter()
+        .map(|predictor| Ok(Sketch::of(table.column(predictor)?)))
+        .collect::<Result<Vec<_>>>()?;
     let table = table.complete()?;
     let left_out = (all - table.height()) as u64;
 
@@ -108,6 +115,7 @@ pub fn train(path: &Path, regularization: Regularization) -> Result<(Model, f64)
             log_likelihood: optimum.log_likelihood,
         },
         training: TrainingData { dataset_sha256, rows: rows.len() as u64, exited, left_out },
+        sketches: sketches.into_iter().collect::<Option<Vec<_>>>().and_then(|sketches| sketches.try_into().ok()),
     };
     Ok((model, fit_seconds))
 }
