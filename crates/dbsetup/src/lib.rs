@@ -1,6 +1,6 @@
 //! dbsetup: makes the history database, or brings it up to date, and says what is in it. Safe to repeat.
 //!
-//! It reads the history back too: the newest runs, scores, timings, missing values and releases, and what was live when.
+//! It reads the history back too: the newest runs, scores, timings, missing values, releases, checks and contests, and what was live when.
 
 use std::fmt;
 

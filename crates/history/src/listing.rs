@@ -367,17 +367,17 @@ const CHECKS: &str = "
 
 const SHIFTS: &str = "
     SELECT run_id, runs.started, predictor, stability_index, stability_cutoff, ks_distance, p_value, risk_change, verdict
-    FROM (SELECT * FROM predictor_shifts ORDER BY run_id DESC LIMIT ?) AS newest
+    FROM (SELECT * FROM predictor_shifts ORDER BY run_id DESC, predictor DESC LIMIT ?) AS newest
     JOIN runs ON runs.id = run_id
-    ORDER BY run_id, ABS(risk_change) DESC, predictor";
+    ORDER BY run_id, predictor";
 
 const CONTESTS: &str = "
     SELECT newest.run_id, runs.started, contestant, n, true_positives, false_positives, false_negatives, true_negatives,
         f1, model_sha256, champion, rule_name, promoted, warnings
-    FROM (SELECT * FROM contestants ORDER BY run_id DESC LIMIT ?) AS newest
+    FROM (SELECT * FROM contestants ORDER BY run_id DESC, contestant DESC LIMIT ?) AS newest
     JOIN promotions ON promotions.run_id = newest.run_id
     JOIN runs ON runs.id = newest.run_id
-    ORDER BY newest.run_id, f1 DESC, contestant";
+    ORDER BY newest.run_id, contestant";
 
 const LIVE_AT: &str = "
     SELECT release_id, action, live_from, (SELECT MIN(later.live_from) FROM releases AS later WHERE later.live_from > ?),

@@ -5,7 +5,7 @@ use testkit::{Workspace, rows};
 
 use crate::{check_clients, decision, get, number, on_each_history, read_json, run_without_cargo};
 
-const WHATS: [&str; 5] = ["runs", "scores", "timings", "missing", "releases"];
+const WHATS: [&str; 8] = ["runs", "scores", "timings", "missing", "releases", "checks", "shifts", "contests"];
 
 fn listing(workspace: &Workspace, what: &str, last: usize) -> Vec<Value> {
     let listing = workspace.run_json("dbsetup", &["--history", what, "--last", &last.to_string()]);
@@ -30,7 +30,8 @@ fn every_table_holds_what_the_steps_did() {
         // One process, whose steps come before its own record.
         let runs = database.rows(&["step", "outcome", "process", "error"], "FROM runs ORDER BY id");
         let steps: Vec<_> = runs.iter().map(|run| run[0].as_str()).collect();
-        let expected = ["ingestion", "training", "scoring", "deployment", "reporting", "apicalls", "fullprocess"];
+        let expected =
+            ["ingestion", "training", "scoring", "promotion", "deployment", "reporting", "apicalls", "fullprocess"];
         assert_eq!(steps, expected);
         for run in &runs {
             assert_eq!((run[1].as_str(), &run[2], run[3].as_str()), ("done", &runs[0][2], ""), "{runs:?}");
@@ -106,7 +107,7 @@ fn every_table_holds_what_the_steps_did() {
         let decided = database.row(&["decision", "live_release", "reason"], "FROM decisions");
         assert_eq!(decided[..2], ["bootstrapped", &live]);
         assert!(decided[2].contains("dataset2.csv"), "{decided:?}");
-        for empty in ["drift_checks", "checked_files", "summary_statistics"] {
+        for empty in ["drift_checks", "predictor_shifts", "checked_files", "summary_statistics"] {
             assert_eq!(database.count(&format!("FROM {empty}")), 0, "{empty}");
         }
 
@@ -156,6 +157,28 @@ fn drift_no_drift_and_a_rollback_are_recorded_and_read_back() {
         let checks = database.rows(&columns, "FROM drift_checks ORDER BY run_id");
         assert_eq!(checks[0], ["[\"dataset3.csv\"]", "0", "60", "raw", &first]);
         assert_eq!(checks[1..], [["[\"dataset4.csv\"]", "1", "60", "raw", &first]]);
+        // How far the predictors had moved, and the contest that each new model was put to.
+        let shifts = database.rows(&["predictor", "verdict"], "FROM predictor_shifts ORDER BY run_id, predictor");
+        assert_eq!(shifts.len(), 6);
+        assert_eq!(shifts[0][0], "lastmonth_activity");
+        let model = |release: &str| {
+            format!(
+                "'{}'",
+                database.row(
+                    &["model_sha256"],
+                    &format!("FROM releases WHERE release_id = '{release}' AND action = 'deployed'")
+                )[0]
+            )
+        };
+        let promotions = database.rows(&["COALESCE(champion, 'none')", "rule_name", "promoted"], "FROM promotions ORDER BY run_id");
+        assert_eq!(promotions, [["none", "on_drift", "1"], [first.as_str(), "on_drift", "1"]]);
+        let last = format!(
+            "FROM contestants WHERE run_id = (SELECT run_id FROM promotions WHERE model_sha256 = {})",
+            model(&second)
+        );
+        let contestants = database.rows(&["contestant", "n"], &format!("{last} ORDER BY contestant"));
+        let expected = ["deployed model", "everyone exits", "new model", "nobody exits"];
+        assert_eq!(contestants, expected.map(|name| [name, "8"]));
         let decisions = database.column("decision", "FROM decisions ORDER BY run_id");
         assert_eq!(decisions, ["bootstrapped", "no_drift", "redeployed", "nothing_to_do"]);
         assert_eq!(database.count("FROM (SELECT DISTINCT process FROM runs WHERE process IS NOT NULL) AS p"), 4);

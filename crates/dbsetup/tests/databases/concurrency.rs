@@ -44,7 +44,7 @@ fn the_service_reads_the_history_while_a_full_process_writes_it() {
         };
         assert!(status.success());
         assert!(counts.is_sorted() && counts.len() > 3, "{counts:?}");
-        assert_eq!((counts.last(), database.count("FROM runs")), (Some(&7), 7));
+        assert_eq!((counts.last(), database.count("FROM runs")), (Some(&8), 8));
         decision(workspace, "nothing_to_do");
     });
 }

@@ -10,7 +10,10 @@ use crate::{FIRST_F1, INVERTED_F1, OUTPUTS, bootstrapped, decision, live, record
 #[test]
 fn a_file_that_fits_is_no_drift_and_is_not_looked_at_again() {
     let workspace = bootstrapped();
-    let before = workspace.snapshot(&["production_deployment", "practicemodels"]);
+    let model =
+        ["practicemodels/trainedmodel.bin", "practicemodels/trainedmodel.pkl", "practicemodels/latestscore.txt"];
+    let before = workspace.snapshot(&["production_deployment"]);
+    let model_before = model.map(|file| workspace.read(file));
     workspace.csv("practicedata/dataset3.csv", &rows("c", 40, false));
     let outcome = decision(&workspace, "no_drift");
     assert_eq!(outcome["new_files"], json!(["dataset3.csv"]));
@@ -20,7 +23,8 @@ fn a_file_that_fits_is_no_drift_and_is_not_looked_at_again() {
     );
     assert_eq!(outcome["live"], json!(live(&workspace).id));
     // Neither production nor the recorded score has moved; the data are ingested.
-    assert!(workspace.snapshot(&["production_deployment", "practicemodels"]) == before);
+    assert!(workspace.snapshot(&["production_deployment"]) == before);
+    assert!(model.map(|file| workspace.read(file)) == model_before);
     let record = workspace.text("ingesteddata/ingestedfiles.txt");
     assert_eq!(record, r#"["dataset1.csv", "dataset2.csv", "dataset3.csv"]"#);
     assert_eq!(workspace.history_rows("checked_files"), 1);
@@ -61,6 +65,37 @@ fn a_drifted_file_brings_a_new_model_with_its_own_score_and_every_file_in_the_re
     // The former release is still there to go back to.
     workspace.run("deployment", &["--rollback", &first.id]);
     assert_eq!(live(&workspace).manifest.score.f1, FIRST_F1);
+}
+
+#[test]
+fn a_worse_model_is_deployed_with_a_warning_unless_only_a_better_one_may_be() {
+    let mut workspace = bootstrapped();
+    let first = live(&workspace);
+    workspace.csv("practicedata/dataset3.csv", &rows("d", 200, true));
+    workspace.set("promotion", json!("if_better"));
+    let outcome = decision(&workspace, "kept");
+    assert_eq!(outcome["live"], json!(first.id));
+    assert_eq!(live(&workspace).id, first.id);
+    let warnings = outcome["promotion_warnings"].as_array().unwrap();
+    let worse = "the new model is worse than the deployed one on the same 10 test rows: F1 0.2000, not 0.8000";
+    assert_eq!(warnings[0], worse);
+    assert!(warnings[1].as_str().unwrap().contains("\"everyone exits\": F1 0.2000 and 0.6667"), "{warnings:?}");
+    assert!(warnings[2].as_str().unwrap().contains("only 10 rows, fewer than 30"), "{warnings:?}");
+    // Otherwise cron would train the same model again every ten minutes.
+    let (stdout, stderr) = run(&workspace, &[]);
+    assert!(stdout.starts_with("nothing to do") && stderr.is_empty(), "{stdout}{stderr}");
+
+    workspace.set("promotion", json!("on_drift"));
+    workspace.csv("practicedata/dataset4.csv", &rows("e", 200, true));
+    let (stdout, stderr) = run(&workspace, &[]);
+    assert!(stdout.contains("drift: ") && stdout.contains("deployed"), "{stdout}");
+    assert!(stderr.contains("warning: the new model is worse than the deployed one"), "{stderr}");
+    assert_ne!(live(&workspace).id, first.id);
+    let contests = workspace.run_json("dbsetup", &["--history", "contests", "--last", "4"]);
+    let contestants: Vec<_> =
+        contests["rows"].as_array().unwrap().iter().map(|row| (&row["contestant"], &row["f1"])).collect();
+    let expected = [("deployed model", 0.8), ("everyone exits", 2.0 / 3.0), ("new model", 0.2), ("nobody exits", 0.0)];
+    assert_eq!(contestants, expected.map(|(name, f1)| (json!(name), json!(f1))).each_ref().map(|(a, b)| (a, b)));
 }
 
 #[test]

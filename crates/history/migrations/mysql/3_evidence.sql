@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS predictor_shifts (
     p_value          DOUBLE NOT NULL, -- Holm-corrected
     risk_change      DOUBLE NOT NULL, -- of a client who is average in the other predictors
     verdict          VARCHAR(255) NOT NULL, -- 'shifted', 'harmless' or 'not shifted'
-    KEY predictor_shifts_by_run (run_id),
+    KEY predictor_shifts_by_run (run_id, predictor),
     FOREIGN KEY (run_id) REFERENCES runs (id) ON DELETE CASCADE
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
@@ -34,6 +34,6 @@ CREATE TABLE IF NOT EXISTS contestants (
     false_negatives BIGINT NOT NULL,
     true_negatives  BIGINT NOT NULL,
     f1              DOUBLE NOT NULL,
-    KEY contestants_by_run (run_id),
+    KEY contestants_by_run (run_id, contestant),
     FOREIGN KEY (run_id) REFERENCES runs (id) ON DELETE CASCADE
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -9,7 +9,7 @@ CREATE TABLE predictor_shifts (
     risk_change      DOUBLE PRECISION NOT NULL, -- of a client who is average in the other predictors
     verdict          TEXT NOT NULL -- 'shifted', 'harmless' or 'not shifted'
 );
-CREATE INDEX predictor_shifts_by_run ON predictor_shifts (run_id);
+CREATE INDEX predictor_shifts_by_run ON predictor_shifts (run_id, predictor);
 
 -- What a new model was held against before its deployment, and what came of it; warnings is a JSON list.
 CREATE TABLE promotions (
@@ -33,4 +33,4 @@ CREATE TABLE contestants (
     true_negatives  BIGINT NOT NULL,
     f1              DOUBLE PRECISION NOT NULL
 );
-CREATE INDEX contestants_by_run ON contestants (run_id);
+CREATE INDEX contestants_by_run ON contestants (run_id, contestant);
