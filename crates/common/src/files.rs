@@ -27,6 +27,14 @@ pub const LATEST_SCORE: &str = "latestscore.txt";
 pub const SCORE_FACTS: &str = "latestscore.json";
 /// The confusion matrix of the deployed model.
 pub const CONFUSION_MATRIX: &str = "confusionmatrix.png";
+/// The score, the missing values and the seconds over time.
+pub const TIME_TRENDS: &str = "timetrends.png";
+/// How well the deployed model ranks, and how far its probabilities can be believed.
+pub const MODEL_QUALITY: &str = "modelquality.png";
+/// Whom to call.
+pub const CALL_LIST: &str = "calllist.csv";
+/// All of it on paper.
+pub const REPORT: &str = "report.pdf";
 /// Every endpoint's answer.
 pub const API_RETURNS: &str = "apireturns.txt";
 

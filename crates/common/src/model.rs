@@ -78,8 +78,12 @@ impl Model {
 
     /// The probability of leaving; a missing predictor counts as its training median.
     pub fn probability(&self, predictors: &Predictors) -> f64 {
-        let filled = std::array::from_fn(|i| predictors[i].unwrap_or(self.medians[i]));
-        1.0 / (1.0 + (-self.log_odds(&filled)).exp())
+        1.0 / (1.0 + (-self.log_odds(&self.filled(predictors))).exp())
+    }
+
+    /// The predictors, with the training median for a missing one.
+    pub fn filled(&self, predictors: &Predictors) -> [f64; 3] {
+        std::array::from_fn(|i| predictors[i].unwrap_or(self.medians[i]))
     }
 
     /// The average client's predictors: the means of the training data, and where the model file has none, the medians.

@@ -64,13 +64,23 @@ pub fn table(history: Option<&mut History>) -> Result<Vec<Dependency>> {
     table_with(&find_cargo(), history)
 }
 
-fn table_with(cargo: &Path, mut history: Option<&mut History>) -> Result<Vec<Dependency>> {
+/// The same without asking: what the `history` knows of the newest versions.
+pub fn known(history: &mut History) -> Result<Vec<Dependency>> {
+    table_of(&BTreeMap::new(), Some(history))
+}
+
+fn table_with(cargo: &Path, history: Option<&mut History>) -> Result<Vec<Dependency>> {
     let current = direct(CARGO_LOCK)?;
     let latest = latest(cargo, current.keys(), TIME_LIMIT).unwrap_or_else(|error| {
         common::cli::narrate(format_args!("warning: cargo names no newest versions: {error:#}"));
         BTreeMap::new()
     });
-    current
+    table_of(&latest, history)
+}
+
+/// Every direct dependency, with the newest versions that cargo named, else those that the history knows.
+fn table_of(latest: &BTreeMap<String, String>, mut history: Option<&mut History>) -> Result<Vec<Dependency>> {
+    direct(CARGO_LOCK)?
         .into_iter()
         .map(|(name, current)| {
             let asked = latest.get(&name);

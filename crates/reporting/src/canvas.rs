@@ -1,4 +1,4 @@
-//! From drawing to PNG, with a font that the program brings.
+//! From drawing to PNG or SVG, with a font that the program brings.
 
 use std::sync::LazyLock;
 
@@ -7,8 +7,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 
-/// The family of all text.
-pub const FONT: &str = "dejavu";
+/// The family of all text, under its own name, so that an SVG finds it too.
+pub const FONT: &str = "DejaVu Sans";
 
 static FONTS: LazyLock<Result<(), &str>> = LazyLock::new(|| {
     for (style, font) in [(FontStyle::Normal, dejavu::sans::regular()), (FontStyle::Bold, dejavu::sans::bold())] {
@@ -16,6 +16,21 @@ static FONTS: LazyLock<Result<(), &str>> = LazyLock::new(|| {
     }
     Ok(())
 });
+
+/// Draws on a white area of `size` units (width, height); returns an SVG.
+pub fn svg<F>(size: (u32, u32), draw: F) -> Result<String>
+where
+    F: FnOnce(&DrawingArea<SVGBackend<'_>, Shift>) -> Result<()>,
+{
+    FONTS.as_ref().map_err(|error| anyhow!("{error}"))?;
+    let mut text = String::new();
+    {
+        let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
+        draw(&area)?;
+        area.present()?;
+    }
+    Ok(text)
+}
 
 /// Draws on a white area of `size` pixels (width, height); returns the PNG file's bytes.
 pub fn png<F>(size: (u32, u32), draw: F) -> Result<Vec<u8>>

@@ -2,8 +2,14 @@
 //!
 //! One model throughout: what a report shows is of the live release, whose id stands in it.
 
+pub mod call_list;
 pub mod canvas;
+pub mod charts;
 pub mod confusion_matrix;
+pub mod evidence;
+mod pdf;
+mod report;
+mod words;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -170,7 +170,8 @@ fn drift_no_drift_and_a_rollback_are_recorded_and_read_back() {
                 )[0]
             )
         };
-        let promotions = database.rows(&["COALESCE(champion, 'none')", "rule_name", "promoted"], "FROM promotions ORDER BY run_id");
+        let promotions =
+            database.rows(&["COALESCE(champion, 'none')", "rule_name", "promoted"], "FROM promotions ORDER BY run_id");
         assert_eq!(promotions, [["none", "on_drift", "1"], [first.as_str(), "on_drift", "1"]]);
         let last = format!(
             "FROM contestants WHERE run_id = (SELECT run_id FROM promotions WHERE model_sha256 = {})",

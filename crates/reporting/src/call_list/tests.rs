@@ -1,0 +1,133 @@
+use super::*;
+use common::checksum::Checksum;
+use common::model::{Fit, TrainingData};
+use dataset::table::MalformedRows;
+use statistics::sketch::Sketch;
+
+const HEADER: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n";
+
+fn model() -> Model {
+    let sketches = [[0.0, 100.0, 200.0], [0.0, 1000.0, 2000.0], [0.0, 20.0, 58.0]];
+    Model {
+        coefficients: [-0.02, -0.001, 0.01],
+        intercept: 1.0,
+        standard_errors: [0.001; 4],
+        medians: [90.0, 900.0, 14.0],
+        fit: Fit {
+            regularization: 1.0,
+            gradient_norm: 0.0,
+            newton_decrement: 0.0,
+            newton_steps: 1,
+            log_likelihood: -1.0,
+        },
+        training: TrainingData { dataset_sha256: Checksum::of_bytes(b"d"), rows: 3, exited: 1, left_out: 0 },
+        sketches: Some(sketches.map(|values| Sketch::of(values.map(Some)).unwrap())),
+    }
+}
+
+fn list(rows: &str, capacity: usize) -> CallList {
+    let table = Table::from_csv(format!("{HEADER}{rows}").as_bytes(), MalformedRows::Refuse).unwrap();
+    CallList::of(&table, "r1", &model(), Threshold::new(0.5).unwrap(), capacity).unwrap()
+}
+
+fn names(list: &CallList) -> Vec<&str> {
+    list.calls.iter().map(|call| call.corporation.as_str()).collect()
+}
+
+#[test]
+fn current_clients_highest_risk_first_and_equal_ones_by_name() {
+    let list = list("low,500,5000,1,0\nb,0,0,10,0\na,0,0,10,\ngone,0,0,500,1\n,0,0,10,0\nhigh,0,0,500,0\n", 2);
+    assert_eq!(names(&list), ["high", "a", "b", "low"]);
+    assert_eq!(list.calls.iter().map(|call| call.rank).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert_eq!(list.calls.iter().filter(|call| call.today).count(), 2);
+    assert_eq!((list.clients, list.called, list.without_name), (4, 2, 1));
+    let mean = list.calls.iter().map(|call| call.risk).sum::<f64>() / 4.0;
+    assert!((list.expected.expected - (list.calls[0].risk + list.calls[1].risk)).abs() < 1e-12);
+    assert!((list.at_random - 2.0 * mean).abs() < 1e-12 && list.expected.expected > list.at_random);
+}
+
+#[test]
+fn the_newest_row_counts_and_the_one_before_is_what_it_changed_from() {
+    let list = list("a,0,0,10,1\na,300,0,10,0\na,100,0,10,0\nback,0,0,1,0\nback,0,0,2,1\n", 50);
+    assert_eq!(names(&list), ["a"], "who came back is current, who left last is not");
+    let call = &list.calls[0];
+    assert_eq!(call.predictors, [Some(100.0), Some(0.0), Some(10.0)]);
+    assert_eq!(call.previous_risk, Some(model().probability(&[Some(300.0), Some(0.0), Some(10.0)])));
+    assert!(call.change().unwrap() > 0.1);
+}
+
+#[test]
+fn the_shares_and_the_average_client_sum_to_the_client() {
+    let list = list("a,5,4000,330,0\nb,,0,1,0\nc,300,9000,100000,0\nd,,,,0\n", 2);
+    for call in &list.calls {
+        let own = model().log_odds(&model().filled(&call.predictors));
+        let sum = list.average_log_odds() + list.shares(call).iter().map(|share| share.log_odds).sum::<f64>();
+        assert!((own - sum).abs() <= 1e-12 * own.abs().max(1.0), "{own} {sum}");
+        assert!((call.risk - 1.0 / (1.0 + (-sum).exp())).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn reasons_are_said_in_plain_words_the_strongest_first() {
+    let list = list("a,98,1000,326,0\nb,,1000,26,0\nc,300,900,800000,0\n", 50);
+    let said = |name: &str| -> Vec<String> {
+        let call = list.calls.iter().find(|call| call.corporation == name).unwrap();
+        list.reasons(call).map(|reason| reason.to_string()).collect()
+    };
+    let a = [
+        "326 employees, average 26: raises the odds 20 times",
+        "last month's activity 98, average 100: hardly matters",
+    ];
+    assert_eq!(said("a")[..2], a);
+    assert_eq!(said("b")[0], "last month's activity unknown, taken as 90, average 100: raises the odds 1.2 times");
+    assert_eq!(said("c")[0], "800,000 employees, average 26: raises the odds more than 1,000 times");
+    assert_eq!(said("c")[1], "last month's activity 300, average 100: lowers the odds 55 times");
+}
+
+#[test]
+fn the_smallest_change_is_just_enough() {
+    let list = list("a,0,0,10,0\nunder,500,5000,1,0\n", 50);
+    let call = &list.calls[0];
+    let Help::Change(change) = list.what_would_help(call) else { panic!("nothing helps") };
+    let risk = |value: f64| {
+        let mut predictors = call.predictors;
+        predictors[PREDICTORS.iter().position(|name| *name == change.predictor).unwrap()] = Some(value);
+        model().probability(&predictors)
+    };
+    let step = (change.to - change.from).signum();
+    assert!(call.risk >= 0.5 && risk(change.to) < 0.5 && risk(change.to - step) >= 0.5, "{change:?}");
+    // 56 of a month's activity are 0.55 of its deviation, 1,101 of a year's 1.1: the month's is the smaller change.
+    assert_eq!(change.predictor, "lastmonth_activity");
+    assert_eq!(list.what_would_help(call).to_string(), "last month's activity 56 instead of 0");
+    assert_eq!(list.what_would_help(&list.calls[1]), Help::NotNeeded);
+}
+
+#[test]
+fn nobody_to_call_is_an_empty_list() {
+    let list = list("gone,0,0,500,1\n", 50);
+    assert_eq!((list.clients, list.called, list.expected.high, list.at_random), (0, 0, 0, 0.0));
+    assert_eq!(String::from_utf8(csv::csv(&list).unwrap()).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn the_csv_holds_every_client_in_full_and_no_formula() {
+    let list = list("\"=HYPERLINK(\"\"http://x\"\",1)\",0,0,10,0\n\"o'neil, ltd\",,0,9,0\n", 1);
+    let text = csv::csv(&list).unwrap();
+    let mut reader = ::csv::Reader::from_reader(text.as_slice());
+    let rows: Vec<::csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!((&rows[0][1], &rows[0][2], &rows[0][0]), ("'=HYPERLINK(\"http://x\",1)", "1", "1"));
+    assert_eq!((&rows[1][1], &rows[1][2], &rows[1][6], &rows[1][4]), ("o'neil, ltd", "0", "", ""));
+    assert_eq!(rows[0][3].parse::<f64>().unwrap(), list.calls[0].risk);
+}
+
+#[test]
+fn the_answer_is_cut_at_its_limit_and_counts_all() {
+    let list = list("a,0,0,10,0\nb,0,0,9,0\nc,0,0,8,0\n", 2);
+    let answer = serde_json::to_value(list.answer(1)).unwrap();
+    assert_eq!(answer["calls"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&answer["clients"], &answer["called"], &answer["calls"][0]["call"]),
+        (&3.into(), &2.into(), &true.into())
+    );
+    assert!(answer["calls"][0]["reasons"][0]["text"].as_str().unwrap().contains("average"), "{answer}");
+}

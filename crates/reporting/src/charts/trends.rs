@@ -1,0 +1,212 @@
+//! How the score, the missing values and the seconds have gone from run to run.
+
+use anyhow::Result;
+use common::metrics::Confusion;
+use common::promotion::Contest;
+use history::listing::{ContestRow, MissingRow, TimingRow};
+use plotters::prelude::*;
+use statistics::interval::{self, Interval};
+
+use super::Area;
+use super::plot::{At, BLUE, DASHED, DOTTED, Dash, INK, Plot, QUIET, SKY, SOLID};
+use crate::evidence::Past;
+
+/// The draws are the same each time.
+const SEED: u64 = 0;
+
+/// More points than this are a line with a band, without markers and whiskers.
+const MOST_MARKERS: usize = 40;
+
+const NOTHING: &str = "no run is recorded yet";
+
+/// What is drawn over time, oldest first.
+pub struct Trends {
+    /// Scores of live releases, at their deployment or on new rows.
+    pub scores: Vec<ScorePoint>,
+    /// Percent of missing values by column.
+    pub missing: Vec<MissingRow>,
+    /// Seconds of ingestion and training.
+    pub timings: Vec<TimingRow>,
+}
+
+/// A score at a time.
+#[derive(Clone, Debug)]
+pub struct ScorePoint {
+    /// When, UTC, as the history writes it.
+    pub time: String,
+    /// The F1 score.
+    pub f1: f64,
+    /// From where to where it may be.
+    pub interval: Option<Interval>,
+    /// What "everyone exits" has on the same rows.
+    pub constant: Option<f64>,
+    /// Whether a release went live then, and this is its recorded score.
+    pub deployed: bool,
+}
+
+impl Trends {
+    /// What the history remembers.
+    pub fn of(past: &Past) -> Self {
+        let counts = |row: [i64; 4]| {
+            let [true_positives, false_positives, false_negatives, true_negatives] = row.map(|count| count as u64);
+            Confusion { true_positives, false_positives, false_negatives, true_negatives }
+        };
+        let everyone = |challenger| Contest { challenger, champion: None }.everyone_exits().f1();
+        let checks = past.checks.iter().map(|check| ScorePoint {
+            time: check.started.clone(),
+            f1: check.f1,
+            interval: check.f1_low.zip(check.f1_high).map(|(low, high)| Interval { low, high }),
+            constant: Some(everyone(counts([
+                check.true_positives,
+                check.false_positives,
+                check.false_negatives,
+                check.true_negatives,
+            ]))),
+            deployed: false,
+        });
+        let releases = past.releases.iter().map(|release| {
+            let of_it = |row: &&ContestRow| row.model_sha256 == release.model_sha256 && row.contestant == "new model";
+            let counted =
+                past.contests.iter().rfind(of_it).map(|row| {
+                    counts([row.true_positives, row.false_positives, row.false_negatives, row.true_negatives])
+                });
+            ScorePoint {
+                time: release.live_from.clone(),
+                f1: release.f1,
+                interval: counted.and_then(|counts| interval::f1(&counts, SEED)),
+                constant: counted.map(everyone),
+                deployed: true,
+            }
+        });
+        let mut scores: Vec<_> = checks.chain(releases).collect();
+        scores.sort_by(|a, b| a.time.cmp(&b.time));
+        Self { scores, missing: past.missing.clone(), timings: past.timings.clone() }
+    }
+}
+
+/// F1 of the live releases.
+pub fn f1_over_time<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> Result<()> {
+    let scores = &trends.scores;
+    let title = "F1 of the live model: on test data when deployed, then on new rows";
+    let Some(last) = scores.len().checked_sub(1) else { return Plot::empty(area, title, NOTHING) };
+    let plot = Plot::new(area, title, ("deployment or check (UTC)", "F1"), ends(last), (0.0, 1.0))?;
+    plot.vertical_ticks(|value| format!("{value:.1}"))?;
+    plot.labels(&times(scores.iter().map(|point| &point.time)))?;
+    plot.legend(&[("F1, 95 %", BLUE, SOLID), ("everyone exits", QUIET, DASHED), ("deployed", INK, DOTTED)])?;
+    let few = scores.len() <= MOST_MARKERS;
+    let at = |point: usize, value: f64| (point as f64, value);
+    let intervals: Vec<_> =
+        scores.iter().enumerate().filter_map(|(place, point)| Some((place, point.interval?))).collect();
+    if few {
+        for (place, interval) in &intervals {
+            plot.line(&[at(*place, interval.low), at(*place, interval.high)], SKY, 0.35, SOLID)?;
+        }
+    } else {
+        let low = intervals.iter().map(|(place, interval)| at(*place, interval.low));
+        let high = intervals.iter().rev().map(|(place, interval)| at(*place, interval.high));
+        plot.shape(&low.chain(high).collect::<Vec<_>>(), SKY)?;
+    }
+    for (place, _) in scores.iter().enumerate().filter(|(_, point)| point.deployed) {
+        plot.line(&[at(place, 0.0), at(place, 1.0)], INK, 0.06, DOTTED)?;
+    }
+    let constant: Vec<_> =
+        scores.iter().enumerate().filter_map(|(place, point)| Some(at(place, point.constant?))).collect();
+    plot.line(&constant, QUIET, 0.1, DASHED)?;
+    if let [(x, y)] = constant[..] {
+        plot.line(&[(x - 0.1, y), (x + 0.1, y)], QUIET, 0.1, DASHED)?;
+    }
+    let line: Vec<_> = scores.iter().enumerate().map(|(place, point)| at(place, point.f1)).collect();
+    plot.line(&line, BLUE, 0.12, SOLID)?;
+    if few {
+        for (place, point) in scores.iter().enumerate() {
+            plot.dot(at(place, point.f1), 0.3, BLUE, point.deployed)?;
+        }
+    }
+    if let Some(point) = scores.last() {
+        let side = if last == 0 { At::Right } else { At::Above };
+        plot.label(
+            at(last, point.interval.filter(|_| last > 0).map_or(point.f1, |i| i.high)),
+            side,
+            &format!("{:.4}", point.f1),
+            INK,
+        )?;
+    }
+    Ok(())
+}
+
+/// Percent of missing values in each column of the compiled dataset.
+pub fn missing_over_time<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> Result<()> {
+    let rows = &trends.missing;
+    let title = "Missing values in the compiled dataset";
+    let Some(last) = rows.len().checked_sub(1) else { return Plot::empty(area, title, NOTHING) };
+    let columns: [(&str, fn(&MissingRow) -> Option<f64>, RGBColor, Dash); 5] = [
+        ("corporation", |row| row.corporation, INK, SOLID),
+        ("last month", |row| row.lastmonth_activity, BLUE, SOLID),
+        ("last year", |row| row.lastyear_activity, BLUE, DASHED),
+        ("employees", |row| row.number_of_employees, QUIET, DOTTED),
+        ("exited", |row| row.exited, SKY, SOLID),
+    ];
+    let all = rows.iter().flat_map(|row| columns.iter().filter_map(|(_, value, ..)| value(row)));
+    let highest = all.fold(0.0, f64::max);
+    let top = if highest > 0.0 { (highest * 1.2).min(100.0) } else { 1.0 };
+    let plot = Plot::new(area, title, ("run (UTC)", "missing, %"), ends(last), (0.0, top))?;
+    plot.vertical_ticks(|value| short(value))?;
+    plot.labels(&times(rows.iter().map(|row| &row.started)))?;
+    plot.legend(&columns.map(|(name, _, color, dash)| (name, color, dash)))?;
+    for (_, value, color, dash) in columns {
+        let points: Vec<_> =
+            rows.iter().enumerate().filter_map(|(place, row)| Some((place as f64, value(row)?))).collect();
+        plot.line(&points, color, 0.14, dash)?;
+        if rows.len() <= MOST_MARKERS {
+            points.into_iter().try_for_each(|point| plot.dot(point, 0.2, color, true))?;
+        }
+    }
+    Ok(())
+}
+
+/// How long ingestion and training have taken.
+pub fn seconds_over_time<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> Result<()> {
+    let kinds = [("ingestion", BLUE, SOLID), ("training", QUIET, DASHED)];
+    let rows: Vec<_> = trends.timings.iter().filter(|row| kinds.iter().any(|(what, ..)| *what == row.what)).collect();
+    let title = "How long the steps take";
+    let Some(last) = rows.len().checked_sub(1) else { return Plot::empty(area, title, NOTHING) };
+    let longest = rows.iter().map(|row| row.seconds).fold(0.0, f64::max);
+    let top = if longest > 0.0 { longest * 1.2 } else { 1.0 };
+    let plot = Plot::new(area, title, ("run (UTC)", "seconds"), ends(last), (0.0, top))?;
+    plot.vertical_ticks(|value| short(value))?;
+    plot.labels(&times(rows.iter().map(|row| &row.started)))?;
+    plot.legend(&kinds)?;
+    for (what, color, dash) in kinds {
+        let points: Vec<_> = (0..)
+            .zip(&rows)
+            .filter(|(_, row)| row.what == what)
+            .map(|(place, row)| (f64::from(place), row.seconds))
+            .collect();
+        plot.line(&points, color, 0.14, dash)?;
+        if rows.len() <= MOST_MARKERS {
+            points.into_iter().try_for_each(|point| plot.dot(point, 0.25, color, what == "ingestion"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Half a place more on either side; one point stands in the middle.
+fn ends(last: usize) -> (f64, f64) {
+    let room = (last as f64 * 0.03).max(0.5);
+    (-room, last as f64 + room)
+}
+
+/// Times of the history in short: month, day and minute, and the year where there are several.
+fn times<'a>(times: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let times: Vec<&String> = times.collect();
+    let year = |time: &String| time.get(..4).unwrap_or_default().to_owned();
+    let one_year = times.first().map(|time| year(time)) == times.last().map(|time| year(time));
+    let shown = if one_year { 5..16 } else { 0..10 };
+    times.iter().map(|time| time.get(shown.clone()).unwrap_or(time).replace('T', " ")).collect()
+}
+
+/// A round number with no more digits than it needs.
+fn short(value: f64) -> String {
+    let text = format!("{value:.4}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}

@@ -1,0 +1,81 @@
+//! From marks on pages to the bytes of a PDF.
+
+use anyhow::{Context, Result, anyhow};
+use krilla::color::rgb;
+use krilla::geom::{PathBuilder, Point, Rect, Size, Transform};
+use krilla::metadata::Metadata;
+use krilla::num::NormalizedF32;
+use krilla::outline::{Outline, OutlineNode};
+use krilla::page::PageSettings;
+use krilla::paint::{Fill, FillRule};
+use krilla::surface::Surface;
+use krilla::text::{Font, GlyphId, KrillaGlyph};
+use krilla_svg::{SurfaceExt, SvgSettings};
+
+use super::font::{Weight, glyph};
+use super::{Color, Document, MARGIN, Mark, PAGE};
+
+/// The file of a document.
+pub fn pdf(document: &Document) -> Result<Vec<u8>> {
+    let fonts = Weight::ALL.map(|weight| Font::new(weight.data().into(), 0));
+    let [Some(regular), Some(bold)] = fonts else { return Err(anyhow!("the built-in font cannot be embedded")) };
+    let fonts = [regular, bold];
+    let mut file = krilla::Document::new();
+    // No time: the same report is the same file.
+    file.set_metadata(
+        Metadata::new().title(document.properties.title.clone()).language("en".to_owned()).creator("risk".to_owned()),
+    );
+    let settings = || PageSettings::from_wh(PAGE.0, PAGE.1).context("the page has no size");
+    for marks in &document.pages {
+        let mut page = file.start_page_with(settings()?);
+        let mut surface = page.surface();
+        for mark in marks {
+            draw(&mut surface, mark, &fonts)?;
+        }
+        surface.finish();
+        page.finish();
+    }
+    let mut outline = Outline::new();
+    for heading in &document.headings {
+        let place = Point::from_xy(MARGIN, heading.y);
+        let destination = krilla::destination::XyzDestination::new(heading.page, place);
+        outline.push_child(OutlineNode::new(heading.text.clone(), destination));
+    }
+    file.set_outline(outline);
+    file.finish().map_err(|error| anyhow!("putting the PDF together: {error:?}"))
+}
+
+fn draw(surface: &mut Surface, mark: &Mark, fonts: &[Font; 2]) -> Result<()> {
+    match mark {
+        Mark::Area { x, y, width, height, color } => {
+            let mut path = PathBuilder::new();
+            path.push_rect(Rect::from_xywh(*x, *y, *width, *height).context("an area has no size")?);
+            surface.set_fill(Some(fill(*color)));
+            surface.draw_path(&path.finish().context("an area has no outline")?);
+        }
+        Mark::Text { x, y, size, weight, color, text } => {
+            surface.set_fill(Some(fill(*color)));
+            let glyphs: Vec<KrillaGlyph> = text
+                .char_indices()
+                .map(|(start, character)| {
+                    let (id, advance) = glyph(character, *weight);
+                    let range = start..start + character.len_utf8();
+                    KrillaGlyph::new(GlyphId::new(id), advance, 0.0, 0.0, 0.0, range, None)
+                })
+                .collect();
+            surface.draw_glyphs(Point::from_xy(*x, *y), &glyphs, fonts[*weight as usize].clone(), text, *size, false);
+        }
+        Mark::Figure { x, y, width, height, tree } => {
+            let size = Size::from_wh(*width, *height).context("a figure has no size")?;
+            surface.push_transform(&Transform::from_translate(*x, *y));
+            surface.draw_svg(tree, size, SvgSettings::default()).context("a figure cannot be drawn")?;
+            surface.pop();
+        }
+    }
+    Ok(())
+}
+
+fn fill(color: Color) -> Fill {
+    let Color(red, green, blue) = color;
+    Fill { paint: rgb::Color::new(red, green, blue).into(), opacity: NormalizedF32::ONE, rule: FillRule::NonZero }
+}

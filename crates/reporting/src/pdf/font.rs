@@ -1,0 +1,106 @@
+//! The font of all text: DejaVu Sans, which the program brings. How wide a text is, and where it breaks.
+
+use std::sync::{Arc, LazyLock};
+
+use anyhow::{Result, anyhow};
+use ttf_parser::Face;
+use usvg::fontdb::Database;
+use usvg::{Options, Tree};
+
+/// The two faces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    Regular,
+    Bold,
+}
+
+impl Weight {
+    pub const ALL: [Self; 2] = [Self::Regular, Self::Bold];
+
+    pub fn data(self) -> &'static [u8] {
+        match self {
+            Self::Regular => dejavu::sans::regular(),
+            Self::Bold => dejavu::sans::bold(),
+        }
+    }
+}
+
+static FACES: LazyLock<Option<[Face<'static>; 2]>> = LazyLock::new(|| {
+    let [regular, bold] = Weight::ALL.map(|weight| Face::parse(weight.data(), 0).ok());
+    Some([regular?, bold?])
+});
+
+/// Only the built-in font, under its own name and for every other one: no machine's fonts have a say.
+static DRAWING_OPTIONS: LazyLock<Options<'static>> = LazyLock::new(|| {
+    let mut fonts = Database::new();
+    for weight in Weight::ALL {
+        fonts.load_font_data(weight.data().to_vec());
+    }
+    let family = "DejaVu Sans";
+    fonts.set_sans_serif_family(family);
+    fonts.set_serif_family(family);
+    Options { fontdb: Arc::new(fonts), font_family: family.to_owned(), ..Options::default() }
+});
+
+/// Whether the font can be read.
+pub fn check() -> Result<()> {
+    FACES.as_ref().map(|_| ()).ok_or_else(|| anyhow!("the built-in font cannot be read"))
+}
+
+/// An SVG, parsed.
+pub fn tree(svg: &str) -> Result<Tree> {
+    Ok(Tree::from_str(svg, &DRAWING_OPTIONS)?)
+}
+
+/// A character as it is drawn: its glyph, and its advance in sizes of the letters. What the font lacks is drawn as �.
+pub fn glyph(character: char, weight: Weight) -> (u32, f32) {
+    let Some(faces) = FACES.as_ref() else { return (0, 0.0) };
+    let face = &faces[weight as usize];
+    let known = face.glyph_index(character).or_else(|| face.glyph_index('\u{FFFD}'));
+    let Some(id) = known else { return (0, 0.0) };
+    let advance = f32::from(face.glyph_hor_advance(id).unwrap_or(0)) / f32::from(face.units_per_em());
+    (u32::from(id.0), advance)
+}
+
+/// How wide `text` is, in points.
+pub fn width(text: &str, weight: Weight, size: f32) -> f32 {
+    text.chars().map(|character| glyph(character, weight).1 * size).sum()
+}
+
+/// Breaks `text` into lines that fit into `room`: between words, and within a word that is too long for a line of its own.
+/// Control characters become spaces.
+pub fn wrap(text: &str, weight: Weight, size: f32, room: f32) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    let mut filled = 0.0;
+    let space = glyph(' ', weight).1 * size;
+    for word in text.split(|character: char| character.is_whitespace() || character.is_control()) {
+        if word.is_empty() {
+            continue;
+        }
+        let wide = width(word, weight, size);
+        if !line.is_empty() {
+            if filled + space + wide <= room {
+                line.push(' ');
+                line.push_str(word);
+                filled += space + wide;
+                continue;
+            }
+            lines.push(std::mem::take(&mut line));
+            filled = 0.0;
+        }
+        for character in word.chars() {
+            let advance = glyph(character, weight).1 * size;
+            if filled + advance > room && !line.is_empty() {
+                lines.push(std::mem::take(&mut line));
+                filled = 0.0;
+            }
+            line.push(character);
+            filled += advance;
+        }
+    }
+    if !line.is_empty() || lines.is_empty() {
+        lines.push(line);
+    }
+    lines
+}

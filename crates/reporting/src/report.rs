@@ -1,0 +1,28 @@
+//! report.pdf: whom to call and why on the first page; then the model, how good it is, why it is live, its data, and how
+//! all that has gone over time. Everything in it is of the live release, whose id stands in every footer.
+
+mod calls;
+mod data;
+mod model;
+
+use anyhow::Result;
+
+use crate::evidence::Evidence;
+use crate::pdf::{Document, Properties};
+
+/// Lays out the report; the same evidence gives the same bytes.
+pub fn pdf(evidence: &Evidence) -> Result<Vec<u8>> {
+    let release = &evidence.release;
+    let mut document =
+        Document::new(Properties { title: "Clients at risk".to_owned(), footer: format!("release {}", release.id) })?;
+    calls::page(&mut document, evidence)?;
+    document.page_break();
+    model::card(&mut document, evidence)?;
+    model::performance(&mut document, evidence)?;
+    model::promotion(&mut document, evidence)?;
+    model::drift(&mut document, evidence)?;
+    data::files_and_columns(&mut document, evidence)?;
+    data::trends(&mut document, evidence)?;
+    data::dependencies(&mut document, evidence)?;
+    document.finish()
+}

@@ -1,0 +1,69 @@
+//! The first page, for the client manager: today's calls.
+
+use anyhow::Result;
+
+use crate::call_list::Call;
+use crate::evidence::Evidence;
+use crate::pdf::{Align, Column, Document, Table};
+use crate::words::{grouped, percent, points};
+
+/// The most calls that one page shows; the others stand in calllist.csv.
+const ON_ONE_PAGE: usize = 50;
+
+/// Today's calls, on one page.
+pub fn page(document: &mut Document, evidence: &Evidence) -> Result<()> {
+    let calls = &evidence.calls;
+    document.title("Whom to call today, and why");
+    document.paragraph(&format!(
+        "{} current clients, by their risk of leaving. The first {} are today's calls: of them {:.1} are expected to leave \
+         ({} to {} with 95 % confidence, if the model's probabilities are right). Of as many called at random it would be \
+         {:.1}.",
+        grouped(calls.clients as u64),
+        grouped(calls.called as u64),
+        calls.expected.expected,
+        calls.expected.low,
+        calls.expected.high,
+        calls.at_random
+    ));
+    let shown = calls.called.min(ON_ONE_PAGE);
+    let rows = calls.calls[..shown].iter().map(|call| row(evidence, call)).collect();
+    document.table(&Table {
+        columns: vec![
+            Column::right("", 0.04),
+            Column::left("corporation", 0.16),
+            Column::right("risk", 0.07),
+            Column::right("change", 0.08),
+            Column { title: "why: against the average client".to_owned(), align: Align::Left, width: 0.37 },
+            Column::left("what would bring it under the threshold", 0.28),
+        ],
+        rows,
+        small: true,
+        ..Table::default()
+    });
+    if calls.clients == 0 {
+        document.paragraph("There is no current client in the compiled data.");
+    }
+    if shown < calls.called {
+        document.note(&format!("The other {} calls stand in calllist.csv.", grouped((calls.called - shown) as u64)));
+    }
+    document.note(&format!(
+        "Change: percentage points since the client's row before, by the same model. From a risk of {} on a client counts as \
+         leaving. calllist.csv holds all clients with every predictor's share.",
+        percent(evidence.score.threshold.value())
+    ));
+    Ok(())
+}
+
+/// The two strongest reasons fit on a line or two.
+fn row(evidence: &Evidence, call: &Call) -> Vec<String> {
+    let calls = &evidence.calls;
+    let reasons: Vec<String> = calls.reasons(call).take(2).map(|reason| reason.to_string()).collect();
+    vec![
+        call.rank.to_string(),
+        call.corporation.clone(),
+        percent(call.risk),
+        call.change().map_or_else(|| "new".to_owned(), points),
+        reasons.join("; "),
+        calls.what_would_help(call).to_string(),
+    ]
+}

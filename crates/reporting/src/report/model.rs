@@ -1,0 +1,258 @@
+//! For the engineer: the model, what it is worth, and why it is live.
+
+use anyhow::Result;
+use common::promotion::{Contest, FEW_ROWS};
+use common::schema::PREDICTORS;
+use history::listing::CheckRow;
+use statistics::interval;
+use statistics::odds::{odds_ratio, sensible_unit};
+
+use crate::charts::{self, Quality};
+use crate::confusion_matrix;
+use crate::evidence::Evidence;
+use crate::pdf::{Column, Document, Table};
+use crate::words::{grouped, number, percent, points};
+
+/// The draws are the same each time.
+const SEED: u64 = 0;
+
+/// What the model is and what it was trained on.
+pub fn card(document: &mut Document, evidence: &Evidence) -> Result<()> {
+    let (model, manifest) = (&evidence.model, &evidence.release.manifest);
+    let training = &model.training;
+    document.title("The model");
+    document.paragraph(&format!(
+        "Logistic regression with an L2 penalty (C = {}), trained on {} rows of which {} left ({}); {} rows with a missing \
+         value were left out. Deployed {} UTC by program {}.",
+        model.fit.regularization,
+        grouped(training.rows),
+        grouped(training.exited),
+        percent(training.exited as f64 / training.rows.max(1) as f64),
+        grouped(training.left_out),
+        manifest.created.strftime("%Y-%m-%d %H:%M:%S"),
+        manifest.program
+    ));
+    let deviations = model.deviations();
+    let rows = (0..PREDICTORS.len()).map(|j| {
+        let unit = sensible_unit(deviations[j]);
+        let odds = odds_ratio(model.coefficients[j], model.standard_errors[j], unit);
+        vec![
+            PREDICTORS[j].to_owned(),
+            number(model.coefficients[j]),
+            number(model.standard_errors[j]),
+            number(model.averages()[j]),
+            format!("{unit} more"),
+            format!("{:.3}", odds.ratio),
+            format!("{:.3} to {:.3}", odds.interval.low, odds.interval.high),
+        ]
+    });
+    let intercept = vec!["intercept".to_owned(), number(model.intercept), number(model.standard_errors[3])];
+    let intercept = intercept.into_iter().chain(["", "", "", ""].map(str::to_owned)).collect();
+    document.table(&Table {
+        columns: vec![
+            Column::left("", 0.22),
+            Column::right("coefficient", 0.14),
+            Column::right("standard error", 0.14),
+            Column::right("average", 0.12),
+            Column::right("for", 0.12),
+            Column::right("odds ratio", 0.10),
+            Column::right("95 %", 0.16),
+        ],
+        rows: rows.chain([intercept]).collect(),
+        ..Table::default()
+    });
+    document.note(
+        "An odds ratio of 1.1 for 10 more: ten more of it raise the odds of leaving by a tenth, the other predictors staying.",
+    );
+    document.note(&format!(
+        "Model {}. Training data {}. Log-likelihood {:.6} after {} Newton steps, {:.1e} standard errors from the optimum.",
+        manifest.score.model_sha256.as_str(),
+        evidence.training_data().as_str(),
+        model.fit.log_likelihood,
+        model.fit.newton_steps,
+        model.fit.newton_decrement
+    ));
+    Ok(())
+}
+
+/// What it does on the test data.
+pub fn performance(document: &mut Document, evidence: &Evidence) -> Result<()> {
+    let (score, recorded) = (&evidence.score, &evidence.release.manifest.score);
+    let contest = Contest { challenger: score.confusion, champion: None };
+    document.heading("What it is worth on the test data");
+    document.paragraph(&format!(
+        "F1 {}{} on {} rows of {}; precision {:.4}, recall {:.4}. \"Everyone exits\" has {:.4} on the same rows.",
+        score.f1,
+        interval::f1(&score.confusion, SEED)
+            .map(|interval| format!(" (95 %: {:.4} to {:.4})", interval.low, interval.high))
+            .unwrap_or_default(),
+        grouped(score.n),
+        score.data.join(", "),
+        score.precision,
+        score.recall,
+        contest.everyone_exits().f1()
+    ));
+    if score.f1 != recorded.f1 || score.n != recorded.n {
+        document.warning(&format!(
+            "The test data are not those of the deployment: recorded was F1 {} on {} rows.",
+            recorded.f1,
+            grouped(recorded.n)
+        ));
+    }
+    for warning in contest.warnings() {
+        document.warning(&warning.replace("the new model", "the model"));
+    }
+    let quality = Quality::new(&evidence.pairs, score.threshold.value());
+    let matrix = crate::canvas::svg(confusion_matrix::SIZE, |area| confusion_matrix::draw(area, score))?;
+    document.figures(&[&matrix, &charts::half(|area| charts::calibration(area, &quality))?])?;
+    document.figures(&[
+        &charts::half(|area| charts::roc(area, &quality))?,
+        &charts::half(|area| charts::precision_recall(area, &quality))?,
+    ])?;
+    document.figures(&[&charts::wide(|area| charts::risk_distribution(area, &quality))?])?;
+    Ok(())
+}
+
+/// Champion and challenger.
+pub fn promotion(document: &mut Document, evidence: &Evidence) -> Result<()> {
+    document.heading("Why this model is live");
+    let contest = evidence.contest();
+    let Some(first) = contest.first() else {
+        document.paragraph("It was deployed by hand or before there was a record of what it was held against.");
+        return Ok(());
+    };
+    if let Some(check) = evidence.check_that_led_here() {
+        document.paragraph(&format!("The release before it had drifted: {}.", said(check)));
+        shifts(document, evidence, check);
+    }
+    document.paragraph(&format!(
+        "All on the same {} test rows; promotion by the rule \"{}\"{}.",
+        grouped(first.n as u64),
+        first.rule,
+        first.champion.as_ref().map(|champion| format!(", against release {champion}")).unwrap_or_default()
+    ));
+    let rows = contest.iter().map(|row| {
+        let counts = [row.true_positives, row.false_positives, row.false_negatives, row.true_negatives];
+        let f1 = format!("{:.4}", row.f1);
+        [row.contestant.clone(), f1].into_iter().chain(counts.map(|count| grouped(count as u64))).collect()
+    });
+    document.table(&Table {
+        columns: vec![
+            Column::left("", 0.25),
+            Column::right("F1", 0.15),
+            Column::right("left, foreseen", 0.15),
+            Column::right("stayed, warned of", 0.15),
+            Column::right("left unforeseen", 0.15),
+            Column::right("stayed, foreseen", 0.15),
+        ],
+        rows: rows.collect(),
+        ..Table::default()
+    });
+    for warning in serde_json::from_str::<Vec<String>>(&first.warnings).unwrap_or_default() {
+        document.warning(&warning);
+    }
+    if first.n < FEW_ROWS as i64 {
+        document.note("More labelled rows in the test data folder would make the choice a safer one.");
+    }
+    Ok(())
+}
+
+/// The live release on rows that came after it.
+pub fn drift(document: &mut Document, evidence: &Evidence) -> Result<()> {
+    const SHOWN: usize = 8;
+    document.heading("Is it still good?");
+    let checks = evidence.checks_of_live();
+    let Some(newest) = checks.last() else {
+        document.paragraph("No new rows have come since it is live.");
+        return Ok(());
+    };
+    document.paragraph(&format!("The newest check: {}.", said(newest)));
+    shifts(document, evidence, newest);
+    let rows = checks.iter().rev().take(SHOWN).map(|check| {
+        vec![
+            minutes(&check.started),
+            grouped(check.n as u64),
+            format!("{:.4}", check.f1),
+            interval_text(check),
+            check.verdict.clone(),
+            check.test.clone(),
+            if check.drifted == 1 { "drift" } else { "no drift" }.to_owned(),
+        ]
+    });
+    document.table(&Table {
+        columns: vec![
+            Column::left("checked (UTC)", 0.22),
+            Column::right("rows", 0.12),
+            Column::right("F1", 0.10),
+            Column::right("95 %", 0.18),
+            Column::left("verdict", 0.16),
+            Column::left("test", 0.10),
+            Column::left("decided", 0.12),
+        ],
+        rows: rows.collect(),
+        ..Table::default()
+    });
+    Ok(())
+}
+
+/// The predictors of a check's rows.
+fn shifts(document: &mut Document, evidence: &Evidence, check: &CheckRow) {
+    let shifts = evidence.shifts_of(check);
+    if shifts.is_empty() {
+        return;
+    }
+    let rows = shifts.iter().map(|shift| {
+        vec![
+            shift.predictor.clone(),
+            format!("{:.4}", shift.stability_index),
+            format!("{:.4}", shift.stability_cutoff),
+            shift.ks_distance.map_or_else(|| "–".to_owned(), |distance| format!("{distance:.4}")),
+            if shift.p_value < 0.001 { "< 0.001".to_owned() } else { format!("{:.3}", shift.p_value) },
+            points(shift.risk_change),
+            shift.verdict.clone(),
+        ]
+    });
+    document.table(&Table {
+        columns: vec![
+            Column::left("new rows against the training data", 0.28),
+            Column::right("stability index", 0.13),
+            Column::right("cut-off", 0.10),
+            Column::right("KS distance", 0.12),
+            Column::right("p (Holm)", 0.11),
+            Column::right("moves the risk", 0.13),
+            Column::left("verdict", 0.13),
+        ],
+        rows: rows.collect(),
+        ..Table::default()
+    });
+}
+
+/// A check in a sentence.
+fn said(check: &CheckRow) -> String {
+    let verdict = match check.verdict.as_str() {
+        "cannot tell" => "chance may explain the difference",
+        "drifted" => "the score has fallen by more than chance explains",
+        _ => "the score has not fallen",
+    };
+    format!(
+        "F1 {:.4} ({}) on {} new rows against the recorded {:.4}; {verdict}. By the test \"{}\" that is {}",
+        check.f1,
+        interval_text(check),
+        grouped(check.n as u64),
+        check.recorded_f1,
+        check.test,
+        if check.drifted == 1 { "drift" } else { "no drift" }
+    )
+}
+
+fn interval_text(check: &CheckRow) -> String {
+    match (check.f1_low, check.f1_high) {
+        (Some(low), Some(high)) => format!("{low:.4} to {high:.4}"),
+        _ => "no interval".to_owned(),
+    }
+}
+
+/// A time of the history to the minute.
+fn minutes(time: &str) -> String {
+    time.get(..16).unwrap_or(time).replace('T', " ")
+}
