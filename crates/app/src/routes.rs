@@ -12,6 +12,7 @@ use dataset::table::MalformedRows;
 use dataset::{Table, describe};
 use history::History;
 use history::listing::{Listing, What};
+use reporting::call_list::CallList;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -27,6 +28,9 @@ const LIGHT_BODY: usize = 64 * 1024;
 
 /// The most rows of the history in one answer.
 const LONGEST_HISTORY: u32 = 10_000;
+
+/// The most clients in one answer.
+const LONGEST_CALL_LIST: usize = 100_000;
 
 /// What all requests share.
 pub struct State {
@@ -55,10 +59,11 @@ pub fn routes(app: &mut web::ServiceConfig) {
         .service(web::resource("/scoring").route(web::get().to(scoring)).default_service(only("GET")))
         .service(web::resource("/summarystats").route(web::get().to(summarystats)).default_service(only("GET")))
         .service(web::resource("/diagnostics").route(web::get().to(diagnostics)).default_service(only("GET")))
+        .service(web::resource("/calllist").route(web::get().to(calllist)).default_service(only("GET")))
         .service(web::resource("/history").route(web::get().to(read_history)).default_service(only("GET")))
         .default_service(web::to(async || {
             let pages =
-                "there are POST /prediction, GET /scoring, GET /summarystats, GET /diagnostics and GET /history";
+                "there are POST /prediction, GET /scoring, GET /summarystats, GET /diagnostics, GET /calllist and GET /history";
             Err::<HttpResponse, _>(Problem::NotFound(pages.to_owned()))
         }));
 }
@@ -148,6 +153,29 @@ async fn diagnostics(state: Data<State>) -> Result<HttpResponse, Problem> {
         });
         diagnostics::health(&state.config, &data, history.as_mut())
             .map_err(|error| Problem::not_ready("the diagnosis failed", &error))
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CallListQuery {
+    limit: Option<usize>,
+}
+
+async fn calllist(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
+    let query = web::Query::<CallListQuery>::from_query(request.query_string())
+        .map_err(|error| Problem::BadRequest(format!("the query cannot be read: {error}")))?;
+    let limit = query.limit.unwrap_or(state.config.call_capacity as usize);
+    if limit > LONGEST_CALL_LIST {
+        return Err(Problem::WrongData(format!("limit is {limit}; ask for {LONGEST_CALL_LIST} clients or fewer")));
+    }
+    one_at_a_time(state.heavy.clone(), state, move |state| {
+        let live = state.live.model()?;
+        let capacity = state.config.call_capacity as usize;
+        CallList::of(&compiled_dataset(state)?, &live.id, &live.model, live.threshold, capacity)
+            .and_then(|list| Ok(serde_json::to_value(list.answer(limit))?))
+            .map_err(|error| Problem::not_ready("the call list failed", &error))
     })
     .await
 }

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use common::checksum::Checksum;
 use common::cli::{self, narrate};
 use common::config::{Config, DriftTest};
-use common::files::{API_RETURNS, CONFUSION_MATRIX};
+use common::files::{API_RETURNS, CALL_LIST, CONFUSION_MATRIX, REPORT, TIME_TRENDS};
 use common::ingested::{high_water_mark, inputs};
 use common::lock::Lock;
 use common::metrics::Confusion;
@@ -309,7 +309,7 @@ fn report(config: &Config, steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-/// Whether the last API answers, which come last of all, are of this release, and the picture is there.
+/// Whether the last API answers, which come last of all, are of this release, and the reports are there.
 fn reports_are_of(config: &Config, release: &str) -> bool {
     #[derive(Deserialize)]
     struct Returns {
@@ -317,7 +317,9 @@ fn reports_are_of(config: &Config, release: &str) -> bool {
     }
     let text = std::fs::read(config.output_model.join(API_RETURNS)).unwrap_or_default();
     let returns: Option<Returns> = serde_json::from_slice(&text).ok();
-    returns.is_some_and(|returns| returns.release == release) && config.output_model.join(CONFUSION_MATRIX).exists()
+    let written = |name: &&str| config.output_model.join(name).exists();
+    returns.is_some_and(|returns| returns.release == release)
+        && [CONFUSION_MATRIX, TIME_TRENDS, CALL_LIST, REPORT].iter().all(written)
 }
 
 fn outcome(

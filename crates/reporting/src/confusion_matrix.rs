@@ -8,6 +8,7 @@ use plotters::style::{FontStyle, FontTransform, TextStyle};
 use scoring::Outcome;
 
 use crate::canvas::FONT;
+use crate::words::grouped;
 
 /// Width and height in pixels: twice what a screen needs, because plotters sets letters on whole pixels.
 pub const SIZE: (u32, u32) = (1800, 1580);
@@ -84,19 +85,6 @@ fn shade(share: f64) -> RGBColor {
     RGBColor(mix(247.0, 8.0), mix(251.0, 69.0), mix(255.0, 148.0))
 }
 
-/// 12345 as "12,345".
-fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut grouped = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 /// What fits on one line.
 fn shortened(text: &str) -> String {
     const FITS: usize = 70;
@@ -109,14 +97,6 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thousands_are_grouped() {
-        let cases = [(0, "0"), (999, "999"), (1000, "1,000"), (12345, "12,345"), (1234567, "1,234,567")];
-        for (count, text) in cases {
-            assert_eq!(grouped(count), text);
-        }
-    }
 
     #[test]
     fn long_names_are_cut_between_characters() {

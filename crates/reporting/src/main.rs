@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Draw the confusion matrix of the deployed model on the test data
+/// Report on the deployed model: call list, plots and report.pdf
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
