@@ -21,10 +21,10 @@ pub const TIME_TRENDS_SIZE: (u32, u32) = (1800, 1980);
 pub const MODEL_QUALITY_SIZE: (u32, u32) = (1800, 1400);
 
 /// Width and height of a figure over the whole width of a page.
-const WIDE: (u32, u32) = (1000, 330);
+const WIDE: (u32, u32) = (800, 300);
 
 /// Width and height of one of two figures side by side.
-const HALF: (u32, u32) = (520, 430);
+const HALF: (u32, u32) = (420, 350);
 
 /// The surface of a chart.
 pub type Area<Backend> = DrawingArea<Backend, Shift>;

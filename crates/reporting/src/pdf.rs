@@ -80,6 +80,17 @@ pub struct Document {
     /// Where the next thing goes, from the top.
     y: f32,
     headings: Vec<Heading>,
+    /// The last thing that was set, where that is a headline: it moves along when what follows goes to the next page.
+    loose: Option<Loose>,
+}
+
+/// A headline at the end of a page so far.
+struct Loose {
+    /// Its first mark on the page, and where it begins.
+    first: usize,
+    top: f32,
+    /// Where it ends.
+    bottom: f32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -114,7 +125,7 @@ impl Document {
     /// Where the built-in font cannot be read.
     pub fn new(properties: Properties) -> Result<Self> {
         font::check()?;
-        Ok(Self { properties, pages: vec![Vec::new()], y: MARGIN, headings: Vec::new() })
+        Ok(Self { properties, pages: vec![Vec::new()], y: MARGIN, headings: Vec::new(), loose: None })
     }
 
     /// The title of a part.
@@ -175,21 +186,34 @@ impl Document {
         self.y += 8.0;
     }
 
+    /// A drawing in the middle, over a share of the width.
+    ///
+    /// # Errors
+    /// Where the text is no SVG.
+    pub fn figure(&mut self, drawing: &str, share: f32) -> Result<()> {
+        self.side_by_side(&[drawing], share * WIDTH)
+    }
+
     /// Drawings side by side, each as wide as the page allows; all are as high as their own shape asks.
     ///
     /// # Errors
     /// Where a text is no SVG.
     pub fn figures(&mut self, drawings: &[&str]) -> Result<()> {
+        self.side_by_side(drawings, WIDTH)
+    }
+
+    fn side_by_side(&mut self, drawings: &[&str], room: f32) -> Result<()> {
         const GAP: f32 = 12.0;
         let count = drawings.len().max(1) as f32;
-        let width = (WIDTH - GAP * (count - 1.0)) / count;
+        let width = (room - GAP * (count - 1.0)) / count;
+        let left = MARGIN + (WIDTH - room) / 2.0;
         let trees =
             drawings.iter().map(|svg| font::tree(svg)).collect::<Result<Vec<_>>>().context("reading a figure")?;
         let height = |tree: &Tree| width * tree.size().height() / tree.size().width();
         let highest = trees.iter().map(height).fold(0.0, f32::max);
         self.make_room(highest);
         for (place, tree) in trees.into_iter().enumerate() {
-            let (x, y, height) = (MARGIN + place as f32 * (width + GAP), self.y, height(&tree));
+            let (x, y, height) = (left + place as f32 * (width + GAP), self.y, height(&tree));
             self.mark(Mark::Figure { x, y, width, height, tree: Box::new(tree) });
         }
         self.y += highest + 8.0;
@@ -222,14 +246,16 @@ impl Document {
     }
 
     fn headline(&mut self, text: &str, style: Style, below: f32) {
-        const FOLLOWS: f32 = 60.0;
+        const FOLLOWS: f32 = 30.0;
         let lines = wrap(text, style.weight, style.size, WIDTH);
         self.make_room(lines.len() as f32 * style.size * LEADING + FOLLOWS);
         self.headings.push(Heading { text: text.to_owned(), page: self.pages.len() - 1, y: self.y });
+        let (first, top) = (self.pages.last().map_or(0, Vec::len), self.y);
         for line in lines {
             self.line(&line, style, 0.0);
         }
         self.y += below;
+        self.loose = Some(Loose { first, top, bottom: self.y });
     }
 
     fn text(&mut self, text: &str, style: Style, indent: f32) {
@@ -273,8 +299,25 @@ impl Document {
     }
 
     fn make_room(&mut self, height: f32) {
-        if self.y + height > BOTTOM && self.y > MARGIN {
-            self.page_break();
+        if self.y + height <= BOTTOM || self.y <= MARGIN {
+            return;
+        }
+        let loose = self.loose.take().filter(|loose| loose.bottom == self.y && loose.top > MARGIN);
+        let moved = match (&loose, self.pages.last_mut()) {
+            (Some(loose), Some(page)) => page.split_off(loose.first),
+            _ => Vec::new(),
+        };
+        self.page_break();
+        let Some(loose) = loose else { return };
+        for mut mark in moved {
+            if let Mark::Text { y, .. } | Mark::Area { y, .. } | Mark::Figure { y, .. } = &mut mark {
+                *y += MARGIN - loose.top;
+            }
+            self.mark(mark);
+        }
+        self.y += loose.bottom - loose.top;
+        if let Some(heading) = self.headings.last_mut() {
+            (heading.page, heading.y) = (self.pages.len() - 1, MARGIN);
         }
     }
 

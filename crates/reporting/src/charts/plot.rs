@@ -51,7 +51,7 @@ impl<'a, B: DrawingBackend> Plot<'a, B> {
             area,
             text,
             left: 5.0 * text,
-            top: 2.4 * text,
+            top: 3.2 * text,
             right: f64::from(width) - 1.6 * text,
             bottom: f64::from(height) - 3.8 * text,
             x: widened(x),
@@ -167,7 +167,7 @@ impl<'a, B: DrawingBackend> Plot<'a, B> {
         let letter = 0.85 * self.text * WIDEST_LETTER * 0.9;
         let wide = |name: &str| 2.4 * self.text + name.chars().count() as f64 * letter + self.text;
         let mut x = self.right - entries.iter().map(|(name, ..)| wide(name)).sum::<f64>();
-        let y = self.top - 0.25 * self.text;
+        let y = self.top - 0.7 * self.text;
         for (name, color, dash) in entries {
             let stroke = [(x, y), (x + 2.0 * self.text, y)];
             let parts = if dash.1 == 0.0 { vec![stroke.to_vec()] } else { dashes(&stroke, *dash, self.text) };

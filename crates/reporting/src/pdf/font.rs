@@ -67,9 +67,13 @@ pub fn width(text: &str, weight: Weight, size: f32) -> f32 {
     text.chars().map(|character| glyph(character, weight).1 * size).sum()
 }
 
-/// Breaks `text` into lines that fit into `room`: between words, and within a word that is too long for a line of its own.
-/// Control characters become spaces.
+/// Breaks `text` into lines that fit into `room`: at its own line ends, between words, and within a word that is too long
+/// for a line. Control characters become spaces.
 pub fn wrap(text: &str, weight: Weight, size: f32, room: f32) -> Vec<String> {
+    text.split('\n').flat_map(|line| wrap_line(line, weight, size, room)).collect()
+}
+
+fn wrap_line(text: &str, weight: Weight, size: f32, room: f32) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     let mut filled = 0.0;

@@ -45,13 +45,27 @@ fn text_is_found_and_a_table_goes_on_under_its_header_on_the_next_page() {
 }
 
 #[test]
+fn a_heading_goes_to_the_next_page_with_what_follows_it() {
+    let properties = Properties { title: "Sample".to_owned(), footer: String::new() };
+    let mut document = Document::new(properties).unwrap();
+    while document.y < BOTTOM - 60.0 {
+        document.note("filling");
+    }
+    document.heading("Over there");
+    document.figures(&["<svg width=\"100\" height=\"30\" xmlns=\"http://www.w3.org/2000/svg\"/>"]).unwrap();
+    assert_eq!((document.pages.len(), document.headings[0].page), (2, 1));
+    assert!(matches!(&document.pages[1][0], Mark::Text { text, .. } if text == "Over there"));
+    assert!(!document.pages[0].iter().any(|mark| matches!(mark, Mark::Text { text, .. } if text == "Over there")));
+}
+
+#[test]
 fn lines_fit_and_long_words_are_broken() {
     let text = format!("a {} b", "x".repeat(200));
     let lines = wrap(&text, Weight::Regular, 8.0, 100.0);
     assert!(lines.len() > 5 && lines.iter().all(|line| width(line, Weight::Regular, 8.0) <= 100.0), "{lines:?}");
     assert_eq!(lines.concat().replace(' ', ""), text.replace(' ', ""));
     assert_eq!(wrap("", Weight::Bold, 8.0, 100.0), [""]);
-    assert_eq!(wrap("two\n\tlines", Weight::Bold, 8.0, 100.0), ["two lines"]);
+    assert_eq!(wrap("two\n\tli\tnes", Weight::Bold, 8.0, 100.0), ["two", "li nes"]);
 }
 
 #[test]

@@ -1,16 +1,16 @@
-//! The first page, for the client manager: today's calls.
+//! What stands first, for the client manager: today's calls.
 
 use anyhow::Result;
 
 use crate::call_list::Call;
 use crate::evidence::Evidence;
-use crate::pdf::{Align, Column, Document, Table};
+use crate::pdf::{Column, Document, Table};
 use crate::words::{grouped, percent, points};
 
-/// The most calls that one page shows; the others stand in calllist.csv.
-const ON_ONE_PAGE: usize = 50;
+/// The most calls that are printed; the others stand in calllist.csv.
+const PRINTED: usize = 100;
 
-/// Today's calls, on one page.
+/// Today's calls.
 pub fn page(document: &mut Document, evidence: &Evidence) -> Result<()> {
     let calls = &evidence.calls;
     document.title("Whom to call today, and why");
@@ -25,16 +25,16 @@ pub fn page(document: &mut Document, evidence: &Evidence) -> Result<()> {
         calls.expected.high,
         calls.at_random
     ));
-    let shown = calls.called.min(ON_ONE_PAGE);
+    let shown = calls.called.min(PRINTED);
     let rows = calls.calls[..shown].iter().map(|call| row(evidence, call)).collect();
     document.table(&Table {
         columns: vec![
             Column::right("", 0.04),
-            Column::left("corporation", 0.16),
+            Column::left("corporation", 0.13),
             Column::right("risk", 0.07),
-            Column::right("change", 0.08),
-            Column { title: "why: against the average client".to_owned(), align: Align::Left, width: 0.37 },
-            Column::left("what would bring it under the threshold", 0.28),
+            Column::right("change", 0.07),
+            Column::left("why, against the average client", 0.46),
+            Column::left("what would bring it under the threshold", 0.23),
         ],
         rows,
         small: true,
@@ -54,7 +54,7 @@ pub fn page(document: &mut Document, evidence: &Evidence) -> Result<()> {
     Ok(())
 }
 
-/// The two strongest reasons fit on a line or two.
+/// The two strongest reasons, a line each.
 fn row(evidence: &Evidence, call: &Call) -> Vec<String> {
     let calls = &evidence.calls;
     let reasons: Vec<String> = calls.reasons(call).take(2).map(|reason| reason.to_string()).collect();
@@ -63,7 +63,7 @@ fn row(evidence: &Evidence, call: &Call) -> Vec<String> {
         call.corporation.clone(),
         percent(call.risk),
         call.change().map_or_else(|| "new".to_owned(), points),
-        reasons.join("; "),
+        reasons.join("\n"),
         calls.what_would_help(call).to_string(),
     ]
 }

@@ -39,13 +39,13 @@ pub fn files_and_columns(document: &mut Document, evidence: &Evidence) -> Result
     });
     document.table(&Table {
         columns: vec![
-            Column::left("file", 0.32),
-            Column::right("rows", 0.11),
-            Column::right("duplicates", 0.11),
-            Column::right("quarantined", 0.12),
-            Column::right("missing values", 0.12),
-            Column::left("trained on", 0.10),
-            Column::left("SHA-256", 0.12),
+            Column::left("file", 0.26),
+            Column::right("rows", 0.10),
+            Column::right("duplicates", 0.12),
+            Column::right("quarantined", 0.13),
+            Column::right("missing", 0.10),
+            Column::left("trained on", 0.12),
+            Column::left("SHA-256", 0.17),
         ],
         rows: rows.collect(),
         ..Table::default()
@@ -61,10 +61,10 @@ pub fn files_and_columns(document: &mut Document, evidence: &Evidence) -> Result
     });
     document.table(&Table {
         columns: vec![
-            Column::left("column", 0.25),
-            Column::right("mean", 0.15),
-            Column::right("median", 0.15),
-            Column::right("standard deviation", 0.15),
+            Column::left("column", 0.23),
+            Column::right("mean", 0.14),
+            Column::right("median", 0.14),
+            Column::right("standard deviation", 0.19),
             Column::right("mode", 0.15),
             Column::right("missing", 0.15),
         ],

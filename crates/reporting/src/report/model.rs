@@ -42,21 +42,21 @@ pub fn card(document: &mut Document, evidence: &Evidence) -> Result<()> {
             number(model.standard_errors[j]),
             number(model.averages()[j]),
             format!("{unit} more"),
-            format!("{:.3}", odds.ratio),
-            format!("{:.3} to {:.3}", odds.interval.low, odds.interval.high),
+            number(odds.ratio),
+            format!("{} to {}", number(odds.interval.low), number(odds.interval.high)),
         ]
     });
     let intercept = vec!["intercept".to_owned(), number(model.intercept), number(model.standard_errors[3])];
     let intercept = intercept.into_iter().chain(["", "", "", ""].map(str::to_owned)).collect();
     document.table(&Table {
         columns: vec![
-            Column::left("", 0.22),
-            Column::right("coefficient", 0.14),
-            Column::right("standard error", 0.14),
-            Column::right("average", 0.12),
-            Column::right("for", 0.12),
-            Column::right("odds ratio", 0.10),
-            Column::right("95 %", 0.16),
+            Column::left("", 0.20),
+            Column::right("coefficient", 0.12),
+            Column::right("standard error", 0.15),
+            Column::right("average", 0.11),
+            Column::right("for", 0.11),
+            Column::right("odds ratio", 0.11),
+            Column::right("95 %", 0.20),
         ],
         rows: rows.chain([intercept]).collect(),
         ..Table::default()
@@ -104,13 +104,13 @@ pub fn performance(document: &mut Document, evidence: &Evidence) -> Result<()> {
     }
     let quality = Quality::new(&evidence.pairs, score.threshold.value());
     let matrix = crate::canvas::svg(confusion_matrix::SIZE, |area| confusion_matrix::draw(area, score))?;
-    document.figures(&[&matrix, &charts::half(|area| charts::calibration(area, &quality))?])?;
+    document.figures(&[&charts::wide(|area| charts::risk_distribution(area, &quality))?])?;
+    document.figure(&matrix, 0.66)?;
     document.figures(&[
         &charts::half(|area| charts::roc(area, &quality))?,
         &charts::half(|area| charts::precision_recall(area, &quality))?,
     ])?;
-    document.figures(&[&charts::wide(|area| charts::risk_distribution(area, &quality))?])?;
-    Ok(())
+    document.figure(&charts::half(|area| charts::calibration(area, &quality))?, 0.5)
 }
 
 /// Champion and challenger.
@@ -138,12 +138,12 @@ pub fn promotion(document: &mut Document, evidence: &Evidence) -> Result<()> {
     });
     document.table(&Table {
         columns: vec![
-            Column::left("", 0.25),
-            Column::right("F1", 0.15),
-            Column::right("left, foreseen", 0.15),
-            Column::right("stayed, warned of", 0.15),
-            Column::right("left unforeseen", 0.15),
-            Column::right("stayed, foreseen", 0.15),
+            Column::left("", 0.20),
+            Column::right("F1", 0.10),
+            Column::right("left, foreseen", 0.17),
+            Column::right("stayed, warned of", 0.18),
+            Column::right("left unforeseen", 0.17),
+            Column::right("stayed, foreseen", 0.18),
         ],
         rows: rows.collect(),
         ..Table::default()
