@@ -9,8 +9,14 @@ use std::thread;
 use serde_json::{Value, json};
 use testkit::Workspace;
 
-const CALLS: [&str; 5] =
-    ["POST /prediction", "GET /scoring", "GET /summarystats", "GET /diagnostics", "GET /history?what=runs&last=50"];
+const CALLS: [&str; 6] = [
+    "POST /prediction",
+    "GET /scoring",
+    "GET /summarystats",
+    "GET /diagnostics",
+    "GET /calllist",
+    "GET /history?what=runs&last=50",
+];
 const EARLIER: &str = "what an earlier run has written";
 
 fn deployed() -> Workspace {

@@ -168,7 +168,7 @@ impl Document {
 
     /// A table.
     pub fn table(&mut self, table: &Table) {
-        let size = if table.small { 7.0 } else { 8.0 };
+        let size = if table.small { 6.6 } else { 8.0 };
         let titles: Vec<String> = table.columns.iter().map(|column| column.title.clone()).collect();
         let header = Style { size, weight: Weight::Bold, color: QUIET };
         let body = Style { size, weight: Weight::Regular, color: INK };
@@ -310,9 +310,8 @@ impl Document {
         self.page_break();
         let Some(loose) = loose else { return };
         for mut mark in moved {
-            if let Mark::Text { y, .. } | Mark::Area { y, .. } | Mark::Figure { y, .. } = &mut mark {
-                *y += MARGIN - loose.top;
-            }
+            let (Mark::Text { y, .. } | Mark::Area { y, .. } | Mark::Figure { y, .. }) = &mut mark;
+            *y += MARGIN - loose.top;
             self.mark(mark);
         }
         self.y += loose.bottom - loose.top;

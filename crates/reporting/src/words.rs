@@ -32,6 +32,7 @@ pub fn points(difference: f64) -> String {
 pub fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
+        size if size.fract() == 0.0 && size < 1e15 => format!("{value:.0}"),
         size if size < 1e-3 => format!("{value:.3e}"),
         size if size < 10.0 => format!("{value:.5}"),
         size if size < 1e5 => format!("{value:.2}"),
@@ -59,7 +60,7 @@ mod tests {
 
     #[test]
     fn numbers_of_any_size() {
-        let numbers = [0.0, -0.000012345, 0.025, 24.5, -123456.7];
-        assert_eq!(numbers.map(number), ["0", "-1.234e-5", "0.02500", "24.50", "-123457"]);
+        let numbers = [0.0, -0.000012345, 0.025, 24.5, -123456.7, 6.0];
+        assert_eq!(numbers.map(number), ["0", "-1.234e-5", "0.02500", "24.50", "-123457", "6"]);
     }
 }

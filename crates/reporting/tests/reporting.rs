@@ -1,4 +1,4 @@
-//! The confusion matrix: a picture, of the deployed model, on a machine without fonts, whatever the counts.
+//! The reports: of the deployed model, on a machine without fonts, whatever the counts, and the same every time.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot ask its question has failed")]
 
@@ -149,6 +149,138 @@ fn it_is_the_deployed_models_and_changes_nothing_else() {
 
     workspace.run("deployment", &[]);
     assert!(report(&workspace) != file, "the picture is not of the deployed model");
+}
+
+/// The text of report.pdf, page by page; `None` where the program that reads it is not installed.
+fn report_text(workspace: &Workspace) -> Option<Vec<String>> {
+    let path = workspace.path("practicemodels/report.pdf");
+    let Ok(output) = std::process::Command::new("pdftotext").arg("-layout").arg(path).arg("-").output() else {
+        testkit::skipped("pdftotext is not installed (Debian package poppler-utils)");
+        return None;
+    };
+    let text = String::from_utf8(output.stdout).unwrap();
+    Some(text.trim_end_matches('\u{c}').split('\u{c}').map(str::to_owned).collect())
+}
+
+#[test]
+fn the_report_tells_what_the_score_and_the_history_hold_of_one_release() {
+    let workspace = Workspace::with_data();
+    let process = || workspace.command_without_cargo("fullprocess").arg("--json").output().unwrap();
+    assert!(process().status.success());
+    let first = common::release::Production::of(&workspace.config()).live().unwrap().id;
+    workspace.csv("practicedata/dataset3.csv", &testkit::rows("c", 400, true));
+    assert!(process().status.success());
+    let release = common::release::Production::of(&workspace.config()).live().unwrap();
+    assert_ne!(release.id, first);
+    let Some(pages) = report_text(&workspace) else { return };
+    for page in &pages {
+        assert!(page.contains(&format!("release {}", release.id)), "{page}");
+    }
+    let text = pages.concat();
+    let sentences = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let recorded = workspace.text("practicemodels/latestscore.txt");
+    assert!(text.contains(&format!("F1 {recorded}")), "{text}");
+    let listing = |what: &str| workspace.run_json("dbsetup", &["--history", what, "--last", "10"])["rows"].clone();
+    let check = &listing("checks")[0];
+    assert!(text.contains(&format!("F1 {:.4}", check["f1"].as_f64().unwrap())), "{text}");
+    assert!(sentences.contains(&format!("recorded {:.4}", check["recorded_f1"].as_f64().unwrap())), "{text}");
+    let contests = listing("contests");
+    let last: Vec<_> = contests.as_array().unwrap().iter().rev().take(4).collect();
+    for contestant in last {
+        let f1 = format!("{:.4}", contestant["f1"].as_f64().unwrap());
+        let name = contestant["contestant"].as_str().unwrap();
+        assert!(text.lines().any(|line| line.contains(name) && line.contains(&f1)), "{name} {f1}: {text}");
+    }
+    for wanted in
+        ["Whom to call today", "Is it still good?", "lastmonth_activity", "dataset3.csv", "fewer than 30", &first]
+    {
+        assert!(sentences.contains(wanted), "{wanted} is not in {text}");
+    }
+    // The list on paper and the file name the same clients in the same order.
+    let listed = workspace.text("practicemodels/calllist.csv");
+    let called = |line: &str| line.split(',').nth(1).unwrap().to_owned();
+    let names: Vec<String> = listed.lines().skip(1).take(5).map(called).collect();
+    let places: Vec<_> = names.iter().map(|name| pages[0].find(&format!(" {name} ")).unwrap()).collect();
+    assert!(places.is_sorted(), "{names:?}: {}", pages[0]);
+}
+
+#[test]
+fn the_same_inputs_give_the_same_files_to_the_last_byte() {
+    let workspace = Workspace::with_data();
+    workspace.deploy();
+    let reports = || {
+        workspace.run("reporting", &[]);
+        REPORTS.map(|name| workspace.read(&format!("practicemodels/{name}")))
+    };
+    assert!(reports() == reports());
+    assert!(reports()[4].len() < 2_000_000);
+}
+
+#[test]
+fn names_are_text_on_paper_and_no_formula_in_a_spreadsheet() {
+    let workspace = Workspace::with_data();
+    workspace.csv("practicedata/names.csv", "<b>x</b>,5,40,300,0\n=1+2,5,40,300,0\n\u{1F600} 漢字,5,40,400,0\n");
+    workspace.run("ingestion", &[]);
+    workspace.deploy();
+    workspace.run("reporting", &[]);
+    let listed = workspace.text("practicemodels/calllist.csv");
+    assert!(listed.contains(",<b>x</b>,") && listed.contains(",'=1+2,"), "{listed}");
+    let Some(pages) = report_text(&workspace) else { return };
+    let together: String = pages[0].split_whitespace().collect();
+    assert!(together.contains("=1+2") && together.contains("<b>x</b>"), "{}", pages[0]);
+}
+
+#[test]
+fn five_hundred_checks_and_a_hundred_files_still_make_a_small_report() {
+    let workspace = Workspace::with_data();
+    workspace.deploy();
+    let release = common::release::Production::of(&workspace.config()).live().unwrap().id;
+    let recorded = || -> anyhow::Result<()> {
+        for check in 0..500 {
+            history::record(&workspace.config(), "test", |run| {
+                run.facts.timings = vec![("ingestion", 0.01 * f64::from(check % 7)), ("training", 0.02)];
+                run.facts.missing_percentages = vec![("exited".to_owned(), f64::from(check % 5))];
+                run.facts.drift_check = Some(history::DriftCheck {
+                    release: release.clone(),
+                    data: vec![format!("{check}.csv")],
+                    confusion: confusion(30 + check as u64 % 9, 10, 10, 50),
+                    f1_interval: Some((0.6, 0.9)),
+                    shifts: Vec::new(),
+                    recorded_f1: 1.0,
+                    verdict: "cannot tell",
+                    test: "interval",
+                    drifted: false,
+                });
+                Ok(())
+            })?;
+        }
+        Ok(())
+    };
+    recorded().unwrap();
+    for file in 0..100 {
+        workspace.csv(&format!("practicedata/more{file}.csv"), &format!("m{file},5,40,60,\n"));
+    }
+    workspace.run("ingestion", &[]);
+    workspace.run("reporting", &[]);
+    assert!(workspace.read("practicemodels/report.pdf").len() < 2_000_000);
+    keep("timetrends-500.png", &workspace.read("practicemodels/timetrends.png"));
+    let Some(pages) = report_text(&workspace) else { return };
+    assert!(pages.len() < 15, "{} pages", pages.len());
+    assert!(pages.concat().contains("The newest 40;") && pages.concat().contains("cannot tell"));
+}
+
+#[test]
+fn without_data_it_says_what_to_run_and_leaves_the_old_reports() {
+    let workspace = Workspace::with_data();
+    let error = workspace.fail("reporting", &[]);
+    assert!(error.contains("nothing is deployed"), "{error}");
+    workspace.deploy();
+    workspace.run("reporting", &[]);
+    let before = workspace.snapshot(&["practicemodels"]);
+    std::fs::remove_file(workspace.path("ingesteddata/finaldata.csv")).unwrap();
+    let error = workspace.fail("reporting", &[]);
+    assert!(error.contains("finaldata.csv") && error.contains("run ingestion first"), "{error}");
+    assert!(workspace.snapshot(&["practicemodels"]) == before);
 }
 
 #[test]

@@ -49,6 +49,32 @@ fn the_statistics_are_those_that_a_calculation_by_hand_gives() {
 }
 
 #[test]
+fn the_call_list_is_of_the_deployed_model_and_the_current_clients() {
+    let api = Api::deployed();
+    let list = api.get("/calllist").ok();
+    // Of 120 clients half have left; the capacity is 50.
+    assert_eq!((&list["clients"], &list["called"], &list["capacity"]), (&json!(60), &json!(50), &json!(50)));
+    let calls = list["calls"].as_array().unwrap();
+    assert_eq!((calls.len(), &calls[0]["rank"], &calls[0]["call"]), (50, &json!(1), &json!(true)));
+    let risk = |call: &Value| call["risk"].as_f64().unwrap();
+    assert!(calls.windows(2).all(|pair| risk(&pair[0]) >= risk(&pair[1])));
+    let row = &calls[0];
+    let values: Vec<_> =
+        row["reasons"].as_array().unwrap().iter().map(|r| (r["predictor"].clone(), r["value"].clone())).collect();
+    let mut asked = json!({"corporation": row["corporation"]});
+    values.into_iter().for_each(|(predictor, value)| asked[predictor.as_str().unwrap()] = value);
+    let predicted = api.predict(&json!({"rows": [asked]})).ok();
+    assert_eq!((&predicted["probabilities"][0], &predicted["model"]), (&row["risk"], &list["model"]));
+
+    assert_eq!(api.get("/calllist?limit=2").ok()["calls"], json!(calls[..2]));
+    assert_eq!(api.get("/calllist?limit=1000").ok()["calls"].as_array().unwrap().len(), 60);
+    api.check_problem("limit", &api.get("/calllist?limit=100001"), 422, &["100001", "100000"]);
+    for wrong in ["limit=-1", "limit=x", "offset=3"] {
+        api.check_problem(wrong, &api.get(&format!("/calllist?{wrong}")), 400, &["query"]);
+    }
+}
+
+#[test]
 fn the_diagnosis_has_the_agreed_shape() {
     let lock = "[[package]]\nname = \"newest\"\nversion = \"0.0.0\"\ndependencies = [\"serde\"]\n\
         [[package]]\nname = \"serde\"\nversion = \"99.0.0\"\nsource = \"registry\"";
@@ -77,7 +103,7 @@ fn no_page_changes_an_output() {
     let api = Api::deployed();
     let before = api.workspace.snapshot(&OUTPUTS);
     assert!(before.len() > 10, "{before:?}");
-    for page in ["/scoring", "/summarystats", "/diagnostics", "/nothing"] {
+    for page in ["/scoring", "/summarystats", "/diagnostics", "/calllist", "/nothing"] {
         api.get(page);
     }
     for body in [json!({"filepath": "testdata/testdata.csv"}), json!({"rows": [{}]}), json!({"rows": 1})] {
@@ -102,7 +128,7 @@ fn what_is_missing_is_answered_with_503_and_what_to_run() {
     }
     // As soon as there is something, the same server serves it.
     api.workspace.deploy();
-    for page in ["/scoring", "/summarystats", "/diagnostics"] {
+    for page in ["/scoring", "/summarystats", "/diagnostics", "/calllist"] {
         api.get(page).ok();
     }
     api.check_alive();

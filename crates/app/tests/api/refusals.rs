@@ -264,9 +264,13 @@ fn a_body_over_the_limit_is_refused_however_it_is_sent() {
 #[test]
 fn another_method_is_refused_with_the_one_that_is_allowed() {
     let api = Api::deployed();
-    for (page, allowed) in
-        [("/prediction", "POST"), ("/scoring", "GET"), ("/summarystats", "GET"), ("/diagnostics", "GET")]
-    {
+    for (page, allowed) in [
+        ("/prediction", "POST"),
+        ("/scoring", "GET"),
+        ("/summarystats", "GET"),
+        ("/diagnostics", "GET"),
+        ("/calllist", "GET"),
+    ] {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "BREW"] {
             if method == allowed {
                 continue;

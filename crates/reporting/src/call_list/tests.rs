@@ -80,7 +80,7 @@ fn reasons_are_said_in_plain_words_the_strongest_first() {
     ];
     assert_eq!(said("a")[..2], a);
     assert_eq!(said("b")[0], "last month's activity unknown, taken as 90, average 100: raises the odds 1.2 times");
-    assert_eq!(said("c")[0], "800,000 employees, average 26: raises the odds more than 1,000 times");
+    assert_eq!(said("c")[0], "800,000 employees, average 26: raises the odds over 1,000 times");
     assert_eq!(said("c")[1], "last month's activity 300, average 100: lowers the odds 55 times");
 }
 

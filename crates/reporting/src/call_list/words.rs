@@ -25,7 +25,7 @@ impl fmt::Display for Reason {
             _ => return f.write_str(": hardly matters"),
         };
         match factor {
-            factor if factor > LARGEST => write!(f, ": {verb} the odds more than 1,000 times"),
+            factor if factor > LARGEST => write!(f, ": {verb} the odds over 1,000 times"),
             factor if factor >= 10.0 => write!(f, ": {verb} the odds {factor:.0} times"),
             factor => write!(f, ": {verb} the odds {factor:.1} times"),
         }

@@ -37,7 +37,6 @@ pub struct Plot<'a, B: DrawingBackend> {
 #[derive(Clone, Copy)]
 pub enum At {
     Right,
-    Left,
     Above,
     Below,
 }
@@ -147,7 +146,6 @@ impl<'a, B: DrawingBackend> Plot<'a, B> {
         let wide = text.chars().count() as f64 * 0.9 * self.text * WIDEST_LETTER * 0.85;
         let (x, y, anchor) = match at {
             At::Right => (x + gap, y, HPos::Left),
-            At::Left => (x - gap, y, HPos::Right),
             At::Above => (x, y - 1.6 * gap, HPos::Center),
             At::Below => (x, y + 1.6 * gap, HPos::Center),
         };
@@ -155,10 +153,15 @@ impl<'a, B: DrawingBackend> Plot<'a, B> {
         let half = wide / 2.0;
         let x = match anchor {
             HPos::Left => x.min(self.right - wide),
-            HPos::Right => x.max(self.left + wide),
-            HPos::Center => x.clamp(self.left + half, (self.right - half).max(self.left + half)),
+            _ => x.clamp(self.left + half, (self.right - half).max(self.left + half)),
         };
         let y = y.clamp(self.top + 0.6 * self.text, self.bottom - 0.6 * self.text);
+        let start = match anchor {
+            HPos::Left => x,
+            _ => x - half,
+        };
+        let ground = [pixel((start, y - 0.5 * self.text)), pixel((start + wide, y + 0.5 * self.text))];
+        self.area.draw(&Rectangle::new(ground, WHITE.filled())).map_err(|error| anyhow!("drawing a label: {error}"))?;
         self.write(text, (x, y), 0.9, FontStyle::Normal, color, anchor, false)
     }
 

@@ -91,7 +91,6 @@ pub fn precision_recall<B: DrawingBackend>(area: &Area<B>, quality: &Quality) ->
     percents(&plot)?;
     plot.line(&[(0.0, quality.base), (1.0, quality.base)], QUIET, 0.08, DASHED)?;
     let everyone = format!("everyone called: {}", percent(quality.base));
-    plot.label((0.02, quality.base), if quality.base > 0.1 { At::Right } else { At::Above }, "", QUIET)?;
     plot.label((0.3, quality.base), if quality.base > 0.1 { At::Below } else { At::Above }, &everyone, QUIET)?;
     // Between two thresholds precision holds until recall rises.
     let mut steps = Vec::new();
@@ -110,7 +109,7 @@ pub fn calibration<B: DrawingBackend>(area: &Area<B>, quality: &Quality) -> Resu
     let plot = Plot::new(area, &title, names, (0.0, 1.0), (0.0, 1.0))?;
     percents(&plot)?;
     plot.line(&[(0.0, 0.0), (1.0, 1.0)], QUIET, 0.08, DASHED)?;
-    plot.label((0.8, 0.12), At::Left, "whiskers: 95 %", QUIET)?;
+    plot.legend(&[("groups", BLUE, SOLID), ("95 %", INK, SOLID), ("perfect", QUIET, DASHED)])?;
     for bin in &quality.bins {
         if let Some(interval) = proportion(bin.left, bin.clients) {
             plot.line(&[(bin.predicted, interval.low), (bin.predicted, interval.high)], INK, 0.08, SOLID)?;

@@ -17,6 +17,9 @@ const SEED: u64 = 0;
 /// More points than this are a line with a band, without markers and whiskers.
 const MOST_MARKERS: usize = 40;
 
+/// More deployments than this are marked at the upper edge only, so that the scores can be seen.
+const MOST_LINES: usize = 20;
+
 const NOTHING: &str = "no run is recorded yet";
 
 /// What is drawn over time, oldest first.
@@ -106,8 +109,10 @@ pub fn f1_over_time<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> Resul
         let high = intervals.iter().rev().map(|(place, interval)| at(*place, interval.high));
         plot.shape(&low.chain(high).collect::<Vec<_>>(), SKY)?;
     }
-    for (place, _) in scores.iter().enumerate().filter(|(_, point)| point.deployed) {
-        plot.line(&[at(place, 0.0), at(place, 1.0)], INK, 0.06, DOTTED)?;
+    let deployed: Vec<usize> = (0..scores.len()).filter(|place| scores[*place].deployed).collect();
+    let foot = if deployed.len() <= MOST_LINES { 0.0 } else { 0.95 };
+    for place in deployed {
+        plot.line(&[at(place, foot), at(place, 1.0)], INK, 0.06, DOTTED)?;
     }
     let constant: Vec<_> =
         scores.iter().enumerate().filter_map(|(place, point)| Some(at(place, point.constant?))).collect();
@@ -134,12 +139,15 @@ pub fn f1_over_time<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> Resul
     Ok(())
 }
 
+/// One column's percent of a row.
+type Percent = fn(&MissingRow) -> Option<f64>;
+
 /// Percent of missing values in each column of the compiled dataset.
 pub fn missing_over_time<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> Result<()> {
     let rows = &trends.missing;
     let title = "Missing values in the compiled dataset";
     let Some(last) = rows.len().checked_sub(1) else { return Plot::empty(area, title, NOTHING) };
-    let columns: [(&str, fn(&MissingRow) -> Option<f64>, RGBColor, Dash); 5] = [
+    let columns: [(&str, Percent, RGBColor, Dash); 5] = [
         ("corporation", |row| row.corporation, INK, SOLID),
         ("last month", |row| row.lastmonth_activity, BLUE, SOLID),
         ("last year", |row| row.lastyear_activity, BLUE, DASHED),
@@ -150,7 +158,7 @@ pub fn missing_over_time<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> 
     let highest = all.fold(0.0, f64::max);
     let top = if highest > 0.0 { (highest * 1.2).min(100.0) } else { 1.0 };
     let plot = Plot::new(area, title, ("run (UTC)", "missing, %"), ends(last), (0.0, top))?;
-    plot.vertical_ticks(|value| short(value))?;
+    plot.vertical_ticks(short)?;
     plot.labels(&times(rows.iter().map(|row| &row.started)))?;
     plot.legend(&columns.map(|(name, _, color, dash)| (name, color, dash)))?;
     for (_, value, color, dash) in columns {
@@ -173,7 +181,7 @@ pub fn seconds_over_time<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> 
     let longest = rows.iter().map(|row| row.seconds).fold(0.0, f64::max);
     let top = if longest > 0.0 { longest * 1.2 } else { 1.0 };
     let plot = Plot::new(area, title, ("run (UTC)", "seconds"), ends(last), (0.0, top))?;
-    plot.vertical_ticks(|value| short(value))?;
+    plot.vertical_ticks(short)?;
     plot.labels(&times(rows.iter().map(|row| &row.started)))?;
     plot.legend(&kinds)?;
     for (what, color, dash) in kinds {

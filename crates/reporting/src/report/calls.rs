@@ -30,15 +30,14 @@ pub fn page(document: &mut Document, evidence: &Evidence) -> Result<()> {
     document.table(&Table {
         columns: vec![
             Column::right("", 0.04),
-            Column::left("corporation", 0.13),
-            Column::right("risk", 0.07),
-            Column::right("change", 0.07),
-            Column::left("why, against the average client", 0.46),
-            Column::left("what would bring it under the threshold", 0.23),
+            Column::left("corporation", 0.12),
+            Column::right("risk", 0.065),
+            Column::right("change", 0.065),
+            Column::left("why, against the average client", 0.53),
+            Column::left("under the threshold with", 0.18),
         ],
         rows,
         small: true,
-        ..Table::default()
     });
     if calls.clients == 0 {
         document.paragraph("There is no current client in the compiled data.");

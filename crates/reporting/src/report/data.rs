@@ -106,7 +106,6 @@ pub fn dependencies(document: &mut Document, evidence: &Evidence) -> Result<()> 
         ],
         rows: rows.collect(),
         small: true,
-        ..Table::default()
     });
     Ok(())
 }
