@@ -174,7 +174,7 @@ async fn calllist(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
         let live = state.live.model()?;
         let capacity = state.config.call_capacity as usize;
         CallList::of(&compiled_dataset(state)?, &live.id, &live.model, live.threshold, capacity)
-            .and_then(|list| Ok(serde_json::to_value(list.answer(limit))?))
+            .map(|list| list.answer(limit))
             .map_err(|error| Problem::not_ready("the call list failed", &error))
     })
     .await

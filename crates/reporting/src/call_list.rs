@@ -210,10 +210,10 @@ impl CallList {
     }
 
     /// The first `limit` clients as the API answers them.
-    pub fn answer(&self, limit: usize) -> Answer<'_> {
+    pub fn answer(&self, limit: usize) -> Answer {
         let calls = self.calls.iter().take(limit).map(|call| AnsweredCall {
             rank: call.rank,
-            corporation: &call.corporation,
+            corporation: call.corporation.clone(),
             call: call.today,
             risk: call.risk,
             previous_risk: call.previous_risk,
@@ -226,7 +226,7 @@ impl CallList {
         });
         let Exits { expected, low, high, .. } = self.expected;
         Answer {
-            model: &self.release,
+            model: self.release.clone(),
             threshold: self.threshold.value(),
             clients: self.clients,
             capacity: self.capacity,
@@ -240,15 +240,15 @@ impl CallList {
 
 /// What `GET /calllist` answers.
 #[derive(Debug, Serialize)]
-pub struct Answer<'a> {
-    model: &'a str,
+pub struct Answer {
+    model: String,
     threshold: f64,
     clients: usize,
     capacity: usize,
     called: usize,
     without_name: u64,
     expected_exits: ExpectedExits,
-    calls: Vec<AnsweredCall<'a>>,
+    calls: Vec<AnsweredCall>,
 }
 
 #[derive(Debug, Serialize)]
@@ -260,9 +260,9 @@ struct ExpectedExits {
 }
 
 #[derive(Debug, Serialize)]
-struct AnsweredCall<'a> {
+struct AnsweredCall {
     rank: usize,
-    corporation: &'a str,
+    corporation: String,
     call: bool,
     risk: f64,
     previous_risk: Option<f64>,
