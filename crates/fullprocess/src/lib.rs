@@ -386,7 +386,9 @@ impl fmt::Display for Outcome {
             Decision::NothingToDo => write!(f, "nothing to do: no new data, {live} is live"),
             Decision::Reported => write!(f, "nothing new, but the reports were not of {live}: they are made again"),
             Decision::NoDrift => write!(f, "no drift: {scores}; it stays live"),
-            Decision::Redeployed if self.dry_run => write!(f, "drift: {scores}; a new model would be deployed"),
+            Decision::Redeployed if self.dry_run => {
+                write!(f, "drift: {scores}; a new model would be deployed, as promotion allows")
+            }
             Decision::Redeployed => write!(f, "drift: {scores}; deployed {live}"),
             Decision::Kept => write!(f, "drift: {scores}; kept {live}, for {}", self.promotion_warnings.join("; ")),
             Decision::Bootstrapped if self.dry_run => {

@@ -79,7 +79,8 @@ pub fn roc<B: DrawingBackend>(area: &Area<B>, quality: &Quality) -> Result<()> {
         ranking.roc().iter().map(|point| (point.false_positive_rate, point.true_positive_rate)).collect();
     plot.line(&points, BLUE, 0.16, SOLID)?;
     plot.dot((quality.chosen.0, quality.chosen.1), 0.35, INK, false)?;
-    plot.label((quality.chosen.0, quality.chosen.1), At::Right, &threshold(quality), INK)
+    // Where no curve runs: below and beside it.
+    plot.label((quality.chosen.0 + 0.02, quality.chosen.1 - 0.06), At::Right, &threshold(quality), INK)
 }
 
 /// Precision against recall.
@@ -99,7 +100,7 @@ pub fn precision_recall<B: DrawingBackend>(area: &Area<B>, quality: &Quality) ->
     }
     plot.line(&steps, BLUE, 0.16, SOLID)?;
     plot.dot((quality.chosen.1, quality.chosen.2), 0.35, INK, false)?;
-    plot.label((quality.chosen.1, quality.chosen.2), At::Above, &threshold(quality), INK)
+    plot.label((quality.chosen.1 - 0.32, quality.chosen.2 - 0.09), At::Right, &threshold(quality), INK)
 }
 
 /// Did as many leave as predicted?
