@@ -18,8 +18,8 @@ use statistics::ranking::Pair;
 
 use crate::call_list::CallList;
 
-/// How much of the history is drawn.
-const DRAWN_RUNS: u32 = 500;
+/// How much of the history is read: more than is drawn, so that what led to the live release is among it.
+const READ_RUNS: u32 = 2000;
 
 /// What the reports tell.
 pub struct Evidence {
@@ -152,7 +152,7 @@ impl Past {
             (What::Missing, 1),
             (What::Timings, 4),
         ] {
-            match history.listing(what, DRAWN_RUNS * rows_each)?.rows {
+            match history.listing(what, READ_RUNS * rows_each)?.rows {
                 Rows::Checks(rows) => past.checks = rows,
                 Rows::Shifts(rows) => past.shifts = rows,
                 Rows::Contests(rows) => past.contests = rows,

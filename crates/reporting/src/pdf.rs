@@ -337,6 +337,9 @@ const LEADING: f32 = 1.32;
 /// Around the text of a cell.
 const PADDING: f32 = 5.0;
 
+/// A longer cell is cut: a row must fit on a page.
+const MOST_LINES: usize = 8;
+
 /// A row of a table, broken into lines.
 struct Cells {
     lines: Vec<Vec<String>>,
@@ -345,8 +348,14 @@ struct Cells {
 
 impl Cells {
     fn new(columns: &[Column], texts: &[String], style: Style) -> Self {
-        let fit =
-            |(column, text): (&Column, &String)| wrap(text, style.weight, style.size, column.width * WIDTH - PADDING);
+        let fit = |(column, text): (&Column, &String)| {
+            let mut lines = wrap(text, style.weight, style.size, column.width * WIDTH - PADDING);
+            if lines.len() > MOST_LINES {
+                lines.truncate(MOST_LINES - 1);
+                lines.push("…".to_owned());
+            }
+            lines
+        };
         Self { lines: columns.iter().zip(texts).map(fit).collect(), style }
     }
 

@@ -20,6 +20,9 @@ const MOST_MARKERS: usize = 40;
 /// More deployments than this are marked at the upper edge only, so that the scores can be seen.
 const MOST_LINES: usize = 20;
 
+/// The newest runs that are drawn.
+const MOST_RUNS: usize = 500;
+
 const NOTHING: &str = "no run is recorded yet";
 
 /// What is drawn over time, oldest first.
@@ -83,7 +86,7 @@ impl Trends {
         });
         let mut scores: Vec<_> = checks.chain(releases).collect();
         scores.sort_by(|a, b| a.time.cmp(&b.time));
-        Self { scores, missing: past.missing.clone(), timings: past.timings.clone() }
+        Self { scores: newest(scores), missing: newest(past.missing.clone()), timings: newest(past.timings.clone()) }
     }
 }
 
@@ -196,6 +199,11 @@ pub fn seconds_over_time<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> 
         }
     }
     Ok(())
+}
+
+/// The last of them, as many as are drawn.
+fn newest<T>(mut rows: Vec<T>) -> Vec<T> {
+    rows.split_off(rows.len().saturating_sub(MOST_RUNS))
 }
 
 /// Half a place more on either side; one point stands in the middle.

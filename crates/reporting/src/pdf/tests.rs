@@ -69,6 +69,14 @@ fn lines_fit_and_long_words_are_broken() {
 }
 
 #[test]
+fn a_cell_that_would_fill_pages_is_cut() {
+    let columns = [Column::left("name", 0.1)];
+    let style = Style { size: 8.0, weight: Weight::Regular, color: INK };
+    let cells = Cells::new(&columns, &["x".repeat(1000)], style);
+    assert_eq!((cells.lines[0].len(), cells.lines[0][MOST_LINES - 1].as_str()), (MOST_LINES, "…"));
+}
+
+#[test]
 fn odd_characters_are_drawn_as_far_as_the_font_goes() {
     let mut document = Document::new(Properties { title: "\u{1F600}".to_owned(), footer: "<&>".to_owned() }).unwrap();
     for text in ["\0\u{1}", "\u{1F600} 漢字", "\u{202e}שלום", "e\u{301}", "\u{FFFF}", "<script>alert(1)</script>", ""]
