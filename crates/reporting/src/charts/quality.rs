@@ -54,16 +54,6 @@ impl Quality {
     pub fn auc(&self) -> Option<f64> {
         self.ranking.as_ref().map(Ranking::auc)
     }
-
-    /// Average precision; `None` where only one outcome is there.
-    pub fn average_precision(&self) -> Option<f64> {
-        self.ranking.as_ref().map(Ranking::average_precision)
-    }
-
-    /// The Brier score.
-    pub fn brier(&self) -> f64 {
-        self.brier
-    }
 }
 
 /// The receiver operating characteristic.
