@@ -1,10 +1,10 @@
 //! Everything that the reports tell, gathered once: files, the live release, and what the history remembers. Reading
 //! changes nothing, and what is gathered holds no clock, so the same inputs give the same reports.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use common::checksum::Checksum;
 use common::config::Config;
-use common::files::{FINAL_DATA, csv_files};
+use common::files::csv_files;
 use common::ingested::Ingested;
 use common::model::Model;
 use common::release::{Production, Release};
@@ -79,7 +79,8 @@ impl Evidence {
         }
         let pairs = test.rows()?.filter_map(|row| Some((model.probability(&row.predictors), row.exited?))).collect();
 
-        let (data, ingested) = compiled_dataset(config)?;
+        let data = diagnostics::compiled_dataset(config)?;
+        let ingested = Ingested::read(&config.output_folder)?;
         let calls = CallList::of(&data, &release.id, &model, threshold, config.call_capacity as usize)?;
         Ok(Self {
             model,
@@ -131,14 +132,6 @@ impl Evidence {
         shifts.sort_by(|a, b| b.risk_change.abs().total_cmp(&a.risk_change.abs()));
         shifts
     }
-}
-
-/// finaldata.csv with what ingestion said of it.
-fn compiled_dataset(config: &Config) -> Result<(Table, Ingested)> {
-    let path = config.output_folder.join(FINAL_DATA);
-    let data = Table::read(&path, MalformedRows::Refuse)
-        .with_context(|| format!("{} is not usable; run ingestion first", path.display()))?;
-    Ok((data, Ingested::read(&config.output_folder)?))
 }
 
 impl Past {
