@@ -1,7 +1,10 @@
 //! apicalls: asks every endpoint of the service, and keeps all answers.
 //!
-//! apireturns.txt is written only when every call has succeeded and every model that answered is the deployed one; a call
+//! A GET is tried again where the connection fails or the server is busy; a POST is sent once. What failed is said with the
+//! call, its time and the server's own words. apireturns.txt is written only when every call has succeeded and every model that answered is the deployed one; a call
 //! that fails is an error with what the server said, and the earlier file stays.
+
+mod call;
 
 use std::fmt;
 use std::time::Duration;
@@ -13,17 +16,26 @@ use common::config::Config;
 use common::files::{API_RETURNS, csv_files};
 use common::lock::Lock;
 use common::release::Production;
+use common::service::{Bind, TokenSource};
 use history::DependencyVersions;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::{Value, json};
-use ureq::Agent;
 
-/// How long the server has for its longest answer.
-const TIME_LIMIT: Duration = Duration::from_secs(120);
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+pub use crate::call::Call;
+use crate::call::{Caller, Sent};
+
+/// How long the server has for an answer that it must compute.
+const LONG: Duration = Duration::from_secs(120);
+
+/// How long it has for one that it need not.
+const SHORT: Duration = Duration::from_secs(10);
+
+/// Of whom nothing is known but the name.
+const ONE_CLIENT: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees\nsomebody unknown,,,\n";
 
 /// The calls whose answers name the release that gave them.
-const OF_A_RELEASE: [&str; 3] = ["POST /prediction", "GET /scoring", "GET /calllist"];
+const OF_A_RELEASE: [&str; 4] = ["POST /prediction", "GET /scoring", "GET /calllist", "GET /"];
 
 /// What apireturns.txt holds.
 #[derive(Debug, Serialize)]
@@ -34,17 +46,6 @@ pub struct Outcome {
     pub url: String,
     /// Every call, in order.
     pub calls: Vec<Call>,
-}
-
-/// One call and its answer.
-#[derive(Debug, Serialize)]
-pub struct Call {
-    /// Method and path.
-    pub call: String,
-    /// The HTTP status.
-    pub status: u16,
-    /// The body.
-    pub answer: Value,
 }
 
 impl Outcome {
@@ -59,16 +60,19 @@ impl Outcome {
 /// Calls the service at `url` (default: where the config says that it listens), writes apireturns.txt, and records it.
 pub fn run(config: &Config, url: Option<&str>) -> Result<Outcome> {
     history::record(config, "apicalls", |run| {
-        let url = url.map_or_else(|| default_url(config), |url| url.trim_end_matches('/').to_owned());
+        let url = match url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => default_url(config)?,
+        };
         let release = Production::of(config).live()?.id;
         let outcome = Outcome { calls: call_all(config, &url)?, release, url };
-        let of_a_release = |call: &&Call| OF_A_RELEASE.contains(&call.call.as_str());
-        for Call { call, answer, .. } in outcome.calls.iter().filter(of_a_release) {
-            let model = answer.get("model").unwrap_or(&Value::Null);
-            if *model != outcome.release.as_str() {
+        let of_a_release = |call: &&Call| call.release.is_some() || OF_A_RELEASE.contains(&call.call.as_str());
+        for Call { call, release, .. } in outcome.calls.iter().filter(of_a_release) {
+            if release.as_ref() != Some(&outcome.release) {
                 bail!(
-                    "{call} at {} was answered by release {model}, but {} is deployed; is another workspace's app there?",
+                    "{call} at {} was answered by release {}, but {} is deployed; is another workspace's app there?",
                     outcome.url,
+                    release.as_deref().unwrap_or("nobody knows which"),
                     outcome.release
                 );
             }
@@ -92,61 +96,43 @@ fn dependencies(calls: &[Call]) -> Vec<DependencyVersions> {
 }
 
 /// Where the config says that the service listens, as seen from this machine.
-fn default_url(config: &Config) -> String {
-    let mut address = config.bind;
-    if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
-    }
-    format!("http://{address}")
+fn default_url(config: &Config) -> Result<String> {
+    let address = config.bind.iter().find_map(Bind::address);
+    let address = address.context("the app listens on Unix sockets only; name an address of it with --url")?;
+    Ok(format!("http://{address}"))
 }
 
+/// Asks for everything, in the order of what depends on what.
 fn call_all(config: &Config, url: &str) -> Result<Vec<Call>> {
-    let agent: Agent = Agent::config_builder()
-        .timeout_global(Some(TIME_LIMIT))
-        .timeout_connect(Some(CONNECT_LIMIT))
-        .http_status_as_error(false)
-        .build()
-        .into();
+    let token = config.api_token.as_ref().map(TokenSource::read).transpose()?;
+    let caller = Caller::new(url, token.as_ref());
     let test_file = csv_files(&config.test_data)?.swap_remove(0).path;
     let filepath = test_file.strip_prefix(&config.folder).unwrap_or(&test_file);
     let filepath = filepath.to_str().with_context(|| format!("{} is not UTF-8", filepath.display()))?;
-    let predict = |call: &str| {
-        let response = agent.post(format!("{url}/prediction")).send_json(json!({ "filepath": filepath }));
-        checked(call, url, response)
-    };
-    let get = |call: &str| checked(call, url, agent.get(format!("{url}{}", call.trim_start_matches("GET "))).call());
-    Ok(vec![
-        predict("POST /prediction")?,
-        get("GET /scoring")?,
-        get("GET /summarystats")?,
-        get("GET /diagnostics")?,
-        get("GET /calllist")?,
-        get("GET /history?what=runs&last=50")?,
-    ])
-}
-
-/// A response as a call that succeeded, or what the server said.
-fn checked(call: &str, url: &str, response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Call> {
-    let failed = || format!("{call} at {url} failed");
-    let mut response = response.with_context(|| format!("{}; is the app running there?", failed()))?;
-    let status = response.status();
-    // A list of 10 million predictions is a few hundred megabytes; ureq alone stops at 10.
-    let body = response.body_mut().with_config().limit(1 << 30).read_to_string().with_context(failed)?;
-    if !status.is_success() {
-        bail!("{}: {status}: {}", failed(), said(&body));
+    let by_file = json!({ "filepath": filepath }).to_string();
+    let json = Sent { media_type: "application/json", accept: "application/json", body: &by_file };
+    let table = Sent { media_type: "text/csv", accept: "text/csv", body: ONE_CLIENT };
+    let mut calls = vec![
+        caller.get("/health/live", SHORT)?,
+        caller.get("/health/ready", SHORT)?,
+        caller.post("/prediction", &json, LONG)?,
+        caller.post("/prediction", &table, LONG)?,
+        caller.get("/scoring", LONG)?,
+        caller.get("/summarystats", LONG)?,
+        caller.get("/diagnostics", LONG)?,
+        caller.get("/calllist", LONG)?,
+        caller.get("/history?what=runs&last=50", SHORT)?,
+        caller.get("/", LONG)?,
+    ];
+    let first = calls.iter().find_map(|call| call.answer.pointer("/calls/0/corporation")?.as_str());
+    if let Some(client) = first.map(|name| utf8_percent_encode(name, NON_ALPHANUMERIC)) {
+        let page = caller.get(&format!("/clients/{client}"), LONG)?;
+        calls.push(page);
     }
-    let answer = serde_json::from_str(&body)
-        .with_context(|| format!("{}: the answer is not JSON: {}", failed(), said(&body)))?;
-    Ok(Call { call: call.to_owned(), status: status.as_u16(), answer })
-}
-
-/// The detail of a problem document, else the beginning of the body.
-fn said(body: &str) -> String {
-    let problem: Option<Value> = serde_json::from_str(body).ok();
-    match problem.as_ref().and_then(|problem| problem.get("detail")?.as_str()) {
-        Some(detail) => detail.to_owned(),
-        None => body.chars().take(300).collect(),
+    for page in ["/openapi.json", "/docs/", "/metrics"] {
+        calls.push(caller.get(page, SHORT)?);
     }
+    Ok(calls)
 }
 
 impl cli::Outcome for Outcome {}
@@ -154,7 +140,7 @@ impl cli::Outcome for Outcome {}
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{API_RETURNS} holds the answers of {} (release {})", self.url, self.release)?;
-        for Call { call, status, answer } in &self.calls {
+        for Call { call, status, answer, .. } in &self.calls {
             write!(f, "\n  {status} {call}: {} bytes", answer.to_string().len())?;
         }
         Ok(())

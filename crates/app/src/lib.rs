@@ -1,57 +1,101 @@
-//! The HTTP service: predictions by the live release, and what an operator asks every morning.
+//! The HTTP service: predictions by the live release, what an operator asks, and the page that a client manager opens every
+//! morning.
 //!
 //! It reads and never writes. A newly deployed release is served from the next request on ([`live`]); a request that is
 //! wrong gets a problem document that says what to change ([`problem`]); a file is read only inside the data folders
-//! ([`confine`]). What takes long runs beside the event loop, one at a time.
+//! ([`confine`]). What takes long runs beside the event loop, one at a time ([`turn`]), and what many ask for is made once
+//! ([`views`]). What happens around every request stands in [`observe`], every limit in [`limits`].
 
+pub mod access;
+pub mod answer;
+pub mod body;
+pub mod cached;
 pub mod confine;
+mod limits;
+pub mod listen;
 pub mod live;
+pub mod log;
+pub mod metrics;
+pub mod observe;
+pub mod openapi;
+pub mod pages;
 pub mod prediction;
 pub mod problem;
 pub mod routes;
+pub mod state;
+pub mod turn;
+pub mod views;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::thread;
 
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::{Context, Result};
 use common::cli::narrate;
 use common::config::Config;
+use common::service::Bind;
 
-use crate::routes::{State, routes};
+use crate::access::Access;
+use crate::limits::{HEAD_LIMIT, SHUTDOWN_SECONDS};
+use crate::listen::Sockets;
+use crate::observe::observe;
+use crate::routes::routes;
+use crate::state::State;
+
+pub use crate::log::LogFormat;
 
 /// How the service is run.
 #[derive(Debug)]
 pub struct Options {
-    /// Where to listen; port 0 takes a free one.
-    pub bind: SocketAddr,
+    /// Where to listen.
+    pub bind: Vec<Bind>,
+    /// Threads that answer; without a number one for each processor.
+    pub workers: Option<usize>,
+    /// Ask nobody for a token.
+    pub no_auth: bool,
     /// Stop when stdin ends: for a parent that wants no server to outlive it.
     pub stop_with_stdin: bool,
-    /// Say where it listens as a JSON object.
+    /// Say where it listens as JSON objects.
     pub json: bool,
 }
 
-/// Seconds that running requests have to finish after SIGTERM.
-const SHUTDOWN_SECONDS: u64 = 5;
-
-/// Serves until SIGTERM or SIGINT. The first line on stdout says where it listens.
+/// Serves until SIGTERM or SIGINT. One line on stdout for each place says where it listens.
 pub fn serve(config: Config, options: &Options) -> Result<()> {
-    let state = web::Data::new(State::new(config));
+    let access = Access::decide(&config, &options.bind, options.no_auth)?;
+    let processors = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let workers = options.workers.unwrap_or_else(processors);
+    let connections = listen::connections_of_each(workers);
+    let state = web::Data::new(State::new(config, access));
+    // The first request should not wait for the model; whether there is one, `/health/ready` says.
+    drop(state.live.model());
+    let mut sockets = Sockets::default();
     actix_web::rt::System::new().block_on(async {
-        let server = HttpServer::new(move || App::new().app_data(state.clone()).configure(routes))
-            .shutdown_timeout(SHUTDOWN_SECONDS)
-            .bind(options.bind)
-            .with_context(|| {
-                format!("listening on {}; is another server there? (--bind takes another)", options.bind)
-            })?;
-        for address in server.addrs() {
-            let line = match options.json {
-                true => format!("{{\"url\":\"http://{address}\"}}"),
-                false => format!("listening on http://{address}"),
-            };
-            // A parent that has gone away is no reason not to serve.
-            let _ = writeln!(io::stdout(), "{line}").and_then(|()| io::stdout().flush());
+        let mut server =
+            HttpServer::new(move || App::new().wrap(from_fn(observe)).app_data(state.clone()).configure(routes))
+                .workers(workers)
+                .max_connections(connections)
+                .client_request_timeout(HEAD_LIMIT)
+                .shutdown_timeout(SHUTDOWN_SECONDS);
+        let (addresses, sockets_wanted): (Vec<_>, Vec<_>) = options.bind.iter().partition(|place| place.address().is_some());
+        let busy = |place: &Bind| format!("listening on {place}; is another server there? (--bind takes another)");
+        for place in addresses {
+            if let Bind::Tcp(address) = place {
+                server = server.bind(address).with_context(|| busy(place))?;
+            }
+        }
+        // Before the sockets, for which actix-web would name an address that there is not.
+        let listening = server.addrs();
+        for place in &sockets_wanted {
+            if let Bind::Unix(path) = place {
+                sockets.claim(path).with_context(|| busy(place))?;
+                server = server.bind_uds(path).with_context(|| busy(place))?;
+            }
+        }
+        let listening = listening.iter().map(|address| format!("http://{address}"));
+        for url in listening.chain(sockets_wanted.iter().map(ToString::to_string)) {
+            say(options.json, &url);
         }
         let server = server.run();
         if options.stop_with_stdin {
@@ -65,4 +109,13 @@ pub fn serve(config: Config, options: &Options) -> Result<()> {
     })?;
     narrate("stopped");
     Ok(())
+}
+
+/// Tells where it listens. A parent that has gone away is no reason not to serve.
+fn say(json: bool, url: &str) {
+    let line = match json {
+        true => serde_json::json!({ "url": url }).to_string(),
+        false => format!("listening on {url}"),
+    };
+    let _ = writeln!(io::stdout(), "{line}").and_then(|()| io::stdout().flush());
 }

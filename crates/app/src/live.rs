@@ -1,17 +1,17 @@
 //! The live model: loaded once, and again when production has switched to another release.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use common::checksum::Checksum;
-use common::cli::narrate;
 use common::config::{Config, Threshold};
 use common::model::Model;
-use common::release::Production;
+use common::release::{Production, Release};
+use common::schema::PREDICTORS;
 
 use crate::problem::Problem;
 
-/// A loaded release.
+/// A loaded release that has passed its self-test.
 #[derive(Debug)]
 pub struct LiveModel {
     /// The release's id.
@@ -22,25 +22,48 @@ pub struct LiveModel {
     pub threshold: Threshold,
     /// Of its model's file.
     pub model_sha256: Checksum,
+    /// All that is known of it.
+    pub release: Release,
 }
 
 /// Gives every request the model of the release that is live at that moment.
 pub struct Live {
     production: Production,
     state: RwLock<State>,
+    /// Held by the one request that loads a release; the others are answered by the one before it.
+    loading: Mutex<()>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     loaded: Option<Arc<LiveModel>>,
-    /// The release that could not be loaded; while another is served it is not tried again until production switches.
-    refused: Option<String>,
+    refused: Option<Refused>,
+    /// How many releases could not be loaded.
+    failures: u64,
+}
+
+/// A live release that could not be loaded; while another is served it is not tried again until production switches.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// Its id.
+    pub id: String,
+}
+
+/// What is served, and what is not.
+#[derive(Debug)]
+pub struct Status {
+    /// The model that answers, or why there is none.
+    pub served: Result<Arc<LiveModel>, Problem>,
+    /// The live release, where it could not be loaded.
+    pub refused: Option<Refused>,
+    /// How many releases could not be loaded since the service started.
+    pub failures: u64,
 }
 
 impl Live {
     /// For the production folder that `config` names; loads nothing yet.
     pub fn new(config: &Config) -> Self {
-        Self { production: Production::of(config), state: RwLock::default() }
+        Self { production: Production::of(config), state: RwLock::default(), loading: Mutex::default() }
     }
 
     /// The live model. Asks the file system for the release's id (one system call) and loads only when it has changed;
@@ -51,45 +74,66 @@ impl Live {
             Ok(id) => id.ok_or_else(nothing)?,
             Err(error) => return Err(Problem::not_ready("production cannot be read", &error)),
         };
-        {
-            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(served) = state.serves(&id) {
-                return Ok(served);
-            }
+        if let Some(served) = self.read().serves(&id) {
+            return Ok(served);
         }
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let _loading = match self.loading.try_lock() {
+            Ok(loading) => loading,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => match self.read().loaded {
+                Some(before) => return Ok(before),
+                None => self.loading.lock().unwrap_or_else(PoisonError::into_inner),
+            },
+        };
+        let state = self.read();
         if let Some(served) = state.serves(&id) {
             return Ok(served); // another request was faster
         }
         match self.load(&id) {
             Ok(model) => {
                 let model = Arc::new(model);
-                state.loaded = Some(model.clone());
-                state.refused = None;
+                tracing::info!(release = id, "serving");
+                self.write(State { loaded: Some(model.clone()), refused: None, failures: state.failures });
                 Ok(model)
             }
             Err(error) => {
+                let again = state.refused.is_some_and(|refused| refused.id == id);
                 // With nothing else to serve every request tries again, and the first one says why in the log.
-                if state.refused.as_ref() != Some(&id) {
-                    narrate(format_args!("error: release {id} cannot be loaded: {error:#}"));
+                if !again {
+                    tracing::error!(release = id, "the release cannot be loaded: {error:#}");
                 }
-                state.refused = Some(id);
-                state.loaded.clone().ok_or_else(|| {
+                let loaded = state.loaded.clone();
+                let failures = state.failures + u64::from(!again);
+                self.write(State { loaded: loaded.clone(), refused: Some(Refused { id }), failures });
+                loaded.ok_or_else(|| {
                     Problem::NotReady("the deployed release cannot be loaded; the server's log says why".to_owned())
                 })
             }
         }
     }
 
+    /// What is served, after a look at production.
+    pub fn status(&self) -> Status {
+        let served = self.model();
+        let State { refused, failures, .. } = self.read();
+        Status { served, refused, failures }
+    }
+
     fn load(&self, id: &str) -> Result<LiveModel> {
         let release = self.production.release(id)?;
         release.verify()?;
-        Ok(LiveModel {
-            model: release.model()?,
-            threshold: release.threshold()?,
-            model_sha256: release.manifest.score.model_sha256,
-            id: release.id,
-        })
+        let model = release.model()?;
+        self_test(&model)?;
+        let (threshold, model_sha256) = (release.threshold()?, release.manifest.score.model_sha256.clone());
+        Ok(LiveModel { id: release.id.clone(), model, threshold, model_sha256, release })
+    }
+
+    fn read(&self) -> State {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn write(&self, state: State) {
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
     }
 }
 
@@ -97,6 +141,50 @@ impl State {
     /// The model to serve while `id` is live, where that needs no loading.
     fn serves(&self, id: &str) -> Option<Arc<LiveModel>> {
         let loaded = self.loaded.as_ref()?;
-        (loaded.id == id || self.refused.as_deref() == Some(id)).then(|| loaded.clone())
+        let refused = || self.refused.as_ref().is_some_and(|refused| refused.id == id);
+        (loaded.id == id || refused()).then(|| loaded.clone())
+    }
+}
+
+/// Asks the model about clients whose answers are known beforehand: who misses everything is the median client, and whoever
+/// has more of one predictor is at more or less risk, as its coefficient says.
+fn self_test(model: &Model) -> Result<()> {
+    let median = model.probability(&model.medians.map(Some));
+    ensure!((0.0..=1.0).contains(&median), "the median client's risk is {median}");
+    let unknown = model.probability(&[None; 3]);
+    ensure!(unknown == median, "an unknown client's risk is {unknown}, the median client's {median}");
+    for (j, predictor) in PREDICTORS.into_iter().enumerate() {
+        let mut more = model.medians;
+        more[j] += more[j].abs().max(1.0);
+        let risk = model.probability(&more.map(Some));
+        let in_order = match model.coefficients[j] {
+            coefficient if coefficient > 0.0 => risk >= median,
+            coefficient if coefficient < 0.0 => risk <= median,
+            _ => risk == median,
+        };
+        ensure!(in_order && (0.0..=1.0).contains(&risk), "more {predictor} moves the risk from {median} to {risk}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::release::Production;
+    use testkit::Workspace;
+
+    #[test]
+    fn a_model_that_contradicts_itself_fails_its_self_test() {
+        let workspace = Workspace::with_data();
+        workspace.deploy();
+        let model = Production::of(&workspace.config()).live().unwrap().model().unwrap();
+        self_test(&model).unwrap();
+        for broken in [
+            Model { intercept: f64::NAN, ..model.clone() },
+            Model { medians: [f64::INFINITY, 1.0, 1.0], ..model.clone() },
+            Model { coefficients: [f64::NAN; 3], ..model.clone() },
+        ] {
+            assert!(self_test(&broken).is_err(), "{broken:?}");
+        }
     }
 }

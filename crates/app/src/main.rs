@@ -1,32 +1,48 @@
 //! `app`: see the library.
 
-use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
-use app::Options;
+use app::{LogFormat, Options};
 use clap::Parser;
 use common::cli::{self, narrate};
 use common::config::Config;
+use common::service::Bind;
 
-/// Serve predictions, scores, statistics and diagnostics over HTTP
+/// Serve predictions, scores, statistics and diagnostics over HTTP, and a page for people
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     #[command(flatten)]
     common: cli::Arguments,
-    /// Where to listen [default: the config's `bind`, else 127.0.0.1:8000]
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    bind: Option<SocketAddr>,
+    /// Where to listen: ADDRESS:PORT or unix:PATH, several times if wanted [default: the config's `bind`, else 127.0.0.1:8000]
+    #[arg(long, value_name = "PLACE", value_parser = bind)]
+    bind: Vec<Bind>,
+    /// How many threads answer [default: one for each processor]
+    #[arg(long, value_name = "NUMBER")]
+    workers: Option<NonZeroUsize>,
+    /// Ask nobody for a token, wherever the requests come from
+    #[arg(long)]
+    no_auth: bool,
+    /// How requests are logged on stderr
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
     /// Stop when stdin ends
     #[arg(long)]
     stop_with_stdin: bool,
 }
 
+fn bind(text: &str) -> anyhow::Result<Bind> {
+    Bind::parse(text, &std::env::current_dir()?)
+}
+
 fn main() -> ExitCode {
-    let Arguments { common, bind, stop_with_stdin } = Arguments::parse();
+    let Arguments { common, bind, workers, no_auth, log_format, stop_with_stdin } = Arguments::parse();
+    let _log = app::log::start(log_format);
     let served = Config::load(common.config.as_deref()).and_then(|config| {
-        let bind = bind.unwrap_or(config.bind);
-        app::serve(config, &Options { bind, stop_with_stdin, json: common.json })
+        let bind = if bind.is_empty() { config.bind.clone() } else { bind };
+        let workers = workers.map(NonZeroUsize::get);
+        app::serve(config, &Options { bind, workers, no_auth, stop_with_stdin, json: common.json })
     });
     match served {
         Ok(()) => ExitCode::SUCCESS,

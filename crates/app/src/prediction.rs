@@ -2,18 +2,19 @@
 
 use std::fmt;
 use std::fs::File;
+use std::io::Read;
 use std::marker::PhantomData;
 
-use actix_web::web::Bytes;
 use common::config::Config;
 use common::schema::{PREDICTORS, Predictors};
-use dataset::Table;
+use dataset::reader::{Next, RowReader};
 use dataset::row::check_count;
-use diagnostics::predictions::{Predictions, predict};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use utoipa::ToSchema;
 
+use crate::answer::{Answer, Finished, Form};
 use crate::confine::confine;
 use crate::live::LiveModel;
 use crate::problem::Problem;
@@ -21,29 +22,33 @@ use crate::problem::Problem;
 const FORMS: &str = "send {\"filepath\": \"testdata/testdata.csv\"}, {\"rows\": [{\"lastmonth_activity\": 12, …}, …]}, \
                      or a CSV table as text/csv";
 
-/// What a client wants predicted.
+/// What a client wants predicted, in JSON.
 #[derive(Debug)]
 pub enum Request {
     /// The rows of a file on the server.
     File(String),
-    /// Rows sent as JSON.
+    /// Rows.
     Rows(Vec<ClientRow>),
-    /// A JSON object that has not been read yet: one of the two above.
-    Json(Bytes),
-    /// A table sent as CSV.
-    Csv(Bytes),
 }
 
 /// One client as JSON; a key that is absent or null is a missing value.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientRow {
+    /// Who; the answer repeats it.
     corporation: Option<String>,
+    /// Activity last month.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_992_i64)]
     lastmonth_activity: Option<f64>,
+    /// Activity last year.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_992_i64)]
     lastyear_activity: Option<f64>,
+    /// Employees.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_992_i64)]
     number_of_employees: Option<f64>,
     /// Accepted, so that rows of a table can be sent as they are; the prediction does not look at it.
     #[serde(rename = "exited")]
+    #[schema(rename = "exited", value_type = Option<f64>)]
     _exited: Option<IgnoredAny>,
 }
 
@@ -54,16 +59,21 @@ struct JsonRequest {
     rows: Option<Vec<Object<ClientRow>>>,
 }
 
-impl Request {
-    /// Reads the JSON where there is some.
-    pub fn parsed(self) -> Result<Self, Problem> {
-        match self {
-            Self::Json(body) => Self::from_json(&body),
-            other => Ok(other),
-        }
-    }
+/// What `POST /prediction` takes as JSON: one of the two.
+#[derive(ToSchema)]
+#[schema(as = PredictionRequest)]
+pub enum RequestSchema {
+    /// The rows of a CSV file in one of the data folders.
+    #[schema(rename = "filepath", example = "testdata/testdata.csv")]
+    File(String),
+    /// Rows.
+    #[schema(rename = "rows")]
+    Rows(Vec<ClientRow>),
+}
 
-    fn from_json(body: &[u8]) -> Result<Self, Problem> {
+impl Request {
+    /// Reads a JSON body.
+    pub fn from_json(body: &[u8]) -> Result<Self, Problem> {
         if !body.trim_ascii_start().starts_with(b"{") {
             return Err(Problem::BadRequest(format!("the body is not a JSON object; {FORMS}")));
         }
@@ -78,30 +88,11 @@ impl Request {
             _ => Err(Problem::WrongData(format!("expected either filepath or rows; {FORMS}"))),
         }
     }
-
-    /// Predicts for every client of the request.
-    pub fn answer(self, config: &Config, live: &LiveModel) -> Result<Predictions, Problem> {
-        let table = match self.parsed()? {
-            Self::Rows(rows) => return answer_rows(rows, live),
-            Self::Json(_) => return Err(Problem::BadRequest(FORMS.to_owned())), // not after `parsed`
-            Self::File(filepath) => {
-                let path = confine(config, &filepath)?;
-                let file =
-                    File::open(path).map_err(|error| Problem::not_ready("the file cannot be opened", &error.into()))?;
-                Table::for_prediction(file).map_err(|error| {
-                    Problem::WrongData(format!("{filepath} cannot be read as a client table: {error:#}"))
-                })?
-            }
-            Self::Csv(body) => Table::for_prediction(&*body)
-                .map_err(|error| Problem::WrongData(format!("the table cannot be read: {error:#}")))?,
-        };
-        predict(&live.id, &live.model, &table, live.threshold)
-            .map_err(|error| Problem::not_ready("the prediction failed", &error))
-    }
 }
 
-fn answer_rows(rows: Vec<ClientRow>, live: &LiveModel) -> Result<Predictions, Problem> {
-    let mut predictions = Predictions::of(&live.id);
+/// Predicts for rows that came as JSON.
+pub fn rows(rows: Vec<ClientRow>, live: &LiveModel, form: Form) -> Result<Finished, Problem> {
+    let mut answer = Answer::new(live, form)?;
     for (i, row) in rows.into_iter().enumerate() {
         let mut predictors: Predictors = [row.lastmonth_activity, row.lastyear_activity, row.number_of_employees];
         for (value, column) in predictors.iter_mut().zip(PREDICTORS) {
@@ -110,9 +101,29 @@ fn answer_rows(rows: Vec<ClientRow>, live: &LiveModel) -> Result<Predictions, Pr
                     check_count(column, *number).map_err(|wrong| Problem::WrongData(format!("rows[{i}]: {wrong}")))?;
             }
         }
-        predictions.push(&live.model, live.threshold, row.corporation, &predictors);
+        answer.push(row.corporation.as_deref(), &predictors)?;
     }
-    Ok(predictions)
+    answer.finish()
+}
+
+/// Opens a file that a client has named.
+pub fn open(config: &Config, filepath: &str) -> Result<File, Problem> {
+    let path = confine(config, filepath)?;
+    File::open(path).map_err(|error| Problem::not_ready("the file cannot be opened", &error.into()))
+}
+
+/// Predicts for the rows of a CSV table, one after the other; `name` is what a complaint calls it.
+pub fn table(name: &str, stream: impl Read, live: &LiveModel, form: Form) -> Result<Finished, Problem> {
+    let wrong = |why: &dyn fmt::Display| Problem::WrongData(format!("{name} cannot be read as a client table: {why}"));
+    let mut reader = RowReader::for_prediction(stream).map_err(|error| wrong(&format_args!("{error:#}")))?;
+    let mut answer = Answer::new(live, form)?;
+    while let Some(next) = reader.read_next().map_err(|error| wrong(&format_args!("{error:#}")))? {
+        match next {
+            Next::Row(row) => answer.push(row.corporation, &row.predictors)?,
+            Next::Malformed(row) => return Err(wrong(&format_args!("line {}: {}", row.line, row.reason))),
+        }
+    }
+    answer.finish()
 }
 
 /// Reads a body that is known to be wrong once more, to say which row and key are.

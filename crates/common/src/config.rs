@@ -6,6 +6,7 @@ use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::database::{DatabaseUrl, InputDatabase, InputRows};
+use crate::service::{Bind, TokenSource};
 
 /// Everything a step may be told, checked, with absolute paths.
 #[derive(Clone, Debug)]
@@ -38,7 +40,11 @@ pub struct Config {
     /// A database from which client rows are taken, beside the input folder or instead of its files.
     pub input_database: Option<InputDatabase>,
     /// Where `app` listens.
-    pub bind: SocketAddr,
+    pub bind: Vec<Bind>,
+    /// Where the token stands that clients of `app` must show; `None` where they need none.
+    pub api_token: Option<TokenSource>,
+    /// How old an answer of `app` may be that is shared because it costs seconds to make.
+    pub answer_max_age: Duration,
     /// The probability from which a client counts as leaving.
     pub threshold: Threshold,
     /// How strongly training trusts the data.
@@ -94,11 +100,14 @@ impl Promotion {
 
 const REQUIRED: [&str; 5] =
     ["input_folder_path", "output_folder_path", "test_data_path", "output_model_path", "prod_deployment_path"];
-const OPTIONAL: [&str; 9] = [
+const OPTIONAL: [&str; 12] = [
     "database_url",
     "store_dataset",
     "input_database",
     "bind",
+    "api_token",
+    "api_token_file",
+    "answer_max_age",
     "threshold",
     "regularization",
     "drift_test",
@@ -179,6 +188,7 @@ impl RawConfig {
                 None => bail!("key \"{key}\" is missing; expected a folder"),
             }
         };
+        let path_if_any = |key| -> Result<Option<PathBuf>> { Ok(self.text(key)?.map(|text| folder.join(text))) };
         let input = |key| -> Result<PathBuf> {
             let path = path(key)?;
             if !path.is_dir() {
@@ -211,12 +221,16 @@ impl RawConfig {
                 None => None,
                 Some(value) => Some(input_database(value, &folder).context("key \"input_database\"")?),
             },
-            bind: match self.text("bind")? {
-                None => SocketAddr::from(([127, 0, 0, 1], 8000)),
-                Some(text) => text.parse().map_err(|_| {
-                    anyhow::anyhow!("key \"bind\": expected ADDRESS:PORT such as 127.0.0.1:8000, found \"{text}\"")
-                })?,
+            bind: self.bind(&folder).context("key \"bind\"")?,
+            api_token: match (self.text("api_token")?, path_if_any("api_token_file")?) {
+                (None, None) => None,
+                (Some(text), None) => Some(TokenSource::variable(text).context("key \"api_token\"")?),
+                (None, Some(path)) => Some(TokenSource::File(path)),
+                (Some(_), Some(_)) => bail!("keys \"api_token\" and \"api_token_file\": expected one of them"),
             },
+            answer_max_age: self.number("answer_max_age", 10.0, "seconds from 0 to 86400", |seconds| {
+                (0.0..=86400.0).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
+            })?,
             threshold: self.number("threshold", 0.5, "a probability between 0 and 1", Threshold::new)?,
             regularization: self.number("regularization", 1.0, "a positive number", Regularization::new)?,
             drift_test: match self.text("drift_test")? {
@@ -238,6 +252,16 @@ impl RawConfig {
             folder,
             file,
         })
+    }
+
+    fn bind(&self, folder: &Path) -> Result<Vec<Bind>> {
+        const EXPECTED: &str = "expected ADDRESS:PORT or unix:PATH, or a list of them";
+        let texts = match self.0.get("bind") {
+            None => return Ok(vec![Bind::Tcp(SocketAddr::from(([127, 0, 0, 1], 8000)))]),
+            Some(Value::Array(list)) if !list.is_empty() => list.iter().collect(),
+            Some(one) => vec![one],
+        };
+        texts.into_iter().map(|text| Bind::parse(text.as_str().context(EXPECTED)?, folder)).collect()
     }
 
     /// Each folder has one use: what one step writes must not be another's input, or be locked by another.
@@ -384,7 +408,24 @@ mod tests {
         assert!(config.store_dataset && config.input_database.is_none());
         assert_eq!((config.threshold.value(), config.regularization.c()), (0.5, 1.0));
         assert_eq!((config.promotion, config.call_capacity), (Promotion::OnDrift, 50));
-        assert_eq!(config.bind.to_string(), "127.0.0.1:8000");
+        assert_eq!(config.bind, [Bind::Tcp("127.0.0.1:8000".parse().unwrap())]);
+        assert_eq!((config.api_token, config.answer_max_age), (None, Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn the_service_may_listen_in_several_places_and_ask_for_a_token() {
+        let config = load(set("bind", json!(["[::1]:80", "unix:risk.sock"]))).unwrap();
+        let socket = Bind::Unix(config.folder.join("risk.sock"));
+        assert_eq!(config.bind, [Bind::Tcp("[::1]:80".parse().unwrap()), socket]);
+        let config = load(set("api_token", json!("${TOKEN}"))).unwrap();
+        assert_eq!(config.api_token, Some(TokenSource::Variable("TOKEN".to_owned())));
+        let config = load(set("api_token_file", json!("token"))).unwrap();
+        assert_eq!(config.api_token, Some(TokenSource::File(config.folder.join("token"))));
+        let both = load(|map| {
+            set("api_token", json!("${TOKEN}"))(map);
+            set("api_token_file", json!("token"))(map);
+        });
+        assert!(both.unwrap_err().contains("expected one of them"));
     }
 
     #[test]
@@ -395,6 +436,10 @@ mod tests {
             ("output_folder_path", json!(""), "expected a folder"),
             ("output_folder_path", json!("config.json"), "is a file; expected a folder"),
             ("bind", json!("localhost"), "expected ADDRESS:PORT"),
+            ("bind", json!([]), "or a list of them"),
+            ("bind", json!(["127.0.0.1:80", 3]), "or a list of them"),
+            ("api_token", json!("secret secret secret"), "expected ${NAME}"),
+            ("answer_max_age", json!(-1), "expected seconds from 0 to 86400, found -1"),
             ("threshold", json!(1.0), "expected a probability between 0 and 1, found 1.0"),
             ("threshold", json!("0.5"), "expected a probability between 0 and 1, found \"0.5\""),
             ("regularization", json!(0), "expected a positive number, found 0"),

@@ -18,6 +18,7 @@ pub mod promotion;
 pub mod release;
 pub mod schema;
 pub mod score;
+pub mod service;
 pub mod shift;
 pub mod versioned;
 

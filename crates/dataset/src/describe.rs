@@ -4,11 +4,12 @@ use anyhow::{Context, Result};
 use common::schema::{COLUMNS, CORPORATION, PREDICTORS};
 use polars::prelude::*;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::Table;
 
 /// One numeric column's statistics; `None` where the column has too few values for one.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ColumnStatistics {
     /// The column's name.
     pub column: &'static str,
@@ -23,7 +24,7 @@ pub struct ColumnStatistics {
 }
 
 /// The share of missing values in one column.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct MissingPercent {
     /// The column's name.
     pub column: &'static str,

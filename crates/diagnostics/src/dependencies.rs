@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use history::{DependencyVersions, History};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 const UNKNOWN: &str = "unknown";
@@ -24,7 +25,7 @@ const UNKNOWN: &str = "unknown";
 const CARGO_LOCK: &str = include_str!("../../../Cargo.lock");
 
 /// One direct dependency.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Dependency {
     /// The crate's name.
     pub name: String,
@@ -51,7 +52,7 @@ impl Dependency {
 }
 
 /// What was known at some time.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LastKnown {
     /// The version.
     pub version: String,

@@ -18,13 +18,14 @@ use dataset::describe::{self, ColumnStatistics, MissingPercent};
 use dataset::table::MalformedRows;
 use history::History;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::dependencies::Dependency;
 use crate::predictions::Predictions;
 use crate::timing::Timing;
 
 /// What `GET /diagnostics` answers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
     /// Seconds of a trial run.
     pub timing_seconds: Timing,

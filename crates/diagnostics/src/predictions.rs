@@ -8,9 +8,10 @@ use common::model::Model;
 use common::schema::{PREDICTORS, Predictors};
 use dataset::Table;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Predictions, one entry per row in every list.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub struct Predictions {
     /// The release that predicts.
     pub model: String,

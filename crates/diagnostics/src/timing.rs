@@ -7,9 +7,10 @@ use common::config::Config;
 use common::files::FINAL_DATA;
 use common::ingested;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Seconds of a trial run.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Timing {
     /// From the input folder to a compiled dataset.
     pub ingestion: f64,

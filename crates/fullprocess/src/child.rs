@@ -60,7 +60,7 @@ impl Server {
     /// Starts it and waits until it listens.
     pub fn start(config: &Config) -> Result<Self> {
         let mut child = command(&sibling_folder()?, "app", &config.file)
-            .args(["--bind", "127.0.0.1:0", "--stop-with-stdin", "--json"])
+            .args(["--bind", "127.0.0.1:0", "--stop-with-stdin", "--json", "--log-format", "none"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

@@ -22,6 +22,7 @@ use common::lock::Lock;
 use common::metrics::Confusion;
 use common::promotion::Contest;
 use common::release::{Production, Release};
+use common::service::Bind;
 use common::shift::{PredictorShift, ShiftVerdict};
 use history::{DriftCheck, Facts, History, PromotionRecord, Run, source};
 use serde::{Deserialize, Serialize};
@@ -298,10 +299,11 @@ fn renew(config: &Config, steps: &Steps, champion: Option<&Release>, run: &mut R
 /// Draws the reports of the live release and calls the API: the running app, or one started for this moment.
 fn report(config: &Config, steps: &Steps) -> Result<()> {
     steps.run("reporting", &[])?;
-    if TcpStream::connect_timeout(&config.bind, CONNECT_LIMIT).is_ok() {
+    let address = config.bind.iter().find_map(Bind::address);
+    if let Some(address) = address.filter(|address| TcpStream::connect_timeout(address, CONNECT_LIMIT).is_ok()) {
         match steps.run("apicalls", &[]) {
             Ok(_) => return Ok(()),
-            Err(error) => narrate(format_args!("warning: the app at {} did not do: {error:#}", config.bind)),
+            Err(error) => narrate(format_args!("warning: the app at {address} did not do: {error:#}")),
         }
     }
     let server = Server::start(config)?;

@@ -8,12 +8,13 @@ use std::str::FromStr;
 use anyhow::{Result, bail};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::connection::Value;
 use crate::{History, timestamp};
 
 /// What can be listed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum What {
     /// Every step that ran.
@@ -49,7 +50,7 @@ impl What {
 }
 
 /// The newest rows of one kind, oldest first.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Listing {
     /// Which kind.
     pub what: What,
@@ -75,7 +76,7 @@ impl Listing {
 }
 
 /// Rows of one kind.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]
 #[expect(missing_docs, reason = "named as in What")]
 pub enum Rows {
@@ -93,7 +94,7 @@ pub enum Rows {
 macro_rules! row {
     ($(#[$doc:meta])* $Row:ident { $($(#[$field_doc:meta])* $field:ident: $Type:ty,)+ }) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Serialize)]
+        #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
         pub struct $Row {
             $($(#[$field_doc])* pub $field: $Type,)+
         }
@@ -399,6 +400,27 @@ impl History {
             What::Contests => Rows::Contests(self.fetch(CONTESTS, &last)?),
         };
         Ok(Listing { what, rows })
+    }
+
+    /// The newest `last` runs, oldest first.
+    pub fn runs(&mut self, last: u32) -> Result<Vec<RunRow>> {
+        self.fetch(RUNS, &[Value::from(i64::from(last))])
+    }
+
+    /// The newest `fullprocess`, where it is among the newest runs.
+    pub fn newest_process(&mut self) -> Result<Option<RunRow>> {
+        const LOOKED_AT: u32 = 200;
+        Ok(self.runs(LOOKED_AT)?.into_iter().rfind(|run| run.step == "fullprocess"))
+    }
+
+    /// The newest score.
+    pub fn newest_score(&mut self) -> Result<Option<ScoreRow>> {
+        Ok(self.fetch(SCORES, &[Value::from(1i64)])?.pop())
+    }
+
+    /// The newest drift check.
+    pub fn newest_check(&mut self) -> Result<Option<CheckRow>> {
+        Ok(self.fetch(CHECKS, &[Value::from(1i64)])?.pop())
     }
 
     /// The release that was live at `time`; `None` before the first.

@@ -17,6 +17,7 @@ use dataset::Table;
 use serde::Serialize;
 use statistics::interval::{Exits, exits};
 use statistics::odds;
+use utoipa::ToSchema;
 
 pub use self::words::neutralised;
 
@@ -63,7 +64,7 @@ pub struct Call {
 }
 
 /// One predictor's share in a client's risk. Its `Display` says it in plain words.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Reason {
     /// The predictor.
     pub predictor: &'static str,
@@ -80,7 +81,7 @@ pub struct Reason {
 }
 
 /// The smallest change that would bring a client under the threshold. Its `Display` says it in plain words.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Change {
     /// Of this predictor alone.
     pub predictor: &'static str,
@@ -239,7 +240,8 @@ impl CallList {
 }
 
 /// What `GET /calllist` answers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CallList)]
 pub struct Answer {
     model: String,
     threshold: f64,
@@ -251,7 +253,7 @@ pub struct Answer {
     calls: Vec<AnsweredCall>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ExpectedExits {
     expected: f64,
     low: u64,
@@ -259,7 +261,7 @@ struct ExpectedExits {
     at_random: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct AnsweredCall {
     rank: usize,
     corporation: String,
@@ -271,7 +273,7 @@ struct AnsweredCall {
     what_would_help: Option<Worded<Change>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Worded<T> {
     #[serde(flatten)]
     what: T,

@@ -1,6 +1,7 @@
 //! The charts of the reports. Each is drawn by one function on any surface: the same code makes the PNG files and the
 //! vectors of the PDF. All read in grey: what differs, differs in shape, dash or lightness too.
 
+mod client;
 mod plot;
 mod quality;
 mod trends;
@@ -11,6 +12,7 @@ use plotters::prelude::*;
 
 use crate::canvas;
 
+pub use self::client::risk_over_rows;
 pub use self::quality::{Quality, calibration, precision_recall, risk_distribution, roc};
 pub use self::trends::{Trends, f1_over_time, missing_over_time, seconds_over_time};
 

@@ -1,6 +1,8 @@
 //! Everything that the reports tell, gathered once: files, the live release, and what the history remembers. Reading
 //! changes nothing, and what is gathered holds no clock, so the same inputs give the same reports.
 
+use std::sync::Arc;
+
 use anyhow::{Result, bail};
 use common::checksum::Checksum;
 use common::config::Config;
@@ -32,7 +34,7 @@ pub struct Evidence {
     /// Risk and outcome of each test row whose `exited` is known.
     pub pairs: Vec<Pair>,
     /// Whom to call.
-    pub calls: CallList,
+    pub calls: Arc<CallList>,
     /// The compiled dataset's files.
     pub ingested: Ingested,
     /// Its numeric columns.
@@ -70,26 +72,36 @@ impl Evidence {
     pub fn gather(config: &Config, history: &mut History) -> Result<Self> {
         let release = Production::of(config).live()?;
         let (model, threshold) = (release.model()?, release.threshold()?);
+        let data = diagnostics::compiled_dataset(config)?;
+        let calls = CallList::of(&data, &release.id, &model, threshold, config.call_capacity as usize)?;
+        Self::of(config, history, release, model, &data, calls.into())
+    }
+
+    /// The same for a `release` whose `model`, compiled `data` and `calls` are at hand.
+    pub fn of(
+        config: &Config,
+        history: &mut History,
+        release: Release,
+        model: Model,
+        data: &Table,
+        calls: Arc<CallList>,
+    ) -> Result<Self> {
         let files = csv_files(&config.test_data)?;
         let test = Table::read_all(&files, MalformedRows::Refuse)?;
         let checksum = release.manifest.score.model_sha256.clone();
-        let score = scoring::evaluate_model(&release.id, &model, checksum, &files, &test, threshold)?;
+        let score = scoring::evaluate_model(&release.id, &model, checksum, &files, &test, release.threshold()?)?;
         if score.n == 0 {
             bail!("{} holds no row whose exited is known; there is nothing to draw", config.test_data.display());
         }
         let pairs = test.rows()?.filter_map(|row| Some((model.probability(&row.predictors), row.exited?))).collect();
-
-        let data = diagnostics::compiled_dataset(config)?;
-        let ingested = Ingested::read(&config.output_folder)?;
-        let calls = CallList::of(&data, &release.id, &model, threshold, config.call_capacity as usize)?;
         Ok(Self {
             model,
             score,
             pairs,
             calls,
-            ingested,
-            summary: describe::summary(&data)?,
-            missing: describe::missing(&data)?,
+            ingested: Ingested::read(&config.output_folder)?,
+            summary: describe::summary(data)?,
+            missing: describe::missing(data)?,
             dependencies: dependencies::known(history)?,
             past: Past::read(history)?,
             release,

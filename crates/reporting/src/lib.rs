@@ -12,7 +12,7 @@ pub mod confusion_matrix;
 pub mod evidence;
 mod pdf;
 mod report;
-mod words;
+pub mod words;
 
 use std::fmt;
 use std::path::PathBuf;

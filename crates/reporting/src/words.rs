@@ -1,4 +1,6 @@
-//! Numbers as people read them.
+//! Numbers and checks as people read them.
+
+use history::listing::CheckRow;
 
 /// 12345 as "12,345".
 pub fn grouped(count: u64) -> String {
@@ -38,6 +40,37 @@ pub fn number(value: f64) -> String {
         size if size < 1e5 => format!("{value:.2}"),
         _ => format!("{value:.0}"),
     }
+}
+
+/// A check in a sentence.
+pub fn check_in_words(check: &CheckRow) -> String {
+    let verdict = match check.verdict.as_str() {
+        "cannot tell" => "chance may explain the difference",
+        "drifted" => "the score has fallen by more than chance explains",
+        _ => "the score has not fallen",
+    };
+    format!(
+        "F1 {:.4} ({}) on {} new rows against the recorded {:.4}; {verdict}. By the test \"{}\" that is {}",
+        check.f1,
+        interval_of(check),
+        grouped(check.n as u64),
+        check.recorded_f1,
+        check.test,
+        if check.drifted == 1 { "drift" } else { "no drift" }
+    )
+}
+
+/// The 95 % interval of a check's score.
+pub fn interval_of(check: &CheckRow) -> String {
+    match (check.f1_low, check.f1_high) {
+        (Some(low), Some(high)) => format!("{low:.4} to {high:.4}"),
+        _ => "no interval".to_owned(),
+    }
+}
+
+/// A time of the history to the minute.
+pub fn minutes(time: &str) -> String {
+    time.get(..16).unwrap_or(time).replace('T', " ")
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use dataset::Table;
 use dataset::table::MalformedRows;
 use history::ScoredData;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What to score.
 #[derive(Debug, Default)]
@@ -42,11 +43,13 @@ impl Options {
 }
 
 /// A score, and what it rests on.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Score)]
 pub struct Outcome {
     /// The release where the deployed model was scored, else the beginning of the model's checksum.
     pub model: String,
     /// Of the model's file.
+    #[schema(value_type = String)]
     pub model_sha256: Checksum,
     /// The names of the files that were scored.
     pub data: Vec<String>,
@@ -59,8 +62,10 @@ pub struct Outcome {
     /// Rows scored.
     pub n: u64,
     /// The four counts.
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub confusion: Confusion,
     /// The probability from which a client counted as leaving.
+    #[schema(value_type = f64)]
     pub threshold: Threshold,
     /// Rows without a known `exited`, not scored.
     pub without_label: u64,
@@ -71,6 +76,7 @@ pub struct Outcome {
     /// How far the predictors have moved from the model's training data, where other data than the test data were scored;
     /// what matters most first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(ignore)]
     pub shifts: Vec<PredictorShift>,
 }
 

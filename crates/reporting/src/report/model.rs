@@ -11,7 +11,7 @@ use crate::charts::{self, Quality};
 use crate::confusion_matrix;
 use crate::evidence::Evidence;
 use crate::pdf::{Column, Document, Table};
-use crate::words::{grouped, number, percent, points};
+use crate::words::{check_in_words, grouped, interval_of, minutes, number, percent, points};
 
 /// The draws are the same each time.
 const SEED: u64 = 0;
@@ -125,7 +125,7 @@ pub fn promotion(document: &mut Document, evidence: &Evidence) -> Result<()> {
         return Ok(());
     };
     if let Some(check) = evidence.check_that_led_here() {
-        document.paragraph(&format!("The release before it had drifted: {}.", said(check)));
+        document.paragraph(&format!("The release before it had drifted: {}.", check_in_words(check)));
         shifts(document, evidence, check);
     }
     document.paragraph(&format!(
@@ -169,14 +169,14 @@ pub fn drift(document: &mut Document, evidence: &Evidence) -> Result<()> {
         document.paragraph("No new rows have come since it is live.");
         return Ok(());
     };
-    document.paragraph(&format!("The newest check: {}.", said(newest)));
+    document.paragraph(&format!("The newest check: {}.", check_in_words(newest)));
     shifts(document, evidence, newest);
     let rows = checks.iter().rev().take(SHOWN).map(|check| {
         vec![
             minutes(&check.started),
             grouped(check.n as u64),
             format!("{:.4}", check.f1),
-            interval_text(check),
+            interval_of(check),
             check.verdict.clone(),
             check.test.clone(),
             if check.drifted == 1 { "drift" } else { "no drift" }.to_owned(),
@@ -228,34 +228,4 @@ fn shifts(document: &mut Document, evidence: &Evidence, check: &CheckRow) {
         rows: rows.collect(),
         ..Table::default()
     });
-}
-
-/// A check in a sentence.
-fn said(check: &CheckRow) -> String {
-    let verdict = match check.verdict.as_str() {
-        "cannot tell" => "chance may explain the difference",
-        "drifted" => "the score has fallen by more than chance explains",
-        _ => "the score has not fallen",
-    };
-    format!(
-        "F1 {:.4} ({}) on {} new rows against the recorded {:.4}; {verdict}. By the test \"{}\" that is {}",
-        check.f1,
-        interval_text(check),
-        grouped(check.n as u64),
-        check.recorded_f1,
-        check.test,
-        if check.drifted == 1 { "drift" } else { "no drift" }
-    )
-}
-
-fn interval_text(check: &CheckRow) -> String {
-    match (check.f1_low, check.f1_high) {
-        (Some(low), Some(high)) => format!("{low:.4} to {high:.4}"),
-        _ => "no interval".to_owned(),
-    }
-}
-
-/// A time of the history to the minute.
-fn minutes(time: &str) -> String {
-    time.get(..16).unwrap_or(time).replace('T', " ")
 }

@@ -1,0 +1,114 @@
+//! Who may ask: everybody on this machine, and from elsewhere who shows the token.
+
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use anyhow::{Result, bail};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use common::config::Config;
+use common::service::{Bind, Token};
+use subtle::ConstantTimeEq;
+
+/// The rule of access, decided once when the service starts.
+#[derive(Debug)]
+pub struct Access {
+    token: Option<Token>,
+}
+
+impl Access {
+    /// Everybody, with `no_auth`; else who shows the config's token; without one everybody, as long as nobody but this
+    /// machine can reach the service.
+    ///
+    /// # Errors
+    /// Where `binds` can be reached from elsewhere and there is neither a token nor `no_auth`, or the token cannot be read.
+    pub fn decide(config: &Config, binds: &[Bind], no_auth: bool) -> Result<Self> {
+        if no_auth {
+            return Ok(Self { token: None });
+        }
+        if let Some(source) = &config.api_token {
+            return Ok(Self { token: Some(source.read()?) });
+        }
+        match binds.iter().find(|bind| !bind.is_local()) {
+            None => Ok(Self { token: None }),
+            Some(open) => bail!(
+                "other machines can reach {open}, and they would need no token; set api_token or api_token_file in {} \
+                 (see README.md), listen on 127.0.0.1 behind a proxy, or say --no-auth",
+                config.file.display()
+            ),
+        }
+    }
+
+    /// Whether a request with these headers may be answered: `Authorization: Bearer TOKEN`, or, for browsers, which ask a
+    /// person for it, `Basic` with any name and the token as the password.
+    pub fn admits(&self, headers: &HeaderMap) -> bool {
+        let Some(token) = &self.token else { return true };
+        let shown = headers.get(AUTHORIZATION).and_then(|value| shown(value.as_bytes()));
+        // How long the comparison takes tells the token's length at the most.
+        shown.is_some_and(|shown| token.secret().as_bytes().ct_eq(&shown).into())
+    }
+}
+
+fn shown(authorization: &[u8]) -> Option<Vec<u8>> {
+    let space = authorization.iter().position(|byte| *byte == b' ')?;
+    let (scheme, rest) = (&authorization[..space], authorization[space..].trim_ascii());
+    if scheme.eq_ignore_ascii_case(b"bearer") {
+        return Some(rest.to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case(b"basic") {
+        return None;
+    }
+    let pair = BASE64_STANDARD.decode(rest).ok()?;
+    let colon = pair.iter().position(|byte| *byte == b':')?;
+    Some(pair[colon + 1..].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::HeaderValue;
+    use serde_json::json;
+    use testkit::Workspace;
+
+    const TOKEN: &str = "0123456789abcdef";
+
+    #[test]
+    fn only_who_shows_the_token_is_admitted() {
+        let mut workspace = Workspace::new();
+        workspace.write("token", TOKEN);
+        workspace.set("api_token_file", json!("token"));
+        let access = Access::decide(&workspace.config(), &[], false).unwrap();
+        let basic = |pair: String| format!("Basic {}", BASE64_STANDARD.encode(pair));
+        for (shown, admitted) in [
+            (format!("Bearer {TOKEN}"), true),
+            (format!("bearer  {TOKEN}"), true),
+            (basic(format!("anna:{TOKEN}")), true),
+            (basic(format!(":{TOKEN}")), true),
+            (format!("Bearer {TOKEN}0"), false),
+            ("Bearer 0123456789abcdeF".to_owned(), false),
+            ("Bearer".to_owned(), false),
+            (format!("Token {TOKEN}"), false),
+            (TOKEN.to_owned(), false),
+            (basic(TOKEN.to_owned()), false),
+            (basic(format!("{TOKEN}:")), false),
+            ("Basic ???".to_owned(), false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, HeaderValue::from_str(&shown).unwrap());
+            assert_eq!(access.admits(&headers), admitted, "{shown}");
+        }
+        assert!(!access.admits(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn whoever_can_be_reached_from_elsewhere_needs_a_token_or_says_that_it_wants_none() {
+        let workspace = Workspace::new();
+        let config = workspace.config();
+        let bind = |text| Bind::parse(text, &config.folder).unwrap();
+        let (local, open) = (bind("127.0.0.1:0"), bind("0.0.0.0:0"));
+        assert!(Access::decide(&config, &[local.clone(), bind("unix:x")], false).unwrap().admits(&HeaderMap::new()));
+        let refused = Access::decide(&config, &[local, open.clone()], false).unwrap_err().to_string();
+        for part in ["0.0.0.0:0", "api_token", "--no-auth"] {
+            assert!(refused.contains(part), "{refused}");
+        }
+        assert!(Access::decide(&config, &[open], true).unwrap().admits(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,184 @@
+//! The answer to a request for predictions: columns in JSON, or a CSV table of any length.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, Write};
+
+use actix_web::HttpResponse;
+use actix_web::body::SizedStream;
+use actix_web::http::header;
+use actix_web::web::Bytes;
+use anyhow::Context;
+use common::schema::{PREDICTORS, Predictors};
+use diagnostics::predictions::Predictions;
+use futures_util::stream;
+use reporting::call_list::neutralised;
+
+use crate::limits::MOST_JSON_ROWS;
+use crate::live::LiveModel;
+use crate::problem::Problem;
+
+/// The header that names the release which has answered.
+pub const RELEASE_HEADER: &str = "x-release";
+
+/// An answer that has fewer rows than this is made in memory.
+const FEW_ROWS: usize = 10_000;
+
+/// What form the client wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `application/json`: the columns as lists.
+    Json,
+    /// `text/csv`: a row a client.
+    Csv,
+}
+
+/// The answer in the making.
+pub struct Answer<'m> {
+    live: &'m LiveModel,
+    rows: u64,
+    content: Content,
+}
+
+enum Content {
+    Columns(Predictions),
+    Table(csv::Writer<BufWriter<File>>),
+}
+
+/// A finished answer.
+pub struct Finished {
+    /// The release that has answered.
+    release: String,
+    form: Form,
+    /// How many clients it is about.
+    pub rows: u64,
+    bytes: Stored,
+}
+
+enum Stored {
+    Memory(Vec<u8>),
+    /// An unnamed file, so that an answer of any length takes no memory and is sent only when it is whole.
+    File(File),
+}
+
+impl<'m> Answer<'m> {
+    /// An empty answer of the live model.
+    pub fn new(live: &'m LiveModel, form: Form) -> Result<Self, Problem> {
+        let content = match form {
+            Form::Json => Content::Columns(Predictions::of(&live.id)),
+            Form::Csv => {
+                let mut table = csv::Writer::from_writer(BufWriter::new(scratch()?));
+                table
+                    .write_record(["corporation", "prediction", "probability", "filled"])
+                    .map_err(|error| cannot_store(error.into()))?;
+                Content::Table(table)
+            }
+        };
+        Ok(Self { live, rows: 0, content })
+    }
+
+    /// Adds one client.
+    pub fn push(&mut self, corporation: Option<&str>, predictors: &Predictors) -> Result<(), Problem> {
+        self.rows += 1;
+        let LiveModel { model, threshold, .. } = self.live;
+        match &mut self.content {
+            Content::Columns(columns) if columns.predictions.len() < MOST_JSON_ROWS => {
+                columns.push(model, *threshold, corporation.map(str::to_owned), predictors);
+                Ok(())
+            }
+            Content::Columns(_) => Err(Problem::TooLarge(format!(
+                "more than {MOST_JSON_ROWS} rows; ask for text/csv by the Accept header, which may have any number"
+            ))),
+            Content::Table(table) => {
+                let probability = model.probability(predictors);
+                let missing = predictors.iter().zip(PREDICTORS).filter(|(value, _)| value.is_none());
+                let filled: Vec<&str> = missing.map(|(_, column)| column).collect();
+                let record = [
+                    neutralised(corporation.unwrap_or_default()),
+                    u8::from(probability >= threshold.value()).to_string(),
+                    probability.to_string(),
+                    filled.join(" "),
+                ];
+                table.write_record(record).map_err(|error| cannot_store(error.into()))
+            }
+        }
+    }
+
+    /// Closes it.
+    pub fn finish(self) -> Result<Finished, Problem> {
+        let (release, rows) = (self.live.id.clone(), self.rows);
+        let (form, bytes) = match self.content {
+            Content::Columns(columns) if columns.predictions.len() < FEW_ROWS => {
+                (Form::Json, Stored::Memory(serde_json::to_vec(&columns).map_err(|error| cannot_store(error.into()))?))
+            }
+            Content::Columns(columns) => {
+                let mut file = BufWriter::new(scratch()?);
+                serde_json::to_writer(&mut file, &columns).map_err(|error| cannot_store(error.into()))?;
+                (Form::Json, stored(file)?)
+            }
+            Content::Table(table) => {
+                let file = table.into_inner().map_err(|error| cannot_store(error.into_error().into()))?;
+                (Form::Csv, stored(file)?)
+            }
+        };
+        Ok(Finished { release, form, rows, bytes })
+    }
+}
+
+impl Finished {
+    /// As a response that is sent piece by piece.
+    pub fn respond(self) -> Result<HttpResponse, Problem> {
+        let mut response = HttpResponse::Ok();
+        response.insert_header((RELEASE_HEADER, self.release.as_str()));
+        match self.form {
+            Form::Json => response.insert_header((header::CONTENT_TYPE, "application/json")),
+            Form::Csv => response.insert_header((header::CONTENT_TYPE, "text/csv; charset=utf-8")).insert_header((
+                header::CONTENT_DISPOSITION,
+                format!("attachment; filename=\"predictions-{}.csv\"", self.release),
+            )),
+        };
+        Ok(match self.bytes {
+            Stored::Memory(bytes) => response.body(bytes),
+            Stored::File(file) => {
+                let length = file.metadata().map_err(|error| cannot_store(error.into()))?.len();
+                response.body(SizedStream::new(length, stream::iter(Chunks(file))))
+            }
+        })
+    }
+}
+
+/// A file in pieces, each read when the one before it is on its way.
+struct Chunks(File);
+
+impl Iterator for Chunks {
+    type Item = io::Result<Bytes>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut chunk = vec![0; 64 << 10];
+        match self.0.read(&mut chunk) {
+            Ok(0) => None,
+            Ok(length) => {
+                chunk.truncate(length);
+                Some(Ok(chunk.into()))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+fn scratch() -> Result<File, Problem> {
+    tempfile::tempfile().map_err(|error| cannot_store(error.into()))
+}
+
+fn stored(file: BufWriter<File>) -> Result<Stored, Problem> {
+    let rewound = || -> anyhow::Result<File> {
+        let mut file = file.into_inner().map_err(|error| error.into_error()).context("writing")?;
+        file.flush()?;
+        file.rewind()?;
+        Ok(file)
+    };
+    rewound().map(Stored::File).map_err(|error| cannot_store(error))
+}
+
+fn cannot_store(error: anyhow::Error) -> Problem {
+    Problem::not_ready("the answer cannot be stored; is the disk of the temporary folder full?", &error)
+}

@@ -1,0 +1,88 @@
+//! What is read and computed once, and again only when what it was made of has changed.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The newest value, and the key of what it was made of.
+pub struct Cached<K, V>(Mutex<Option<(K, Arc<V>)>>);
+
+impl<K, V> Default for Cached<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: PartialEq, V> Cached<K, V> {
+    /// The value of `key`; `make` is called where there is another's. Who asks meanwhile waits for it.
+    pub fn get<E>(&self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
+        let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((made_of, value)) = &*newest
+            && *made_of == key
+        {
+            return Ok(value.clone());
+        }
+        // What is out of date must not stand in memory beside what replaces it.
+        *newest = None;
+        let value = Arc::new(make()?);
+        *newest = Some((key, value.clone()));
+        Ok(value)
+    }
+}
+
+/// Tells a file from what replaces it: every file here is written beside the old one and renamed, so that another content
+/// is another inode; size and time tell of one that was edited in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileIdentity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl FileIdentity {
+    /// Of the file at `path`, links followed.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let file = fs::metadata(path)?;
+        Ok(Self {
+            device: file.dev(),
+            inode: file.ino(),
+            size: file.size(),
+            modified: (file.mtime(), file.mtime_nsec()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_made_once_for_each_key_and_a_failure_is_not_kept() {
+        let cached = Cached::default();
+        let mut made = 0;
+        for (key, expected) in [("a", 1), ("a", 1), ("b", 2), ("b", 2), ("a", 3)] {
+            let value = cached.get(key, || {
+                made += 1;
+                Ok::<_, ()>(made)
+            });
+            assert_eq!(*value.unwrap(), expected, "{key}");
+        }
+        assert_eq!(cached.get("c", || Err("away")), Err("away"));
+        assert_eq!(*cached.get("c", || Ok::<_, ()>(9)).unwrap(), 9);
+    }
+
+    #[test]
+    fn a_file_that_replaces_another_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        fs::write(&path, "1").unwrap();
+        let first = FileIdentity::of(&path).unwrap();
+        assert_eq!(first, FileIdentity::of(&path).unwrap());
+        fs::write(folder.path().join("new"), "2").unwrap();
+        fs::rename(folder.path().join("new"), &path).unwrap();
+        assert_ne!(first, FileIdentity::of(&path).unwrap());
+    }
+}

@@ -1,0 +1,106 @@
+//! What happens around every request: a name for it, the question who asks, the log, the counts, and the headers that
+//! tell a browser to be careful.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{Error, ResponseError};
+
+use crate::answer::RELEASE_HEADER;
+use crate::problem::Problem;
+use crate::routes::{OPEN_ROUTES, ROUTES};
+use crate::state::State;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The headers of every answer. Nothing may be loaded from elsewhere, nothing may frame a page, nothing is kept.
+const HEADERS: [(HeaderName, HeaderValue); 6] = [
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+
+/// What a page may load and do; `data:` is for the icons of Swagger UI's own style sheet.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The longest id of a request that is taken over from whoever asks.
+const LONGEST_ID: usize = 64;
+
+/// Answers by `next` where the request is admitted, and tells of it.
+pub async fn observe<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let clock = Instant::now();
+    let id = request_id(request.headers());
+    let state = request.app_data::<Data<State>>().cloned();
+    let admitted = |state: &Data<State>| state.access.admits(request.headers()) || is_open(&request);
+    let mut response = match &state {
+        Some(state) if !admitted(state) => {
+            request.into_response(Problem::Unauthorized.error_response()).map_into_right_body()
+        }
+        _ => next.call(request).await?.map_into_left_body(),
+    };
+    let headers = response.headers_mut();
+    for (name, value) in &HEADERS {
+        if !headers.contains_key(name) {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+    headers.insert(REQUEST_ID, id.clone());
+    if let Some(state) = state {
+        let (status, took) = (response.status().as_u16(), clock.elapsed());
+        let asked = response.request();
+        let route = route_of(asked.match_pattern().as_deref());
+        state.metrics.observe(route, asked.method().as_str(), status, took);
+        tracing::info!(
+            id = id.to_str().unwrap_or_default(),
+            method = asked.method().as_str(),
+            route,
+            status,
+            milliseconds = took.as_secs_f64() * 1e3,
+            release = response.headers().get(RELEASE_HEADER).and_then(|value| value.to_str().ok()),
+            "request"
+        );
+    }
+    Ok(response)
+}
+
+/// The pattern by which a request is told in the log and counted: never a path that may hold a client's name.
+fn route_of(pattern: Option<&str>) -> &'static str {
+    pattern.and_then(|pattern| ROUTES.into_iter().find(|route| *route == pattern)).unwrap_or("unknown")
+}
+
+fn is_open(request: &ServiceRequest) -> bool {
+    OPEN_ROUTES.contains(&request.path())
+}
+
+/// The id that the request brings, where it is a harmless word, else a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    static PROCESS: LazyLock<String> = LazyLock::new(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        format!("{:x}{:x}", now.as_micros(), std::process::id())
+    });
+    static REQUESTS: AtomicU64 = AtomicU64::new(0);
+    let harmless = |id: &&HeaderValue| {
+        let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+        (1..=LONGEST_ID).contains(&id.len()) && id.as_bytes().iter().all(harmless)
+    };
+    match headers.get(&REQUEST_ID).filter(harmless) {
+        Some(id) => id.clone(),
+        None => {
+            let id = format!("{}-{:x}", *PROCESS, REQUESTS.fetch_add(1, Ordering::Relaxed));
+            HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("-"))
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The description of the API (OpenAPI 3.1), made from the handlers and the types of their answers.
+
+use std::collections::BTreeMap;
+
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{
+    ContentBuilder, HeaderBuilder, Object, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder, Type,
+};
+use utoipa::{IntoResponses, Modify, OpenApi};
+
+use crate::pages;
+use crate::problem;
+use crate::routes::{operations, prediction, reports};
+
+/// The document.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Clients at risk",
+        description = "Which corporate clients will leave, by the deployed model. Every error is a problem document (RFC 9457). \
+                       Where the service has a token, every request but those for health must show it."
+    ),
+    paths(
+        prediction::prediction,
+        reports::calllist,
+        reports::scoring,
+        reports::summarystats,
+        reports::diagnostics,
+        reports::history,
+        operations::live,
+        operations::ready,
+        operations::metrics,
+        pages::home,
+        pages::client,
+    ),
+    components(schemas(problem::Document)),
+    tags(
+        (name = "predictions", description = "Who will leave"),
+        (name = "reports", description = "Whom to call, how good the model is, what happened"),
+        (name = "operations", description = "For those who watch the service"),
+        (name = "pages", description = "For people"),
+    ),
+    security(("token" = []), ("password" = []), ()),
+    modifiers(&Everywhere)
+)]
+pub struct Description;
+
+/// What any request may be answered with, and how a client shows who it is.
+struct Everywhere;
+
+impl Modify for Everywhere {
+    fn modify(&self, document: &mut Document) {
+        let any = [
+            (400, "The request's head cannot be understood"),
+            (401, "The token is missing or wrong"),
+            (408, "The request comes too slowly"),
+        ];
+        for path in document.paths.paths.values_mut() {
+            let methods: [&mut Option<Operation>; 2] = [&mut path.get, &mut path.post];
+            for operation in methods.into_iter().flatten() {
+                for (status, response) in problems(&any) {
+                    operation.responses.responses.entry(status).or_insert(response);
+                }
+            }
+        }
+        if let Some(components) = &mut document.components {
+            let http = |scheme| SecurityScheme::Http(HttpBuilder::new().scheme(scheme).build());
+            components.add_security_scheme("token", http(HttpAuthScheme::Bearer));
+            components.add_security_scheme("password", http(HttpAuthScheme::Basic));
+        }
+    }
+}
+
+/// What a request with clients may be refused with.
+pub struct Refused;
+
+impl IntoResponses for Refused {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[
+            (400, "The request cannot be understood"),
+            (404, "The file is none of the data folders'"),
+            (406, "The answer can be application/json or text/csv"),
+            (415, "The body is neither JSON nor CSV"),
+            (422, "The data are wrong; the detail says where"),
+            (503, "Nothing is deployed yet, or too much is being asked at once"),
+        ])
+    }
+}
+
+/// What a body may be refused with.
+pub struct TooLargeOrSlow;
+
+impl IntoResponses for TooLargeOrSlow {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[(408, "The body comes too slowly"), (413, "The body is too large")])
+    }
+}
+
+/// What a query may be refused with.
+pub struct NoQuery;
+
+impl IntoResponses for NoQuery {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[(400, "The query cannot be understood"), (422, "A value of the query is too large")])
+    }
+}
+
+/// What lacks its data, or comes when too many ask, is answered with.
+pub struct NotReady;
+
+impl IntoResponses for NotReady {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[(503, "Something must be run first, or too much is being asked at once")])
+    }
+}
+
+fn problems(statuses: &[(u16, &str)]) -> BTreeMap<String, RefOr<Response>> {
+    let problem = || ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let response = |status: u16, why: &str| {
+        let response = ResponseBuilder::new().description(why).content("application/problem+json", problem());
+        let header =
+            |of, what| HeaderBuilder::new().schema(Some(Object::with_type(of))).description(Some(what)).build();
+        match status {
+            401 => response.header("www-authenticate", header(Type::String, "How to show the token")),
+            503 => response.header("retry-after", header(Type::Integer, "Seconds to wait, where waiting helps")),
+            _ => response,
+        }
+    };
+    statuses.iter().map(|(status, why)| (status.to_string(), response(*status, why).build().into())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_of_every_path_is_described() {
+        let document = serde_json::to_value(Description::openapi()).unwrap();
+        assert_eq!(document["openapi"], "3.1.0");
+        let paths = document["paths"].as_object().unwrap();
+        assert_eq!(paths.len(), 11, "{:?}", paths.keys());
+        for (path, methods) in paths {
+            for (method, operation) in methods.as_object().unwrap() {
+                let responses = operation["responses"].as_object().unwrap();
+                for status in ["200", "400", "401", "408"] {
+                    assert!(responses.contains_key(status), "{method} {path}: {status}");
+                }
+                assert!(operation["summary"].is_string() && operation["tags"].is_array(), "{method} {path}");
+            }
+        }
+        assert!(document["components"]["schemas"]["Problem"].is_object());
+    }
+}

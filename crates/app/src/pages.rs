@@ -1,0 +1,113 @@
+//! The pages for people: whom to call, one client, the state of the model. Made on the server, so that they read without a
+//! script; the little script that there is sorts and filters what already stands there.
+//!
+//! maud escapes every text that comes from data.
+
+mod client;
+mod home;
+mod layout;
+
+use actix_web::http::header::{self, ContentType};
+use actix_web::web::{self, Data};
+use actix_web::{HttpRequest, HttpResponse};
+use maud::Markup;
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+
+use self::client::WhatIf;
+use crate::openapi::NotReady;
+use crate::problem::Problem;
+use crate::routes::of_release;
+use crate::state::{State, beside};
+
+#[derive(Debug, Default, Deserialize)]
+struct HomeQuery {
+    q: Option<String>,
+}
+
+/// Today's calls, the state of the model and of its data; with `q` the clients whose names hold it.
+#[utoipa::path(get, path = "/", tag = "pages",
+    params(("q" = Option<String>, Query, description = "Part of a client's name")),
+    responses((status = 200, body = String, content_type = "text/html", description = "The page"), NotReady))]
+pub async fn home(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
+    // A page is read by people: what else stands in its address does not matter.
+    let query = web::Query::<HomeQuery>::from_query(request.query_string()).map(web::Query::into_inner);
+    let search = query.unwrap_or_default().q.filter(|part| !part.trim().is_empty());
+    let turn = state.pages.take().await?;
+    let (release, page) = beside(&state, turn, move |state| {
+        let live = match state.live.model() {
+            Ok(live) => live,
+            Err(problem) => return Ok((None, home::nothing_yet(&state.config, &problem))),
+        };
+        let clients = match state.views.clients(&state.config, &live) {
+            Ok(clients) => clients,
+            Err(problem) => return Ok((None, home::nothing_yet(&state.config, &problem))),
+        };
+        let page = match search {
+            Some(part) => home::found(&live, &clients, part.trim())?,
+            None => {
+                let overview = state.views.overview(&state.config, &live, &clients);
+                home::home(
+                    &live,
+                    &clients,
+                    overview.map_err(|error| Problem::not_ready("the state of the model", &error)),
+                )
+            }
+        };
+        Ok((Some(live.id.clone()), page))
+    })
+    .await?;
+    let response = html(page);
+    Ok(match release {
+        Some(release) => of_release(response, &release),
+        None => response,
+    })
+}
+
+/// One client: its risk and why, what would change it, its rows; with new numbers what its risk would be then.
+#[utoipa::path(get, path = "/clients/{corporation}", tag = "pages",
+    params(
+        ("corporation" = String, Path, description = "The client's name"),
+        ("lastmonth_activity" = Option<String>, Query, description = "What if: another number; empty for unknown"),
+        ("lastyear_activity" = Option<String>, Query, description = "What if"),
+        ("number_of_employees" = Option<String>, Query, description = "What if"),
+    ),
+    responses(
+        (status = 200, body = String, content_type = "text/html", description = "The page"),
+        (status = 404, body = String, content_type = "text/html", description = "There is no such client"),
+        (status = 422, body = String, content_type = "text/html", description = "A number of the query is none"),
+        NotReady,
+    ))]
+pub async fn client(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
+    let encoded = request.path().strip_prefix("/clients/").unwrap_or_default();
+    let corporation = percent_decode_str(encoded).decode_utf8().map(String::from).unwrap_or_default();
+    let what_if = web::Query::<WhatIf>::from_query(request.query_string()).map(web::Query::into_inner);
+    let what_if = what_if.unwrap_or_default();
+    let turn = state.pages.take().await?;
+    let (status, page, release) = beside(&state, turn, move |state| {
+        let live = state.live.model()?;
+        let clients = state.views.clients(&state.config, &live)?;
+        let (status, page) = client::page_of(&live, &clients, &corporation, &what_if)?;
+        Ok((status, page, live.id.clone()))
+    })
+    .await?;
+    let mut response = html(page);
+    *response.status_mut() = status;
+    Ok(of_release(response, &release))
+}
+
+/// A file that the pages need.
+pub async fn asset(name: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let (media_type, content) = match name.as_str() {
+        "page.css" => ("text/css; charset=utf-8", include_str!("pages/page.css")),
+        "page.js" => ("text/javascript; charset=utf-8", include_str!("pages/page.js")),
+        "icon.svg" => ("image/svg+xml", include_str!("pages/icon.svg")),
+        _ => return Err(Problem::NotFound("there are page.css, page.js and icon.svg".to_owned())),
+    };
+    let keep = (header::CACHE_CONTROL, "max-age=3600");
+    Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, media_type)).insert_header(keep).body(content))
+}
+
+fn html(page: Markup) -> HttpResponse {
+    HttpResponse::Ok().insert_header(ContentType::html()).body(page.into_string())
+}

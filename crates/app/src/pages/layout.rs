@@ -1,0 +1,93 @@
+//! What all pages have in common.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reporting::words::{percent, points};
+
+/// A whole page.
+pub fn page(title: &str, search: &str, release: Option<&str>, content: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · Clients at risk" }
+                link rel="icon" type="image/svg+xml" href="/assets/icon.svg";
+                link rel="stylesheet" href="/assets/page.css";
+                script src="/assets/page.js" defer {}
+            }
+            body {
+                a.skip href="#main" { "Skip to the content" }
+                header {
+                    a.home href="/" { "Clients at risk" }
+                    nav aria-label="Parts of the page" {
+                        @for (part, name) in PARTS { a href={ "/#" (part) } { (name) } }
+                        a href="/docs/" { "API" }
+                    }
+                    form role="search" action="/" method="get" {
+                        label for="q" { "Find a client" }
+                        input type="search" id="q" name="q" value=(search) placeholder="Part of its name" autocomplete="off";
+                        button { "Search" }
+                    }
+                }
+                main id="main" tabindex="-1" { (content) }
+                footer { @if let Some(release) = release { "Release " (release) } @else { "Nothing is deployed" } }
+            }
+        }
+    }
+}
+
+/// The sections of the first page.
+const PARTS: [(&str, &str); 5] =
+    [("calls", "Calls"), ("model", "Model"), ("trends", "Trends"), ("data", "Data"), ("dependencies", "Dependencies")];
+
+/// A link to a client's page.
+pub fn client_link(corporation: &str) -> Markup {
+    html! { a href={ "/clients/" (utf8_percent_encode(corporation, NON_ALPHANUMERIC)) } { (corporation) } }
+}
+
+/// A risk as a number and a bar.
+pub fn risk(risk: f64) -> Markup {
+    html! { (percent(risk)) " " meter min="0" max="1" value=(format!("{risk:.4}")) aria-hidden="true" {} }
+}
+
+/// A change of a risk, in percentage points, rising marked.
+pub fn change(change: Option<f64>) -> Markup {
+    match change {
+        None => html! { "new" },
+        Some(difference) if difference >= 0.0005 => html! { strong { (points(difference)) } },
+        Some(difference) => html! { (points(difference)) },
+    }
+}
+
+/// A table that may be wider than a narrow screen: it scrolls alone, also with the keyboard.
+pub fn wide_table(label: &str, heads: &[(&str, bool)], rows: &[Vec<String>]) -> Markup {
+    html! {
+        div.wide role="region" aria-label=(label) tabindex="0" {
+            table data-sortable {
+                thead { tr { @for (head, number) in heads { th scope="col" class=[number.then_some("number")] { (head) } } } }
+                tbody {
+                    @for row in rows {
+                        tr {
+                            @for (place, cell) in row.iter().enumerate() {
+                                @if place == 0 { th scope="row" { (cell) } }
+                                @else { td class=[heads.get(place).is_some_and(|head| head.1).then_some("number")] { (cell) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A chart; its SVG was drawn by the reports and holds nothing that comes from data but numbers and names of columns.
+pub fn chart(label: &str, svg: &str) -> Markup {
+    html! {
+        figure.wide tabindex="0" role="group" aria-label=(label) {
+            div.chart role="img" aria-label=(label) { (PreEscaped(svg)) }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The description of the API, and Swagger UI to try it; its files are part of this program.
+
+use std::sync::{Arc, LazyLock};
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use utoipa::OpenApi;
+use utoipa_swagger_ui::Config;
+
+use super::ok;
+use crate::openapi::Description;
+use crate::problem::Problem;
+
+/// The description itself.
+pub async fn openapi() -> Result<HttpResponse, Problem> {
+    ok(&Description::openapi())
+}
+
+/// To where the files' relative addresses are right.
+pub async fn to_the_folder() -> HttpResponse {
+    HttpResponse::MovedPermanently().insert_header((header::LOCATION, "/docs/")).finish()
+}
+
+/// A file of Swagger UI.
+pub async fn file(request: HttpRequest, name: web::Path<String>) -> Result<HttpResponse, Problem> {
+    static CONFIG: LazyLock<Arc<Config>> =
+        LazyLock::new(|| Arc::new(Config::from("/openapi.json").validator_url("none")));
+    match utoipa_swagger_ui::serve(&name, CONFIG.clone()) {
+        Ok(Some(file)) => Ok(HttpResponse::Ok()
+            .insert_header((header::CONTENT_TYPE, file.content_type))
+            .body(file.bytes.into_owned())),
+        Ok(None) => Err(Problem::NotFound("Swagger UI has no such file; begin at /docs/".to_owned())),
+        Err(error) => {
+            tracing::error!(path = request.path(), "Swagger UI: {error}");
+            Err(Problem::NotReady("Swagger UI cannot be shown; /openapi.json describes the API".to_owned()))
+        }
+    }
+}

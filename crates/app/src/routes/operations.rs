@@ -1,0 +1,127 @@
+//! For those who watch the service: is it alive, can it answer, what has it done.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use actix_web::web::Data;
+use history::History;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::ok;
+use crate::live::{Refused, Status};
+use crate::metrics::{MEDIA_TYPE, Momentary};
+use crate::openapi;
+use crate::problem::Problem;
+use crate::state::{State, beside};
+
+/// That the process answers.
+#[derive(Serialize, ToSchema)]
+pub struct Alive {
+    /// `alive`.
+    status: &'static str,
+}
+
+/// Whether predictions can be made.
+#[derive(Serialize, ToSchema)]
+pub struct Ready {
+    /// `ready`, or `not ready`.
+    status: &'static str,
+    /// The release that answers; it was loaded and has passed its self-test.
+    release: Option<String>,
+    /// When it was deployed, UTC.
+    #[schema(value_type = Option<String>)]
+    deployed: Option<Timestamp>,
+    /// The live release, where it could not be loaded and the one before it goes on answering.
+    refused: Option<String>,
+    /// What to do.
+    detail: Option<String>,
+}
+
+/// Whether the process answers at all.
+#[utoipa::path(get, path = "/health/live", tag = "operations", security(()), responses(
+    (status = 200, body = Alive, description = "It does"),
+))]
+pub async fn live() -> Result<HttpResponse, Problem> {
+    ok(&Alive { status: "alive" })
+}
+
+/// Whether a model is loaded that has passed its self-test.
+#[utoipa::path(get, path = "/health/ready", tag = "operations", security(()), responses(
+    (status = 200, body = Ready, description = "It is"),
+    (status = 503, body = Ready, description = "Nothing is deployed, or it cannot be loaded"),
+))]
+pub async fn ready(state: Data<State>) -> Result<HttpResponse, Problem> {
+    let Status { served, refused, .. } = state.live.status();
+    let refused = refused.map(|Refused { id }| id);
+    let advice = "the live release cannot be loaded; the log says why; deployment --rollback leaves it";
+    let advice = refused.is_some().then(|| advice.to_owned());
+    let answer = match served {
+        Ok(live) => Ready {
+            status: "ready",
+            release: Some(live.id.clone()),
+            deployed: Some(live.release.manifest.created),
+            refused,
+            detail: advice,
+        },
+        Err(problem) => {
+            Ready { status: "not ready", release: None, deployed: None, refused, detail: Some(problem.to_string()) }
+        }
+    };
+    let mut response = ok(&answer)?;
+    if answer.release.is_none() {
+        *response.status_mut() = actix_web::http::StatusCode::SERVICE_UNAVAILABLE;
+    }
+    Ok(response)
+}
+
+/// What has been counted, in the text that Prometheus reads.
+#[utoipa::path(get, path = "/metrics", tag = "operations", responses(
+    (status = 200, description = "OpenMetrics text", body = String,
+        content_type = "application/openmetrics-text"),
+    openapi::NotReady,
+))]
+pub async fn metrics(state: Data<State>) -> Result<HttpResponse, Problem> {
+    let turn = state.history.take().await?;
+    let text = beside(&state, turn, |state| {
+        let mut now = of_model(state.live.status());
+        match History::open_existing(&state.config) {
+            Ok(Some(mut history)) => of_history(&mut history, &mut now)
+                .unwrap_or_else(|error| tracing::warn!("metrics without the history: {error:#}")),
+            Ok(None) => {}
+            Err(error) => tracing::warn!("metrics without the history: {error:#}"),
+        }
+        state.metrics.text(&now).map_err(|error| Problem::not_ready("the metrics failed", &error.into()))
+    });
+    Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, MEDIA_TYPE)).body(text.await?))
+}
+
+fn of_model(Status { served, refused, failures }: Status) -> Momentary {
+    let live = served.ok();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let manifest = live.as_ref().map(|live| &live.release.manifest);
+    Momentary {
+        release: live.as_ref().map(|live| live.id.clone()),
+        age: manifest.map(|manifest| now - seconds(manifest.created)),
+        recorded_f1: manifest.map(|manifest| manifest.score.f1),
+        reload_failures: failures,
+        refused: refused.is_some(),
+        ..Momentary::default()
+    }
+}
+
+fn of_history(history: &mut History, now: &mut Momentary) -> anyhow::Result<()> {
+    now.last_f1 = history.newest_score()?.map(|score| score.f1);
+    now.verdict = history.newest_check()?.map(|check| check.verdict);
+    if let Some(run) = history.newest_process()? {
+        now.last_run = run.started.parse::<Timestamp>().ok().map(seconds);
+        now.last_run_failed = Some(run.outcome == "failed");
+    }
+    Ok(())
+}
+
+fn seconds(time: Timestamp) -> f64 {
+    time.as_millisecond() as f64 / 1e3
+}

@@ -1,0 +1,145 @@
+//! `POST /prediction`.
+
+use std::sync::{Arc, PoisonError};
+
+use actix_web::http::header::{ACCEPT, Accept, CONTENT_TYPE, Header};
+use actix_web::web::{self, Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::future::join;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+
+use super::query;
+use crate::answer::{Finished, Form};
+use crate::body::{Body, InTurns, Pieces, place};
+use crate::limits::{LARGEST_CSV, LARGEST_JSON};
+use crate::openapi::{Refused, TooLargeOrSlow};
+use crate::prediction::{self, Request, RequestSchema};
+use crate::problem::Problem;
+use crate::state::{State, beside};
+
+/// How many pieces of a body wait for their reader.
+const PIECES: usize = 4;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    filepath: Option<String>,
+}
+
+/// Who will leave, by the deployed model.
+///
+/// The clients are named by a file of the server, by rows in JSON, or by a CSV table. A CSV table may be of any length, and
+/// so may the answer, where it is asked for as `text/csv`. A missing predictor counts as its median in the training data.
+#[utoipa::path(post, path = "/prediction", tag = "predictions",
+    params(("filepath" = Option<String>, Query, description = "A CSV file in one of the data folders, instead of a body",
+        example = "testdata/testdata.csv")),
+    request_body(content((RequestSchema = "application/json"), (String = "text/csv")), description = "The clients"),
+    responses(
+        (status = 200, description = "One entry for each client, in their order", headers(
+            ("x-release" = String, description = "The release that has answered")
+        ), content(
+            (diagnostics::predictions::Predictions = "application/json"),
+            (String = "text/csv", example = "corporation,prediction,probability,filled\nnciz,1,0.86,\n"),
+        )),
+        Refused, TooLargeOrSlow,
+    ))]
+pub async fn prediction(request: HttpRequest, state: Data<State>, payload: Payload) -> Result<HttpResponse, Problem> {
+    let Query { filepath } = query(&request)?;
+    let form = form_of_answer(&request)?;
+    let finished = match (filepath, media_type(&request).as_str()) {
+        (Some(filepath), _) => {
+            if Body::of(&request, payload, LARGEST_JSON)?.next().await?.is_some_and(|piece| !piece.is_empty()) {
+                let what = "expected either filepath in the query or a body; send one of them";
+                return Err(Problem::WrongData(what.to_owned()));
+            }
+            file(state.clone(), filepath, form).await?
+        }
+        (None, "text/csv") => table(&state, Body::of(&request, payload, LARGEST_CSV)?, form).await?,
+        // `curl -d` calls whatever it sends a form; it means JSON here.
+        (None, "" | "application/json" | "application/x-www-form-urlencoded") => {
+            json(&state, Body::of(&request, payload, LARGEST_JSON)?, form).await?
+        }
+        (None, other) => {
+            let what = format!("{other} is not known; send application/json or text/csv");
+            return Err(Problem::UnsupportedType(what));
+        }
+    };
+    state.metrics.predictions.inc();
+    state.metrics.rows.inc_by(finished.rows);
+    finished.respond()
+}
+
+async fn json(state: &Data<State>, body: Body, form: Form) -> Result<Finished, Problem> {
+    let (body, place) = body.whole(&state.places).await?;
+    if place.is_some() {
+        let state = Arc::clone(state);
+        let answer = web::block(move || {
+            let _computing = state.computing.lock().unwrap_or_else(PoisonError::into_inner);
+            match Request::from_json(&body)? {
+                Request::Rows(rows) => prediction::rows(rows, &*state.live.model()?, form),
+                Request::File(_) => Err(Problem::NotFound("no file has so long a name".to_owned())),
+            }
+        });
+        return answer.await.map_err(broken_off)?;
+    }
+    match Request::from_json(&body)? {
+        Request::Rows(rows) => prediction::rows(rows, &*state.live.model()?, form),
+        Request::File(filepath) => file(state.clone(), filepath, form).await,
+    }
+}
+
+async fn file(state: Data<State>, filepath: String, form: Form) -> Result<Finished, Problem> {
+    let turn = state.files.take().await?;
+    beside(&state, turn, move |state| {
+        let live = state.live.model()?;
+        let stream = InTurns::new(prediction::open(&state.config, &filepath)?, &state.computing);
+        prediction::table(&filepath, stream, &live, form)
+    })
+    .await
+}
+
+async fn table(state: &Data<State>, body: Body, form: Form) -> Result<Finished, Problem> {
+    const NAME: &str = "the table";
+    if body.is_light() {
+        let (body, _) = body.whole(&state.places).await?;
+        return prediction::table(NAME, &*body, &*state.live.model()?, form);
+    }
+    let _place = place(&state.places)?;
+    let (into, pieces) = mpsc::channel(PIECES);
+    let sharing = Arc::clone(state);
+    let answer = web::block(move || {
+        let live = sharing.live.model()?;
+        prediction::table(NAME, InTurns::new(Pieces::new(pieces), &sharing.computing), &live, form)
+    });
+    let (pumped, answer) = join(body.pump(into), answer).await;
+    pumped?;
+    answer.map_err(broken_off)?
+}
+
+fn broken_off(error: actix_web::error::BlockingError) -> Problem {
+    Problem::not_ready("the work was broken off", &error.into())
+}
+
+/// JSON where the client has no wish.
+fn form_of_answer(request: &HttpRequest) -> Result<Form, Problem> {
+    if !request.headers().contains_key(ACCEPT) {
+        return Ok(Form::Json);
+    }
+    let wishes = Accept::parse(request).map_err(|error| Problem::BadRequest(format!("the Accept header: {error}")))?;
+    let form = wishes.ranked().into_iter().find_map(|wish| match wish.essence_str() {
+        "text/csv" | "text/*" => Some(Form::Csv),
+        "application/json" | "application/*" | "*/*" => Some(Form::Json),
+        _ => None,
+    });
+    // An empty header is no wish.
+    form.or(wishes.is_empty().then_some(Form::Json)).ok_or_else(|| {
+        Problem::NotAcceptable("the answer can be application/json or text/csv; accept one of them".to_owned())
+    })
+}
+
+/// The body's media type without parameters, in lower case; empty where none is given.
+fn media_type(request: &HttpRequest) -> String {
+    let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}

@@ -1,0 +1,156 @@
+//! What an operator asks: the score, the statistics, the diagnosis, the call list, the history.
+
+use actix_web::http::header;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use common::files::csv_files;
+use dataset::Table;
+use dataset::describe::{self, ColumnStatistics};
+use dataset::table::MalformedRows;
+use diagnostics::Health;
+use history::History;
+use history::listing::{Listing, What};
+use reporting::call_list;
+use serde::{Deserialize, Serialize};
+
+use super::{json, of_release, ok, query, to_json};
+use crate::limits::{LONGEST_CALL_LIST, LONGEST_HISTORY};
+use crate::openapi::{NoQuery, NotReady};
+use crate::problem::Problem;
+use crate::state::{State, beside};
+use crate::turn::Aged;
+
+/// The score of the deployed model on the test data as they are now.
+///
+/// It is made when it is asked for, one at a time; one that is younger than `answer_max_age` is shared, and says its age.
+#[utoipa::path(get, path = "/scoring", tag = "reports", responses(
+    (status = 200, body = Aged<scoring::Outcome>, description = "The score, the counts behind it and what was left out",
+        headers(("age" = u64, description = "Seconds since it was made"), ("x-release" = String))),
+    NotReady,
+))]
+pub async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
+    let release = state.live.model()?.id.clone();
+    let score = state.scores.get(&state.heavy, release, state.config.answer_max_age, |turn| {
+        beside(&state, turn, |state| {
+            let live = state.live.model()?;
+            csv_files(&state.config.test_data)
+                .and_then(|files| {
+                    let table = Table::read_all(&files, MalformedRows::Refuse)?;
+                    let checksum = live.model_sha256.clone();
+                    scoring::evaluate_model(&live.id, &live.model, checksum, &files, &table, live.threshold)
+                })
+                .map_err(|error| Problem::not_ready("the test data cannot be scored", &error))
+        })
+    });
+    let score = score.await?;
+    Ok(of_release(aged(&score)?, &score.answer.model))
+}
+
+/// Statistics of every numeric column of the compiled data.
+#[utoipa::path(get, path = "/summarystats", tag = "reports", responses(
+    (status = 200, body = Vec<ColumnStatistics>, description = "One object for each numeric column"),
+    NotReady,
+))]
+pub async fn summarystats(state: Data<State>) -> Result<HttpResponse, Problem> {
+    let turn = state.heavy.take().await?;
+    let statistics = beside(&state, turn, |state| {
+        describe::summary(&*state.views.dataset(&state.config)?)
+            .map_err(|error| Problem::not_ready("the statistics failed", &error))
+    });
+    ok(&statistics.await?)
+}
+
+/// Timings, missing values, and the versions of all dependencies.
+///
+/// It takes seconds, so it is made one at a time; one that is younger than `answer_max_age` is shared, and says its age.
+#[utoipa::path(get, path = "/diagnostics", tag = "reports", responses(
+    (status = 200, body = Aged<Health>, description = "The diagnosis",
+        headers(("age" = u64, description = "Seconds since it was made"))),
+    NotReady,
+))]
+pub async fn diagnostics(state: Data<State>) -> Result<HttpResponse, Problem> {
+    let diagnosis = state.diagnoses.get(&state.heavy, String::new(), state.config.answer_max_age, |turn| {
+        beside(&state, turn, |state| {
+            let data = state.views.dataset(&state.config)?;
+            // A database that is away is no reason to keep back all the rest.
+            let mut history = History::open_existing(&state.config).unwrap_or_else(|error| {
+                tracing::warn!("without the history no last known versions: {error:#}");
+                None
+            });
+            diagnostics::health(&state.config, &data, history.as_mut())
+                .map_err(|error| Problem::not_ready("the diagnosis failed", &error))
+        })
+    });
+    aged(&diagnosis.await?)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CallListQuery {
+    limit: Option<usize>,
+}
+
+/// Whom to call first, and why.
+#[utoipa::path(get, path = "/calllist", tag = "reports",
+    params(("limit" = Option<usize>, Query, maximum = 100_000,
+        description = "How many clients; without it as many as can be called in a day")),
+    responses(
+        (status = 200, body = call_list::Answer, description = "The current clients, highest risk first",
+            headers(("x-release" = String, description = "The release that judges"))),
+        NoQuery, NotReady,
+    ))]
+pub async fn calllist(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
+    let CallListQuery { limit } = query(&request)?;
+    let limit = limit.unwrap_or(state.config.call_capacity as usize);
+    if limit > LONGEST_CALL_LIST {
+        return Err(Problem::WrongData(format!("limit is {limit}; ask for {LONGEST_CALL_LIST} clients or fewer")));
+    }
+    let turn = state.pages.take().await?;
+    let (release, response) = beside(&state, turn, move |state| {
+        let live = state.live.model()?;
+        let clients = state.views.clients(&state.config, &live)?;
+        // Made into text here, off the event loop: it may be long.
+        Ok((live.id.clone(), to_json(&clients.list.answer(limit))?))
+    })
+    .await?;
+    Ok(of_release(json(response), &release))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HistoryQuery {
+    what: Option<What>,
+    last: Option<u32>,
+}
+
+/// What happened: runs, scores, drift checks, promotions, releases.
+#[utoipa::path(get, path = "/history", tag = "reports",
+    params(("what" = Option<What>, Query, description = "Which rows; without it runs"),
+        ("last" = Option<u32>, Query, maximum = 10_000, description = "How many, the newest; without it 50")),
+    responses(
+        (status = 200, body = Listing, description = "The newest rows, oldest first"),
+        NoQuery, NotReady,
+    ))]
+pub async fn history(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
+    let HistoryQuery { what, last } = query(&request)?;
+    let (what, last) = (what.unwrap_or(What::Runs), last.unwrap_or(50));
+    if last > LONGEST_HISTORY {
+        return Err(Problem::WrongData(format!("last is {last}; ask for {LONGEST_HISTORY} rows or fewer")));
+    }
+    let turn = state.history.take().await?;
+    let listing = beside(&state, turn, move |state| {
+        let read = || match History::open_existing(&state.config)? {
+            Some(mut history) => history.listing(what, last),
+            None => Ok(Listing::empty(what)),
+        };
+        to_json(&read().map_err(|error| Problem::not_ready("the history cannot be read", &error))?)
+    });
+    Ok(json(listing.await?))
+}
+
+/// An answer that tells its age, also as HTTP does.
+fn aged<T: Serialize>(answer: &Aged<T>) -> Result<HttpResponse, Problem> {
+    let mut response = ok(answer)?;
+    response.headers_mut().insert(header::AGE, answer.age_seconds.into());
+    Ok(response)
+}

@@ -1,0 +1,125 @@
+//! Work that is done one at a time: a queue of bounded length, and answers that those who waited share.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use utoipa::ToSchema;
+
+use crate::limits::{LONGEST_QUEUE, RETRY_AFTER};
+use crate::problem::Problem;
+
+/// A turn at something, with a queue before it.
+#[derive(Default)]
+pub struct Turn {
+    turn: Arc<Mutex<()>>,
+    waiting: AtomicUsize,
+}
+
+impl Turn {
+    /// Waits for the turn; it lasts as long as the value lives.
+    ///
+    /// # Errors
+    /// [`Problem::Busy`] where too many wait already.
+    pub async fn take(&self) -> Result<OwnedMutexGuard<()>, Problem> {
+        let _place = Place::take(&self.waiting)?;
+        Ok(self.turn.clone().lock_owned().await)
+    }
+}
+
+/// A place in the queue, given back also where the client hangs up.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicUsize) -> Result<Self, Problem> {
+        if waiting.fetch_add(1, Ordering::Relaxed) >= LONGEST_QUEUE {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(Problem::Busy(
+                format!("{LONGEST_QUEUE} requests wait for this already; ask again later"),
+                RETRY_AFTER,
+            ));
+        }
+        Ok(Self(waiting))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The newest answer to a question that costs seconds, for all who ask within its time.
+pub struct Shared<T> {
+    newest: std::sync::Mutex<Option<Made<T>>>,
+}
+
+struct Made<T> {
+    /// What it is true for, such as a release.
+    of: String,
+    at: Instant,
+    answer: Arc<T>,
+}
+
+/// An answer, and how old it is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Aged<T> {
+    /// The answer.
+    #[serde(flatten)]
+    #[schema(value_type = T)]
+    pub answer: Arc<T>,
+    /// How long ago it was made, in whole seconds.
+    pub age_seconds: u64,
+}
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self { newest: std::sync::Mutex::default() }
+    }
+}
+
+impl<T> Shared<T> {
+    /// An answer about `of` that is no older than `oldest`: one that there is, else a new one, made by `make` when it is
+    /// its turn. An answer that was made while this one waited is shared.
+    pub async fn get<Making>(
+        &self,
+        turn: &Turn,
+        of: String,
+        oldest: Duration,
+        make: impl FnOnce(OwnedMutexGuard<()>) -> Making,
+    ) -> Result<Aged<T>, Problem>
+    where
+        Making: Future<Output = Result<T, Problem>>,
+    {
+        if let Some(answer) = self.young(&of, oldest) {
+            return Ok(answer);
+        }
+        let turn = turn.take().await?;
+        if let Some(answer) = self.young(&of, oldest) {
+            return Ok(answer);
+        }
+        let answer = Arc::new(make(turn).await?);
+        *self.lock() = Some(Made { of, at: Instant::now(), answer: answer.clone() });
+        Ok(Aged { answer, age_seconds: 0 })
+    }
+
+    fn young(&self, of: &str, oldest: Duration) -> Option<Aged<T>> {
+        let newest = self.lock();
+        let made = newest.as_ref().filter(|made| made.of == of && made.at.elapsed() < oldest)?;
+        Some(Aged { answer: made.answer.clone(), age_seconds: made.at.elapsed().as_secs() })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Made<T>>> {
+        self.newest.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl<T> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("Shared")
+    }
+}

@@ -1,0 +1,182 @@
+//! Where the service listens and what it asks of its clients: what `app` and those who call it must agree on.
+
+use std::env;
+use std::fmt;
+use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// One place to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bind {
+    /// An address and a port; port 0 takes a free one.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl Bind {
+    /// Reads `ADDRESS:PORT` or `unix:PATH`; a relative path starts from `folder`.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self> {
+        match text.strip_prefix("unix:") {
+            Some("") => bail!("expected unix:PATH, found \"{text}\""),
+            Some(path) => Ok(Self::Unix(folder.join(path))),
+            None => text.parse().map(Self::Tcp).map_err(|_| {
+                anyhow::anyhow!("expected ADDRESS:PORT such as 127.0.0.1:8000, or unix:PATH, found \"{text}\"")
+            }),
+        }
+    }
+
+    /// Whether only this machine can reach it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+
+    /// The address at which this machine reaches it; `None` for a Unix socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        let Self::Tcp(mut address) = *self else { return None };
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        Some(address)
+    }
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Where the token stands that clients must show. It is read only by those who need it, so that a step that calls no
+/// service runs without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenSource {
+    /// A variable of the environment.
+    Variable(String),
+    /// A file that holds nothing else.
+    File(PathBuf),
+}
+
+impl TokenSource {
+    /// Reads `${NAME}`. Anything else is refused and not repeated: it may be the token itself.
+    pub fn variable(text: &str) -> Result<Self> {
+        match text.strip_prefix("${").and_then(|text| text.strip_suffix('}')) {
+            Some(name) if !name.is_empty() => Ok(Self::Variable(name.to_owned())),
+            _ => {
+                bail!("expected ${{NAME}}, the name of an environment variable; a file is named by \"api_token_file\"")
+            }
+        }
+    }
+
+    /// The token.
+    ///
+    /// # Errors
+    /// Where it is not there, is shorter than [`SHORTEST_TOKEN`], or holds what fits no HTTP header.
+    pub fn read(&self) -> Result<Token> {
+        let (text, origin) = match self {
+            Self::Variable(name) => {
+                let text = env::var(name).with_context(|| {
+                    format!("the environment has no variable {name}, which is to hold the API token")
+                })?;
+                (text, format!("variable {name}"))
+            }
+            Self::File(path) => {
+                let text =
+                    fs::read_to_string(path).with_context(|| format!("reading the API token {}", path.display()))?;
+                (text, path.display().to_string())
+            }
+        };
+        let text = text.trim();
+        if text.len() < SHORTEST_TOKEN || !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':') {
+            bail!(
+                "{origin}: expected a token of at least {SHORTEST_TOKEN} letters, digits or signs without spaces and colons; \
+                 make one with: openssl rand -hex 32"
+            );
+        }
+        Ok(Token(text.to_owned()))
+    }
+}
+
+/// The shortest token that is accepted, in characters.
+pub const SHORTEST_TOKEN: usize = 16;
+
+/// What a client must show. It is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// The secret itself.
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("Token")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bind(text: &str) -> Result<Bind, String> {
+        Bind::parse(text, Path::new("/here")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn places_to_listen_are_read_and_printed_alike() {
+        for text in ["127.0.0.1:8000", "[::1]:80", "0.0.0.0:0", "unix:/run/risk.sock"] {
+            assert_eq!(bind(text).unwrap().to_string(), text);
+        }
+        assert_eq!(bind("unix:risk.sock").unwrap(), Bind::Unix("/here/risk.sock".into()));
+        for wrong in ["", "localhost", "127.0.0.1", "unix:", "http://127.0.0.1:80"] {
+            assert!(bind(wrong).unwrap_err().contains("expected"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_what_this_machine_alone_can_reach_is_local() {
+        for local in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "unix:x"] {
+            assert!(bind(local).unwrap().is_local(), "{local}");
+        }
+        for open in ["0.0.0.0:1", "[::]:1", "192.168.0.1:1", "[::ffff:10.0.0.1]:1"] {
+            assert!(!bind(open).unwrap().is_local(), "{open}");
+        }
+        let reached = |text| bind(text).unwrap().address().map(|address| address.to_string());
+        assert_eq!(reached("0.0.0.0:81").as_deref(), Some("127.0.0.1:81"));
+        assert_eq!(reached("[::]:81").as_deref(), Some("[::1]:81"));
+        assert_eq!(reached("unix:x"), None);
+    }
+
+    #[test]
+    fn a_token_comes_from_elsewhere_and_is_never_shown() {
+        let refused = TokenSource::variable("topsecrettopsecret").unwrap_err().to_string();
+        assert!(refused.contains("${NAME}") && !refused.contains("topsecret"), "{refused}");
+        let missing = TokenSource::variable("${NO_SUCH_TOKEN}").unwrap().read().unwrap_err().to_string();
+        assert!(missing.contains("NO_SUCH_TOKEN"), "{missing}");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let source = TokenSource::File(file.path().to_owned());
+        for (text, good) in [("0123456789abcdef\n", true), ("short", false), ("0123456789 abcdef", false), ("", false)]
+        {
+            fs::write(file.path(), text).unwrap();
+            match source.read() {
+                Ok(token) => assert!(good && token.secret() == text.trim() && !format!("{token:?}").contains("0123")),
+                Err(error) => assert!(!good && !error.to_string().contains("0123"), "{error}"),
+            }
+        }
+    }
+}
