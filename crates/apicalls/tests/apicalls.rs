@@ -4,18 +4,28 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use serde_json::{Value, json};
 use testkit::Workspace;
 
-const CALLS: [&str; 6] = [
+const CALLS: [&str; 14] = [
+    "GET /health/live",
+    "GET /health/ready",
+    "POST /prediction",
     "POST /prediction",
     "GET /scoring",
     "GET /summarystats",
     "GET /diagnostics",
     "GET /calllist",
     "GET /history?what=runs&last=50",
+    "GET /",
+    "GET /clients/a26",
+    "GET /openapi.json",
+    "GET /docs/",
+    "GET /metrics",
 ];
 const EARLIER: &str = "what an earlier run has written";
 
@@ -45,14 +55,22 @@ fn the_answers_of_all_endpoints_are_kept_as_one_json_object() {
 
     // A call a line, for those who read it with grep.
     let text = workspace.text("practicemodels/apireturns.txt");
-    for call in CALLS {
-        let lines: Vec<_> = text.lines().filter(|line| line.contains(call)).collect();
-        assert!(lines.len() == 1 && lines[0].contains("\"answer\":"), "{call}: {lines:?}");
+    let lines: Vec<_> = text.lines().filter(|line| line.contains("\"answer\":")).collect();
+    assert_eq!(lines.len(), CALLS.len());
+    for (line, call) in lines.iter().zip(CALLS) {
+        assert!(line.contains(&format!("{{\"call\":\"{call}\"")), "{call}: {line}");
     }
 
-    let [prediction, scoring, statistics, diagnosis] = [0, 1, 2, 3].map(|i| &calls[i]["answer"]);
+    let [ready, prediction, table, scoring, statistics, diagnosis] = [1, 2, 3, 4, 5, 6].map(|i| &calls[i]["answer"]);
+    assert_eq!(ready["release"], kept["release"]);
     assert_eq!(prediction["predictions"], json!([0, 1, 0, 1, 0, 1, 0, 1])); // the test file's rows
-    assert_eq!(*scoring, workspace.run_json("scoring", &["--deployed"]));
+    assert!(
+        table.as_str().unwrap().starts_with("corporation,prediction,probability,filled\nsomebody unknown,"),
+        "{table}"
+    );
+    let mut scored = workspace.run_json("scoring", &["--deployed"]);
+    scored["age_seconds"] = json!(0);
+    assert_eq!(*scoring, scored);
     assert_eq!(statistics.as_array().unwrap().len(), 4, "{statistics}");
     for part in ["timing_seconds", "missing_percent", "dependencies"] {
         assert!(!diagnosis[part].is_null(), "{part} is not in {diagnosis}");
@@ -79,7 +97,12 @@ fn a_server_that_is_away_fails_the_run_and_leaves_the_earlier_answers() {
     // A port that was free a moment ago, of an address that no other test uses.
     let address = TcpListener::bind("127.0.0.9:0").unwrap().local_addr().unwrap();
     let url = format!("http://{address}");
-    check_refused(&workspace, &url, "a server that is away", &[&url, "POST /prediction", "is the app running there?"]);
+    check_refused(
+        &workspace,
+        &url,
+        "a server that is away",
+        &[&url, "GET /health/live", "tried 3 times", "is the app running there?"],
+    );
 }
 
 #[test]
@@ -90,26 +113,25 @@ fn a_wrong_answer_fails_the_run_with_what_the_server_said() {
     let problem = r#"{"type": "about:blank", "title": "no", "status": 500, "detail": "the disk is on fire"}"#;
     let page = "<html><body>Bad gateway, says the proxy</body></html>";
     let long = format!("<html>{}the end</html>", "x".repeat(100_000));
-    let another = r#"{"model": "20200101T000000Z-other", "predictions": []}"#;
+    // The places of the calls in their order.
+    let (prediction, scoring, statistics, diagnosis) = (2, 4, 5, 6);
     let cases: &[(&str, usize, &str, &str, &[&str])] = &[
-        ("a problem document", 0, "500 Internal Server Error", problem, &["500", "the disk is on fire"]),
-        ("a problem at the last call", 3, "503 Service Unavailable", problem, &["503", "the disk is on fire"]),
-        ("a page that says no", 1, "404 Not Found", page, &["404", "says the proxy"]),
-        ("an endless page that says no", 2, "500 Internal Server Error", &long, &["500", "xxx"]),
-        ("a page as the answer", 2, "200 OK", page, &["not JSON", "says the proxy"]),
-        ("an endless page as the answer", 0, "200 OK", &long, &["not JSON", "xxx"]),
-        ("half an answer", 1, "200 OK", &good[..good.len() - 1], &["not JSON"]),
-        ("an empty answer", 3, "200 OK", "", &["not JSON"]),
-        ("two answers", 0, "200 OK", "{} {}", &["not JSON"]),
-        ("another release's prediction", 0, "200 OK", another, &["20200101T000000Z-other", &release]),
-        ("another release's score", 1, "200 OK", another, &["20200101T000000Z-other", &release]),
+        ("a problem document", prediction, "500 Internal Server Error", problem, &["500", "the disk is on fire"]),
+        ("a problem at a late call", diagnosis, "503 Service Unavailable", problem, &["503", "the disk is on fire"]),
+        ("a page that says no", scoring, "404 Not Found", page, &["404", "says the proxy"]),
+        ("an endless page that says no", statistics, "500 Internal Server Error", &long, &["500", "xxx"]),
+        ("a page as the answer", statistics, "200 OK", page, &["not JSON", "says the proxy"]),
+        ("an endless page as the answer", prediction, "200 OK", &long, &["not JSON", "xxx"]),
+        ("half an answer", scoring, "200 OK", &good[..good.len() - 1], &["not JSON"]),
+        ("an empty answer", diagnosis, "200 OK", "", &["not JSON"]),
+        ("two answers", prediction, "200 OK", "{} {}", &["not JSON"]),
     ];
     for (what, wrong, status, answer, parts) in cases {
-        let (good, status, answer) = (good.clone(), (*status).to_owned(), (*answer).to_owned());
+        let (good, status, answer, by) = (good.clone(), (*status).to_owned(), (*answer).to_owned(), release.clone());
         let wrong_call = CALLS[*wrong];
         let url = stub(move |call, stream| match call == wrong_call {
-            true => respond(stream, &status, &answer),
-            false => respond(stream, "200 OK", &good),
+            true => respond(stream, &status, &answer, &by),
+            false => respond(stream, "200 OK", &good, &by),
         });
         let parts = [&[wrong_call, &url], *parts].concat();
         let error = check_refused(&workspace, &url, what, &parts);
@@ -118,25 +140,74 @@ fn a_wrong_answer_fails_the_run_with_what_the_server_said() {
 }
 
 #[test]
-fn an_answer_that_names_no_release_is_nobodys() {
-    // Some other program's JSON service at that address, say.
+fn an_answer_of_another_release_or_of_none_is_not_kept() {
+    // Some other workspace's service at that address, or some other program.
     let workspace = deployed();
-    for answer in ["{}", "[]", r#"{"status": "ok"}"#, r#"{"model": null}"#] {
-        let url = stub(move |_, stream| respond(stream, "200 OK", answer));
-        check_refused(&workspace, &url, answer, &["POST /prediction", &live(&workspace)]);
+    let release = live(&workspace);
+    let url = stub(|_, stream| respond(stream, "200 OK", "{}", ""));
+    check_refused(&workspace, &url, "no release", &["POST /prediction", "nobody knows which", &release]);
+    let by = release.clone();
+    let url = stub(move |call, stream| {
+        let by = if call == "GET /scoring" { "20200101T000000Z-other" } else { &by };
+        respond(stream, "200 OK", "{}", by);
+    });
+    check_refused(&workspace, &url, "another's", &["GET /scoring", "20200101T000000Z-other", &release]);
+}
+
+#[test]
+fn a_get_is_tried_again_where_the_server_is_busy_and_a_post_is_not() {
+    let workspace = deployed();
+    let release = live(&workspace);
+    for (call, attempts, kept) in
+        [("GET /scoring", 2, true), ("GET /scoring", 3, false), ("POST /prediction", 1, false)]
+    {
+        let (asked, by) = (Arc::new(AtomicUsize::new(0)), release.clone());
+        let counted = asked.clone();
+        let url = stub(move |asked, stream| {
+            if asked == call && counted.fetch_add(1, Ordering::Relaxed) < attempts - usize::from(kept) {
+                return busy(stream);
+            }
+            respond(stream, "200 OK", "{}", &by);
+        });
+        match kept {
+            true => drop(workspace.run("apicalls", &["--url", &url])),
+            false => drop(check_refused(&workspace, &url, call, &[call, "503", "too many are asking"])),
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), attempts, "{call}");
     }
+}
+
+fn busy(mut stream: TcpStream) {
+    let body = r#"{"detail": "too many are asking"}"#;
+    let length = body.len();
+    let head = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nConnection: close";
+    write!(stream, "{head}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+}
+
+#[test]
+fn the_token_of_the_config_is_shown() {
+    let mut workspace = deployed();
+    workspace.write("token", "0123456789abcdef");
+    workspace.set("api_token_file", json!("token"));
+    let server = workspace.serve();
+    workspace.run("apicalls", &["--url", &server.url]);
+    workspace.write("token", "another than the service's");
+    check_refused(&workspace, &server.url, "no token", &["expected a token"]);
+    workspace.write("token", "anotherthantheservices");
+    let error = check_refused(&workspace, &server.url, "another token", &["POST /prediction", "401"]);
+    assert!(!error.contains("anotherthan"), "{error}");
 }
 
 #[test]
 fn a_server_that_hangs_up_fails_the_run_and_leaves_the_earlier_answers() {
     let workspace = deployed();
     let url = stub(|_, stream| drop(stream));
-    check_refused(&workspace, &url, "no answer", &["POST /prediction", &url]);
+    check_refused(&workspace, &url, "no answer", &["GET /health/live", &url]);
     let url =
         stub(|_, mut stream| stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"model\"").unwrap());
-    check_refused(&workspace, &url, "an answer that is cut short", &["POST /prediction", &url]);
+    check_refused(&workspace, &url, "an answer that is cut short", &["GET /health/live", &url]);
     let url = stub(|_, mut stream| stream.write_all(b"SSH-2.0-OpenSSH_9.6\r\n").unwrap());
-    check_refused(&workspace, &url, "another protocol", &["POST /prediction", &url]);
+    check_refused(&workspace, &url, "another protocol", &["GET /health/live", &url]);
 }
 
 #[test]
@@ -150,7 +221,7 @@ fn before_the_first_deployment_it_says_what_to_run() {
 fn an_address_that_is_none_fails_the_run() {
     let workspace = deployed();
     for url in ["", "localhost", "ftp://localhost", "http://", "http://localhost:port"] {
-        check_refused(&workspace, url, url, &["POST /prediction"]);
+        check_refused(&workspace, url, url, &["GET /health/live"]);
     }
 }
 
@@ -192,9 +263,12 @@ fn stub(answer: impl Fn(&str, TcpStream) + Send + 'static) -> String {
     url
 }
 
-fn respond(mut stream: TcpStream, status: &str, body: &str) {
+/// Answers JSON, of `release` where one is named.
+fn respond(mut stream: TcpStream, status: &str, body: &str, release: &str) {
     let length = body.len();
-    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}").unwrap();
+    let release = if release.is_empty() { String::new() } else { format!("X-Release: {release}\r\n") };
+    let head = format!("HTTP/1.1 {status}\r\n{release}Content-Type: application/json\r\nConnection: close");
+    write!(stream, "{head}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
 }
 
 #[test]

@@ -27,7 +27,6 @@ pub mod turn;
 pub mod views;
 
 use std::io::{self, Write};
-use std::num::NonZeroUsize;
 use std::thread;
 
 use actix_web::middleware::from_fn;
@@ -51,7 +50,7 @@ pub use crate::log::LogFormat;
 pub struct Options {
     /// Where to listen.
     pub bind: Vec<Bind>,
-    /// Threads that answer; without a number one for each processor.
+    /// Threads that answer; without a number one for each processor but one.
     pub workers: Option<usize>,
     /// Ask nobody for a token.
     pub no_auth: bool,
@@ -64,8 +63,7 @@ pub struct Options {
 /// Serves until SIGTERM or SIGINT. One line on stdout for each place says where it listens.
 pub fn serve(config: Config, options: &Options) -> Result<()> {
     let access = Access::decide(&config, &options.bind, options.no_auth)?;
-    let processors = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let workers = options.workers.unwrap_or_else(processors);
+    let workers = options.workers.unwrap_or_else(workers);
     let connections = listen::connections_of_each(workers);
     let state = web::Data::new(State::new(config, access));
     // The first request should not wait for the model; whether there is one, `/health/ready` says.
@@ -78,7 +76,8 @@ pub fn serve(config: Config, options: &Options) -> Result<()> {
                 .max_connections(connections)
                 .client_request_timeout(HEAD_LIMIT)
                 .shutdown_timeout(SHUTDOWN_SECONDS);
-        let (addresses, sockets_wanted): (Vec<_>, Vec<_>) = options.bind.iter().partition(|place| place.address().is_some());
+        let (addresses, sockets_wanted): (Vec<_>, Vec<_>) =
+            options.bind.iter().partition(|place| place.address().is_some());
         let busy = |place: &Bind| format!("listening on {place}; is another server there? (--bind takes another)");
         for place in addresses {
             if let Bind::Tcp(address) = place {
@@ -109,6 +108,12 @@ pub fn serve(config: Config, options: &Options) -> Result<()> {
     })?;
     narrate("stopped");
     Ok(())
+}
+
+/// One for each processor but one, which is for long work, the log, and whatever else the machine does: with none to spare
+/// a request waits for whole time slices of the others.
+fn workers() -> usize {
+    thread::available_parallelism().map_or(1, |processors| (processors.get() - 1).max(1))
 }
 
 /// Tells where it listens. A parent that has gone away is no reason not to serve.

@@ -179,12 +179,10 @@ mod tests {
         workspace.deploy();
         let model = Production::of(&workspace.config()).live().unwrap().model().unwrap();
         self_test(&model).unwrap();
-        for broken in [
-            Model { intercept: f64::NAN, ..model.clone() },
-            Model { medians: [f64::INFINITY, 1.0, 1.0], ..model.clone() },
-            Model { coefficients: [f64::NAN; 3], ..model.clone() },
-        ] {
-            assert!(self_test(&broken).is_err(), "{broken:?}");
+        for broken in
+            [Model { intercept: f64::NAN, ..model.clone() }, Model { coefficients: [f64::NAN; 3], ..model.clone() }]
+        {
+            assert!(self_test(&broken).is_err(), "{:?}", broken.coefficients);
         }
     }
 }

@@ -18,7 +18,7 @@ struct Arguments {
     /// Where to listen: ADDRESS:PORT or unix:PATH, several times if wanted [default: the config's `bind`, else 127.0.0.1:8000]
     #[arg(long, value_name = "PLACE", value_parser = bind)]
     bind: Vec<Bind>,
-    /// How many threads answer [default: one for each processor]
+    /// How many threads answer [default: one for each processor but one]
     #[arg(long, value_name = "NUMBER")]
     workers: Option<NonZeroUsize>,
     /// Ask nobody for a token, wherever the requests come from

@@ -183,7 +183,7 @@ pub struct Server {
 impl Server {
     /// Starts `app` on a free port and waits until it listens.
     pub fn start(app: &mut Command) -> Self {
-        app.args(["--bind", "127.0.0.1:0", "--stop-with-stdin", "--json"]);
+        app.args(["--bind", "127.0.0.1:0", "--stop-with-stdin", "--json", "--log-format", "none"]);
         let mut child = app.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

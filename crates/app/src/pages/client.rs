@@ -1,6 +1,7 @@
 //! One client's page.
 
 use actix_web::http::StatusCode;
+use common::config::Threshold;
 use common::schema::{PREDICTORS, Predictors};
 use dataset::row::check_count;
 use maud::{Markup, html};
@@ -85,7 +86,7 @@ pub fn page_of(
         section aria-labelledby="rows-title" {
             h2 id="rows-title" { "Its rows" }
             (chart("Risk of leaving, row by row", &svg))
-            (table(&rows))
+            (table(&rows, live.threshold))
         }
     };
     Ok((status, page(corporation, "", Some(&live.id), &content)))
@@ -96,7 +97,13 @@ fn standing(clients: &Clients, call: &Call) -> Markup {
     html! {
         dl {
             dt { "Risk of leaving" }
-            dd { (risk(call.risk)) ", change " (change(call.change())) }
+            dd {
+                (risk(call.risk, list.threshold))
+                @match call.change() {
+                    None => ", from its only row",
+                    difference => { ", " (change(difference)) " percentage points since its row before" }
+                }
+            }
             dt { "Place" }
             dd {
                 @if call.rank == 0 { "It has left." }
@@ -161,7 +168,7 @@ fn answer(live: &LiveModel, call: &Call, predictors: &Predictors) -> Markup {
     }
 }
 
-fn table(rows: &[ClientRow]) -> Markup {
+fn table(rows: &[ClientRow], threshold: Threshold) -> Markup {
     let cell = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), number);
     html! {
         div.wide role="region" aria-label="Rows of the client" tabindex="0" {
@@ -180,7 +187,7 @@ fn table(rows: &[ClientRow]) -> Markup {
                             th.number scope="row" { (place + 1) }
                             @for value in row.predictors { td.number { (cell(value)) } }
                             td { @match row.exited { Some(true) => "yes", Some(false) => "no", None => "unknown" } }
-                            td.number { (risk(row.risk)) }
+                            td.number { (risk(row.risk, threshold)) }
                         }
                     }
                 }

@@ -75,7 +75,7 @@ pub fn found(live: &LiveModel, clients: &Clients, part: &str) -> Result<Markup, 
                                     th scope="row" { (client_link(client.corporation)) }
                                     @match client.call {
                                         Some(call) => {
-                                            td.number data-value=(call.risk) { (risk(call.risk)) }
+                                            td.number data-value=(call.risk) { (risk(call.risk, live.threshold)) }
                                             td.number data-value=(call.rank) { (grouped(call.rank as u64)) }
                                         }
                                         None => { td.number { "has left" } td.number {} }
@@ -162,7 +162,7 @@ fn row(list: &CallList, call: &Call) -> Markup {
         tr role="row" {
             td.number role="cell" data-label="Place" { (call.rank) }
             th scope="row" role="rowheader" { (client_link(&call.corporation)) }
-            td.number role="cell" data-label="Risk" data-value=(call.risk) { (risk(call.risk)) }
+            td.number role="cell" data-label="Risk" data-value=(call.risk) { (risk(call.risk, list.threshold)) }
             td.number role="cell" data-label="Change" data-value=(call.change().unwrap_or(0.0)) { (change(call.change())) }
             td role="cell" data-label="Why" {
                 ul { @for reason in list.reasons(call).take(2) { li { (reason.to_string()) } } }

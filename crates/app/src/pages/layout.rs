@@ -1,5 +1,6 @@
 //! What all pages have in common.
 
+use common::config::Threshold;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reporting::words::{percent, points};
@@ -48,9 +49,13 @@ pub fn client_link(corporation: &str) -> Markup {
     html! { a href={ "/clients/" (utf8_percent_encode(corporation, NON_ALPHANUMERIC)) } { (corporation) } }
 }
 
-/// A risk as a number and a bar.
-pub fn risk(risk: f64) -> Markup {
-    html! { (percent(risk)) " " meter min="0" max="1" value=(format!("{risk:.4}")) aria-hidden="true" {} }
+/// A risk as a number and a bar, which warns from the `threshold` on.
+pub fn risk(risk: f64, threshold: Threshold) -> Markup {
+    let (high, low) = (threshold.value(), threshold.value() / 2.0);
+    html! {
+        (percent(risk)) " "
+        meter min="0" max="1" low=(low) high=(high) optimum="0" value=(format!("{risk:.4}")) aria-hidden="true" {}
+    }
 }
 
 /// A change of a risk, in percentage points, rising marked.

@@ -29,6 +29,7 @@ pub struct Answer {
     pub status: u16,
     pub content_type: String,
     pub allow: String,
+    pub headers: ureq::http::HeaderMap,
     pub text: String,
 }
 
@@ -47,8 +48,16 @@ impl Api {
     }
 
     /// The service of a workspace in which a model is deployed and the shell script `cargo` stands in for cargo.
+    ///
+    /// Nothing is shared: every diagnosis asks it.
     pub fn with_cargo(cargo: &str) -> Self {
-        let workspace = Workspace::with_data();
+        Self::sharing(cargo, 0.0)
+    }
+
+    /// The same; answers that are younger than `seconds` are shared.
+    pub fn sharing(cargo: &str, seconds: f64) -> Self {
+        let mut workspace = Workspace::with_data();
+        workspace.set("answer_max_age", seconds.into());
         workspace.deploy();
         let server = Server::start(&mut workspace.command_with_cargo("app", cargo));
         Self::with(workspace, server)
@@ -139,6 +148,11 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
+    /// A header, empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
     /// The body of an answer that must be 200 and JSON.
     pub fn ok(&self) -> Value {
         assert_eq!((self.status, self.content_type.as_str()), (200, "application/json"), "{self:?}");
@@ -152,6 +166,7 @@ fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
         status: response.status().as_u16(),
         content_type: header("content-type"),
         allow: header("allow"),
+        headers: response.headers().clone(),
         text: response.body_mut().read_to_string().unwrap(),
     }
 }

@@ -4,9 +4,9 @@
 
 mod fuzzing;
 mod helpers;
-mod pages;
 mod prediction;
 mod process;
 mod raw_sockets;
 mod refusals;
 mod releases;
+mod reports;
