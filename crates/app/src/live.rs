@@ -116,7 +116,9 @@ impl Live {
     pub fn status(&self) -> Status {
         let served = self.model();
         let State { refused, failures, .. } = self.read();
-        Status { served, refused, failures }
+        // One that production has left since is nobody's concern any more.
+        let live = self.production.current_id().ok().flatten();
+        Status { served, refused: refused.filter(|refused| Some(&refused.id) == live.as_ref()), failures }
     }
 
     fn load(&self, id: &str) -> Result<LiveModel> {

@@ -18,7 +18,8 @@ use self::client::WhatIf;
 use crate::openapi::NotReady;
 use crate::problem::Problem;
 use crate::routes::of_release;
-use crate::state::{State, beside};
+use crate::state::State;
+use crate::turn::beside;
 
 #[derive(Debug, Default, Deserialize)]
 struct HomeQuery {
@@ -34,7 +35,7 @@ pub async fn home(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
     let query = web::Query::<HomeQuery>::from_query(request.query_string()).map(web::Query::into_inner);
     let search = query.unwrap_or_default().q.filter(|part| !part.trim().is_empty());
     let turn = state.pages.take().await?;
-    let (release, page) = beside(&state, turn, move |state| {
+    let (release, page) = beside(turn, move || {
         let live = match state.live.model() {
             Ok(live) => live,
             Err(problem) => return Ok((None, home::nothing_yet(&state.config, &problem))),
@@ -84,7 +85,7 @@ pub async fn client(request: HttpRequest, state: Data<State>) -> Result<HttpResp
     let what_if = web::Query::<WhatIf>::from_query(request.query_string()).map(web::Query::into_inner);
     let what_if = what_if.unwrap_or_default();
     let turn = state.pages.take().await?;
-    let (status, page, release) = beside(&state, turn, move |state| {
+    let (status, page, release) = beside(turn, move || {
         let live = state.live.model()?;
         let clients = state.views.clients(&state.config, &live)?;
         let (status, page) = client::page_of(&live, &clients, &corporation, &what_if)?;

@@ -1,17 +1,15 @@
 //! What all requests share.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
-use actix_web::web::{self, Data};
 use common::config::Config;
 use diagnostics::Health;
-use tokio::sync::{OwnedMutexGuard, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::access::Access;
 use crate::limits::LARGE_BODIES;
 use crate::live::Live;
 use crate::metrics::Metrics;
-use crate::problem::Problem;
 use crate::turn::{Shared, Turn};
 use crate::views::Views;
 
@@ -64,19 +62,4 @@ impl State {
             computing: Mutex::default(),
         }
     }
-}
-
-/// Does what takes long beside the event loop, while it holds a `turn`: that ends with the work, and not with the request,
-/// so that a client that hangs up does not let the next one begin.
-pub async fn beside<T: Send + 'static>(
-    state: &Data<State>,
-    turn: OwnedMutexGuard<()>,
-    work: impl FnOnce(&State) -> Result<T, Problem> + Send + 'static,
-) -> Result<T, Problem> {
-    let state = Arc::clone(state);
-    let done = web::block(move || {
-        let _turn = turn;
-        work(&state)
-    });
-    done.await.map_err(|error| Problem::not_ready("the work was broken off", &error.into()))?
 }

@@ -1,11 +1,10 @@
 //! Work that is done one at a time: a queue of bounded length, and answers that those who waited share.
 
-use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use actix_web::web;
 use serde::Serialize;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use utoipa::ToSchema;
@@ -55,7 +54,7 @@ impl Drop for Place<'_> {
 
 /// The newest answer to a question that costs seconds, for all who ask within its time.
 pub struct Shared<T> {
-    newest: std::sync::Mutex<Option<Made<T>>>,
+    newest: Arc<std::sync::Mutex<Option<Made<T>>>>,
 }
 
 struct Made<T> {
@@ -78,23 +77,20 @@ pub struct Aged<T> {
 
 impl<T> Default for Shared<T> {
     fn default() -> Self {
-        Self { newest: std::sync::Mutex::default() }
+        Self { newest: Arc::default() }
     }
 }
 
-impl<T> Shared<T> {
-    /// An answer about `of` that is no older than `oldest`: one that there is, else a new one, made by `make` when it is
-    /// its turn. An answer that was made while this one waited is shared.
-    pub async fn get<Making>(
+impl<T: Send + Sync + 'static> Shared<T> {
+    /// An answer about `of` that is no older than `oldest`: one that there is, else a new one, made by `make` beside the
+    /// event loop when it is its turn. An answer that was made while this one waited is shared.
+    pub async fn get(
         &self,
         turn: &Turn,
         of: String,
         oldest: Duration,
-        make: impl FnOnce(OwnedMutexGuard<()>) -> Making,
-    ) -> Result<Aged<T>, Problem>
-    where
-        Making: Future<Output = Result<T, Problem>>,
-    {
+        make: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+    ) -> Result<Aged<T>, Problem> {
         if let Some(answer) = self.young(&of, oldest) {
             return Ok(answer);
         }
@@ -102,24 +98,36 @@ impl<T> Shared<T> {
         if let Some(answer) = self.young(&of, oldest) {
             return Ok(answer);
         }
-        let answer = Arc::new(make(turn).await?);
-        *self.lock() = Some(Made { of, at: Instant::now(), answer: answer.clone() });
-        Ok(Aged { answer, age_seconds: 0 })
+        let newest = self.newest.clone();
+        beside(turn, move || {
+            let answer = Arc::new(make()?);
+            // Before the turn ends: whoever has it next shall find it.
+            *lock(&newest) = Some(Made { of, at: Instant::now(), answer: answer.clone() });
+            Ok(Aged { answer, age_seconds: 0 })
+        })
+        .await
     }
 
     fn young(&self, of: &str, oldest: Duration) -> Option<Aged<T>> {
-        let newest = self.lock();
+        let newest = lock(&self.newest);
         let made = newest.as_ref().filter(|made| made.of == of && made.at.elapsed() < oldest)?;
         Some(Aged { answer: made.answer.clone(), age_seconds: made.at.elapsed().as_secs() })
     }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Made<T>>> {
-        self.newest.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }
 
-impl<T> fmt::Debug for Shared<T> {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("Shared")
-    }
+fn lock<T>(newest: &std::sync::Mutex<Option<T>>) -> std::sync::MutexGuard<'_, Option<T>> {
+    newest.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Does what takes long beside the event loop, while it holds a `turn`: that ends with the work, and not with the request,
+/// so that a client that hangs up does not let the next one begin.
+pub async fn beside<T: Send + 'static>(
+    turn: OwnedMutexGuard<()>,
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let done = web::block(move || {
+        let _turn = turn;
+        work()
+    });
+    done.await.map_err(|error| Problem::not_ready("the work was broken off", &error.into()))?
 }

@@ -2,13 +2,16 @@
 //!
 //! Every listing takes its newest rows from the end of an index, so it costs the same after ten runs and after a million.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::AnyOfBuilder;
+use utoipa::openapi::{ArrayBuilder, Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::connection::Value;
 use crate::{History, timestamp};
@@ -76,7 +79,7 @@ impl Listing {
 }
 
 /// Rows of one kind.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 #[expect(missing_docs, reason = "named as in What")]
 pub enum Rows {
@@ -88,6 +91,38 @@ pub enum Rows {
     Checks(Vec<CheckRow>),
     Shifts(Vec<ShiftRow>),
     Contests(Vec<ContestRow>),
+}
+
+/// Any of the kinds: an empty list is of all of them, so that "one of" would be wrong.
+impl PartialSchema for Rows {
+    fn schema() -> RefOr<Schema> {
+        let rows = |name: Cow<'static, str>| ArrayBuilder::new().items(Ref::from_schema_name(name));
+        AnyOfBuilder::new()
+            .item(rows(RunRow::name()))
+            .item(rows(ScoreRow::name()))
+            .item(rows(TimingRow::name()))
+            .item(rows(MissingRow::name()))
+            .item(rows(ReleaseRow::name()))
+            .item(rows(CheckRow::name()))
+            .item(rows(ShiftRow::name()))
+            .item(rows(ContestRow::name()))
+            .into()
+    }
+}
+
+impl ToSchema for Rows {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.extend([
+            (RunRow::name().into(), RunRow::schema()),
+            (ScoreRow::name().into(), ScoreRow::schema()),
+            (TimingRow::name().into(), TimingRow::schema()),
+            (MissingRow::name().into(), MissingRow::schema()),
+            (ReleaseRow::name().into(), ReleaseRow::schema()),
+            (CheckRow::name().into(), CheckRow::schema()),
+            (ShiftRow::name().into(), ShiftRow::schema()),
+            (ContestRow::name().into(), ContestRow::schema()),
+        ]);
+    }
 }
 
 /// A row that can be read from any of the databases and printed as cells; its fields stand as in its `SELECT`.

@@ -1,5 +1,6 @@
 //! For tests alone: a workspace in a temporary folder, with its own config, CSVs and history.
 
+pub mod browser;
 pub mod databases;
 pub mod faults;
 
@@ -181,9 +182,17 @@ pub struct Server {
 
 #[expect(clippy::unwrap_used, reason = "see Workspace")]
 impl Server {
-    /// Starts `app` on a free port and waits until it listens.
+    /// Starts `app` on a free port, without a log, and waits until it listens.
     pub fn start(app: &mut Command) -> Self {
-        app.args(["--bind", "127.0.0.1:0", "--stop-with-stdin", "--json", "--log-format", "none"]);
+        Self::logging(app, "none")
+    }
+
+    /// Starts `app` where it is told to listen, else on a free port, with a log in `format`, and waits until it does.
+    pub fn logging(app: &mut Command, format: &str) -> Self {
+        if !app.get_args().any(|argument| argument == "--bind") {
+            app.args(["--bind", "127.0.0.1:0"]);
+        }
+        app.args(["--stop-with-stdin", "--json", "--log-format", format]);
         let mut child = app.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -15,7 +15,8 @@ use crate::live::{Refused, Status};
 use crate::metrics::{MEDIA_TYPE, Momentary};
 use crate::openapi;
 use crate::problem::Problem;
-use crate::state::{State, beside};
+use crate::state::State;
+use crate::turn::beside;
 
 /// That the process answers.
 #[derive(Serialize, ToSchema)]
@@ -85,7 +86,7 @@ pub async fn ready(state: Data<State>) -> Result<HttpResponse, Problem> {
 ))]
 pub async fn metrics(state: Data<State>) -> Result<HttpResponse, Problem> {
     let turn = state.history.take().await?;
-    let text = beside(&state, turn, |state| {
+    let text = beside(turn, move || {
         let mut now = of_model(state.live.status());
         match History::open_existing(&state.config) {
             Ok(Some(mut history)) => of_history(&mut history, &mut now)

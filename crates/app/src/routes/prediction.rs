@@ -16,7 +16,8 @@ use crate::limits::{LARGEST_CSV, LARGEST_JSON};
 use crate::openapi::{Refused, TooLargeOrSlow};
 use crate::prediction::{self, Request, RequestSchema};
 use crate::problem::Problem;
-use crate::state::{State, beside};
+use crate::state::State;
+use crate::turn::beside;
 
 /// How many pieces of a body wait for their reader.
 const PIECES: usize = 4;
@@ -91,7 +92,7 @@ async fn json(state: &Data<State>, body: Body, form: Form) -> Result<Finished, P
 
 async fn file(state: Data<State>, filepath: String, form: Form) -> Result<Finished, Problem> {
     let turn = state.files.take().await?;
-    beside(&state, turn, move |state| {
+    beside(turn, move || {
         let live = state.live.model()?;
         let stream = InTurns::new(prediction::open(&state.config, &filepath)?, &state.computing);
         prediction::table(&filepath, stream, &live, form)

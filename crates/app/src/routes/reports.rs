@@ -17,8 +17,8 @@ use super::{json, of_release, ok, query, to_json};
 use crate::limits::{LONGEST_CALL_LIST, LONGEST_HISTORY};
 use crate::openapi::{NoQuery, NotReady};
 use crate::problem::Problem;
-use crate::state::{State, beside};
-use crate::turn::Aged;
+use crate::state::State;
+use crate::turn::{Aged, beside};
 
 /// The score of the deployed model on the test data as they are now.
 ///
@@ -30,17 +30,16 @@ use crate::turn::Aged;
 ))]
 pub async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
     let release = state.live.model()?.id.clone();
-    let score = state.scores.get(&state.heavy, release, state.config.answer_max_age, |turn| {
-        beside(&state, turn, |state| {
-            let live = state.live.model()?;
-            csv_files(&state.config.test_data)
-                .and_then(|files| {
-                    let table = Table::read_all(&files, MalformedRows::Refuse)?;
-                    let checksum = live.model_sha256.clone();
-                    scoring::evaluate_model(&live.id, &live.model, checksum, &files, &table, live.threshold)
-                })
-                .map_err(|error| Problem::not_ready("the test data cannot be scored", &error))
-        })
+    let sharing = state.clone();
+    let score = state.scores.get(&state.heavy, release, state.config.answer_max_age, move || {
+        let live = sharing.live.model()?;
+        csv_files(&sharing.config.test_data)
+            .and_then(|files| {
+                let table = Table::read_all(&files, MalformedRows::Refuse)?;
+                let checksum = live.model_sha256.clone();
+                scoring::evaluate_model(&live.id, &live.model, checksum, &files, &table, live.threshold)
+            })
+            .map_err(|error| Problem::not_ready("the test data cannot be scored", &error))
     });
     let score = score.await?;
     Ok(of_release(aged(&score)?, &score.answer.model))
@@ -53,7 +52,7 @@ pub async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
 ))]
 pub async fn summarystats(state: Data<State>) -> Result<HttpResponse, Problem> {
     let turn = state.heavy.take().await?;
-    let statistics = beside(&state, turn, |state| {
+    let statistics = beside(turn, move || {
         describe::summary(&*state.views.dataset(&state.config)?)
             .map_err(|error| Problem::not_ready("the statistics failed", &error))
     });
@@ -69,17 +68,16 @@ pub async fn summarystats(state: Data<State>) -> Result<HttpResponse, Problem> {
     NotReady,
 ))]
 pub async fn diagnostics(state: Data<State>) -> Result<HttpResponse, Problem> {
-    let diagnosis = state.diagnoses.get(&state.heavy, String::new(), state.config.answer_max_age, |turn| {
-        beside(&state, turn, |state| {
-            let data = state.views.dataset(&state.config)?;
-            // A database that is away is no reason to keep back all the rest.
-            let mut history = History::open_existing(&state.config).unwrap_or_else(|error| {
-                tracing::warn!("without the history no last known versions: {error:#}");
-                None
-            });
-            diagnostics::health(&state.config, &data, history.as_mut())
-                .map_err(|error| Problem::not_ready("the diagnosis failed", &error))
-        })
+    let sharing = state.clone();
+    let diagnosis = state.diagnoses.get(&state.heavy, String::new(), state.config.answer_max_age, move || {
+        let data = sharing.views.dataset(&sharing.config)?;
+        // A database that is away is no reason to keep back all the rest.
+        let mut history = History::open_existing(&sharing.config).unwrap_or_else(|error| {
+            tracing::warn!("without the history no last known versions: {error:#}");
+            None
+        });
+        diagnostics::health(&sharing.config, &data, history.as_mut())
+            .map_err(|error| Problem::not_ready("the diagnosis failed", &error))
     });
     aged(&diagnosis.await?)
 }
@@ -106,7 +104,7 @@ pub async fn calllist(request: HttpRequest, state: Data<State>) -> Result<HttpRe
         return Err(Problem::WrongData(format!("limit is {limit}; ask for {LONGEST_CALL_LIST} clients or fewer")));
     }
     let turn = state.pages.take().await?;
-    let (release, response) = beside(&state, turn, move |state| {
+    let (release, response) = beside(turn, move || {
         let live = state.live.model()?;
         let clients = state.views.clients(&state.config, &live)?;
         // Made into text here, off the event loop: it may be long.
@@ -138,7 +136,7 @@ pub async fn history(request: HttpRequest, state: Data<State>) -> Result<HttpRes
         return Err(Problem::WrongData(format!("last is {last}; ask for {LONGEST_HISTORY} rows or fewer")));
     }
     let turn = state.history.take().await?;
-    let listing = beside(&state, turn, move |state| {
+    let listing = beside(turn, move || {
         let read = || match History::open_existing(&state.config)? {
             Some(mut history) => history.listing(what, last),
             None => Ok(Listing::empty(what)),

@@ -92,6 +92,13 @@ impl Api {
         request.send(body).map(answer).unwrap_or_else(|error| panic!("POST /prediction{query}: {error}"))
     }
 
+    /// `POST /prediction`, accepting an answer in some form only.
+    pub fn post_for(&self, accept: &str, content_type: &str, body: &[u8]) -> Answer {
+        let request = self.client.post(format!("{}/prediction", self.server.url));
+        let request = request.header("accept", accept).header("content-type", content_type);
+        request.send(body).map(answer).unwrap_or_else(|error| panic!("POST /prediction: {error}"))
+    }
+
     /// `POST /prediction` with a JSON body.
     pub fn predict(&self, body: &Value) -> Answer {
         self.post("", "application/json", body.to_string().as_bytes())
@@ -167,7 +174,7 @@ fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
         content_type: header("content-type"),
         allow: header("allow"),
         headers: response.headers().clone(),
-        text: response.body_mut().read_to_string().unwrap(),
+        text: response.body_mut().with_config().limit(1 << 30).read_to_string().unwrap(),
     }
 }
 

@@ -2,10 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot ask its question has failed")]
 
+mod batch;
+mod browser;
+mod contract;
 mod fuzzing;
 mod helpers;
+mod operations;
+mod pages;
 mod prediction;
 mod process;
+mod protection;
 mod raw_sockets;
 mod refusals;
 mod releases;

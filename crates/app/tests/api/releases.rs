@@ -79,7 +79,7 @@ fn every_answer_during_deployments_and_rollbacks_is_one_releases_own() {
             })
             .collect();
         let mut deployed = vec![old.clone(), new.clone()];
-        for i in 0..20 {
+        for i in 0..100 {
             match i % 4 {
                 0 | 2 => drop(api.workspace.run("deployment", &["--rollback", [&old, &new][i / 2 % 2]])),
                 _ => drop(api.workspace.run("deployment", &[])),

@@ -1,0 +1,30 @@
+//! The description of the API held against the service itself, by schemathesis: it asks what the description allows, and what
+//! it does not, and finds no answer that is not described and no 5xx.
+
+use std::process::{Command, Stdio};
+
+use crate::helpers::{Api, OUTPUTS};
+
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
+                      response_headers_conformance,response_schema_conformance,unsupported_method,ignored_auth";
+
+#[test]
+fn every_answer_is_as_the_description_says() {
+    let installed = Command::new("schemathesis").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !installed.is_ok_and(|status| status.success()) {
+        return testkit::skipped("schemathesis (PyPI) is not installed here");
+    }
+    let api = Api::deployed();
+    let before = api.workspace.snapshot(&OUTPUTS);
+    let output = Command::new("schemathesis")
+        .current_dir(api.workspace.path(""))
+        .args(["run", &format!("{}/openapi.json", api.server.url), "--checks", CHECKS])
+        .args(["--max-examples", "60", "--seed", "1", "--no-color", "--phases", "examples,coverage,fuzzing"])
+        .output()
+        .unwrap();
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{report}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(report.contains("11 selected") || report.contains("11 / 11") || report.contains("11 tested"), "{report}");
+    assert!(api.workspace.snapshot(&OUTPUTS) == before, "a request has changed an output");
+    api.check_alive();
+}

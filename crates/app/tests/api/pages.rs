@@ -1,0 +1,180 @@
+//! The pages as text: what stands in them, and that nothing from data is taken for HTML. How they look and work in a
+//! browser stands in `browser`.
+
+use serde_json::json;
+use testkit::Workspace;
+
+use crate::helpers::{Answer, Api, OUTPUTS};
+
+/// Names that break what is put together from texts.
+pub const AWKWARD: [&str; 5] =
+    ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "=1+1", "a/b?c=d&e#f%20", "größe & söhne"];
+
+/// A workspace in which clients with awkward names are at the highest risk.
+pub fn awkward() -> Workspace {
+    let workspace = Workspace::with_data();
+    let rows: String = AWKWARD.iter().map(|name| format!("\"{}\",1,60,90,\n", name.replace('"', "\"\""))).collect();
+    workspace.csv("practicedata/awkward.csv", &rows);
+    workspace.run("fullprocess", &[]);
+    workspace
+}
+
+/// A page's text, which must be HTML.
+fn html(answer: &Answer, status: u16) -> &str {
+    assert_eq!((answer.status, answer.content_type.as_str()), (status, "text/html; charset=utf-8"), "{answer:?}");
+    assert!(answer.text.starts_with("<!DOCTYPE html>"), "{answer:?}");
+    &answer.text
+}
+
+fn encoded(name: &str) -> String {
+    name.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+#[test]
+fn before_the_first_deployment_the_page_says_what_to_run() {
+    let api = Api::of(Workspace::with_data());
+    let page = api.get("/");
+    for part in ["nothing is deployed yet", "fullprocess", "2 CSV files", "not been compiled", "Nothing is deployed"] {
+        assert!(html(&page, 200).contains(part), "{part}: {page:?}");
+    }
+    api.workspace.run("ingestion", &[]);
+    assert!(api.get("/").text.contains("They were compiled"));
+    api.check_problem("client", &api.get("/clients/a0"), 503, &["fullprocess"]);
+    api.workspace.deploy();
+    assert!(api.get("/").text.contains("Whom to call today"));
+}
+
+#[test]
+fn the_first_page_tells_the_calls_the_model_the_trends_and_the_data() {
+    let workspace = Workspace::with_data();
+    workspace.run("fullprocess", &[]);
+    workspace.csv("practicedata/later.csv", &testkit::rows("d", 200, true));
+    workspace.run("fullprocess", &[]);
+    let api = Api::of(workspace);
+    let page = api.get("/");
+    let text = html(&page, 200);
+    let list = api.get("/calllist?limit=1").ok();
+    let first = list["calls"][0]["corporation"].as_str().unwrap();
+    let release = list["model"].as_str().unwrap();
+    assert_eq!(page.header("x-release"), release);
+    for part in [
+        &format!("<a href=\"/clients/{first}\">{first}</a>"),
+        list["calls"][0]["reasons"][0]["text"].as_str().unwrap(),
+        release,
+        "No new rows have come since it is live",
+        "just now: ",                        // the last run
+        "The release before it had drifted", // why this one is live
+        "everyone exits",
+        "later.csv",
+        "lastyear_activity",
+        "actix-web",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in the page");
+    }
+    assert_eq!(text.matches("<svg ").count(), 4);
+    assert_eq!(text.matches("<tr role=\"row\">").count(), 51, "fifty calls and the head");
+    assert!(!text.contains("style=") && !text.contains("onclick"), "the content policy would refuse it");
+    assert!(text.len() < 200 * 1024, "{} bytes", text.len());
+    // What has changed is told at once.
+    api.workspace.csv("practicedata/latest.csv", &testkit::rows("e", 50, true));
+    api.workspace.run("fullprocess", &[]);
+    assert!(api.get("/").text.contains("latest.csv"));
+}
+
+#[test]
+fn no_name_is_taken_for_html_or_for_a_path() {
+    let api = Api::of(awkward());
+    let home = api.get("/");
+    for name in AWKWARD {
+        let path = format!("/clients/{}", encoded(name));
+        let page = api.get(&path);
+        let escaped = name.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+        assert!(html(&page, 200).contains(&format!("<h1>{escaped}</h1>")), "{page:?}");
+        assert!(html(&home, 200).contains(&format!(">{escaped}</a>")), "{name}");
+        let found = api.get(&format!("/?q={}", encoded(name)));
+        assert!(html(&found, 200).contains("One client."), "{found:?}");
+        for page in [&home, &page, &found] {
+            assert!(!page.text.contains("<script>alert") && !page.text.contains("<img"), "{name}");
+        }
+    }
+    let list = api.workspace.text("practicemodels/calllist.csv");
+    assert!(list.contains(",'=1+1,") && !list.contains(",=1+1,"), "{list}");
+    let unknown = api.get("/clients/%3Cscript%3Ealert(2)%3C/script%3E");
+    assert!(html(&unknown, 404).contains("&lt;script&gt;alert(2)"), "{unknown:?}");
+}
+
+#[test]
+fn a_search_finds_present_and_past_clients_in_any_case() {
+    let api = Api::deployed();
+    let page = api.get("/?q=A1");
+    // a1, a10 to a19; the odd ones have left.
+    for part in ["11 clients", ">a10</a>", ">a11</a>", "has left"] {
+        assert!(html(&page, 200).contains(part), "{part}: {page:?}");
+    }
+    assert!(!page.text.contains(">b1</a>"));
+    assert!(html(&api.get("/?q=nobody%20at%20all"), 200).contains("No client's name holds this"));
+    assert!(html(&api.get("/?q=%20"), 200).contains("Whom to call today"));
+    assert!(html(&api.get("/?campaign=x&q=a10"), 200).contains("One client."), "{page:?}");
+}
+
+#[test]
+fn a_client_has_its_rows_its_reasons_and_what_would_help() {
+    let api = Api::deployed();
+    api.workspace.csv("practicedata/later.csv", "a0,7,50,60,0\na0,6,45,60,0\n");
+    api.workspace.run("ingestion", &[]);
+    let page = api.get("/clients/a0");
+    let text = html(&page, 200);
+    for part in [
+        "1 of 60",
+        "one of today's calls",
+        "raises the odds",
+        "What would bring it under 50.0 %",
+        "percentage points since",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // Its three rows, the newest first.
+    let places: Vec<_> =
+        ["<td class=\"number\">45</td>", "<td class=\"number\">50</td>", "<td class=\"number\">4000</td>"]
+            .map(|cell| text.find(cell).unwrap_or_else(|| panic!("{cell}: {text}")))
+            .into();
+    assert!(places.is_sorted(), "{places:?}");
+    assert!(html(&api.get("/clients/a1"), 200).contains("It has left"));
+    assert!(html(&api.get("/clients/"), 404).contains("No client has this name"));
+    assert!(html(&api.get("/clients/%ff"), 404).contains("No client has this name"));
+}
+
+#[test]
+fn what_if_tells_the_risk_that_prediction_gives() {
+    let api = Api::deployed();
+    let before = api.workspace.snapshot(&OUTPUTS);
+    let page = api.get("/clients/a0?lastmonth_activity=5&lastyear_activity=&number_of_employees=60.5");
+    let row = json!({"lastmonth_activity": 5, "number_of_employees": 60.5});
+    let risk = api.predict(&json!({"rows": [row]})).ok()["probabilities"][0].as_f64().unwrap();
+    let expected = format!("<strong>{:.1} %</strong>", 100.0 * risk);
+    assert!(html(&page, 200).contains(&expected), "{expected}: {page:?}");
+    assert!(page.text.contains("name=\"number_of_employees\" value=\"60.5\""), "{page:?}");
+    for (query, wrong) in [
+        ("lastmonth_activity=many", "lastmonth_activity is not a number"),
+        ("lastyear_activity=-1", "lastyear_activity is negative"),
+        ("number_of_employees=1e300", "number_of_employees is larger"),
+        ("number_of_employees=NaN", "number_of_employees"),
+    ] {
+        let page = api.get(&format!("/clients/a0?{query}"));
+        assert!(html(&page, 422).contains(wrong), "{query}: {page:?}");
+    }
+    assert!(api.workspace.snapshot(&OUTPUTS) == before, "a question has changed an output");
+}
+
+#[test]
+fn data_or_a_history_that_are_away_leave_a_page_that_says_so() {
+    let api = Api::deployed();
+    std::fs::rename(api.workspace.path("testdata/testdata.csv"), api.workspace.path("testdata/gone")).unwrap();
+    let page = api.get("/");
+    assert!(html(&page, 200).contains("Whom to call today") && page.text.contains("log says why"), "{page:?}");
+    std::fs::rename(api.workspace.path("testdata/gone"), api.workspace.path("testdata/testdata.csv")).unwrap();
+    assert!(!api.get("/").text.contains("log says why"));
+    std::fs::remove_dir_all(api.workspace.path("ingesteddata")).unwrap();
+    let page = api.get("/");
+    assert!(html(&page, 200).contains("run ingestion"), "{page:?}");
+}

@@ -1,0 +1,199 @@
+//! A real browser: headless Chromium, driven through chromedriver by the WebDriver protocol (W3C), which is JSON over HTTP.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long the browser has for anything.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The protocol's name for the key under which an element stands.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// Keeps a browser from calling home, from a sandbox that root does not get, and from a display.
+const FLAGS: [&str; 9] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+];
+
+/// A browser with one page, closed when dropped.
+///
+/// Its methods panic where they fail, as those of [`crate::Workspace`].
+pub struct Browser {
+    driver: Child,
+    session: String,
+    client: ureq::Agent,
+    _profile: TempDir,
+}
+
+/// What the browser is told of its reader.
+#[derive(Clone, Copy, Debug)]
+pub struct Screen {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Whether the reader's system is dark.
+    pub dark: bool,
+    /// Whether scripts run.
+    pub scripts: bool,
+}
+
+#[expect(clippy::unwrap_used, reason = "see the type")]
+impl Browser {
+    /// Starts one, or says what is not installed.
+    pub fn start(screen: Screen) -> Result<Self, &'static str> {
+        let spawned = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let Ok(mut driver) = spawned else { return Err("install Debian's chromium and chromium-driver") };
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = lines.by_ref().find_map(|line| {
+            let line = line.unwrap();
+            let port = line.split("successfully on port ").nth(1)?;
+            Some(port.trim_end_matches('.').to_owned())
+        });
+        let address = format!("http://127.0.0.1:{}", port.unwrap());
+        // Nobody may block on a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        let profile = tempfile::tempdir().unwrap();
+        let mut flags: Vec<String> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
+        flags.push(format!("--user-data-dir={}", profile.path().display()));
+        flags.push(format!("--window-size={},{}", screen.width, screen.height));
+        if screen.dark {
+            flags.push("--blink-settings=preferredColorScheme=0".to_owned());
+        }
+        let scripts =
+            if screen.scripts { json!({}) } else { json!({"profile.managed_default_content_settings.javascript": 2}) };
+        let wanted = json!({"capabilities": {"alwaysMatch": {
+            "browserName": "chrome",
+            "goog:chromeOptions": {"args": flags, "prefs": scripts},
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }}});
+        let client =
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(LIMIT)).build().into();
+        let mut browser = Self { driver, session: format!("{address}/session"), client, _profile: profile };
+        let session = browser.post("", &wanted);
+        let Some(id) = session["sessionId"].as_str() else {
+            panic!("chromedriver starts no browser (is Debian's chromium installed?): {session}");
+        };
+        browser.session = format!("{}/{id}", browser.session);
+        // The window's size is not the page's: a phone is narrower than any window may be.
+        let size = json!({"width": screen.width, "height": screen.height, "deviceScaleFactor": 1, "mobile": false});
+        browser.post("/goog/cdp/execute", &json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": size}));
+        Ok(browser)
+    }
+
+    /// Opens an address and waits until the page has loaded.
+    pub fn open(&self, url: &str) {
+        self.post("/url", &json!({ "url": url }));
+    }
+
+    /// Where the page is.
+    pub fn url(&self) -> String {
+        self.get("/url").as_str().unwrap().to_owned()
+    }
+
+    /// What a script of the tester returns; its `arguments` are `given`.
+    pub fn run(&self, script: &str, given: &[Value]) -> Value {
+        self.post("/execute/sync", &json!({ "script": script, "args": given }))
+    }
+
+    /// The text of the first element that a CSS selector finds, as a reader sees it.
+    pub fn text(&self, selector: &str) -> String {
+        self.get(&format!("/element/{}/text", self.element(selector))).as_str().unwrap().to_owned()
+    }
+
+    /// How many elements a CSS selector finds.
+    pub fn count(&self, selector: &str) -> usize {
+        self.post("/elements", &json!({"using": "css selector", "value": selector})).as_array().unwrap().len()
+    }
+
+    /// Clicks an element.
+    pub fn click(&self, selector: &str) {
+        self.post(&format!("/element/{}/click", self.element(selector)), &json!({}));
+    }
+
+    /// Types into an element, in place of what stands there.
+    pub fn type_into(&self, selector: &str, text: &str) {
+        let element = self.element(selector);
+        self.post(&format!("/element/{element}/clear"), &json!({}));
+        self.post(&format!("/element/{element}/value"), &json!({ "text": text }));
+    }
+
+    /// Presses keys where the focus is.
+    pub fn press(&self, keys: &str) {
+        let strokes: Vec<Value> = keys
+            .chars()
+            .flat_map(|key| ["keyDown", "keyUp"].map(|stroke| json!({"type": stroke, "value": key.to_string()})))
+            .collect();
+        self.post("/actions", &json!({"actions": [{"type": "key", "id": "keys", "actions": strokes}]}));
+    }
+
+    /// Waits until a script returns true.
+    pub fn wait(&self, what: &str, script: &str) {
+        wait(what, || self.run(script, &[]) == json!(true));
+    }
+
+    /// Waits until there is an element.
+    pub fn wait_for(&self, selector: &str) {
+        wait(selector, || self.count(selector) > 0);
+    }
+
+    /// What the browser's console has said since it was last asked, errors of loading and of the content policy among it.
+    pub fn console(&self) -> Vec<Value> {
+        self.post("/se/log", &json!({"type": "browser"})).as_array().unwrap().clone()
+    }
+
+    /// The accessibility tree's role and name of an element, as a screen reader is told them.
+    pub fn role_and_name(&self, selector: &str) -> (String, String) {
+        let element = self.element(selector);
+        let told = |what| self.get(&format!("/element/{element}/{what}")).as_str().unwrap().to_owned();
+        (told("computedrole"), told("computedlabel"))
+    }
+
+    /// The visible part of the page as a PNG file's bytes in Base64.
+    pub fn screenshot(&self) -> String {
+        self.get("/screenshot").as_str().unwrap().to_owned()
+    }
+
+    fn element(&self, selector: &str) -> String {
+        let found = self.post("/element", &json!({"using": "css selector", "value": selector}));
+        found[ELEMENT].as_str().unwrap_or_else(|| panic!("{selector} at {}: {found}", self.url())).to_owned()
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let mut answer = self.client.get(format!("{}{path}", self.session)).call().unwrap();
+        answer.body_mut().with_config().limit(1 << 28).read_json::<Value>().unwrap()["value"].take()
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let mut answer = self.client.post(format!("{}{path}", self.session)).send_json(body).unwrap();
+        answer.body_mut().with_config().limit(1 << 28).read_json::<Value>().unwrap()["value"].take()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Failing here would only hide why the test fails.
+        let _ = self.client.delete(&self.session).call();
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+fn wait(what: &str, happened: impl Fn() -> bool) {
+    let clock = Instant::now();
+    while !happened() {
+        assert!(clock.elapsed() < LIMIT, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
