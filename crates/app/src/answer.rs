@@ -41,7 +41,7 @@ pub struct Answer<'m> {
 
 enum Content {
     Columns(Predictions),
-    Table(csv::Writer<BufWriter<File>>),
+    Table(Box<csv::Writer<BufWriter<File>>>),
 }
 
 /// A finished answer.
@@ -70,7 +70,7 @@ impl<'m> Answer<'m> {
                 table
                     .write_record(["corporation", "prediction", "probability", "filled"])
                     .map_err(|error| cannot_store(error.into()))?;
-                Content::Table(table)
+                Content::Table(table.into())
             }
         };
         Ok(Self { live, rows: 0, content })
@@ -176,7 +176,7 @@ fn stored(file: BufWriter<File>) -> Result<Stored, Problem> {
         file.rewind()?;
         Ok(file)
     };
-    rewound().map(Stored::File).map_err(|error| cannot_store(error))
+    rewound().map(Stored::File).map_err(cannot_store)
 }
 
 fn cannot_store(error: anyhow::Error) -> Problem {
