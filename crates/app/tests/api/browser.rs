@@ -13,7 +13,7 @@ const NARROW: Screen = Screen { width: 400, height: 800, dark: true, scripts: tr
 
 /// A browser, or `None`, told of, where there is none.
 fn browser(screen: Screen) -> Option<Browser> {
-    Browser::start(screen).map_err(|missing| testkit::skipped(missing)).ok()
+    Browser::start(screen).map_err(testkit::skipped).ok()
 }
 
 fn check_console(browser: &Browser) {
