@@ -157,15 +157,15 @@ impl Overview {
         let trends = Trends::of(&evidence.past);
         let quality = Quality::new(&evidence.pairs, evidence.score.threshold.value());
         let charts = vec![
-            ("F1 of the live model over time", charts::wide(|area| charts::f1_over_time(area, &trends))?),
+            ("F1 of the live model over time", charts::screen(|area| charts::f1_over_time(area, &trends))?),
             (
                 "How the risks of the test clients are spread",
-                charts::wide(|area| charts::risk_distribution(area, &quality))?,
+                charts::screen(|area| charts::risk_distribution(area, &quality))?,
             ),
-            ("Missing values over time", charts::wide(|area| charts::missing_over_time(area, &trends))?),
+            ("Missing values over time", charts::screen(|area| charts::missing_over_time(area, &trends))?),
             (
                 "Seconds of ingestion and training over time",
-                charts::wide(|area| charts::seconds_over_time(area, &trends))?,
+                charts::screen(|area| charts::seconds_over_time(area, &trends))?,
             ),
         ];
         Ok(Self { evidence, last_process, charts })

@@ -362,6 +362,11 @@ const RUNS: &str = "
     LEFT JOIN decisions ON decisions.run_id = runs.id
     ORDER BY runs.id";
 
+const NEWEST_PROCESS: &str = "
+    SELECT runs.id, runs.started, runs.step, runs.seconds, runs.outcome, runs.process, COALESCE(runs.error, decisions.reason)
+    FROM (SELECT * FROM runs WHERE step = 'fullprocess' ORDER BY id DESC LIMIT 1) AS runs
+    LEFT JOIN decisions ON decisions.run_id = runs.id";
+
 const SCORES: &str = "
     SELECT run_id, runs.started, release_id, model_sha256, data, n,
         true_positives, false_positives, false_negatives, true_negatives, f1
@@ -442,10 +447,9 @@ impl History {
         self.fetch(RUNS, &[Value::from(i64::from(last))])
     }
 
-    /// The newest `fullprocess`, where it is among the newest runs.
+    /// The newest `fullprocess`.
     pub fn newest_process(&mut self) -> Result<Option<RunRow>> {
-        const LOOKED_AT: u32 = 200;
-        Ok(self.runs(LOOKED_AT)?.into_iter().rfind(|run| run.step == "fullprocess"))
+        Ok(self.fetch(NEWEST_PROCESS, &[])?.pop())
     }
 
     /// The newest score.
@@ -553,7 +557,7 @@ mod tests {
         std::fs::write(folder.path().join("config.json"), text).unwrap();
         let config = Config::load(Some(&folder.path().join("config.json"))).unwrap();
         let mut history = History::open(&config).unwrap();
-        for query in [RUNS, SCORES, TIMINGS, MISSING, RELEASES, CHECKS, SHIFTS, CONTESTS, LIVE_AT] {
+        for query in [RUNS, NEWEST_PROCESS, SCORES, TIMINGS, MISSING, RELEASES, CHECKS, SHIFTS, CONTESTS, LIVE_AT] {
             let values = vec![Value::from(1i64); query.matches('?').count()];
             let plan: Vec<(i64, i64, i64, String)> =
                 history.fetch(&format!("EXPLAIN QUERY PLAN {query}"), &values).unwrap();

@@ -29,7 +29,61 @@ where
         draw(&area)?;
         area.present()?;
     }
-    Ok(text)
+    Ok(joined(&text))
+}
+
+/// Joins lines of one look that follow each other into one path with short relative steps: plotters has no dashes, so that
+/// a dashed line of 500 runs is thousands of lines and would be most of a megabyte.
+fn joined(svg: &str) -> String {
+    let mut out = String::with_capacity(svg.len());
+    let mut look = "";
+    let mut lines: Vec<&str> = Vec::new();
+    for line in svg.lines() {
+        let polyline =
+            line.strip_prefix("<polyline ").and_then(|line| line.strip_suffix("\"/>")?.split_once("points=\""));
+        match polyline {
+            Some((attributes, points)) if attributes == look => lines.push(points),
+            Some((attributes, points)) => {
+                close(&mut out, look, &mut lines);
+                look = attributes;
+                lines.push(points);
+            }
+            None => {
+                close(&mut out, look, &mut lines);
+                out.push_str(line);
+                out.push('\n');
+            }
+        }
+    }
+    out
+}
+
+/// Writes the lines that have one look.
+fn close(out: &mut String, look: &str, lines: &mut Vec<&str>) {
+    match lines[..] {
+        [] => {}
+        [one] => *out += &format!("<polyline {look}points=\"{one}\"/>\n"),
+        _ => *out += &format!("<path {look}d=\"{}\"/>\n", path(lines)),
+    }
+    lines.clear();
+}
+
+/// Lines as the steps of a path, each from where the one before it ended.
+fn path(lines: &[&str]) -> String {
+    let mut steps = String::new();
+    let mut at = (0i64, 0i64);
+    for line in lines {
+        let mut letter = if steps.is_empty() { 'M' } else { 'm' };
+        for point in line.split_ascii_whitespace().filter_map(|point| point.split_once(',')) {
+            let (Ok(x), Ok(y)) = (point.0.parse::<i64>(), point.1.parse::<i64>()) else { continue };
+            let (right, down) = (x - at.0, y - at.1);
+            let space = if down < 0 { "" } else { " " };
+            steps += &format!("{letter}{right}{space}{down}");
+            at = (x, y);
+            letter = 'l';
+        }
+    }
+    steps
 }
 
 /// Draws on a white area of `size` pixels (width, height); returns the PNG file's bytes.
@@ -50,4 +104,21 @@ where
     encoder.set_color(png::ColorType::Rgb);
     encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels)).context("encoding the picture")?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_one_look_become_one_path_and_all_else_stays() {
+        let svg = "<svg>\n<polyline a=\"1\" points=\"1,2 3,4 \"/>\n<polyline a=\"1\" points=\"5,3 6,3 \"/>\n\
+                   <polyline a=\"2\" points=\"0,0 9,9 \"/>\n<text x=\"1\">\na\n</text>\n</svg>";
+        assert_eq!(
+            joined(svg),
+            "<svg>\n<path a=\"1\" d=\"M1 2l2 2m2-1l1 0\"/>\n<polyline a=\"2\" points=\"0,0 9,9 \"/>\n\
+             <text x=\"1\">\na\n</text>\n</svg>\n"
+        );
+        assert_eq!(joined(&joined(svg)), joined(svg));
+    }
 }

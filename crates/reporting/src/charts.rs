@@ -28,6 +28,9 @@ const WIDE: (u32, u32) = (800, 300);
 /// Width and height of one of two figures side by side.
 const HALF: (u32, u32) = (420, 350);
 
+/// Width and height of one on a screen; the letters have about the size of the page's.
+const SCREEN: (u32, u32) = (640, 300);
+
 /// The surface of a chart.
 pub type Area<Backend> = DrawingArea<Backend, Shift>;
 
@@ -53,6 +56,11 @@ pub fn model_quality<B: DrawingBackend>(area: &Area<B>, quality: &Quality) -> Re
 /// A chart as an SVG for the whole width of a page.
 pub fn wide(draw: impl FnOnce(&Area<SVGBackend<'_>>) -> Result<()>) -> Result<String> {
     canvas::svg(WIDE, draw)
+}
+
+/// A chart as an SVG for a screen, two of them side by side on a wide one.
+pub fn screen(draw: impl FnOnce(&Area<SVGBackend<'_>>) -> Result<()>) -> Result<String> {
+    canvas::svg(SCREEN, draw)
 }
 
 /// A chart as an SVG for half the width of a page.

@@ -27,17 +27,21 @@ pub struct WhatIf {
 }
 
 impl WhatIf {
-    /// The numbers, or which is none; `None` where nothing is asked. An empty text is an unknown number.
-    fn predictors(&self) -> Option<Result<Predictors, String>> {
+    /// The numbers, or which is none; `None` where nothing is asked. An empty text is an unknown number; what is not asked
+    /// stays as it is `now`.
+    fn predictors(&self, now: &Predictors) -> Option<Result<Predictors, String>> {
         let texts = [&self.lastmonth_activity, &self.lastyear_activity, &self.number_of_employees];
         texts.iter().any(|text| text.is_some()).then(|| {
-            let mut predictors = [None; 3];
+            let mut predictors = *now;
             for ((predictor, text), column) in predictors.iter_mut().zip(texts).zip(PREDICTORS) {
-                let text = text.as_deref().unwrap_or_default().trim();
-                if !text.is_empty() {
-                    let value = text.parse::<f64>().map_err(|_| format!("{column} is not a number"))?;
-                    *predictor = Some(check_count(column, value).map_err(|wrong| wrong.to_string())?);
-                }
+                *predictor = match text.as_deref().map(str::trim) {
+                    None => *predictor,
+                    Some("") => None,
+                    Some(text) => {
+                        let value = text.parse::<f64>().map_err(|_| format!("{column} is not a number"))?;
+                        Some(check_count(column, value).map_err(|wrong| wrong.to_string())?)
+                    }
+                };
             }
             Ok(predictors)
         })
@@ -69,14 +73,14 @@ pub fn page_of(
         previous_risk: previous,
         predictors: newest.predictors,
     });
-    let asked = what_if.predictors();
+    let asked = what_if.predictors(&call.predictors);
     let status = match asked {
         Some(Err(_)) => StatusCode::UNPROCESSABLE_ENTITY,
         _ => StatusCode::OK,
     };
     let risks: Vec<f64> = rows.iter().map(|row| row.risk).collect();
     let threshold = live.threshold.value();
-    let svg = charts::wide(|area| charts::risk_over_rows(area, &risks, threshold))
+    let svg = charts::screen(|area| charts::risk_over_rows(area, &risks, threshold))
         .map_err(|error| Problem::not_ready("the chart failed", &error))?;
     let content = html! {
         h1 { (corporation) }

@@ -13,6 +13,7 @@ use super::query;
 use crate::answer::{Finished, Form};
 use crate::body::{Body, InTurns, Pieces, place};
 use crate::limits::{LARGEST_CSV, LARGEST_JSON};
+use crate::live::LiveModel;
 use crate::openapi::{Refused, TooLargeOrSlow};
 use crate::prediction::{self, Request, RequestSchema};
 use crate::problem::Problem;
@@ -85,7 +86,7 @@ async fn json(state: &Data<State>, body: Body, form: Form) -> Result<Finished, P
         return answer.await.map_err(broken_off)?;
     }
     match Request::from_json(&body)? {
-        Request::Rows(rows) => prediction::rows(rows, &*state.live.model()?, form),
+        Request::Rows(rows) => prediction::rows(rows, &*live(state).await?, form),
         Request::File(filepath) => file(state.clone(), filepath, form).await,
     }
 }
@@ -104,7 +105,7 @@ async fn table(state: &Data<State>, body: Body, form: Form) -> Result<Finished, 
     const NAME: &str = "the table";
     if body.is_light() {
         let (body, _) = body.whole(&state.places).await?;
-        return prediction::table(NAME, &*body, &*state.live.model()?, form);
+        return prediction::table(NAME, &*body, &*live(state).await?, form);
     }
     let _place = place(&state.places)?;
     let (into, pieces) = mpsc::channel(PIECES);
@@ -116,6 +117,15 @@ async fn table(state: &Data<State>, body: Body, form: Form) -> Result<Finished, 
     let (pumped, answer) = join(body.pump(into), answer).await;
     pumped?;
     answer.map_err(broken_off)?
+}
+
+/// The live model, loaded beside the event loop where it is new; whoever asks meanwhile is answered by the one before it.
+async fn live(state: &Data<State>) -> Result<Arc<LiveModel>, Problem> {
+    if let Some(live) = state.live.at_once()? {
+        return Ok(live);
+    }
+    let state = Arc::clone(state);
+    web::block(move || state.live.model()).await.map_err(broken_off)?
 }
 
 fn broken_off(error: actix_web::error::BlockingError) -> Problem {

@@ -1,5 +1,7 @@
 //! How the score, the missing values and the seconds have gone from run to run.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use common::metrics::Confusion;
 use common::promotion::Contest;
@@ -70,16 +72,24 @@ impl Trends {
             ]))),
             deployed: false,
         });
-        let releases = past.releases.iter().map(|release| {
+        // The newest alone: an interval is thousands of draws. One model may have gone live many times.
+        let shown = past.releases.len().saturating_sub(MOST_RUNS);
+        let mut known: HashMap<&str, Option<Confusion>> = HashMap::new();
+        let mut intervals: HashMap<&str, Option<Interval>> = HashMap::new();
+        let releases = past.releases[shown..].iter().map(|release| {
             let of_it = |row: &&ContestRow| row.model_sha256 == release.model_sha256 && row.contestant == "new model";
-            let counted =
+            let model = release.model_sha256.as_str();
+            let counted = *known.entry(model).or_insert_with(|| {
                 past.contests.iter().rfind(of_it).map(|row| {
                     counts([row.true_positives, row.false_positives, row.false_negatives, row.true_negatives])
-                });
+                })
+            });
             ScorePoint {
                 time: release.live_from.clone(),
                 f1: release.f1,
-                interval: counted.and_then(|counts| interval::f1(&counts, SEED)),
+                interval: *intervals
+                    .entry(model)
+                    .or_insert_with(|| counted.and_then(|counts| interval::f1(&counts, SEED))),
                 constant: counted.map(everyone),
                 deployed: true,
             }
