@@ -142,6 +142,7 @@ fn prometheus_own_parser_reads_the_metrics() {
 #[test]
 fn the_log_is_a_json_object_a_request_and_names_no_client() {
     let workspace = Workspace::with_data();
+    workspace.csv("practicedata/zebra.csv", "Zebrapolis,5,40,60,0\n");
     workspace.deploy();
     let mut command = workspace.command_without_cargo("app");
     let mut server = Server::logging(command.stderr(Stdio::piped()), "json");
@@ -155,16 +156,16 @@ fn the_log_is_a_json_object_a_request_and_names_no_client() {
             .call()
             .unwrap()
     };
-    let answer = ask("/clients/a26?lastmonth_activity=777", "morning-1");
+    let answer = ask("/clients/Zebrapolis?lastmonth_activity=777.125", "morning-1");
     assert_eq!(answer.headers()["x-request-id"], "morning-1");
     // What is no harmless word gets an id of the service's own.
-    let own = ask("/?q=a26", "a b\u{e4}").headers()["x-request-id"].to_str().unwrap().to_owned();
-    let other = ask("/nothing/a26", "").headers()["x-request-id"].to_str().unwrap().to_owned();
+    let own = ask("/?q=Zebrapolis", "a b\u{e4}").headers()["x-request-id"].to_str().unwrap().to_owned();
+    let other = ask("/nothing/Zebrapolis", "").headers()["x-request-id"].to_str().unwrap().to_owned();
     assert!(own != other && own.len() > 8, "{own} {other}");
     drop(server.child.stdin.take());
     let mut log = String::new();
     stderr.read_to_string(&mut log).unwrap();
-    assert!(!log.contains("a26") && !log.contains("777"), "{log}");
+    assert!(!log.contains("Zebra") && !log.contains("777.125"), "{log}");
     let lines: Vec<Value> =
         log.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect();
     let of = |id: &str| lines.iter().find(|line| line["id"] == id).unwrap_or_else(|| panic!("{id} is not in {log}"));
