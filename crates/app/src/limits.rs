@@ -5,6 +5,9 @@ use std::time::Duration;
 /// The largest JSON body, in bytes; it is held in memory.
 pub const LARGEST_JSON: u64 = 16 << 20;
 
+/// The most rows of a JSON body: `{},` is three bytes to send and a hundred to hold.
+pub const MOST_SENT_ROWS: usize = 100_000;
+
 /// The largest CSV body, in bytes; it is read as it comes and never held.
 pub const LARGEST_CSV: u64 = 4 << 30;
 

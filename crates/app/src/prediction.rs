@@ -11,11 +11,12 @@ use dataset::reader::{Next, RowReader};
 use dataset::row::check_count;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use utoipa::ToSchema;
 
 use crate::answer::{Answer, Finished, Form};
 use crate::confine::confine;
+use crate::limits::MOST_SENT_ROWS;
 use crate::live::LiveModel;
 use crate::problem::Problem;
 
@@ -56,7 +57,7 @@ pub struct ClientRow {
 #[serde(deny_unknown_fields)]
 struct JsonRequest {
     filepath: Option<String>,
-    rows: Option<Vec<Object<ClientRow>>>,
+    rows: Option<SentRows>,
 }
 
 /// What `POST /prediction` takes as JSON: one of the two.
@@ -84,7 +85,7 @@ impl Request {
         };
         match (request.filepath, request.rows) {
             (Some(filepath), None) => Ok(Self::File(filepath)),
-            (None, Some(rows)) => Ok(Self::Rows(rows.into_iter().map(|Object(row)| row).collect())),
+            (None, Some(rows)) => Ok(Self::Rows(rows.0)),
             _ => Err(Problem::WrongData(format!("expected either filepath or rows; {FORMS}"))),
         }
     }
@@ -134,6 +135,35 @@ fn describe(body: &[u8]) -> String {
         Some(error) if error.path().iter().next().is_some() => format!("{}: {}", error.path(), error.inner()),
         Some(error) => format!("{}; {FORMS}", error.inner()),
         None => FORMS.to_owned(),
+    }
+}
+
+/// A list of rows, given up as soon as it is too long.
+struct SentRows(Vec<ClientRow>);
+
+impl<'de> Deserialize<'de> for SentRows {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Rows;
+        impl<'de> Visitor<'de> for Rows {
+            type Value = SentRows;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a sequence")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<SentRows, A::Error> {
+                let mut rows = Vec::new();
+                while let Some(Object(row)) = list.next_element()? {
+                    if rows.len() == MOST_SENT_ROWS {
+                        let more = format!(
+                            "more than {MOST_SENT_ROWS} rows; send them as a CSV table, which may have any number"
+                        );
+                        return Err(A::Error::custom(more));
+                    }
+                    rows.push(row);
+                }
+                Ok(SentRows(rows))
+            }
+        }
+        deserializer.deserialize_seq(Rows)
     }
 }
 

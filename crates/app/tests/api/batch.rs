@@ -112,6 +112,22 @@ fn a_wrong_row_at_the_end_of_a_long_table_refuses_the_whole() {
 }
 
 #[test]
+fn more_rows_in_json_than_are_held_are_refused_before_they_fill_the_memory() {
+    let api = Api::deployed();
+    let body = |rows: usize| format!("{{\"rows\": [{}{{}}]}}", "{},".repeat(rows - 1));
+    assert_eq!(
+        api.post("", "application/json", body(100_000).as_bytes()).ok()["predictions"].as_array().unwrap().len(),
+        100_000
+    );
+    for rows in [100_001, 5_000_000] {
+        let answer = api.post("", "application/json", body(rows).as_bytes());
+        api.check_problem("too many rows", &answer, 422, &["rows", "100000 rows", "CSV"]);
+    }
+    let peak = peak(&api);
+    assert!(peak < 150, "{peak} MiB");
+}
+
+#[test]
 fn many_long_tables_at_once_are_all_answered_and_hold_up_no_short_one() {
     let api = Api::deployed();
     let table = format!("{}{}", testkit::HEADER, "a,1,2,3,0\n".repeat(200_000));
