@@ -14,7 +14,7 @@ use crate::canvas;
 
 pub use self::client::risk_over_rows;
 pub use self::quality::{Quality, calibration, precision_recall, risk_distribution, roc};
-pub use self::trends::{Trends, f1_over_time, missing_over_time, seconds_over_time};
+pub use self::trends::{MOST_RUNS, Trends, f1_over_time, missing_over_time, seconds_over_time};
 
 /// Width and height of timetrends.png in pixels.
 pub const TIME_TRENDS_SIZE: (u32, u32) = (1800, 1980);

@@ -19,8 +19,9 @@ use history::listing::{CheckRow, ContestRow, MissingRow, ReleaseRow, Rows, Shift
 use statistics::ranking::Pair;
 
 use crate::call_list::CallList;
+use crate::charts::MOST_RUNS;
 
-/// How much of the history is read: more than is drawn, so that what led to the live release is among it.
+/// How many checks and releases are read: more than are drawn, so that what led to the live release is among them.
 const READ_RUNS: u32 = 2000;
 
 /// What the reports tell.
@@ -149,15 +150,16 @@ impl Evidence {
 impl Past {
     fn read(history: &mut History) -> Result<Self> {
         let mut past = Self::default();
-        for (what, rows_each) in [
-            (What::Checks, 1),
-            (What::Shifts, 3),
-            (What::Contests, 4),
-            (What::Releases, 1),
-            (What::Missing, 1),
-            (What::Timings, 4),
+        let drawn = MOST_RUNS as u32;
+        for (what, rows) in [
+            (What::Checks, READ_RUNS),
+            (What::Shifts, READ_RUNS * 3),
+            (What::Contests, READ_RUNS * 4),
+            (What::Releases, READ_RUNS),
+            (What::Missing, drawn),
+            (What::Timings, drawn * 4),
         ] {
-            match history.listing(what, READ_RUNS * rows_each)?.rows {
+            match history.listing(what, rows)?.rows {
                 Rows::Checks(rows) => past.checks = rows,
                 Rows::Shifts(rows) => past.shifts = rows,
                 Rows::Contests(rows) => past.contests = rows,

@@ -23,7 +23,7 @@ const MOST_MARKERS: usize = 40;
 const MOST_LINES: usize = 20;
 
 /// The newest runs that are drawn.
-const MOST_RUNS: usize = 500;
+pub const MOST_RUNS: usize = 500;
 
 const NOTHING: &str = "no run is recorded yet";
 
