@@ -80,7 +80,9 @@ async fn json(state: &Data<State>, body: Body, form: Form) -> Result<Finished, P
             let _computing = state.computing.lock().unwrap_or_else(PoisonError::into_inner);
             match Request::from_json(&body)? {
                 Request::Rows(rows) => prediction::rows(rows, &*state.live.model()?, form),
-                Request::File(_) => Err(Problem::NotFound("no file has so long a name".to_owned())),
+                Request::File(_) => {
+                    Err(Problem::BadRequest("a body this large must hold rows, not a filepath".to_owned()))
+                }
             }
         });
         return answer.await.map_err(broken_off)?;
