@@ -11,6 +11,7 @@ pub mod answer;
 pub mod body;
 pub mod cached;
 pub mod confine;
+pub mod door;
 mod limits;
 pub mod listen;
 pub mod live;

@@ -47,7 +47,7 @@ pub async fn home(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
         let page = match search {
             Some(part) => home::found(&live, &clients, part.trim())?,
             None => {
-                let overview = state.views.overview(&state.config, &live, &clients);
+                let overview = state.views.overview(&state.config, &state.door, &live, &clients);
                 home::home(
                     &live,
                     &clients,

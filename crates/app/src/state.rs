@@ -7,6 +7,7 @@ use diagnostics::Health;
 use tokio::sync::Semaphore;
 
 use crate::access::Access;
+use crate::door::Door;
 use crate::limits::LARGE_BODIES;
 use crate::live::Live;
 use crate::metrics::Metrics;
@@ -23,6 +24,8 @@ pub struct State {
     pub live: Live,
     /// What it counts.
     pub metrics: Metrics,
+    /// The way to the history.
+    pub door: Door,
     /// What pages and lists are made of.
     pub views: Views,
     /// The newest score and diagnosis.
@@ -51,6 +54,7 @@ impl State {
             live: Live::new(&config),
             config,
             metrics: Metrics::default(),
+            door: Door::default(),
             views: Views::default(),
             scores: Shared::default(),
             diagnoses: Shared::default(),

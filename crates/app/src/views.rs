@@ -15,6 +15,7 @@ use reporting::charts::{self, Quality, Trends};
 use reporting::evidence::Evidence;
 
 use crate::cached::{Cached, FileIdentity};
+use crate::door::Door;
 use crate::live::LiveModel;
 use crate::problem::Problem;
 
@@ -89,8 +90,8 @@ impl Views {
     }
 
     /// The state of the model `live` and of the data.
-    pub fn overview(&self, config: &Config, live: &LiveModel, clients: &Clients) -> Result<Arc<Overview>> {
-        let mut history = History::open_existing(config)?.context("there is no history yet")?;
+    pub fn overview(&self, config: &Config, door: &Door, live: &LiveModel, clients: &Clients) -> Result<Arc<Overview>> {
+        let mut history = door.open(config)?.context("there is no history yet")?;
         let newest = history.runs(1)?;
         let test = csv_files(&config.test_data)?;
         let key = OverviewKey {

@@ -88,7 +88,7 @@ pub async fn metrics(state: Data<State>) -> Result<HttpResponse, Problem> {
     let turn = state.history.take().await?;
     let text = beside(turn, move || {
         let mut now = of_model(state.live.status());
-        match History::open_existing(&state.config) {
+        match state.door.open(&state.config) {
             Ok(Some(mut history)) => of_history(&mut history, &mut now)
                 .unwrap_or_else(|error| tracing::warn!("metrics without the history: {error:#}")),
             Ok(None) => {}

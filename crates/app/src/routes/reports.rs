@@ -8,7 +8,6 @@ use dataset::Table;
 use dataset::describe::{self, ColumnStatistics};
 use dataset::table::MalformedRows;
 use diagnostics::Health;
-use history::History;
 use history::listing::{Listing, What};
 use reporting::call_list;
 use serde::{Deserialize, Serialize};
@@ -72,7 +71,7 @@ pub async fn diagnostics(state: Data<State>) -> Result<HttpResponse, Problem> {
     let diagnosis = state.diagnoses.get(&state.heavy, String::new(), state.config.answer_max_age, move || {
         let data = sharing.views.dataset(&sharing.config)?;
         // A database that is away is no reason to keep back all the rest.
-        let mut history = History::open_existing(&sharing.config).unwrap_or_else(|error| {
+        let mut history = sharing.door.open(&sharing.config).unwrap_or_else(|error| {
             tracing::warn!("without the history no last known versions: {error:#}");
             None
         });
@@ -137,7 +136,7 @@ pub async fn history(request: HttpRequest, state: Data<State>) -> Result<HttpRes
     }
     let turn = state.history.take().await?;
     let listing = beside(turn, move || {
-        let read = || match History::open_existing(&state.config)? {
+        let read = || match state.door.open(&state.config)? {
             Some(mut history) => history.listing(what, last),
             None => Ok(Listing::empty(what)),
         };

@@ -4,7 +4,7 @@
 use serde_json::json;
 use testkit::Workspace;
 
-use crate::helpers::{Answer, Api, OUTPUTS};
+use crate::helpers::{Answer, Api, OUTPUTS, wait_until};
 
 /// Names that break what is put together from texts.
 pub const AWKWARD: [&str; 5] =
@@ -173,6 +173,20 @@ fn data_or_a_history_that_are_away_leave_a_page_that_says_so() {
     let page = api.get("/");
     assert!(html(&page, 200).contains("Whom to call today") && page.text.contains("log says why"), "{page:?}");
     std::fs::rename(api.workspace.path("testdata/gone"), api.workspace.path("testdata/testdata.csv")).unwrap();
+    assert!(!api.get("/").text.contains("log says why"));
+    // A history that cannot be opened: told at once to everybody, and tried again after a while.
+    let (history, kept) = (api.workspace.path("history.sqlite"), api.workspace.path("kept"));
+    std::fs::rename(&history, &kept).unwrap();
+    for name in ["history.sqlite-wal", "history.sqlite-shm"] {
+        let _ = std::fs::remove_file(api.workspace.path(name));
+    }
+    std::fs::write(&history, "no database at all, but long enough to be taken for one".repeat(100)).unwrap();
+    assert_eq!(api.get("/history").status, 503);
+    std::fs::rename(&kept, &history).unwrap();
+    assert_eq!(api.get("/history").status, 503, "it was tried again at once");
+    let page = api.get("/");
+    assert!(html(&page, 200).contains("Whom to call today") && page.text.contains("log says why"), "{page:?}");
+    wait_until("the history is tried again", || api.get("/history").status == 200);
     assert!(!api.get("/").text.contains("log says why"));
     std::fs::remove_dir_all(api.workspace.path("ingesteddata")).unwrap();
     let page = api.get("/");
