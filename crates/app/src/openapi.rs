@@ -80,7 +80,6 @@ impl IntoResponses for Refused {
         problems(&[
             (400, "The request cannot be understood"),
             (404, "The file is none of the data folders'"),
-            (406, "The answer can be application/json or text/csv"),
             (415, "The body is neither JSON nor CSV"),
             (422, "The data are wrong; the detail says where"),
             (503, "Nothing is deployed yet, or too much is being asked at once"),

@@ -21,8 +21,6 @@ pub enum Problem {
     NotFound(String),
     /// 405: the page is asked by another method, which this names.
     WrongMethod(&'static str),
-    /// 406: no form of the answer is accepted.
-    NotAcceptable(String),
     /// 408: the body comes too slowly.
     TooSlow(String),
     /// 413: the body is too large.
@@ -67,7 +65,6 @@ impl Problem {
             ),
             Self::NotFound(detail) => (StatusCode::NOT_FOUND, detail),
             Self::WrongMethod(method) => (StatusCode::METHOD_NOT_ALLOWED, method),
-            Self::NotAcceptable(detail) => (StatusCode::NOT_ACCEPTABLE, detail),
             Self::TooSlow(detail) => (StatusCode::REQUEST_TIMEOUT, detail),
             Self::TooLarge(detail) => (StatusCode::PAYLOAD_TOO_LARGE, detail),
             Self::UnsupportedType(detail) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, detail),

@@ -48,7 +48,7 @@ struct Query {
     ))]
 pub async fn prediction(request: HttpRequest, state: Data<State>, payload: Payload) -> Result<HttpResponse, Problem> {
     let Query { filepath } = query(&request)?;
-    let form = form_of_answer(&request)?;
+    let form = form_of_answer(&request);
     let finished = match (filepath, media_type(&request).as_str()) {
         (Some(filepath), _) => {
             if Body::of(&request, payload, LARGEST_JSON)?.next().await?.is_some_and(|piece| !piece.is_empty()) {
@@ -134,21 +134,19 @@ fn broken_off(error: actix_web::error::BlockingError) -> Problem {
     Problem::not_ready("the work was broken off", &error.into())
 }
 
-/// JSON where the client has no wish.
-fn form_of_answer(request: &HttpRequest) -> Result<Form, Problem> {
+/// CSV where the client likes it best of the two, else JSON: also for a client that names neither, which may still read it,
+/// as HTTP allows (RFC 9110 §12.5.1).
+fn form_of_answer(request: &HttpRequest) -> Form {
     if !request.headers().contains_key(ACCEPT) {
-        return Ok(Form::Json);
+        return Form::Json;
     }
-    let wishes = Accept::parse(request).map_err(|error| Problem::BadRequest(format!("the Accept header: {error}")))?;
-    let form = wishes.ranked().into_iter().find_map(|wish| match wish.essence_str() {
+    let wishes = Accept::parse(request).map(|wishes| wishes.ranked()).unwrap_or_default();
+    let form = wishes.iter().find_map(|wish| match wish.essence_str() {
         "text/csv" | "text/*" => Some(Form::Csv),
         "application/json" | "application/*" | "*/*" => Some(Form::Json),
         _ => None,
     });
-    // An empty header is no wish.
-    form.or(wishes.is_empty().then_some(Form::Json)).ok_or_else(|| {
-        Problem::NotAcceptable("the answer can be application/json or text/csv; accept one of them".to_owned())
-    })
+    form.unwrap_or(Form::Json)
 }
 
 /// The body's media type without parameters, in lower case; empty where none is given.

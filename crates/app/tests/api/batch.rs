@@ -65,12 +65,12 @@ fn the_form_of_the_answer_is_what_the_client_accepts() {
         ("text/*", "text/csv; charset=utf-8"),
         ("text/csv;q=0.5, application/json", "application/json"),
         ("text/html, text/csv;q=0.9, */*;q=0.1", "text/csv; charset=utf-8"),
+        // Whoever names neither, or nothing that can be read, gets JSON: Java's own client sends the second.
+        ("image/png", "application/json"),
+        ("text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", "application/json"),
+        ("rubbish;;", "application/json"),
     ] {
         assert_eq!(api.post_for(accept, "application/json", body).content_type, content_type, "{accept}");
-    }
-    for accept in ["text/html", "image/png, application/xml"] {
-        let answer = api.post_for(accept, "application/json", body);
-        api.check_problem(accept, &answer, 406, &["application/json", "text/csv"]);
     }
 }
 
