@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use actix_web::web;
 use serde::Serialize;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use utoipa::ToSchema;
 
 use crate::limits::{LONGEST_QUEUE, RETRY_AFTER};
 use crate::problem::Problem;
+
+/// How far long work steps back, from 0 to 19.
+const NICENESS: i32 = 10;
 
 /// A turn at something, with a queue before it.
 #[derive(Default)]
@@ -99,7 +103,8 @@ impl<T: Send + Sync + 'static> Shared<T> {
             return Ok(answer);
         }
         let newest = self.newest.clone();
-        beside(turn, move || {
+        stepping_back(move || {
+            let _turn = turn;
             let answer = Arc::new(make()?);
             // Before the turn ends: whoever has it next shall find it.
             *lock(&newest) = Some(Made { of, at: Instant::now(), answer: answer.clone() });
@@ -117,6 +122,20 @@ impl<T: Send + Sync + 'static> Shared<T> {
 
 fn lock<T>(newest: &std::sync::Mutex<Option<T>>) -> std::sync::MutexGuard<'_, Option<T>> {
     newest.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Does what takes seconds on a thread of its own, which steps back behind all that answer, as do the threads that it starts
+/// (on Linux each thread has its own niceness, and passes it on).
+async fn stepping_back<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let (send, receive) = oneshot::channel();
+    let started = thread::Builder::new().name("long work".to_owned()).spawn(move || {
+        let _ = rustix::process::nice(NICENESS); // without it the work is as right, and others are a little slower
+        let _ = send.send(work()); // nobody waits where the client has hung up
+    });
+    started.map_err(|error| Problem::not_ready("the work cannot begin", &error.into()))?;
+    receive.await.map_err(|error| Problem::not_ready("the work was broken off", &error.into()))?
 }
 
 /// Does what takes long beside the event loop, while it holds a `turn`: that ends with the work, and not with the request,
