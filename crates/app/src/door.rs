@@ -1,5 +1,6 @@
-//! The way to the history. A database that is away costs seconds to find out, so after a failure nobody knocks for a while:
-//! pages show what they have at once, and questions get their 503 at once.
+//! The way to the history. A database that does not answer costs seconds to find out, so after that nobody knocks for a
+//! while: pages show what they have at once, and questions get their 503 at once. One that refuses at once is asked again
+//! at once.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,8 +9,11 @@ use anyhow::{Result, bail};
 use common::config::Config;
 use history::History;
 
-/// For how long nobody knocks after a failure.
+/// For how long nobody knocks after a slow failure.
 const CLOSED_FOR: Duration = Duration::from_secs(5);
+
+/// A failure that takes longer than this is a slow one.
+const SLOW: Duration = Duration::from_millis(500);
 
 /// See the module.
 #[derive(Default)]
@@ -31,8 +35,9 @@ impl Door {
                 CLOSED_FOR.as_secs()
             );
         }
+        let clock = Instant::now();
         let opened = History::open_existing(config);
-        *self.lock() = opened.is_err().then(Instant::now);
+        *self.lock() = (opened.is_err() && clock.elapsed() > SLOW).then(Instant::now);
         opened
     }
 

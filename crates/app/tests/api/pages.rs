@@ -1,10 +1,13 @@
 //! The pages as text: what stands in them, and that nothing from data is taken for HTML. How they look and work in a
 //! browser stands in `browser`.
 
+use std::net::TcpListener;
+use std::time::Instant;
+
 use serde_json::json;
 use testkit::Workspace;
 
-use crate::helpers::{Answer, Api, OUTPUTS, wait_until};
+use crate::helpers::{Answer, Api, OUTPUTS};
 
 /// Names that break what is put together from texts.
 pub const AWKWARD: [&str; 5] =
@@ -174,21 +177,28 @@ fn data_or_a_history_that_are_away_leave_a_page_that_says_so() {
     assert!(html(&page, 200).contains("Whom to call today") && page.text.contains("log says why"), "{page:?}");
     std::fs::rename(api.workspace.path("testdata/gone"), api.workspace.path("testdata/testdata.csv")).unwrap();
     assert!(!api.get("/").text.contains("log says why"));
-    // A history that cannot be opened: told at once to everybody, and tried again after a while.
-    let (history, kept) = (api.workspace.path("history.sqlite"), api.workspace.path("kept"));
-    std::fs::rename(&history, &kept).unwrap();
-    for name in ["history.sqlite-wal", "history.sqlite-shm"] {
-        let _ = std::fs::remove_file(api.workspace.path(name));
-    }
-    std::fs::write(&history, "no database at all, but long enough to be taken for one".repeat(100)).unwrap();
-    assert_eq!(api.get("/history").status, 503);
-    std::fs::rename(&kept, &history).unwrap();
-    assert_eq!(api.get("/history").status, 503, "it was tried again at once");
-    let page = api.get("/");
-    assert!(html(&page, 200).contains("Whom to call today") && page.text.contains("log says why"), "{page:?}");
-    wait_until("the history is tried again", || api.get("/history").status == 200);
-    assert!(!api.get("/").text.contains("log says why"));
     std::fs::remove_dir_all(api.workspace.path("ingesteddata")).unwrap();
     let page = api.get("/");
     assert!(html(&page, 200).contains("run ingestion"), "{page:?}");
+}
+
+#[test]
+fn a_database_that_does_not_answer_costs_one_request_its_wait_and_not_the_next() {
+    let mut workspace = Workspace::with_data();
+    workspace.deploy();
+    // It takes connections, and that is all that it does.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    workspace.set("database_url", json!(format!("postgres://nobody@{}/nothing", silent.local_addr().unwrap())));
+    let api = Api::of(workspace);
+    let timed = |page: &str| {
+        let clock = Instant::now();
+        (api.get(page), clock.elapsed())
+    };
+    let (first, waited) = timed("/history");
+    let (second, at_once) = timed("/history");
+    assert_eq!((first.status, second.status), (503, 503));
+    assert!(at_once < waited / 4, "{waited:?}, then {at_once:?}");
+    let (page, at_once) = timed("/");
+    assert!(html(&page, 200).contains("Whom to call today") && page.text.contains("log says why"), "{page:?}");
+    assert!(at_once < waited / 2, "{waited:?}, then {at_once:?}");
 }
