@@ -31,6 +31,7 @@ use std::io::{self, Write};
 use std::thread;
 
 use actix_web::middleware::from_fn;
+use actix_web::rt::signal::unix::{Signal, SignalKind, signal};
 use actix_web::{App, HttpServer, web};
 use anyhow::{Context, Result};
 use common::cli::narrate;
@@ -93,11 +94,18 @@ pub fn serve(config: Config, options: &Options) -> Result<()> {
                 server = server.bind_uds(path).with_context(|| busy(place))?;
             }
         }
+        // Before anybody is told that there is something to stop; actix-web's own handlers come after its first answers.
+        let mut stop_signals = StopSignals::listen()?;
         let listening = listening.iter().map(|address| format!("http://{address}"));
         for url in listening.chain(sockets_wanted.iter().map(ToString::to_string)) {
             say(options.json, &url);
         }
-        let server = server.run();
+        let server = server.disable_signals().run();
+        let handle = server.handle();
+        actix_web::rt::spawn(async move {
+            let graceful = stop_signals.next().await;
+            handle.stop(graceful).await;
+        });
         if options.stop_with_stdin {
             let handle = server.handle();
             thread::spawn(move || {
@@ -109,6 +117,28 @@ pub fn serve(config: Config, options: &Options) -> Result<()> {
     })?;
     narrate("stopped");
     Ok(())
+}
+
+/// What tells the service to stop.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// From here on these signals no longer end the process by themselves.
+    fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).context("listening for signals");
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next one; returns whether running requests may be finished. Who presses Ctrl-C does not wait for them.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            _ = self.terminate.recv() => true,
+            _ = self.interrupt.recv() => false,
+        }
+    }
 }
 
 /// One for each processor but one, which is for long work, the log, and whatever else the machine does: with none to spare
