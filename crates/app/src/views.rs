@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use common::config::Config;
-use common::files::{FINAL_DATA, csv_files};
+use common::files::{FINAL_DATA, INGESTION_FACTS, csv_files, is_address};
 use common::schema::Predictors;
-use dataset::Table;
+use engine::Description;
 use history::History;
 use history::listing::RunRow;
 use reporting::call_list::{Call, CallList};
@@ -22,7 +22,8 @@ use crate::problem::Problem;
 /// All views.
 #[derive(Default)]
 pub struct Views {
-    dataset: Cached<FileIdentity, Table>,
+    dataset: Cached<FileIdentity, Box<dyn engine::Clients>>,
+    description: Cached<FileIdentity, Description>,
     clients: Cached<(String, FileIdentity), Clients>,
     overview: Cached<OverviewKey, Overview>,
 }
@@ -31,7 +32,7 @@ pub struct Views {
 pub struct Clients {
     /// The current ones, highest risk first.
     pub list: Arc<CallList>,
-    table: Arc<Table>,
+    dataset: Arc<Box<dyn engine::Clients>>,
 }
 
 /// One row of a client, as the live model judges it.
@@ -47,11 +48,11 @@ pub struct ClientRow {
 
 /// A client that a search has found.
 #[derive(Debug)]
-pub struct Found<'a> {
+pub struct Found {
     /// Its name.
-    pub corporation: &'a str,
+    pub corporation: String,
     /// Its place in the call list; `None` where it has left.
-    pub call: Option<&'a Call>,
+    pub call: Option<Call>,
 }
 
 #[derive(PartialEq)]
@@ -73,19 +74,22 @@ pub struct Overview {
 }
 
 impl Views {
-    /// The compiled dataset.
-    pub fn dataset(&self, config: &Config) -> Result<Arc<Table>, Problem> {
-        self.identified_dataset(config).map(|(_, table)| table)
+    /// The columns of the compiled dataset.
+    pub fn description(&self, config: &Config) -> Result<Arc<Description>, Problem> {
+        let (identity, dataset) = self.identified_dataset(config)?;
+        self.description
+            .get(identity, || dataset.describe())
+            .map_err(|error| Problem::not_ready("the statistics failed", &error))
     }
 
     /// The clients, judged by `live`.
     pub fn clients(&self, config: &Config, live: &LiveModel) -> Result<Arc<Clients>, Problem> {
-        let (identity, table) = self.identified_dataset(config)?;
+        let (identity, dataset) = self.identified_dataset(config)?;
         let capacity = config.call_capacity as usize;
         self.clients.get((live.id.clone(), identity), || {
-            let list = CallList::of(&table, &live.id, &live.model, live.threshold, capacity)
+            let list = CallList::of(&**dataset, &live.id, &live.model, live.threshold, capacity)
                 .map_err(|error| Problem::not_ready("the call list failed", &error))?;
-            Ok(Clients { list: list.into(), table })
+            Ok(Clients { list: list.into(), dataset })
         })
     }
 
@@ -93,22 +97,24 @@ impl Views {
     pub fn overview(&self, config: &Config, door: &Door, live: &LiveModel, clients: &Clients) -> Result<Arc<Overview>> {
         let mut history = door.open(config)?.context("there is no history yet")?;
         let newest = history.runs(1)?;
-        let test = csv_files(&config.test_data)?;
+        // Test data on shared storage are looked at when the release or the history changes.
+        let test = if is_address(&config.test_data) { Vec::new() } else { csv_files(&config.test_data)? };
         let key = OverviewKey {
             release: live.id.clone(),
-            data: FileIdentity::of(&config.output_folder.join(FINAL_DATA))?,
+            data: identity(config)?,
             test: test.iter().map(|file| FileIdentity::of(&file.path)).collect::<Result<_, _>>()?,
             run: newest.first().map(|run| run.run),
         };
-        self.overview.get(key, || Overview::new(config, &mut history, live, clients))
+        let description = self.description(config).map_err(|problem| anyhow!("{problem}"))?;
+        self.overview.get(key, || Overview::new(config, &mut history, live, clients, &description))
     }
 
-    fn identified_dataset(&self, config: &Config) -> Result<(FileIdentity, Arc<Table>), Problem> {
+    fn identified_dataset(&self, config: &Config) -> Result<(FileIdentity, Arc<Box<dyn engine::Clients>>), Problem> {
         let read = || -> Result<_> {
-            let identity =
-                FileIdentity::of(&config.output_folder.join(FINAL_DATA)).context("looking at finaldata.csv")?;
-            let table = self.dataset.get(identity.clone(), || diagnostics::compiled_dataset(config))?;
-            Ok((identity, table))
+            let identity = identity(config)?;
+            let dataset =
+                self.dataset.get(identity.clone(), || dataset::engine(config)?.compiled(&config.output_folder))?;
+            Ok((identity, dataset))
         };
         read().map_err(|error| {
             Problem::not_ready("there is no usable compiled dataset; run ingestion on the server", &error)
@@ -116,15 +122,21 @@ impl Views {
     }
 }
 
+/// Changes whenever the compiled dataset does.
+fn identity(config: &Config) -> Result<FileIdentity> {
+    let file = if config.engine.is_some() { INGESTION_FACTS } else { FINAL_DATA };
+    FileIdentity::of(&config.output_folder.join(file)).with_context(|| format!("looking at {file}"))
+}
+
 impl Clients {
     /// All rows of one client, oldest first.
     pub fn rows(&self, corporation: &str, live: &LiveModel) -> Result<Vec<ClientRow>> {
-        let rows = self.table.rows()?.filter(|row| row.corporation == Some(corporation));
+        let rows = self.dataset.rows_of(corporation)?.into_iter();
         Ok(rows
-            .map(|row| ClientRow {
-                predictors: row.predictors,
-                exited: row.exited,
-                risk: live.model.probability(&row.predictors),
+            .map(|engine::ClientRow { predictors, exited }| ClientRow {
+                predictors,
+                exited,
+                risk: live.model.probability(&predictors),
             })
             .collect())
     }
@@ -136,25 +148,34 @@ impl Clients {
 
     /// The first `most` clients, present and past, whose name holds `part` in any case: the current ones by their risk,
     /// then those who left, by name; and how many there are in all.
-    pub fn search(&self, part: &str, most: usize) -> Result<(Vec<Found<'_>>, usize)> {
-        let part = part.to_lowercase();
-        let matches = |name: &str| name.to_lowercase().contains(&part);
-        let current: Vec<&Call> = self.list.calls.iter().filter(|call| matches(&call.corporation)).collect();
-        let names: BTreeSet<&str> = current.iter().map(|call| call.corporation.as_str()).collect();
-        let known = self.table.rows()?.filter_map(|row| row.corporation);
-        let past: BTreeSet<&str> = known.filter(|name| !names.contains(name) && matches(name)).collect();
-        let total = current.len() + past.len();
-        let current = current.into_iter().map(|call| Found { corporation: &call.corporation, call: Some(call) });
-        let past = past.into_iter().map(|corporation| Found { corporation, call: None });
-        Ok((current.chain(past).take(most).collect(), total))
+    pub fn search(&self, part: &str, most: usize) -> Result<(Vec<Found>, usize)> {
+        let lower = part.to_lowercase();
+        let calls = self.list.calls.iter().filter(|call| call.corporation.to_lowercase().contains(&lower));
+        let current: Vec<&Call> = calls.take(most).collect();
+        let (names, total) = self.dataset.search(part, most)?;
+        let listed: BTreeSet<&str> = current.iter().map(|call| call.corporation.as_str()).collect();
+        let others = names.iter().filter(|name| !listed.contains(name.as_str()));
+        let mut found: Vec<Found> = current
+            .iter()
+            .map(|call| Found { corporation: call.corporation.clone(), call: Some((*call).clone()) })
+            .collect();
+        found.extend(others.map(|name| Found { corporation: name.clone(), call: self.call(name).cloned() }));
+        found.truncate(most);
+        Ok((found, total))
     }
 }
 
 impl Overview {
-    fn new(config: &Config, history: &mut History, live: &LiveModel, clients: &Clients) -> Result<Self> {
+    fn new(
+        config: &Config,
+        history: &mut History,
+        live: &LiveModel,
+        clients: &Clients,
+        description: &Description,
+    ) -> Result<Self> {
         let last_process = history.newest_process()?;
         let (release, model) = (live.release.clone(), live.model.clone());
-        let evidence = Evidence::of(config, history, release, model, &clients.table, clients.list.clone())?;
+        let evidence = Evidence::of(config, history, release, model, description.clone(), clients.list.clone())?;
         let trends = Trends::of(&evidence.past);
         let quality = Quality::new(&evidence.pairs, evidence.score.threshold.value());
         let charts = vec![

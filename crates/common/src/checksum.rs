@@ -4,8 +4,9 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::str::FromStr;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
@@ -46,6 +47,16 @@ impl Checksum {
     /// The first 12 digits: enough for a person to tell two apart.
     pub fn short(&self) -> &str {
         self.0.get(..12).unwrap_or(&self.0)
+    }
+}
+
+impl FromStr for Checksum {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let digits = text.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit));
+        ensure!(text.len() == 64 && digits, "{text:?} is no SHA-256 checksum");
+        Ok(Self(text.to_owned()))
     }
 }
 

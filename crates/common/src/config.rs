@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::database::{DatabaseUrl, InputDatabase, InputRows};
+use crate::engine::{Cluster, EngineAddress};
+use crate::files::is_address;
 use crate::service::{Bind, TokenSource};
 
 /// Everything a step may be told, checked, with absolute paths.
@@ -35,6 +37,8 @@ pub struct Config {
     pub production: PathBuf,
     /// The database of the history.
     pub database: DatabaseUrl,
+    /// Where a cluster works on the data; `None` where this process does.
+    pub engine: Option<Cluster>,
     /// Whether the compiled dataset is kept in the database too.
     pub store_dataset: bool,
     /// A database from which client rows are taken, beside the input folder or instead of its files.
@@ -100,7 +104,11 @@ impl Promotion {
 
 const REQUIRED: [&str; 5] =
     ["input_folder_path", "output_folder_path", "test_data_path", "output_model_path", "prod_deployment_path"];
-const OPTIONAL: [&str; 12] = [
+const OPTIONAL: [&str; 16] = [
+    "engine",
+    "engine_time_limit",
+    "local_output_path",
+    "dataset_csv",
     "database_url",
     "store_dataset",
     "input_database",
@@ -189,7 +197,21 @@ impl RawConfig {
             }
         };
         let path_if_any = |key| -> Result<Option<PathBuf>> { Ok(self.text(key)?.map(|text| folder.join(text))) };
+        let engine = self.engine().context("key \"engine\"")?;
+        let has_engine = engine.is_some();
+        let shared = |key| -> Result<Option<PathBuf>> {
+            let Some(place) = self.text(key)?.map(PathBuf::from).filter(|place| is_address(place)) else {
+                return Ok(None);
+            };
+            if !has_engine {
+                bail!("key \"{key}\": {} is on shared storage, which only an \"engine\" can reach", place.display());
+            }
+            Ok(Some(place))
+        };
         let input = |key| -> Result<PathBuf> {
+            if let Some(place) = shared(key)? {
+                return Ok(place);
+            }
             let path = path(key)?;
             if !path.is_dir() {
                 bail!("key \"{key}\": {} is not an existing folder; create it or correct the path", path.display());
@@ -204,19 +226,43 @@ impl RawConfig {
             Ok(path)
         };
         self.differ(&folder)?;
+        let store_dataset = self.truth("store_dataset")?;
+        let cluster_only = ["engine_time_limit", "local_output_path", "dataset_csv"];
+        if let Some(key) = cluster_only.into_iter().find(|key| engine.is_none() && self.0.contains_key(*key)) {
+            bail!("key \"{key}\" is for an \"engine\", and there is none");
+        }
+        if engine.is_some() && store_dataset == Some(true) {
+            bail!("key \"store_dataset\": the data of an \"engine\" stay where they are; expected false");
+        }
+        if engine.is_some() && self.0.contains_key("input_database") {
+            bail!("key \"input_database\": an \"engine\" takes files alone; write the rows to files, or do without it");
+        }
+        let shared_output = shared("output_folder_path")?;
+        let output_folder = match &shared_output {
+            Some(_) => path_if_any("local_output_path")?.unwrap_or_else(|| folder.join("ingesteddata")),
+            None => output("output_folder_path")?,
+        };
+        let engine = match engine {
+            None => None,
+            Some(address) => Some(Cluster {
+                address,
+                time_limit: self.number("engine_time_limit", 3600.0, "seconds from 1 to 1000000", |seconds| {
+                    (1.0..=1e6).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
+                })?,
+                output: shared_output.as_ref().unwrap_or(&output_folder).display().to_string(),
+                dataset_csv: self.truth("dataset_csv")?.unwrap_or(false),
+            }),
+        };
         Ok(Config {
             input_folder: input("input_folder_path")?,
-            output_folder: output("output_folder_path")?,
+            output_folder,
             test_data: input("test_data_path")?,
             output_model: output("output_model_path")?,
             production: output("prod_deployment_path")?,
             database: database_url(self.text("database_url")?.unwrap_or("sqlite://history.sqlite"), &folder)
                 .context("key \"database_url\"")?,
-            store_dataset: match self.0.get("store_dataset") {
-                None => true,
-                Some(Value::Bool(store)) => *store,
-                Some(other) => bail!("key \"store_dataset\": expected true or false, found {}", kind(other)),
-            },
+            store_dataset: store_dataset.unwrap_or(engine.is_none()),
+            engine,
             input_database: match self.0.get("input_database") {
                 None => None,
                 Some(value) => Some(input_database(value, &folder).context("key \"input_database\"")?),
@@ -276,6 +322,27 @@ impl RawConfig {
             }
         }
         Ok(())
+    }
+
+    /// The address of a cluster, with variables of the environment in it.
+    fn engine(&self) -> Result<Option<EngineAddress>> {
+        let Some(text) = self.text("engine")? else { return Ok(None) };
+        let address = EngineAddress::parse(&expand(text, |name| env::var(name).ok())?)?;
+        if !cfg!(feature = "cluster") {
+            bail!(
+                "{address} needs a program that was built with the feature \"cluster\": install protoc and build with \
+                 cargo build --release --features cluster, or remove the key"
+            );
+        }
+        Ok(Some(address))
+    }
+
+    fn truth(&self, key: &str) -> Result<Option<bool>> {
+        match self.0.get(key) {
+            None => Ok(None),
+            Some(Value::Bool(truth)) => Ok(Some(*truth)),
+            Some(other) => bail!("key \"{key}\": expected true or false, found {}", kind(other)),
+        }
     }
 
     fn text(&self, key: &str) -> Result<Option<&str>> {

@@ -58,6 +58,11 @@ impl DataFile {
     }
 }
 
+/// Whether a configured place is an address on storage that a cluster shares (`s3a://bucket/folder`) and not a path here.
+pub fn is_address(place: &Path) -> bool {
+    place.to_str().is_some_and(|place| place.contains("://"))
+}
+
 /// The CSV files of `folder`, in the order of their names. Hidden files, folders and all other files are passed over.
 ///
 /// # Errors

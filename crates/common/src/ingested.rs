@@ -36,6 +36,17 @@ pub struct IngestedFile {
     pub batch: Option<Batch>,
 }
 
+/// A file that belongs into the compiled dataset, as an engine lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedFile {
+    /// Its name in the input folder.
+    pub name: String,
+    /// Where it is; on shared storage an address.
+    pub path: PathBuf,
+    /// Of its content.
+    pub sha256: Checksum,
+}
+
 /// Rows that were taken from a database together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
@@ -179,6 +190,9 @@ pub struct Ingested {
     pub contradictory_corporations: u64,
     /// The first few of them, by name.
     pub contradictory_examples: Vec<String>,
+    /// Where the compiled dataset stands, where that is not the folder of these facts but storage that a cluster shares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
 }
 
 impl Ingested {

@@ -9,6 +9,7 @@ pub mod checksum;
 pub mod cli;
 pub mod config;
 pub mod database;
+pub mod engine;
 pub mod files;
 pub mod ingested;
 pub mod lock;

@@ -4,6 +4,7 @@
 //! rows a shift is certain long before it matters, so shifts are ranked by what they do to the predicted risk.
 
 use serde::{Deserialize, Serialize};
+use statistics::distribution::Distribution;
 use statistics::shift::{holm, kolmogorov_smirnov, stability};
 use statistics::sketch::Sketch;
 
@@ -60,16 +61,15 @@ impl ShiftVerdict {
     }
 }
 
-/// Every predictor of `rows` against the training data of `model`, the one that moves the risk most first. Empty where
-/// there is no row, or the model's file does not hold its training data.
-pub fn shifts(model: &Model, rows: &[Predictors]) -> Vec<PredictorShift> {
+/// Every predictor of new rows, whose values are `new`, against the training data of `model`; the one that moves the risk
+/// most first. Empty where there is no row, or the model's file does not hold its training data.
+pub fn shifts(model: &Model, new: &[Distribution; 3]) -> Vec<PredictorShift> {
     let Some(sketches) = &model.sketches else { return Vec::new() };
     let mut p_values = Vec::new();
     let mut shifts = Vec::new();
-    for (j, sketch) in sketches.iter().enumerate() {
-        let values: Vec<Option<f64>> = rows.iter().map(|row| row[j]).collect();
-        let Some(stability) = stability(sketch, &values, SEED) else { return Vec::new() };
-        let distance = kolmogorov_smirnov(sketch, &values, SEED);
+    for (j, (sketch, values)) in sketches.iter().zip(new).enumerate() {
+        let Some(stability) = stability(sketch, values, SEED) else { return Vec::new() };
+        let distance = kolmogorov_smirnov(sketch, values, SEED);
         p_values.extend([stability.p_value, distance.map_or(1.0, |distance| distance.p_value)]);
         shifts.push(PredictorShift {
             predictor: PREDICTORS[j].to_owned(),
@@ -77,7 +77,7 @@ pub fn shifts(model: &Model, rows: &[Predictors]) -> Vec<PredictorShift> {
             stability_cutoff: stability.cutoff,
             distance: distance.map(|distance| distance.distance),
             p_value: 1.0,
-            risk_change: risk_change(model, j, sketch, &values),
+            risk_change: risk_change(model, j, sketch, values),
             verdict: ShiftVerdict::NotShifted,
         });
     }
@@ -94,13 +94,14 @@ pub fn shifts(model: &Model, rows: &[Predictors]) -> Vec<PredictorShift> {
 }
 
 /// A missing value counts as the model counts it.
-fn risk_change(model: &Model, j: usize, sketch: &Sketch, new: &[Option<f64>]) -> f64 {
+fn risk_change(model: &Model, j: usize, sketch: &Sketch, new: &Distribution) -> f64 {
     let mut client: Predictors = model.averages().map(Some);
     let mut risk = |value: Option<f64>| {
         client[j] = value;
         model.probability(&client)
     };
-    let mean_new = new.iter().map(|value| risk(*value)).sum::<f64>() / new.len() as f64;
+    let of_known: f64 = new.values.iter().map(|(value, count)| risk(Some(*value)) * *count as f64).sum();
+    let mean_new = (of_known + risk(None) * new.missing as f64) / (new.n() + new.missing) as f64;
     let known = sketch.quantiles.iter().map(|value| risk(Some(*value))).sum::<f64>() / sketch.quantiles.len() as f64;
     let missing = sketch.missing as f64 / (sketch.n + sketch.missing) as f64;
     mean_new - (known * (1.0 - missing) + risk(None) * missing)
@@ -117,8 +118,8 @@ mod tests {
         Model { coefficients: [-0.05, 1e-6, 0.0], intercept: 1.0, sketches, ..crate::model::tests::model() }
     }
 
-    fn rows(shift: [f64; 3]) -> Vec<Predictors> {
-        (0..500).map(|i| shift.map(|shift| Some(f64::from(i % 100) + shift))).collect()
+    fn rows(shift: [f64; 3]) -> [Distribution; 3] {
+        shift.map(|shift| Distribution::of((0..500).map(|i| Some(f64::from(i % 100) + shift))))
     }
 
     #[test]
@@ -140,13 +141,13 @@ mod tests {
 
     #[test]
     fn few_rows_a_constant_and_missing_values_have_an_answer() {
-        let few: Vec<Predictors> = vec![[Some(50.0), None, Some(1e9)]; 5];
+        let few = [Some(50.0), None, Some(1e9)].map(|value| Distribution::of([value; 5]));
         let shifts = shifts(&model(), &few);
         assert_eq!(shifts.len(), 3);
         let missing = shifts.iter().find(|shift| shift.predictor == "lastyear_activity").unwrap();
         assert_eq!(missing.distance, None);
         assert!(shifts.iter().all(|shift| shift.stability_index.is_finite() && (0.0..=1.0).contains(&shift.p_value)));
-        assert!(super::shifts(&model(), &[]).is_empty());
+        assert!(super::shifts(&model(), &Default::default()).is_empty());
         assert!(super::shifts(&Model { sketches: None, ..model() }, &few).is_empty());
     }
 }

@@ -21,11 +21,11 @@ use common::checksum::{self, Checksum};
 use common::files::DataFile;
 use common::ingested::{Ingested, IngestedFile};
 use common::schema::COLUMNS;
+use engine::rules::check_malformed_share;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::reader::{Next, RowReader};
 use crate::row::{Row, write_text};
-use crate::table::check_malformed_share;
 
 const READERS: usize = 2;
 /// Text of a batch, in bytes; large enough to make the hand-over cheap, small enough to stay in the cache.
@@ -314,6 +314,7 @@ impl<'a, W: Write> Merge<'a, W> {
             files,
             contradictory_corporations: self.contradictory.len() as u64,
             contradictory_examples: self.examples,
+            location: None,
         })
     }
 }

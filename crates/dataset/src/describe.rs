@@ -1,36 +1,11 @@
 //! The statistics of a table, column by column, as pandas gives them.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use common::schema::{COLUMNS, CORPORATION, PREDICTORS};
+use engine::{ColumnStatistics, MissingPercent};
 use polars::prelude::*;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::Table;
-
-/// One numeric column's statistics; `None` where the column has too few values for one.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct ColumnStatistics {
-    /// The column's name.
-    pub column: &'static str,
-    /// Arithmetic mean of the values that are not missing.
-    pub mean: Option<f64>,
-    /// Median; between two middle values, their mean.
-    pub median: Option<f64>,
-    /// Sample standard deviation (divisor n − 1).
-    pub std: Option<f64>,
-    /// The most frequent value; among equally frequent ones the smallest.
-    pub mode: Option<f64>,
-}
-
-/// The share of missing values in one column.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct MissingPercent {
-    /// The column's name.
-    pub column: &'static str,
-    /// From 0 to 100.
-    pub percent: f64,
-}
 
 /// Statistics of every numeric column, in file order.
 pub fn summary(table: &Table) -> Result<Vec<ColumnStatistics>> {
@@ -49,24 +24,22 @@ pub fn summary(table: &Table) -> Result<Vec<ColumnStatistics>> {
         .collect()
 }
 
-/// The median of each predictor; every one must have a value.
-pub fn medians(table: &Table) -> Result<[f64; 3]> {
-    let mut medians = [0.0; 3];
+/// The median of each predictor, `None` where it has no value.
+pub fn medians(table: &Table) -> Result<[Option<f64>; 3]> {
+    let mut medians = [None; 3];
     for (median, column) in medians.iter_mut().zip(PREDICTORS) {
-        let values = table.frame().column(column)?.as_materialized_series();
-        *median = values.median().with_context(|| format!("column {column} has no value"))?;
+        *median = table.frame().column(column)?.as_materialized_series().median();
     }
     Ok(medians)
 }
 
 /// Percent of missing values in every column, in file order.
 pub fn missing(table: &Table) -> Result<Vec<MissingPercent>> {
-    let rows = table.height().max(1) as f64;
     COLUMNS
         .into_iter()
         .map(|column| {
             let missing = table.frame().column(column)?.null_count();
-            Ok(MissingPercent { column, percent: 100.0 * missing as f64 / rows })
+            Ok(MissingPercent::of(column, missing as u64, table.height() as u64))
         })
         .collect()
 }

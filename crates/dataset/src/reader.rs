@@ -7,17 +7,16 @@
 use std::io::{self, Read};
 use std::str;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use common::checksum::{Checksum, Hasher};
-use common::schema::{COLUMNS, TARGET};
+use common::schema::COLUMNS;
 
-use crate::row::{Malformed, Row, parse_count, parse_exited, parse_name};
+use engine::rules::{Malformed, check_target, find_columns};
+
+use crate::row::{Row, parse_count, parse_exited, parse_name};
 
 /// The longest row, in bytes. What is longer is a quote that never closes, or no table at all.
 const LONGEST_ROW: usize = 16 * 1024 * 1024;
-
-/// The place of a column that the file does not have.
-const ABSENT: usize = usize::MAX;
 
 /// Reads checked rows from a stream of CSV.
 pub struct RowReader<R> {
@@ -53,9 +52,7 @@ impl<R: Read> RowReader<R> {
     /// Reads and checks the header.
     pub fn new(stream: R) -> Result<Self> {
         let reader = Self::for_prediction(stream)?;
-        if reader.places.contains(&ABSENT) {
-            bail!("column {TARGET} is missing in line 1; expected {}", COLUMNS.join(", "));
-        }
+        check_target(&reader.places)?;
         Ok(reader)
     }
 
@@ -73,7 +70,7 @@ impl<R: Read> RowReader<R> {
         if !csv.read_byte_record(&mut record)? {
             bail!("the file is empty; expected the columns {}", COLUMNS.join(", "));
         }
-        let places = find_columns(&record)?;
+        let places = find_columns(record.iter())?;
         Ok(Self { csv, width: record.len(), record, places })
     }
 
@@ -126,35 +123,6 @@ fn parse<'a>(record: &'a csv::ByteRecord, width: usize, places: &[usize; 5]) -> 
         ],
         exited: parse_exited(field(4))?,
     })
-}
-
-fn find_columns(header: &csv::ByteRecord) -> Result<[usize; 5]> {
-    let names = header
-        .iter()
-        .map(|name| str::from_utf8(name).map(str::trim))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| anyhow!("the header (line 1) is not UTF-8; save the file as UTF-8"))?;
-    if names.iter().any(|name| name.contains('\0')) {
-        bail!("the header (line 1) holds NUL characters, as UTF-16 does; save the file as UTF-8");
-    }
-    let expected = COLUMNS.join(", ");
-    if let Some(unknown) = names.iter().find(|name| !COLUMNS.contains(name)) {
-        let shown: String = unknown.chars().take(60).collect();
-        bail!("column \"{shown}\" (line 1) is unknown; expected {expected}");
-    }
-    let mut places = [0; 5];
-    for (place, column) in places.iter_mut().zip(COLUMNS) {
-        let mut found = names.iter().enumerate().filter(|(_, name)| **name == column);
-        *place = match found.next() {
-            Some((place, _)) => place,
-            None if column == TARGET => ABSENT,
-            None => bail!("column {column} is missing in line 1; expected {expected}"),
-        };
-        if found.next().is_some() {
-            bail!("column {column} stands twice in line 1; keep one");
-        }
-    }
-    Ok(places)
 }
 
 fn newlines(bytes: &[u8]) -> u64 {

@@ -1,8 +1,7 @@
 //! One client row: from text to checked values, and back to the one canonical text.
 
-use std::fmt;
-
 use common::schema::Predictors;
+use engine::rules::{LARGEST_EXACT, LONGEST_NAME, MISSING, Malformed};
 
 /// A checked row; its text lives in the reader's buffer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,43 +34,6 @@ impl Row<'_> {
         out.push(b'\n');
     }
 }
-
-/// Why a field or a row cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Malformed {
-    /// The row has this many fields, and should have as many as the header.
-    FieldCount(usize, usize),
-    /// The column's text is no number.
-    NotANumber(&'static str),
-    /// The column's number is below zero.
-    Negative(&'static str),
-    /// The column's number is above 2^53, where whole numbers are no longer exact.
-    TooLarge(&'static str),
-    /// `exited` is not 0, 1 or missing.
-    NotZeroOrOne,
-    /// The name holds a control character (a line end says that a quote was not closed, a NUL fits no database) or is
-    /// longer than any name is.
-    NotAName,
-}
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Self::FieldCount(found, expected) => write!(f, "{found} fields where the header has {expected}"),
-            Self::NotANumber(column) => write!(f, "{column} is not a number"),
-            Self::Negative(column) => write!(f, "{column} is negative"),
-            Self::TooLarge(column) => write!(f, "{column} is larger than 9007199254740992, the largest exact count"),
-            Self::NotZeroOrOne => write!(f, "exited is not 0, 1 or missing"),
-            Self::NotAName => write!(f, "corporation holds a control character or is longer than {LONGEST_NAME} bytes"),
-        }
-    }
-}
-
-/// The largest whole number up to which every whole number has an exact `f64`: 2^53.
-const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
-
-/// The longest name, in bytes.
-const LONGEST_NAME: usize = 1000;
 
 /// Reads a corporation's name, `None` where missing.
 pub fn parse_name(field: &[u8]) -> Result<Option<&str>, Malformed> {
@@ -125,30 +87,14 @@ pub fn parse_exited(field: &[u8]) -> Result<Option<bool>, Malformed> {
     }
 }
 
-/// Whether a field is one of the spellings that pandas reads as missing (`STR_NA_VALUES` of pandas 3).
+/// Whether a field is one of the spellings of a missing value.
 pub fn is_missing(field: &[u8]) -> bool {
-    matches!(
-        field,
-        b"" | b"NA"
-            | b"N/A"
-            | b"n/a"
-            | b"NaN"
-            | b"nan"
-            | b"-NaN"
-            | b"-nan"
-            | b"NULL"
-            | b"null"
-            | b"None"
-            | b"<NA>"
-            | b"#NA"
-            | b"#N/A"
-            | b"#N/A N/A"
-            | b"1.#IND"
-            | b"1.#QNAN"
-            | b"-1.#IND"
-            | b"-1.#QNAN"
-    )
+    // Nearly every field is a number or a name, and no spelling is as long as most names.
+    field.len() <= LONGEST_SPELLING && MISSING.iter().any(|spelling| spelling.as_bytes() == field)
 }
+
+/// Of [`MISSING`].
+const LONGEST_SPELLING: usize = 8;
 
 fn write_number(out: &mut Vec<u8>, value: f64) {
     if value.fract() == 0.0 {

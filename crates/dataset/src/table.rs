@@ -8,9 +8,10 @@ use anyhow::{Context, Result, bail};
 use common::checksum::Checksum;
 use common::files::DataFile;
 use common::schema::{COLUMNS, CORPORATION, PREDICTORS, TARGET};
+use engine::rules::check_malformed_share;
+use engine::{MalformedRows, Reading};
 use polars::prelude::*;
 
-use crate::TOLERATED_MALFORMED_SHARE;
 use crate::reader::{Next, RowReader};
 use crate::row::Row;
 
@@ -19,40 +20,26 @@ use crate::row::Row;
 pub struct Table {
     frame: DataFrame,
     malformed: u64,
-}
-
-/// What a malformed row does to the reading of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MalformedRows {
-    /// It is left out and counted, as long as they are few ([`TOLERATED_MALFORMED_SHARE`]).
-    LeaveOut,
-    /// It fails the reading: no row may be lost, or the file is this program's own.
-    Refuse,
+    checksum: Checksum,
 }
 
 impl Table {
     /// Reads the CSV file at `path`.
-    pub fn read(path: &Path, malformed: MalformedRows) -> Result<Self> {
-        let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-        Self::from_csv(file, malformed).with_context(|| format!("reading {}", path.display()))
+    pub fn read(path: &Path, reading: Reading) -> Result<Self> {
+        let read = || {
+            let file = File::open(path)?;
+            let reader = if reading.target { RowReader::new(file)? } else { RowReader::for_prediction(file)? };
+            Self::from_rows(reader, reading.malformed)
+        };
+        read().with_context(|| format!("reading {}", path.display()))
     }
 
     /// Reads a stream of CSV.
-    pub fn from_csv(stream: impl Read, policy: MalformedRows) -> Result<Self> {
-        Ok(Self::from_csv_hashed(stream, policy)?.0)
+    pub fn from_csv(stream: impl Read, malformed: MalformedRows) -> Result<Self> {
+        Self::from_rows(RowReader::new(stream)?, malformed)
     }
 
-    /// Reads a stream of CSV; returns the checksum of its bytes too.
-    pub fn from_csv_hashed(stream: impl Read, policy: MalformedRows) -> Result<(Self, Checksum)> {
-        Self::from_rows(RowReader::new(stream)?, policy)
-    }
-
-    /// Reads clients to predict: the target may be absent, and every row must be readable.
-    pub fn for_prediction(stream: impl Read) -> Result<Self> {
-        Ok(Self::from_rows(RowReader::for_prediction(stream)?, MalformedRows::Refuse)?.0)
-    }
-
-    fn from_rows(mut reader: RowReader<impl Read>, policy: MalformedRows) -> Result<(Self, Checksum)> {
+    fn from_rows(mut reader: RowReader<impl Read>, policy: MalformedRows) -> Result<Self> {
         let mut columns = Columns::new();
         let mut malformed = 0;
         let mut first = None;
@@ -68,19 +55,25 @@ impl Table {
         }
         let frame = columns.finish()?;
         check_malformed_share(malformed, frame.height() as u64, first.as_deref())?;
-        Ok((Self { frame, malformed }, reader.checksum()))
+        Ok(Self { frame, malformed, checksum: reader.checksum() })
     }
 
     /// Reads several CSV files, one table under the other.
-    pub fn read_all(files: &[DataFile], malformed: MalformedRows) -> Result<Self> {
-        let mut tables = files.iter().map(|file| Self::read(&file.path, malformed));
+    pub fn read_all(files: &[DataFile], reading: Reading) -> Result<Self> {
+        let mut tables = files.iter().map(|file| Self::read(&file.path, reading));
         let mut all = tables.next().context("there is no file to read")??;
         for table in tables {
             let table = table?;
             all.frame.vstack_mut(&table.frame)?;
             all.malformed += table.malformed;
+            all.checksum = Checksum::of_bytes(format!("{}{}", all.checksum, table.checksum).as_bytes());
         }
         Ok(all)
+    }
+
+    /// Of the bytes that it was read from.
+    pub fn checksum(&self) -> &Checksum {
+        &self.checksum
     }
 
     /// Rows that could be read.
@@ -98,7 +91,7 @@ impl Table {
         let needed: Vec<String> = PREDICTORS.iter().chain([&TARGET]).map(|name| (*name).to_owned()).collect();
         let mut frame = self.frame.drop_nulls(Some(&needed))?;
         frame.rechunk_mut();
-        Ok(Self { frame, malformed: self.malformed })
+        Ok(Self { frame, malformed: self.malformed, checksum: self.checksum.clone() })
     }
 
     /// One numeric column without nulls, as [`Table::complete`] leaves them.
@@ -130,19 +123,6 @@ impl Table {
     pub(crate) fn frame(&self) -> &DataFrame {
         &self.frame
     }
-}
-
-/// Fails where more than the tolerated share of lines is malformed; `first` is shown as the example.
-pub(crate) fn check_malformed_share(malformed: u64, readable: u64, first: Option<&str>) -> Result<()> {
-    if malformed as f64 > TOLERATED_MALFORMED_SHARE * (malformed + readable) as f64 {
-        bail!(
-            "{malformed} of {} rows cannot be read, more than {} %; is the file half-copied or of another kind? The first: {}",
-            malformed + readable,
-            TOLERATED_MALFORMED_SHARE * 100.0,
-            first.unwrap_or("unknown")
-        );
-    }
-    Ok(())
 }
 
 /// The columns of a table in the making.
@@ -230,8 +210,8 @@ pub(crate) mod tests {
                 DataFile::at(&path).unwrap()
             })
             .collect();
-        let both = Table::read_all(&files, MalformedRows::Refuse).unwrap();
+        let both = Table::read_all(&files, Reading::WHOLE).unwrap();
         assert_eq!(both.rows().unwrap().map(|row| row.corporation.unwrap().to_owned()).collect::<Vec<_>>(), ["a", "b"]);
-        assert!(Table::read_all(&[], MalformedRows::Refuse).is_err());
+        assert!(Table::read_all(&[], Reading::WHOLE).is_err());
     }
 }

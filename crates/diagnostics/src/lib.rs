@@ -8,14 +8,11 @@ pub mod timing;
 
 use std::fmt;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use common::cli;
 use common::config::Config;
-use common::files::{FINAL_DATA, csv_files};
 use common::release::Production;
-use dataset::Table;
-use dataset::describe::{self, ColumnStatistics, MissingPercent};
-use dataset::table::MalformedRows;
+use engine::{ColumnStatistics, MissingPercent, Reading};
 use history::History;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -50,41 +47,35 @@ pub struct Outcome {
 /// Diagnoses everything and records timings, missing values and the versions that the registry named.
 pub fn run(config: &Config) -> Result<Outcome> {
     history::record(config, "diagnostics", |run| {
-        let data = compiled_dataset(config)?;
+        let engine = dataset::engine(config)?;
+        let description = engine.compiled(&config.output_folder)?.describe()?;
         let predictions = match Production::of(config).current()? {
             None => None,
             Some(release) => {
-                let table = Table::read_all(&csv_files(&config.test_data)?, MalformedRows::Refuse)?;
-                Some(predictions::predict(&release.id, &release.model()?, &table, release.threshold()?)?)
+                let clients = engine.read(&engine.files(&config.test_data)?, Reading::WHOLE)?;
+                Some(predictions::predict(&release.id, &release.model()?, &*clients, release.threshold()?)?)
             }
         };
-        let health = health(config, &data, Some(run.history()))?;
+        let health = health(config, description.missing, Some(run.history()))?;
         let Health { timing_seconds, missing_percent, dependencies } = &health;
         run.facts.timings =
             vec![("trial ingestion", timing_seconds.ingestion), ("trial training", timing_seconds.training)];
         run.facts.missing_percentages = missing_percent.iter().map(|m| (m.column.to_owned(), m.percent)).collect();
         run.facts.dependencies = dependencies.iter().map(Dependency::versions).collect();
-        let summary_statistics = describe::summary(&data)?;
+        let summary_statistics = description.summary;
         run.facts.summary_statistics =
             summary_statistics.iter().map(|s| (s.column, [s.mean, s.median, s.std, s.mode])).collect();
         Ok(Outcome { predictions, summary_statistics, health })
     })
 }
 
-/// Timings, missing values and dependencies, with what the `history` knows of their versions; writes nothing.
-pub fn health(config: &Config, data: &Table, history: Option<&mut History>) -> Result<Health> {
+/// Timings, the `missing` values of the compiled dataset, and dependencies, with what the `history` knows of their versions; writes nothing.
+pub fn health(config: &Config, missing: Vec<MissingPercent>, history: Option<&mut History>) -> Result<Health> {
     Ok(Health {
         timing_seconds: timing::measure(config)?,
-        missing_percent: describe::missing(data)?,
+        missing_percent: missing,
         dependencies: dependencies::table(history)?,
     })
-}
-
-/// Reads finaldata.csv.
-pub fn compiled_dataset(config: &Config) -> Result<Table> {
-    let path = config.output_folder.join(FINAL_DATA);
-    Table::read(&path, MalformedRows::Refuse)
-        .with_context(|| format!("{} is not usable; run ingestion first", path.display()))
 }
 
 impl cli::Outcome for Outcome {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use common::config::Threshold;
 use common::model::Model;
 use common::schema::{PREDICTORS, Predictors};
-use dataset::Table;
+use engine::Clients;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -45,11 +45,11 @@ impl Predictions {
     }
 }
 
-/// Predicts for every row of `table`, by the model of release `id`.
-pub fn predict(id: &str, model: &Model, table: &Table, threshold: Threshold) -> Result<Predictions> {
+/// Predicts for every row of `clients`, by the model of release `id`.
+pub fn predict(id: &str, model: &Model, clients: &dyn Clients, threshold: Threshold) -> Result<Predictions> {
     let mut predictions = Predictions::of(id);
-    for row in table.rows()? {
-        predictions.push(model, threshold, row.corporation.map(str::to_owned), &row.predictors);
-    }
+    clients.each(&mut |corporation, row| {
+        predictions.push(model, threshold, corporation.map(str::to_owned), &row.predictors);
+    })?;
     Ok(predictions)
 }

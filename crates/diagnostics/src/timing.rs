@@ -4,8 +4,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use common::config::Config;
-use common::files::FINAL_DATA;
-use common::ingested;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -21,9 +19,13 @@ pub struct Timing {
 /// Ingests and trains as the real steps do, without touching what they have left.
 pub fn measure(config: &Config) -> Result<Timing> {
     let scratch = tempfile::tempdir().context("creating a scratch folder")?;
-    let ingested = ingestion::ingest(&ingested::inputs(config)?, scratch.path(), || Ok(()));
-    let ingestion = ingested.context("timing ingestion")?.seconds;
+    let engine = dataset::engine(config)?;
+    let files = ingestion::inputs(&*engine, config)?;
+    let trial = ingestion::ingest(&*engine, &files, scratch.path(), || Ok(())).context("timing ingestion")?;
     let clock = Instant::now();
-    training::train(&scratch.path().join(FINAL_DATA), config.regularization).context("timing training")?;
-    Ok(Timing { ingestion, training: clock.elapsed().as_secs_f64() })
+    let trained = training::train(&*engine, scratch.path(), config.regularization);
+    let training = clock.elapsed().as_secs_f64();
+    engine.retire(&trial.ingested)?;
+    trained.context("timing training")?;
+    Ok(Timing { ingestion: trial.seconds, training })
 }

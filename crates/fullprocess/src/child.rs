@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, bail};
 use common::cli::narrate;
 use common::config::Config;
+use common::engine::STEP_OF_VARIABLE;
 use serde_json::Value;
 
 /// Runs steps with one config.
@@ -34,6 +35,7 @@ impl Steps {
         let output = command(&self.folder, step, &self.config)
             .arg("--json")
             .args(arguments)
+            .env(STEP_OF_VARIABLE, std::process::id().to_string())
             .envs(self.process.as_ref().map(|process| (history::PROCESS_VARIABLE, process)))
             .stdin(Stdio::null())
             .output()

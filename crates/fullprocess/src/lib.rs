@@ -17,7 +17,7 @@ use common::checksum::Checksum;
 use common::cli::{self, narrate};
 use common::config::{Config, DriftTest};
 use common::files::{API_RETURNS, CALL_LIST, CONFUSION_MATRIX, REPORT, TIME_TRENDS};
-use common::ingested::{high_water_mark, inputs};
+use common::ingested::{ListedFile, high_water_mark, inputs};
 use common::lock::Lock;
 use common::metrics::Confusion;
 use common::promotion::Contest;
@@ -31,7 +31,6 @@ use statistics::interval::Interval;
 
 use crate::child::{Server, Steps};
 use crate::drift::{Check, Verdict};
-use crate::new_files::NewFile;
 
 /// How long to wait for a running app to take a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
@@ -119,24 +118,23 @@ fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
 fn decide_and_act(config: &Config, steps: &Steps, run: &mut Run) -> Result<Outcome> {
     let Some(release) = Production::of(config).current()? else {
         steps.run("ingestion", &[])?;
-        let new = new_files::hashed(inputs(config)?)?;
+        let new = new_files::listed(config, steps)?;
         let Renewal { contest, live } = renew(config, steps, None, run)?;
         return Ok(Outcome {
             promotion_warnings: contest.warnings(),
             ..outcome(Decision::Bootstrapped, &new, live, None, None)
         });
     };
-    let known = inputs(config)?;
     let new_rows = match &config.input_database {
-        Some(input) => source::any_new(input, high_water_mark(&known))?,
+        Some(input) => source::any_new(input, high_water_mark(&inputs(config)?))?,
         None => false,
     };
-    let mut new = new_files::since(&release, known, Some(run.history()))?;
+    let mut new = new_files::since(&release, new_files::listed(config, steps)?, Some(run.history()))?;
     if new_rows || !new.is_empty() {
         steps.run("ingestion", &[])?;
     }
     if new_rows {
-        new = new_files::since(&release, inputs(config)?, Some(run.history()))?; // now they are a file
+        new = new_files::since(&release, new_files::listed(config, steps)?, Some(run.history()))?; // now they are a file
     }
     if new.is_empty() {
         if reports_are_of(config, &release.id) {
@@ -160,7 +158,7 @@ fn decide_and_act(config: &Config, steps: &Steps, run: &mut Run) -> Result<Outco
     };
     // At once: the report of this very run tells of it.
     run.record_now("drift check", &Facts { drift_check: Some(drift_check), ..Facts::default() })?;
-    let checked = || new.iter().map(|file| file.checked_by(&release)).collect();
+    let checked = || new.iter().map(|file| new_files::checked_by(file, &release)).collect();
     if !check.drifted {
         steps.run("reporting", &[])?; // there are new clients to call
         run.facts.checked_files = checked();
@@ -184,12 +182,14 @@ fn decide_and_act(config: &Config, steps: &Steps, run: &mut Run) -> Result<Outco
 /// What [`process`] would do, found out without a trace.
 fn plan(config: &Config) -> Result<Outcome> {
     let scratch = tempfile::tempdir().context("creating a scratch folder")?;
-    let mut files = inputs(config)?;
+    let steps = Steps::of(config, None)?;
+    let mut files = new_files::listed(config, &steps)?;
     if let Some(input) = &config.input_database {
-        files.extend(source::take_new(input, high_water_mark(&files), scratch.path())?.batch.map(|batch| batch.file));
+        let new = source::take_new(input, high_water_mark(&inputs(config)?), scratch.path())?;
+        files.extend(new_files::hashed(new.batch.map(|batch| batch.file).into_iter().collect())?);
     }
     let planned = match Production::of(config).current()? {
-        None => outcome(Decision::Bootstrapped, &new_files::hashed(files)?, None, None, None),
+        None => outcome(Decision::Bootstrapped, &files, None, None, None),
         Some(release) => {
             let mut history = History::open_existing(config)?;
             let new = new_files::since(&release, files, history.as_mut())?;
@@ -199,7 +199,7 @@ fn plan(config: &Config) -> Result<Outcome> {
                 let decision = if current { Decision::NothingToDo } else { Decision::Reported };
                 outcome(decision, &new, live, Some(&release), None)
             } else {
-                let score = score_new(&Steps::of(config, None)?, &release, &new, true)?;
+                let score = score_new(&steps, &release, &new, true)?;
                 let check = check_drift(config, &release, &score, history.as_mut())?;
                 let decision = if check.drifted { Decision::Redeployed } else { Decision::NoDrift };
                 outcome(decision, &new, live, Some(&release), Some((score, check)))
@@ -236,7 +236,7 @@ fn check_drift(config: &Config, release: &Release, new: &NewScore, history: Opti
 }
 
 /// Scores the live model on the rows of the new files alone.
-fn score_new(steps: &Steps, release: &Release, new: &[NewFile], dry_run: bool) -> Result<NewScore> {
+fn score_new(steps: &Steps, release: &Release, new: &[ListedFile], dry_run: bool) -> Result<NewScore> {
     let mut arguments = vec![OsString::from("--deployed")];
     if dry_run {
         arguments.push("--dry-run".into());
@@ -326,7 +326,7 @@ fn reports_are_of(config: &Config, release: &str) -> bool {
 
 fn outcome(
     outcome: Decision,
-    new: &[NewFile],
+    new: &[ListedFile],
     live: Option<String>,
     was: Option<&Release>,
     checked: Option<(NewScore, Check)>,

@@ -1,37 +1,24 @@
 //! Which files of the input folder the live release has not seen, by name and content.
 
-use std::path::PathBuf;
-
-use anyhow::Result;
+use anyhow::{Context, Result};
 use common::checksum::Checksum;
+use common::config::Config;
 use common::files::DataFile;
+use common::ingested::{ListedFile, inputs};
 use common::release::Release;
 use history::{CheckedFile, History};
+use serde::Deserialize;
 
-/// A file that must be looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewFile {
-    /// Its name in the input folder.
-    pub name: String,
-    /// Where it is.
-    pub path: PathBuf,
-    /// Of its content.
-    pub sha256: Checksum,
-}
-
-impl NewFile {
-    /// As the history remembers a file on which `release` was found good.
-    pub fn checked_by(&self, release: &Release) -> CheckedFile {
-        CheckedFile { release: release.id.clone(), name: self.name.clone(), sha256: self.sha256.clone() }
-    }
-}
+use crate::child::Steps;
 
 /// The files that are neither in `release` nor, as far as the `history` remembers, were checked against it before.
-pub fn since(release: &Release, files: Vec<DataFile>, mut history: Option<&mut History>) -> Result<Vec<NewFile>> {
+pub fn since(release: &Release, files: Vec<ListedFile>, mut history: Option<&mut History>) -> Result<Vec<ListedFile>> {
+    let known =
+        |file: &ListedFile| release.manifest.ingested.iter().any(|k| k.name == file.name && k.sha256 == file.sha256);
     let mut new = Vec::new();
-    for file in not_ingested(release, files)? {
+    for file in files.into_iter().filter(|file| !known(file)) {
         let checked = match &mut history {
-            Some(history) => history.was_checked(&file.checked_by(release))?,
+            Some(history) => history.was_checked(&checked_by(&file, release))?,
             None => false,
         };
         if !checked {
@@ -41,17 +28,28 @@ pub fn since(release: &Release, files: Vec<DataFile>, mut history: Option<&mut H
     Ok(new)
 }
 
-/// The files that are not in `release`: another name, or another content under the same name.
-fn not_ingested(release: &Release, files: Vec<DataFile>) -> Result<Vec<NewFile>> {
-    let known =
-        |file: &NewFile| release.manifest.ingested.iter().any(|k| k.name == file.name && k.sha256 == file.sha256);
-    Ok(hashed(files)?.into_iter().filter(|file| !known(file)).collect())
+/// As the history remembers a file on which `release` was found good.
+pub fn checked_by(file: &ListedFile, release: &Release) -> CheckedFile {
+    CheckedFile { release: release.id.clone(), name: file.name.clone(), sha256: file.sha256.clone() }
 }
 
-/// All of `files`, with the checksums of their content.
-pub fn hashed(files: Vec<DataFile>) -> Result<Vec<NewFile>> {
+/// Every file that belongs into the compiled dataset by now; where a cluster has them, ingestion asks it.
+pub fn listed(config: &Config, steps: &Steps) -> Result<Vec<ListedFile>> {
+    #[derive(Deserialize)]
+    struct Listing {
+        files: Vec<ListedFile>,
+    }
+    if config.engine.is_none() {
+        return hashed(inputs(config)?);
+    }
+    let listing = steps.run("ingestion", &["--list".into()])?;
+    Ok(serde_json::from_value::<Listing>(listing).context("reading the files that ingestion lists")?.files)
+}
+
+/// `files` of this machine, with the checksums of their content.
+pub fn hashed(files: Vec<DataFile>) -> Result<Vec<ListedFile>> {
     files
         .into_iter()
-        .map(|DataFile { name, path, .. }| Ok(NewFile { sha256: Checksum::of_file(&path)?, name, path }))
+        .map(|DataFile { name, path, .. }| Ok(ListedFile { sha256: Checksum::of_file(&path)?, name, path }))
         .collect()
 }

@@ -5,8 +5,6 @@
 //! far they reach stands in the facts, so that a batch and its high-water mark count together or not at all.
 
 use std::fmt;
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::Path;
 use std::time::Instant;
 
@@ -16,15 +14,12 @@ use common::checksum::Checksum;
 use common::cli;
 use common::config::Config;
 use common::files::{DataFile, FINAL_DATA, INGESTED_FILES, INGESTION_FACTS, QUARANTINE};
-use common::ingested::{self, Ingested};
+use common::ingested::{self, Ingested, ListedFile};
 use common::lock::Lock;
 use common::versioned::VersionedFolder;
-use dataset::compile::compile;
+use engine::Engine;
 use history::source::{self, NewRows, TakenBatch};
 use serde::Serialize;
-
-/// The files that ingestion leaves in the output folder.
-pub const OUTPUT_FILES: [&str; 4] = [FINAL_DATA, INGESTED_FILES, QUARANTINE, INGESTION_FACTS];
 
 /// What was ingested.
 #[derive(Debug, Serialize)]
@@ -42,12 +37,13 @@ pub struct Outcome {
 pub fn run(config: &Config) -> Result<Outcome> {
     history::record(config, "ingestion", |run| {
         run.hold(Lock::acquire(&config.output_folder, "ingestion")?);
-        let mut files = ingested::inputs(config)?;
+        let engine = dataset::engine(config)?;
+        let mut files = inputs(&*engine, config)?;
         let NewRows { batch, without_mark } = take_new(config, &files)?;
         files.extend(batch.as_ref().map(|batch| batch.file.clone()));
         // A batch gets its name when its rows have passed, and counts when the facts that name it are published.
         let keep = || batch.map_or(Ok(()), TakenBatch::keep);
-        let outcome = Outcome { without_mark, ..ingest(&files, &config.output_folder, keep)? };
+        let outcome = Outcome { without_mark, ..ingest(&*engine, &files, &config.output_folder, keep)? };
         let ingested = &outcome.ingested;
         run.facts.ingested = Some((ingested.clone(), config.output_folder.join(FINAL_DATA)));
         run.facts.timings.push(("ingestion", outcome.seconds));
@@ -74,21 +70,19 @@ fn take_new(config: &Config, files: &[DataFile]) -> Result<NewRows> {
     Ok(new)
 }
 
-/// Compiles `files` into the set of [`OUTPUT_FILES`] in `output`, whose lock the caller holds. `before_publishing` is
-/// called when nothing of the compiling can fail any more.
-pub fn ingest(files: &[DataFile], output: &Path, before_publishing: impl FnOnce() -> Result<()>) -> Result<Outcome> {
+/// Compiles `files` into a set of files in `output`, whose lock the caller holds. `before_publishing` is called when
+/// nothing of the compiling can fail any more.
+pub fn ingest(
+    engine: &dyn Engine,
+    files: &[DataFile],
+    output: &Path,
+    before_publishing: impl FnOnce() -> Result<()>,
+) -> Result<Outcome> {
     let start = Instant::now();
     let set = VersionedFolder::new(output, "versions");
     let stage = set.stage()?;
-
-    let mut dataset = create(&stage.path().join(FINAL_DATA))?;
-    let mut quarantine = create(&stage.path().join(QUARANTINE))?;
-    let progress = cli::Progress::new("rows read");
-    let ingested = compile(files, &mut dataset, &mut quarantine, &mut |rows| progress.show(rows))?;
-    drop(progress);
-    for (file, name) in [(dataset, FINAL_DATA), (quarantine, QUARANTINE)] {
-        file.into_inner().map_err(|error| error.into_error()).with_context(|| format!("writing {name}"))?;
-    }
+    let before = Ingested::read(output).ok();
+    let ingested = engine.compile(files, stage.path())?;
     let facts = serde_json::to_vec_pretty(&ingested)?;
     for (name, content) in [(INGESTED_FILES, &ingested.record()), (INGESTION_FACTS, &facts)] {
         std::fs::write(stage.path().join(name), content).with_context(|| format!("writing {name}"))?;
@@ -96,14 +90,49 @@ pub fn ingest(files: &[DataFile], output: &Path, before_publishing: impl FnOnce(
 
     before_publishing()?;
     // The facts hold the checksums of all that was read and of what came out, so the same data get the same id.
-    stage.publish(Checksum::of_bytes(&facts).short(), &OUTPUT_FILES)?;
+    stage.publish(Checksum::of_bytes(&facts).short(), engine.compiled_files())?;
     set.prune()?;
+    if let Some(before) = before
+        && before.location != ingested.location
+    {
+        engine.retire(&before)?;
+    }
     Ok(Outcome { ingested, seconds: start.elapsed().as_secs_f64(), without_mark: 0 })
 }
 
-fn create(path: &Path) -> Result<BufWriter<File>> {
-    let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
-    Ok(BufWriter::with_capacity(256 * 1024, file))
+/// The files that belong into the compiled dataset by now.
+pub fn inputs(engine: &dyn Engine, config: &Config) -> Result<Vec<DataFile>> {
+    match config.input_database {
+        None => engine.files(&config.input_folder),
+        Some(_) => ingested::inputs(config),
+    }
+}
+
+/// The files that belong into the compiled dataset by now, as `--list` tells them; reads and changes nothing.
+pub fn list(config: &Config) -> Result<Listing> {
+    let engine = dataset::engine(config)?;
+    let files = inputs(&*engine, config)?;
+    let checksums = engine.checksums(&files)?;
+    let listed = files.into_iter().zip(checksums);
+    Ok(Listing {
+        files: listed.map(|(DataFile { name, path, .. }, sha256)| ListedFile { name, path, sha256 }).collect(),
+    })
+}
+
+/// What [`list`] finds.
+#[derive(Debug, Serialize)]
+pub struct Listing {
+    /// In the order of their names.
+    pub files: Vec<ListedFile>,
+}
+
+impl cli::Outcome for Listing {}
+
+impl fmt::Display for Listing {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} files", self.files.len())?;
+        self.files.iter().try_for_each(|file| write!(f, "\n  {} {}", file.sha256.short(), file.path.display()))
+    }
 }
 
 impl cli::Outcome for Outcome {

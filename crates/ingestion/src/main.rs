@@ -10,8 +10,12 @@ use clap::Parser;
 struct Arguments {
     #[command(flatten)]
     common: common::cli::Arguments,
+    /// Only list the files of the input folder with their checksums
+    #[arg(long)]
+    list: bool,
 }
 
 fn main() -> ExitCode {
-    Arguments::parse().common.run(ingestion::run)
+    let Arguments { common, list } = Arguments::parse();
+    if list { common.run(ingestion::list) } else { common.run(ingestion::run) }
 }

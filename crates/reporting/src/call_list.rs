@@ -7,13 +7,11 @@
 pub mod csv;
 mod words;
 
-use std::collections::HashMap;
-
 use anyhow::{Context, Result};
 use common::config::Threshold;
 use common::model::Model;
 use common::schema::{PREDICTORS, Predictors};
-use dataset::Table;
+use engine::{Client, Clients};
 use serde::Serialize;
 use statistics::interval::{Exits, exits};
 use statistics::odds;
@@ -21,7 +19,10 @@ use utoipa::ToSchema;
 
 pub use self::words::neutralised;
 
-/// All current clients, highest risk first.
+/// So many clients a list holds at the least, if there are that many; a cluster may have more than anybody reads.
+const MOST_CLIENTS: usize = 100_000;
+
+/// The current clients, highest risk first.
 #[derive(Clone, Debug)]
 pub struct CallList {
     /// The release that judges.
@@ -32,7 +33,7 @@ pub struct CallList {
     pub threshold: Threshold,
     /// Calls that can be made in a day.
     pub capacity: usize,
-    /// How many clients are listed.
+    /// How many current clients there are.
     pub clients: usize,
     /// How many of them are today's calls.
     pub called: usize,
@@ -110,33 +111,27 @@ impl Call {
 }
 
 impl CallList {
-    /// The current clients of `data` as the model of `release` judges them; the first `capacity` are today's calls.
+    /// The current `clients` as the model of `release` judges them; the first `capacity` are today's calls.
     ///
     /// Who is known to have left is not in it; who may have left is.
-    pub fn of(data: &Table, release: &str, model: &Model, threshold: Threshold, capacity: usize) -> Result<Self> {
-        let mut without_name = 0;
-        let mut newest: HashMap<&str, Seen> = HashMap::with_capacity(data.height());
-        for row in data.rows()? {
-            let Some(corporation) = row.corporation else {
-                without_name += 1;
-                continue;
-            };
-            let seen = newest.entry(corporation).or_default();
-            seen.previous = seen.newest.replace(row.predictors);
-            seen.exited = row.exited;
-        }
-        let current = newest.into_iter().filter(|(_, seen)| seen.exited != Some(true));
-        let mut calls: Vec<Call> = current
-            .filter_map(|(corporation, seen)| {
-                let predictors = seen.newest?;
-                Some(Call {
-                    rank: 0,
-                    corporation: corporation.to_owned(),
-                    today: false,
-                    risk: model.probability(&predictors),
-                    previous_risk: seen.previous.map(|previous| model.probability(&previous)),
-                    predictors,
-                })
+    pub fn of(
+        clients: &dyn Clients,
+        release: &str,
+        model: &Model,
+        threshold: Threshold,
+        capacity: usize,
+    ) -> Result<Self> {
+        let newest = clients.newest(model, capacity.max(MOST_CLIENTS))?;
+        let mut calls: Vec<Call> = newest
+            .clients
+            .into_iter()
+            .map(|Client { corporation, predictors, previous }| Call {
+                rank: 0,
+                corporation,
+                today: false,
+                risk: model.probability(&predictors),
+                previous_risk: previous.map(|previous| model.probability(&previous)),
+                predictors,
             })
             .collect();
         calls.sort_unstable_by(|a, b| b.risk.total_cmp(&a.risk).then_with(|| a.corporation.cmp(&b.corporation)));
@@ -144,17 +139,17 @@ impl CallList {
             (call.rank, call.today) = (place + 1, place < capacity);
         }
         let called = capacity.min(calls.len());
-        let risks: Vec<f64> = calls.iter().map(|call| call.risk).collect();
+        let risks: Vec<f64> = calls[..called].iter().map(|call| call.risk).collect();
         Ok(Self {
             release: release.to_owned(),
             model: model.clone(),
             threshold,
             capacity,
-            clients: calls.len(),
+            clients: newest.total as usize,
             called,
-            expected: exits(&risks[..called]).context("a risk is no probability")?,
-            at_random: called as f64 * risks.iter().sum::<f64>() / risks.len().max(1) as f64,
-            without_name,
+            expected: exits(&risks).context("a risk is no probability")?,
+            at_random: called as f64 * newest.risk / newest.total.max(1) as f64,
+            without_name: newest.without_name,
             calls,
         })
     }
@@ -278,14 +273,6 @@ struct Worded<T> {
     #[serde(flatten)]
     what: T,
     text: String,
-}
-
-/// What is known of a corporation while the rows go by.
-#[derive(Default)]
-struct Seen {
-    newest: Option<Predictors>,
-    previous: Option<Predictors>,
-    exited: Option<bool>,
 }
 
 #[cfg(test)]

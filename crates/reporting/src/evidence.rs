@@ -6,14 +6,11 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use common::checksum::Checksum;
 use common::config::Config;
-use common::files::csv_files;
 use common::ingested::Ingested;
 use common::model::Model;
 use common::release::{Production, Release};
-use dataset::Table;
-use dataset::describe::{self, ColumnStatistics, MissingPercent};
-use dataset::table::MalformedRows;
 use diagnostics::dependencies::{self, Dependency};
+use engine::{ColumnStatistics, Description, MissingPercent, Reading};
 use history::History;
 use history::listing::{CheckRow, ContestRow, MissingRow, ReleaseRow, Rows, ShiftRow, TimingRow, What};
 use statistics::ranking::Pair;
@@ -73,36 +70,38 @@ impl Evidence {
     pub fn gather(config: &Config, history: &mut History) -> Result<Self> {
         let release = Production::of(config).live()?;
         let (model, threshold) = (release.model()?, release.threshold()?);
-        let data = diagnostics::compiled_dataset(config)?;
-        let calls = CallList::of(&data, &release.id, &model, threshold, config.call_capacity as usize)?;
-        Self::of(config, history, release, model, &data, calls.into())
+        let clients = dataset::engine(config)?.compiled(&config.output_folder)?;
+        let calls = CallList::of(&*clients, &release.id, &model, threshold, config.call_capacity as usize)?;
+        Self::of(config, history, release, model, clients.describe()?, calls.into())
     }
 
-    /// The same for a `release` whose `model`, compiled `data` and `calls` are at hand.
+    /// The same for a `release` whose `model`, the `description` of the compiled data and `calls` are at hand.
     pub fn of(
         config: &Config,
         history: &mut History,
         release: Release,
         model: Model,
-        data: &Table,
+        description: Description,
         calls: Arc<CallList>,
     ) -> Result<Self> {
-        let files = csv_files(&config.test_data)?;
-        let test = Table::read_all(&files, MalformedRows::Refuse)?;
+        let engine = dataset::engine(config)?;
+        let files = engine.files(&config.test_data)?;
+        let test = engine.read(&files, Reading::WHOLE)?;
         let checksum = release.manifest.score.model_sha256.clone();
-        let score = scoring::evaluate_model(&release.id, &model, checksum, &files, &test, release.threshold()?)?;
+        let score = scoring::evaluate_model(&release.id, &model, checksum, &files, &*test, release.threshold()?)?;
         if score.n == 0 {
             bail!("{} holds no row whose exited is known; there is nothing to draw", config.test_data.display());
         }
-        let pairs = test.rows()?.filter_map(|row| Some((model.probability(&row.predictors), row.exited?))).collect();
+        let mut pairs = Vec::new();
+        test.each(&mut |_, row| pairs.extend(row.exited.map(|exited| (model.probability(&row.predictors), exited))))?;
         Ok(Self {
             model,
             score,
             pairs,
             calls,
             ingested: Ingested::read(&config.output_folder)?,
-            summary: describe::summary(data)?,
-            missing: describe::missing(data)?,
+            summary: description.summary,
+            missing: description.missing,
             dependencies: dependencies::known(history)?,
             past: Past::read(history)?,
             release,

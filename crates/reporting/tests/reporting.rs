@@ -78,6 +78,7 @@ fn outcome(confusion: Confusion, data: &[&str]) -> Outcome {
         malformed: 0,
         filled: 0,
         shifts: Vec::new(),
+        predicted: None,
     }
 }
 

@@ -11,15 +11,14 @@ use common::atomic;
 use common::checksum::Checksum;
 use common::cli;
 use common::config::{Config, Threshold};
-use common::files::{DataFile, MODEL, csv_files};
+use common::files::{DataFile, MODEL};
 use common::lock::Lock;
 use common::metrics::Confusion;
 use common::model::Model;
 use common::release::Production;
 use common::score::Score;
 use common::shift::{self, PredictorShift};
-use dataset::Table;
-use dataset::table::MalformedRows;
+use engine::{Clients, Reading};
 use history::ScoredData;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -33,6 +32,8 @@ pub struct Options {
     pub data: Vec<PathBuf>,
     /// Write nothing.
     pub dry_run: bool,
+    /// Write each row's prediction there.
+    pub predictions: Option<PathBuf>,
 }
 
 impl Options {
@@ -78,6 +79,10 @@ pub struct Outcome {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(ignore)]
     pub shifts: Vec<PredictorShift>,
+    /// How many predictions were written, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    pub predicted: Option<u64>,
 }
 
 impl Outcome {
@@ -121,7 +126,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
     })
 }
 
-/// Scores as `options` say and writes nothing at all.
+/// Scores as `options` say; of all files only the predictions are written, where they are asked for.
 pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
     let (name, model, model_sha256, threshold) = if options.deployed {
         let release = Production::of(config).live()?;
@@ -132,31 +137,38 @@ pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
         let (model, checksum) = Model::load(&config.output_model.join(MODEL))?;
         (checksum.short().to_owned(), model, checksum, config.threshold)
     };
+    let engine = dataset::engine(config)?;
     let files = match options.data.as_slice() {
-        [] => csv_files(&config.test_data)?,
+        [] => engine.files(&config.test_data)?,
         paths => paths.iter().map(|path| DataFile::at(path)).collect::<Result<_>>()?,
     };
-    // The test data must be whole: the same rows are what the service predicts. New data may have their share of bad rows.
-    let malformed = if options.data.is_empty() { MalformedRows::Refuse } else { MalformedRows::LeaveOut };
-    let table = Table::read_all(&files, malformed)?;
-    let mut outcome = evaluate_model(&name, &model, model_sha256, &files, &table, threshold)?;
+    // The test data must be whole: the same rows are what the service predicts.
+    let reading = match (options.data.is_empty(), &options.predictions) {
+        (true, _) => Reading::WHOLE,
+        (false, None) => Reading::LENIENT,
+        (false, Some(_)) => Reading::TO_PREDICT,
+    };
+    let clients = engine.read(&files, reading)?;
+    let mut outcome = evaluate_model(&name, &model, model_sha256, &files, &*clients, threshold)?;
     if options.deployed && !options.data.is_empty() {
-        let rows: Vec<_> = table.rows()?.map(|row| row.predictors).collect();
-        outcome.shifts = shift::shifts(&model, &rows);
+        outcome.shifts = shift::shifts(&model, &clients.distributions()?);
+    }
+    if let Some(place) = &options.predictions {
+        outcome.predicted = Some(clients.write_predictions(&model, threshold, place)?);
     }
     Ok(outcome)
 }
 
-/// Scores `model`, called `name`, on `table`, the rows of `files`.
+/// Scores `model`, called `name`, on `clients`, the rows of `files`.
 pub fn evaluate_model(
     name: &str,
     model: &Model,
     model_sha256: Checksum,
     files: &[DataFile],
-    table: &Table,
+    clients: &dyn Clients,
     threshold: Threshold,
 ) -> Result<Outcome> {
-    let counts = score(model, table, threshold)?;
+    let counts = clients.score(model, threshold)?;
     Ok(Outcome {
         model: name.to_owned(),
         model_sha256,
@@ -168,35 +180,11 @@ pub fn evaluate_model(
         confusion: counts.confusion,
         threshold,
         without_label: counts.without_label,
-        malformed: table.malformed(),
+        malformed: clients.malformed(),
         filled: counts.filled,
         shifts: Vec::new(),
+        predicted: None,
     })
-}
-
-/// What [`score`] counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Counts {
-    /// Rows with a known `exited`.
-    pub confusion: Confusion,
-    /// Rows without.
-    pub without_label: u64,
-    /// Rows of the confusion in which a predictor was filled.
-    pub filled: u64,
-}
-
-/// Compares a model's predictions with what became of the clients.
-pub fn score(model: &Model, table: &Table, threshold: Threshold) -> Result<Counts> {
-    let mut counts = Counts::default();
-    for row in table.rows()? {
-        let Some(exited) = row.exited else {
-            counts.without_label += 1;
-            continue;
-        };
-        counts.filled += u64::from(row.predictors.contains(&None));
-        counts.confusion.add(model.probability(&row.predictors) >= threshold.value(), exited);
-    }
-    Ok(counts)
 }
 
 impl cli::Outcome for Outcome {
@@ -225,6 +213,10 @@ impl fmt::Display for Outcome {
             f,
             "  {true_positives} left and were predicted to, {false_positives} stayed against the prediction, \
              {false_negatives} left unforeseen, {true_negatives} stayed as predicted"
-        )
+        )?;
+        match self.predicted {
+            Some(rows) => write!(f, "\n  {rows} predictions written"),
+            None => Ok(()),
+        }
     }
 }

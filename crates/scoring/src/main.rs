@@ -21,9 +21,12 @@ struct Arguments {
     /// Only say the score; latestscore.txt stays as it is
     #[arg(long)]
     dry_run: bool,
+    /// Write every row with its probability of leaving and its prediction there; rows need no exited then
+    #[arg(long, value_name = "PATH", conflicts_with = "dry_run")]
+    predictions: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let Arguments { common, deployed, data, dry_run } = Arguments::parse();
-    common.run(|config| scoring::run(config, &Options { deployed, data, dry_run }))
+    let Arguments { common, deployed, data, dry_run, predictions } = Arguments::parse();
+    common.run(|config| scoring::run(config, &Options { deployed, data, dry_run, predictions }))
 }

@@ -11,6 +11,7 @@
 //! `golden/make.py` makes the reference answers of scikit-learn and SciPy that the tests hold this crate to.
 
 pub mod confusion;
+pub mod distribution;
 pub mod interval;
 pub mod odds;
 pub mod ranking;

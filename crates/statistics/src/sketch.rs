@@ -3,13 +3,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::quantile;
+use crate::distribution::{Distribution, Ranks};
 
 /// Into how many parts of equal count the training values are cut.
-const PARTS: usize = 10;
+const PARTS: u64 = 10;
 
 /// The most training values that are kept; more are replaced by as many quantiles.
-const LARGEST_EXACT: usize = 200;
+const LARGEST_EXACT: u64 = 200;
+
+/// Shares of which every odd one is kept as a quantile: 1/400, 3/400, … Every tenth is one of them too.
+pub const SHARES: u64 = 2 * LARGEST_EXACT;
 
 /// One predictor's training values in short.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,56 +45,59 @@ impl Sketch {
     /// Where the lowest value is an edge itself (a constant predictor, for one), a bin below it is there for new values
     /// alone, as there is one above where the highest value is: 10 edges at most.
     pub fn of(values: impl IntoIterator<Item = Option<f64>>) -> Option<Self> {
-        let mut missing = 0;
-        let mut sorted = Vec::new();
-        for value in values {
-            match value.filter(|value| value.is_finite()) {
-                Some(value) => sorted.push(value),
-                None => missing += 1,
-            }
-        }
-        sorted.sort_unstable_by(f64::total_cmp);
-        let (min, max) = (*sorted.first()?, *sorted.last()?);
-        let n = sorted.len();
-        let mean = min + sorted.iter().map(|value| value - min).sum::<f64>() / n as f64; // of equal values it is they
-        let squares: f64 = sorted.iter().map(|value| (value - mean) * (value - mean)).sum();
+        let distribution = Distribution::of(values);
+        let (min, _) = *distribution.values.first()?;
+        let n = distribution.n() as f64;
+        let sum = |term: &dyn Fn(f64) -> f64| -> f64 {
+            distribution.values.iter().map(|(value, count)| term(*value) * *count as f64).sum()
+        };
+        let mean = min + sum(&|value| value - min) / n; // of equal values it is they
+        let squares = sum(&|value| (value - mean) * (value - mean));
+        Self::of_distribution(&distribution, mean, if n == 1.0 { 0.0 } else { (squares / (n - 1.0)).sqrt() })
+    }
 
-        let mut edges: Vec<f64> = (1..PARTS).map(|part| quantile::occurring(&sorted, part, PARTS)).collect();
+    /// The same of counted values, whose mean and sample standard deviation are known. Exact for a thinned distribution
+    /// too, as long as it holds the values at all shares of [`SHARES`].
+    pub fn of_distribution(distribution: &Distribution, mean: f64, standard_deviation: f64) -> Option<Self> {
+        let (&(min, _), &(max, _)) = (distribution.values.first()?, distribution.values.last()?);
+        let ranks = Ranks::of(distribution);
+        let n = ranks.n;
+        let at = |numerator: u64, denominator: u64| {
+            ranks.at((u128::from(numerator) * u128::from(n)).div_ceil(u128::from(denominator)) as u64)
+        };
+        let mut edges = (1..PARTS).map(|part| at(part, PARTS)).collect::<Option<Vec<f64>>>()?;
         edges.dedup();
         if edges[0] == min {
             edges.insert(0, min.next_down());
         }
         let mut sketch = Self {
-            n: n as u64,
-            missing,
+            n,
+            missing: distribution.missing,
             mean,
-            standard_deviation: if n == 1 { 0.0 } else { (squares / (n - 1) as f64).sqrt() },
+            standard_deviation,
             min,
             max,
             counts: vec![0; edges.len() + 1],
             edges,
             quantiles: match n <= LARGEST_EXACT {
-                true => sorted.clone(),
-                false => {
-                    let odd = (1..2 * LARGEST_EXACT).step_by(2);
-                    odd.map(|share| quantile::occurring(&sorted, share, 2 * LARGEST_EXACT)).collect()
-                }
+                true => distribution.expanded(),
+                false => (1..SHARES).step_by(2).map(|share| at(share, SHARES)).collect::<Option<_>>()?,
             },
         };
-        for value in sorted {
-            let bin = sketch.bin(value);
-            sketch.counts[bin] += 1;
+        for (value, count) in &distribution.values {
+            let bin = sketch.bin(*value);
+            sketch.counts[bin] += count;
         }
         Some(sketch)
     }
 
     /// How many of `values` fall into each bin, and last how many are missing.
-    pub fn tally(&self, values: &[Option<f64>]) -> Vec<u64> {
+    pub fn tally(&self, values: &Distribution) -> Vec<u64> {
         let mut counts = vec![0; self.edges.len() + 2];
-        for value in values {
-            let bin = value.filter(|value| value.is_finite()).map_or(self.edges.len() + 1, |value| self.bin(value));
-            counts[bin] += 1;
+        for (value, count) in &values.values {
+            counts[self.bin(*value)] += count;
         }
+        counts[self.edges.len() + 1] = values.missing;
         counts
     }
 
@@ -103,7 +109,7 @@ impl Sketch {
     /// By how much the distribution function of [`Self::quantiles`] is off that of the training values, at most: 0
     /// where all values were kept, else 1/400.
     pub fn resolution(&self) -> f64 {
-        if self.quantiles.len() as u64 == self.n { 0.0 } else { 0.5 / LARGEST_EXACT as f64 }
+        if self.quantiles.len() as u64 == self.n { 0.0 } else { 1.0 / SHARES as f64 }
     }
 
     fn bin(&self, value: f64) -> usize {
@@ -127,7 +133,7 @@ mod tests {
         assert_eq!(sketch.counts, [100; 10]);
         assert_eq!((sketch.n, sketch.min, sketch.max, sketch.mean), (1000, 0.0, 999.0, 499.5));
         assert_eq!(
-            sketch.tally(&[Some(-5.0), Some(99.0), Some(99.5), None, Some(5e9)]),
+            sketch.tally(&Distribution::of([Some(-5.0), Some(99.0), Some(99.5), None, Some(5e9)])),
             [2, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1]
         );
     }
@@ -137,7 +143,7 @@ mod tests {
         let sketch = of(&[0.7; 30]);
         assert_eq!((sketch.counts.as_slice(), sketch.edges.len()), ([0, 30, 0].as_slice(), 2));
         assert_eq!((sketch.mean, sketch.standard_deviation), (0.7, 0.0));
-        assert_eq!(sketch.tally(&[Some(0.6), Some(0.7), Some(0.7), Some(0.8)]), [1, 2, 1, 0]);
+        assert_eq!(sketch.tally(&Distribution::of([0.6, 0.7, 0.7, 0.8].map(Some))), [1, 2, 1, 0]);
     }
 
     #[test]

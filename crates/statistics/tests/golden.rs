@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use serde::Deserialize;
 use statistics::confusion::Confusion;
+use statistics::distribution::Distribution;
 use statistics::interval::{self, exits};
 use statistics::odds::{contributions, odds_ratio, value_below};
 use statistics::ranking::{self, Pair, Ranking};
@@ -290,7 +291,8 @@ fn sketches_that_were_stored_find_the_predictor_that_shifted() {
     let values: Vec<Option<f64>> = case.values.iter().copied().map(Some).collect();
     let stored = serde_json::to_string(&Sketch::of(values.iter().copied()).unwrap()).unwrap();
     let sketch: Sketch = serde_json::from_str(&stored).unwrap();
-    let halved: Vec<Option<f64>> = values.iter().map(|value| value.map(|value| value / 2.0)).collect();
+    let halved = Distribution::of(values.iter().map(|value| value.map(|value| value / 2.0)));
+    let values = Distribution::of(values);
     let p_values = [&values, &halved].map(|new| shift::kolmogorov_smirnov(&sketch, new, 1).unwrap().p_value);
     let adjusted = holm(&p_values);
     assert!(adjusted[0] > 0.9 && adjusted[1] < 1e-6, "{adjusted:?}");

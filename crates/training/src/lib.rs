@@ -8,7 +8,6 @@ pub mod objective;
 pub mod start;
 
 use std::fmt;
-use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
 
@@ -17,19 +16,15 @@ use common::atomic;
 use common::checksum::Checksum;
 use common::cli;
 use common::config::{Config, Regularization};
-use common::files::{FINAL_DATA, MODEL, PICKLE};
+use common::files::{MODEL, PICKLE};
 use common::lock::Lock;
 use common::model::{Fit, Model, TrainingData};
 use common::pickle::pickle;
-use common::schema::{PREDICTORS, TARGET};
-use dataset::Table;
-use dataset::describe;
-use dataset::table::MalformedRows;
-use rayon::prelude::*;
+use common::schema::PREDICTORS;
+use engine::Engine;
 use serde::Serialize;
-use statistics::sketch::Sketch;
 
-use crate::objective::{PenalisedLikelihood, Rows};
+use crate::objective::PenalisedLikelihood;
 
 /// A trained model and what it took.
 #[derive(Debug, Serialize)]
@@ -53,7 +48,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
         let start = Instant::now();
         let _lock = Lock::acquire(&config.output_model, "step")?;
         atomic::sweep(&config.output_model)?;
-        let (model, fit_seconds) = train(&config.output_folder.join(FINAL_DATA), config.regularization)?;
+        let (model, fit_seconds) = train(&*dataset::engine(config)?, &config.output_folder, config.regularization)?;
         // The pickle first: a run killed in between leaves a pickle that deployment sees is not the model's.
         atomic::write(&config.output_model.join(PICKLE), &pickle(&model))?;
         let model_sha256 = model.save(&config.output_model.join(MODEL))?;
@@ -64,49 +59,39 @@ pub fn run(config: &Config) -> Result<Outcome> {
     })
 }
 
-/// Trains on one CSV file, writing nothing; returns the model and the seconds that the fit took.
+/// Trains on the dataset that was compiled into the folder `output`, writing nothing; returns the model and the seconds
+/// that the fit took.
 ///
 /// # Errors
-/// Where the file cannot be read, no complete row is left, all rows are of one class, or the steps do not converge.
-pub fn train(path: &Path, regularization: Regularization) -> Result<(Model, f64)> {
-    let file = File::open(path).with_context(|| format!("opening {}; run ingestion first", path.display()))?;
-    let (table, dataset_sha256) = Table::from_csv_hashed(file, MalformedRows::Refuse)
-        .with_context(|| format!("reading {}; run ingestion again", path.display()))?;
-    let all = table.height();
-    // Of all rows, those with a missing value too: new rows will have some as well.
-    let sketches = PREDICTORS
-        .into_par_iter()
-        .map(|predictor| Ok(Sketch::of(table.column(predictor)?)))
-        .collect::<Result<Vec<_>>>()?;
-    let table = table.complete()?;
-    let left_out = (all - table.height()) as u64;
-
-    let [lastmonth, lastyear, employees] = PREDICTORS.map(|column| table.values(column));
-    let rows = Rows { predictors: [lastmonth?, lastyear?, employees?], target: table.values(TARGET)? };
-    let exited = rows.target.iter().sum::<f64>() as u64;
-    if rows.is_empty() {
-        bail!("{} holds no row without a missing value to train on ({left_out} have one)", path.display());
+/// Where the dataset cannot be read, no complete row is left, all rows are of one class, or the steps do not converge.
+pub fn train(engine: &dyn Engine, output: &Path, regularization: Regularization) -> Result<(Model, f64)> {
+    let clients = engine.compiled(output)?;
+    let rows = clients.training_rows()?;
+    let facts = rows.facts();
+    let place = output.display();
+    if facts.rows == 0 {
+        bail!("the dataset in {place} holds no row without a missing value to train on ({} have one)", facts.left_out);
     }
-    if exited == 0 || exited == rows.len() as u64 {
-        let class = u8::from(exited > 0);
-        bail!("all {} rows of {} have exited = {class}; a model needs both classes", rows.len(), path.display());
+    if facts.exited == 0 || facts.exited == facts.rows {
+        let class = u8::from(facts.exited > 0);
+        bail!("all {} rows of the dataset in {place} have exited = {class}; a model needs both classes", facts.rows);
     }
 
     let clock = Instant::now();
-    let objective = PenalisedLikelihood::new(&rows, regularization);
+    let objective = PenalisedLikelihood::new(&*rows, regularization);
     // Values of 10^15 can lead smartcore so far astray that no step leads back; the plain start is then the better one.
-    let optimum = newton::minimise(&objective, start::start(&rows, regularization))
-        .or_else(|_| newton::minimise(&objective, start::class_share(&rows)))
-        .with_context(|| format!("training on {}", path.display()))?;
+    let optimum = newton::minimise(&objective, start::start(&*rows, regularization)?)
+        .or_else(|_| newton::minimise(&objective, start::class_share(facts)))
+        .with_context(|| format!("training on the dataset in {place}"))?;
     let fit_seconds = clock.elapsed().as_secs_f64();
 
-    let medians = describe::medians(&table)?;
+    let [Some(lastmonth), Some(lastyear), Some(employees)] = facts.medians else { bail!("a predictor has no value") };
     let [a, b, c, intercept] = optimum.parameters;
     let model = Model {
         coefficients: [a, b, c],
         intercept,
         standard_errors: optimum.standard_errors,
-        medians,
+        medians: [lastmonth, lastyear, employees],
         fit: Fit {
             regularization: regularization.c(),
             gradient_norm: optimum.gradient_norm,
@@ -114,8 +99,13 @@ pub fn train(path: &Path, regularization: Regularization) -> Result<(Model, f64)
             newton_steps: optimum.steps,
             log_likelihood: optimum.log_likelihood,
         },
-        training: TrainingData { dataset_sha256, rows: rows.len() as u64, exited, left_out },
-        sketches: sketches.into_iter().collect::<Option<Vec<_>>>().and_then(|sketches| sketches.try_into().ok()),
+        training: TrainingData {
+            dataset_sha256: facts.dataset_sha256.clone(),
+            rows: facts.rows,
+            exited: facts.exited,
+            left_out: facts.left_out,
+        },
+        sketches: facts.sketches.clone(),
     };
     Ok((model, fit_seconds))
 }

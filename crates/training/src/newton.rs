@@ -3,7 +3,9 @@
 
 use anyhow::{Context, Result, bail};
 
-use crate::objective::{Objective, Parameters};
+use engine::likelihood::Parameters;
+
+use crate::objective::Objective;
 
 /// The end is reached when the optimum is nearer than this, in standard errors.
 const TOLERANCE: f64 = 1e-10;
@@ -124,7 +126,7 @@ fn dot(a: &[f64; 4], b: &[f64; 4]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::tests::{fabricated, rows};
+    use crate::objective::tests::{Fabricated, fabricated};
     use crate::objective::{Evaluation, PenalisedLikelihood};
     use common::config::Regularization;
 
@@ -145,8 +147,7 @@ mod tests {
 
     #[test]
     fn every_start_ends_at_the_same_optimum() {
-        let (columns, target) = fabricated(3000);
-        let rows = rows(&columns, &target);
+        let rows = fabricated(3000);
         let objective = PenalisedLikelihood::new(&rows, Regularization::new(1.0).unwrap());
         let reference = minimise(&objective, [0.0; 4]).unwrap();
         assert!(reference.newton_decrement <= ACCEPTABLE && reference.steps < 12, "{reference:?}");
@@ -162,7 +163,7 @@ mod tests {
     fn separable_data_have_a_finite_optimum_thanks_to_the_penalty() {
         let columns = [(0..40).map(f64::from).collect(), vec![1.0; 40], vec![0.0; 40]];
         let target: Vec<f64> = (0..40).map(|i| f64::from(i >= 20)).collect();
-        let rows = rows(&columns, &target);
+        let rows = Fabricated::new(columns, target);
         let optimum = minimise(&PenalisedLikelihood::new(&rows, Regularization::new(1.0).unwrap()), [0.0; 4]).unwrap();
         assert!(optimum.parameters[0] > 0.0 && optimum.parameters[0].is_finite(), "{optimum:?}");
         assert_eq!(optimum.parameters[2], 0.0);

@@ -72,8 +72,8 @@ pub fn found(live: &LiveModel, clients: &Clients, part: &str) -> Result<Markup, 
                         tbody {
                             @for client in &found {
                                 tr {
-                                    th scope="row" { (client_link(client.corporation)) }
-                                    @match client.call {
+                                    th scope="row" { (client_link(&client.corporation)) }
+                                    @match &client.call {
                                         Some(call) => {
                                             td.number data-value=(call.risk) { (risk(call.risk, live.threshold)) }
                                             td.number data-value=(call.rank) { (grouped(call.rank as u64)) }

@@ -3,11 +3,8 @@
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use common::files::csv_files;
-use dataset::Table;
-use dataset::describe::{self, ColumnStatistics};
-use dataset::table::MalformedRows;
 use diagnostics::Health;
+use engine::{ColumnStatistics, Reading};
 use history::listing::{Listing, What};
 use reporting::call_list;
 use serde::{Deserialize, Serialize};
@@ -32,11 +29,12 @@ pub async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
     let sharing = state.clone();
     let score = state.scores.get(&state.heavy, release, state.config.answer_max_age, move || {
         let live = sharing.live.model()?;
-        csv_files(&sharing.config.test_data)
-            .and_then(|files| {
-                let table = Table::read_all(&files, MalformedRows::Refuse)?;
+        dataset::engine(&sharing.config)
+            .and_then(|engine| {
+                let files = engine.files(&sharing.config.test_data)?;
+                let clients = engine.read(&files, Reading::WHOLE)?;
                 let checksum = live.model_sha256.clone();
-                scoring::evaluate_model(&live.id, &live.model, checksum, &files, &table, live.threshold)
+                scoring::evaluate_model(&live.id, &live.model, checksum, &files, &*clients, live.threshold)
             })
             .map_err(|error| Problem::not_ready("the test data cannot be scored", &error))
     });
@@ -51,10 +49,8 @@ pub async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
 ))]
 pub async fn summarystats(state: Data<State>) -> Result<HttpResponse, Problem> {
     let turn = state.heavy.take().await?;
-    let statistics = beside(turn, move || {
-        describe::summary(&*state.views.dataset(&state.config)?)
-            .map_err(|error| Problem::not_ready("the statistics failed", &error))
-    });
+    let statistics =
+        beside(turn, move || state.views.description(&state.config).map(|description| description.summary.clone()));
     ok(&statistics.await?)
 }
 
@@ -69,13 +65,13 @@ pub async fn summarystats(state: Data<State>) -> Result<HttpResponse, Problem> {
 pub async fn diagnostics(state: Data<State>) -> Result<HttpResponse, Problem> {
     let sharing = state.clone();
     let diagnosis = state.diagnoses.get(&state.heavy, String::new(), state.config.answer_max_age, move || {
-        let data = sharing.views.dataset(&sharing.config)?;
+        let missing = sharing.views.description(&sharing.config)?.missing.clone();
         // A database that is away is no reason to keep back all the rest.
         let mut history = sharing.door.open(&sharing.config).unwrap_or_else(|error| {
             tracing::warn!("without the history no last known versions: {error:#}");
             None
         });
-        diagnostics::health(&sharing.config, &data, history.as_mut())
+        diagnostics::health(&sharing.config, missing, history.as_mut())
             .map_err(|error| Problem::not_ready("the diagnosis failed", &error))
     });
     aged(&diagnosis.await?)

@@ -1,7 +1,8 @@
 use super::*;
 use common::checksum::Checksum;
 use common::model::{Fit, TrainingData};
-use dataset::table::MalformedRows;
+use dataset::Table;
+use engine::MalformedRows;
 use statistics::sketch::Sketch;
 
 const HEADER: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n";

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Method, PERMUTATIONS, permutation_p_value};
+use crate::distribution::Distribution;
 use crate::random::Random;
 use crate::sketch::Sketch;
 use crate::special::kolmogorov_survival;
@@ -27,14 +28,13 @@ pub struct KolmogorovSmirnov {
 /// p-value is that of the smallest distance it may be, so that the sketch's coarseness never raises an alarm.
 ///
 /// `None` where no new value is known.
-pub fn kolmogorov_smirnov(training: &Sketch, new: &[Option<f64>], seed: u64) -> Option<KolmogorovSmirnov> {
-    let new: Vec<f64> = new.iter().copied().flatten().collect();
-    if training.resolution() == 0.0 {
-        return two_samples(&training.quantiles, &new, seed);
+pub fn kolmogorov_smirnov(training: &Sketch, new: &Distribution, seed: u64) -> Option<KolmogorovSmirnov> {
+    let (kept, m) = (Distribution::of(training.quantiles.iter().copied().map(Some)), new.n());
+    let distance = distance(&kept, new)?;
+    if training.resolution() == 0.0 && training.n + m <= LARGEST_PERMUTED as u64 {
+        return two_samples(&training.quantiles, &new.expanded(), seed);
     }
-    let pooled = Pooled::of(&training.quantiles, &new)?;
-    let distance = pooled.distance();
-    let p_value = asymptotic(distance - training.resolution(), training.n as f64, pooled.m as f64);
+    let p_value = asymptotic(distance - training.resolution(), training.n as f64, m as f64);
     Some(KolmogorovSmirnov { distance, p_value, method: Method::Kolmogorov })
 }
 
@@ -55,6 +55,22 @@ pub fn two_samples(a: &[f64], b: &[f64], seed: u64) -> Option<KolmogorovSmirnov>
     let mut random = Random::new(seed);
     let as_far = (0..PERMUTATIONS).filter(|_| pooled.permuted(&mut random) >= pooled.scaled_distance).count();
     Some(KolmogorovSmirnov { distance, p_value: permutation_p_value(as_far), method: Method::Permutation })
+}
+
+/// The largest difference of the shares of values up to any x; `None` where a side has no value.
+fn distance(a: &Distribution, b: &Distribution) -> Option<f64> {
+    let (n, m) = (a.n(), b.n());
+    if n == 0 || m == 0 {
+        return None;
+    }
+    let (mut of_a, mut of_b, mut largest) = (0, 0, 0);
+    let (mut left, mut right) = (a.values.iter().peekable(), b.values.iter().peekable());
+    while let Some(at) = [left.peek(), right.peek()].into_iter().flatten().map(|next| next.0).min_by(f64::total_cmp) {
+        of_a += left.next_if(|next| next.0 == at).map_or(0, |next| next.1);
+        of_b += right.next_if(|next| next.0 == at).map_or(0, |next| next.1);
+        largest = largest.max((u128::from(of_a) * u128::from(m)).abs_diff(u128::from(of_b) * u128::from(n)));
+    }
+    Some(largest as f64 / (n as f64 * m as f64))
 }
 
 /// For samples of n and m values, which are worth as much as n·m / (n + m) against a known distribution. Rounded to a
@@ -129,8 +145,8 @@ mod tests {
         (0..n).map(|_| random.below(levels) as f64).collect()
     }
 
-    fn known(values: &[f64]) -> Vec<Option<f64>> {
-        values.iter().copied().map(Some).collect()
+    fn known(values: &[f64]) -> Distribution {
+        Distribution::of(values.iter().copied().map(Some))
     }
 
     #[test]
@@ -171,7 +187,7 @@ mod tests {
         for (n, m, levels) in [(150, 90, 40), (700, 30, 1 << 40), (5000, 400, 300), (100_000, 50_000, 1 << 40)] {
             let training = values(&mut random, n, levels);
             let new: Vec<f64> = values(&mut random, m, levels).iter().map(|v| v * 1.1).collect();
-            let sketch = Sketch::of(known(&training)).unwrap();
+            let sketch = Sketch::of(training.iter().copied().map(Some)).unwrap();
             let (near, exact) = (kolmogorov_smirnov(&sketch, &known(&new), 1), two_samples(&training, &new, 1));
             let (near, exact) = (near.unwrap(), exact.unwrap());
             assert!((near.distance - exact.distance).abs() <= sketch.resolution() + 1e-12, "{near:?} {exact:?}");
@@ -202,9 +218,9 @@ mod tests {
         let disjoint = two_samples(&[3.0; 40], &[4.0; 30], 1).unwrap();
         assert_eq!((disjoint.distance, disjoint.p_value), (1.0, 1.0 / 2001.0));
         let sketch = Sketch::of(vec![Some(3.0); 1000]).unwrap();
-        assert_eq!(kolmogorov_smirnov(&sketch, &[None], 1), None);
-        assert_eq!(kolmogorov_smirnov(&sketch, &[Some(3.0), None], 1).unwrap().p_value, 1.0);
-        assert!(kolmogorov_smirnov(&sketch, &[Some(2.0); 20], 1).unwrap().p_value < 1e-6);
+        assert_eq!(kolmogorov_smirnov(&sketch, &Distribution::of([None]), 1), None);
+        assert_eq!(kolmogorov_smirnov(&sketch, &Distribution::of([Some(3.0), None]), 1).unwrap().p_value, 1.0);
+        assert!(kolmogorov_smirnov(&sketch, &Distribution::of([Some(2.0); 20]), 1).unwrap().p_value < 1e-6);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Method, PERMUTATIONS, permutation_p_value};
+use crate::distribution::Distribution;
 use crate::quantile;
 use crate::random::Random;
 use crate::sketch::Sketch;
@@ -28,7 +29,7 @@ pub struct Stability {
 /// The index of new values against the training values, over the bins of their sketch and one more for the missing.
 ///
 /// `None` where there is no new value, not even a missing one.
-pub fn stability(training: &Sketch, new: &[Option<f64>], seed: u64) -> Option<Stability> {
+pub fn stability(training: &Sketch, new: &Distribution, seed: u64) -> Option<Stability> {
     stability_of_counts(&training.training_tally(), &training.tally(new), seed)
 }
 
@@ -123,7 +124,7 @@ mod tests {
             let (mut alarms, mut over, rounds) = (0, 0, 600);
             for seed in 0..rounds {
                 let training = Sketch::of(values(&mut random, n, levels)).unwrap();
-                let found = stability(&training, &values(&mut random, m, levels), seed).unwrap();
+                let found = stability(&training, &Distribution::of(values(&mut random, m, levels)), seed).unwrap();
                 assert_eq!(found.method, method);
                 alarms += usize::from(found.p_value <= 0.05);
                 over += usize::from(found.index > found.cutoff);
@@ -141,19 +142,19 @@ mod tests {
     fn a_shift_is_seen() {
         let mut random = Random::new(4);
         let training = Sketch::of((0..5000).map(|_| Some(random.below(1000) as f64))).unwrap();
-        let shifted: Vec<Option<f64>> = (0..400).map(|_| Some(150.0 + random.below(1000) as f64)).collect();
+        let shifted = Distribution::of((0..400).map(|_| Some(150.0 + random.below(1000) as f64)));
         let found = stability(&training, &shifted, 1).unwrap();
         assert!(found.p_value < 1e-6 && found.index > found.cutoff);
-        let few = stability(&training, &[Some(2000.0); 6], 1).unwrap();
+        let few = stability(&training, &Distribution::of([Some(2000.0); 6]), 1).unwrap();
         assert_eq!((few.method, few.p_value), (Method::Permutation, 1.0 / 2001.0));
-        let missing = stability(&training, &[None; 10], 1).unwrap();
+        let missing = stability(&training, &Distribution::of([None; 10]), 1).unwrap();
         assert!(missing.p_value < 0.001 && missing.index > 1.0);
     }
 
     #[test]
     fn a_constant_predictor_that_moves_is_seen() {
         let training = Sketch::of(vec![Some(3.0); 500]).unwrap();
-        let of = |value: f64| stability(&training, &vec![Some(value); 50], 1).unwrap();
+        let of = |value: f64| stability(&training, &Distribution::of([Some(value); 50]), 1).unwrap();
         assert_eq!(of(3.0), Stability { index: 0.0, cutoff: 0.0, p_value: 1.0, method: Method::ChiSquare });
         for moved in [2.0, 4.0] {
             assert!(of(moved).p_value < 0.001 && of(moved).index > 5.0);

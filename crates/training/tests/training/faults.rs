@@ -34,7 +34,7 @@ fn a_damaged_dataset() {
 
 #[test]
 fn no_row_at_all() {
-    check(dataset(""), &["finaldata.csv", "no row without a missing value"]);
+    check(dataset(""), &["the dataset in", "no row without a missing value"]);
 }
 
 #[test]

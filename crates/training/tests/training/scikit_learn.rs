@@ -6,7 +6,7 @@ use common::config::Threshold;
 use common::files::MODEL;
 use common::model::Model;
 use dataset::Table;
-use dataset::table::MalformedRows;
+use engine::Reading;
 use serde_json::Value;
 use testkit::Workspace;
 
@@ -126,7 +126,7 @@ fn the_pickle_opens_without_a_warning_and_agrees_to_the_last_digits() {
     let opened: Value = serde_json::from_str(&opened).unwrap();
 
     let model = Model::load(&workspace.path("practicemodels").join(MODEL)).unwrap().0;
-    let table = Table::read(&table, MalformedRows::Refuse).unwrap();
+    let table = Table::read(&table, Reading::WHOLE).unwrap();
     let threshold = Threshold::new(0.5).unwrap().value();
     let probabilities: Vec<f64> = table.rows().unwrap().map(|row| model.probability(&row.predictors)).collect();
     let decisions: Vec<f64> =

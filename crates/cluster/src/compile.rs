@@ -1,0 +1,157 @@
+//! Merges CSV files into one dataset of distinct rows on the storage that the cluster shares.
+//!
+//! The rows are grouped where they are and written as Parquet into a folder of its own, beside the dataset that is current.
+//! Which folder is current stands in the facts on this machine, which change last and at once: a write that fails or is
+//! killed leaves a folder that nobody names.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use common::checksum::Checksum;
+use common::engine::Cluster;
+use common::files::{DataFile, QUARANTINE};
+use common::ingested::{Ingested, IngestedFile};
+use common::schema::{COLUMNS, CORPORATION, TARGET};
+use engine::MalformedRows;
+
+use crate::connection::{Connection, Format};
+use crate::input::{self, InputFile, Lines};
+use crate::sql::{self, Cells};
+
+/// The column that says from which file a row comes first: its place in ingestedfiles.txt, from 0. It is the only order
+/// that a dataset on shared storage has.
+pub const FILE: &str = "ingested_file";
+
+/// Names given as examples of a contradiction.
+const EXAMPLES: usize = 10;
+
+/// Merges `files`; the malformed rows go to the folder `stage`.
+pub fn compile(connection: &Connection, cluster: &Cluster, files: &[DataFile], stage: &Path) -> Result<Ingested> {
+    let probed = input::probe(connection, files)?;
+    let inputs = probed.iter().cloned().map(|file| InputFile::new(file, true)).collect::<Result<Vec<_>>>()?;
+    let lines = Lines::open(connection, inputs)?;
+    let counted = lines.count(MalformedRows::LeaveOut)?;
+    if counted.iter().all(|file| file.rows == 0) {
+        bail!("none of the {} CSV files holds a row; the compiled dataset stays as it was", files.len());
+    }
+    let bad: Vec<usize> = (0..counted.len()).filter(|i| counted[*i].malformed > 0).collect();
+    write_quarantine(&lines, &bad, &stage.join(QUARANTINE))?;
+
+    let location = new_location(cluster)?;
+    let columns = COLUMNS.join(", ");
+    // Lines that are no rows are NULL in every column, as a row that misses everything is: they share a group with it,
+    // and a group of them alone is left out.
+    let distinct = format!(
+        "SELECT {columns}, min(CASE WHEN readable THEN {FILE} END) AS {FILE} FROM ({}) GROUP BY {columns} \
+         HAVING max(CASE WHEN readable THEN 1 ELSE 0 END) = 1",
+        lines.rows()
+    );
+    let write = |what, sql, format, to| connection.write(what, sql, format, "overwrite", to);
+    write("compiling the dataset", distinct, Format::Parquet, location.clone())?;
+    if cluster.dataset_csv {
+        let text = format!("SELECT {} FROM {}", as_text(), sql::files("parquet", &location));
+        write("writing the dataset as CSV", text, Format::Csv, format!("{location}.csv"))?;
+    }
+    let dataset = Dataset::describe(connection, &location, files.len())?;
+    if input::probe(connection, files)? != probed {
+        bail!("a file changed while it was read; run again when its writer has finished");
+    }
+
+    let hashes: String = probed.iter().map(|file| file.sha256.as_str()).collect();
+    let ingested_files =
+        probed.iter().zip(&counted).zip(&dataset.first_seen).map(|((file, counted), first)| IngestedFile {
+            name: file.file.name.clone(),
+            sha256: file.sha256.clone(),
+            rows: counted.rows,
+            duplicates: counted.rows.saturating_sub(*first),
+            quarantined: counted.malformed,
+            missing: by_column(counted.missing),
+            batch: None,
+        });
+    Ok(Ingested {
+        files: ingested_files.collect(),
+        // The dataset is made of these contents in this order and of nothing else.
+        dataset_sha256: Checksum::of_bytes(hashes.as_bytes()),
+        rows: dataset.first_seen.iter().sum(),
+        missing: by_column(dataset.missing),
+        contradictory_corporations: dataset.contradictory,
+        contradictory_examples: dataset.examples,
+        location: Some(location),
+    })
+}
+
+fn by_column(counts: [u64; 5]) -> BTreeMap<String, u64> {
+    COLUMNS.into_iter().map(str::to_owned).zip(counts).collect()
+}
+
+/// A folder that nobody has written to.
+fn new_location(cluster: &Cluster) -> Result<String> {
+    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.6fZ").to_string().replace('.', "-");
+    Ok(format!("{}/finaldata/{now}-{}", sql::place(Path::new(&cluster.output))?, std::process::id()))
+}
+
+/// [`COLUMNS`] as text in which whole numbers have no decimal point.
+fn as_text() -> String {
+    let column = |name: &str| match name {
+        CORPORATION | TARGET => name.to_owned(),
+        _ => format!(
+            "CASE WHEN {name} = floor({name}) THEN CAST(CAST({name} AS BIGINT) AS STRING) ELSE CAST({name} AS STRING) END \
+             AS {name}"
+        ),
+    };
+    COLUMNS.map(column).join(", ")
+}
+
+fn write_quarantine(lines: &Lines, bad: &[usize], path: &Path) -> Result<()> {
+    let create = || File::create(path).with_context(|| format!("creating {}", path.display()));
+    let mut out = BufWriter::new(create()?);
+    out.write_all(b"file,line,reason,row\n").context("writing the quarantine")?;
+    if !bad.is_empty() {
+        lines.malformed(bad, None, |file, line, reason, row| {
+            let name = lines.files.get(file).map_or("", |file| &file.probed.file.name);
+            input::write_quarantined(&mut out, name, line, reason, row)
+        })?;
+    }
+    out.flush().context("writing the quarantine")
+}
+
+/// What is known of a dataset that has been written.
+struct Dataset {
+    /// For each file, how many distinct rows were seen in it first.
+    first_seen: Vec<u64>,
+    /// Missing values, for each of [`COLUMNS`].
+    missing: [u64; 5],
+    contradictory: u64,
+    examples: Vec<String>,
+}
+
+impl Dataset {
+    fn describe(connection: &Connection, location: &str, files: usize) -> Result<Self> {
+        let table = sql::files("parquet", location);
+        let known = COLUMNS.map(|column| format!("count({column})")).join(", ");
+        let counts = format!("SELECT {FILE}, count(*), {known} FROM {table} GROUP BY {FILE}");
+        let mut dataset = Self { first_seen: vec![0; files], missing: [0; 5], contradictory: 0, examples: Vec::new() };
+        for row in &connection.rows("counting the distinct rows", counts)? {
+            let mut cells = Cells::of(row);
+            let (file, rows) = (cells.count() as usize, cells.count());
+            *dataset.first_seen.get_mut(file).context("a row of no file")? = rows;
+            for missing in &mut dataset.missing {
+                *missing += rows - cells.count();
+            }
+        }
+        let contradictions = format!(
+            "SELECT {CORPORATION}, count(*) OVER () FROM (SELECT {CORPORATION} FROM {table} WHERE {CORPORATION} IS NOT \
+             NULL AND {TARGET} IS NOT NULL GROUP BY {CORPORATION} HAVING min({TARGET}) < max({TARGET})) \
+             ORDER BY {CORPORATION} LIMIT {EXAMPLES}"
+        );
+        for row in &connection.rows("looking for contradictions", contradictions)? {
+            let mut cells = Cells::of(row);
+            dataset.examples.extend(cells.text());
+            dataset.contradictory = cells.count();
+        }
+        Ok(dataset)
+    }
+}

@@ -1,0 +1,336 @@
+//! One session of a Spark Connect server: what is asked of it ends in time, can be cancelled, and fails with an error that
+//! names the server and what was being done.
+//!
+//! The client blocks and retries by itself for many minutes. So every request runs on a thread of its own while this one
+//! waits: for its end, for its time limit, for a signal, and for the server to be there at all.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use common::engine::{Cluster, EngineAddress, STEP_OF_VARIABLE};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use spark_connect::row::Row;
+use spark_connect::{SparkError, SparkSession};
+
+/// How long to wait until a server takes a connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long a server that takes connections may need for a first answer; Spark starts a session meanwhile.
+const FIRST_ANSWER_LIMIT: Duration = Duration::from_secs(60);
+/// How often it is asked whether the server is still there, and how often in a row it may not be.
+const PULSE: Duration = Duration::from_secs(5);
+const MISSED_PULSES: u32 = 2;
+/// How long cancelling and saying goodbye may take.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(3);
+/// Rows on their way that may wait.
+const WAITING: usize = 1024;
+
+/// A session, closed when it is dropped.
+pub struct Connection {
+    session: SparkSession,
+    address: EngineAddress,
+    host: String,
+    limit: Duration,
+    progress: Arc<Mutex<Option<String>>>,
+}
+
+/// What a thread that asks the server sends.
+enum Event<T> {
+    Item(T),
+    End(Result<(), SparkError>),
+}
+
+impl Connection {
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// Where nobody listens, nobody answers, or the address is wrong.
+    pub fn open(cluster: &Cluster) -> Result<Self> {
+        die_with_fullprocess()?;
+        let address = cluster.address.clone();
+        let host = host_and_port(&address);
+        reach(&host).with_context(|| format!("{address} cannot be reached; is the Spark Connect server running?"))?;
+        // The client's own words about an address repeat its parameters, and one of them is the token.
+        let session = SparkSession::builder().remote(address.with_secrets()).get_or_create().map_err(|_| {
+            anyhow!("{address} is refused: a parameter is no key=value, or a token is sent without use_ssl=true")
+        })?;
+        let progress = Arc::<Mutex<Option<String>>>::default();
+        let told = progress.clone();
+        session.register_progress_handler(move |message| {
+            let (mut tasks, mut done, mut bytes) = (0, 0, 0);
+            for stage in &message.stages {
+                tasks += stage.num_tasks;
+                done += stage.num_completed_tasks;
+                bytes += stage.input_bytes_read;
+            }
+            let text = format!("{done} of {tasks} tasks, {:.1} MB read", bytes as f64 / 1e6);
+            *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        });
+        let connection = Self { session, address, host, limit: cluster.time_limit, progress };
+        connection.wait(
+            "opening a session",
+            FIRST_ANSWER_LIMIT.min(connection.limit),
+            |session, _| session.version().map(drop),
+            |()| Ok(()),
+        )?;
+        Ok(connection)
+    }
+
+    /// Where it goes, without its secrets.
+    pub fn address(&self) -> &EngineAddress {
+        &self.address
+    }
+
+    /// All rows of a query that has few. `what` says what for, in errors and on a terminal.
+    pub fn rows(&self, what: &str, sql: String) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        self.each(what, sql, |row| {
+            rows.push(row);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// The row of a query that has one.
+    pub fn row(&self, what: &str, sql: String) -> Result<Row> {
+        self.rows(what, sql)?.pop().with_context(|| format!("{what} on {}: no answer", self.address))
+    }
+
+    /// Shows each row of a query as it comes; of many, few are in memory at a time.
+    pub fn each(&self, what: &str, sql: String, visit: impl FnMut(Row) -> Result<()>) -> Result<()> {
+        let ask = move |session: &SparkSession, rows: &SyncSender<Event<Row>>| {
+            for row in session.sql(&sql)?.to_local_iterator(false)? {
+                if rows.send(Event::Item(row?)).is_err() {
+                    break; // nobody waits any more
+                }
+            }
+            Ok(())
+        };
+        self.wait(what, self.limit, ask, visit)
+    }
+
+    /// Makes the lines of a text file a view; lines end with LF alone.
+    pub fn view_of_lines(&self, what: &str, name: String, path: String) -> Result<()> {
+        let ask = move |session: &SparkSession, _: &SyncSender<Event<()>>| {
+            let lines = session.read().format("text").option("lineSep", "\n").load(Some(&path));
+            lines.create_or_replace_temp_view(&name)
+        };
+        self.wait(what, self.limit, ask, |()| Ok(()))
+    }
+
+    /// Writes the rows of a query into a folder.
+    pub fn write(&self, what: &str, sql: String, format: Format, mode: &'static str, folder: String) -> Result<()> {
+        let ask = move |session: &SparkSession, _: &SyncSender<Event<()>>| {
+            let writer = session.sql(&sql)?.write().mode(mode);
+            match format {
+                Format::Parquet => writer.parquet(&folder),
+                Format::Csv => writer.option("header", "true").option("escape", "\"").csv(&folder),
+            }
+        };
+        self.wait(what, self.limit, ask, |()| Ok(()))
+    }
+
+    /// Asks on another thread and waits for the end, the time limit, a signal, or the server's.
+    fn wait<T: Send + 'static>(
+        &self,
+        what: &str,
+        limit: Duration,
+        ask: impl FnOnce(&SparkSession, &SyncSender<Event<T>>) -> Result<(), SparkError> + Send + 'static,
+        mut visit: impl FnMut(T) -> Result<()>,
+    ) -> Result<()> {
+        let failed = |why: &dyn std::fmt::Display| anyhow!("{what} on {}: {why}", self.address);
+        let stop = stop_asked();
+        let (sender, events) = sync_channel(WAITING);
+        let session = self.session.clone();
+        thread::spawn(move || {
+            let end = ask(&session, &sender);
+            let _ = sender.send(Event::End(end)); // fails only where nobody waits any more
+        });
+        let (begin, mut pulse, mut missed) = (Instant::now(), Instant::now(), 0);
+        let line = ProgressLine::new(what);
+        loop {
+            if stop.load(Ordering::Relaxed) {
+                self.cancel();
+                return Err(failed(&"cancelled by a signal; nothing was changed"));
+            }
+            match events.recv_timeout(Duration::from_millis(50)) {
+                Ok(Event::Item(item)) => visit(item).inspect_err(|_| self.cancel())?,
+                Ok(Event::End(Ok(()))) => return Ok(()),
+                Ok(Event::End(Err(error))) => return Err(failed(&words(&error))),
+                Err(RecvTimeoutError::Disconnected) => return Err(failed(&"the client has failed")),
+                Err(RecvTimeoutError::Timeout) => {
+                    line.show(&self.progress, begin);
+                    if begin.elapsed() > limit {
+                        self.cancel();
+                        let seconds = limit.as_secs_f64();
+                        return Err(failed(&format_args!(
+                            "no end after {seconds} s (\"engine_time_limit\"); cancelled"
+                        )));
+                    }
+                    if pulse.elapsed() > PULSE {
+                        missed = if reach(&self.host).is_ok() { 0 } else { missed + 1 };
+                        pulse = Instant::now();
+                        if missed == MISSED_PULSES {
+                            return Err(failed(&"the server has gone away"));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells the server to stop whatever runs, and does not insist.
+    fn cancel(&self) {
+        self.briefly(|session| session.interrupt_all().map(drop));
+    }
+
+    fn briefly(&self, ask: impl FnOnce(&SparkSession) -> Result<(), SparkError> + Send + 'static) {
+        let (sender, done) = sync_channel(1);
+        let session = self.session.clone();
+        thread::spawn(move || {
+            let _ = ask(&session);
+            let _ = sender.send(());
+        });
+        let _ = done.recv_timeout(FAREWELL_LIMIT);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.briefly(SparkSession::stop);
+    }
+}
+
+/// How rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Typed columns.
+    Parquet,
+    /// Text with a header in every part.
+    Csv,
+}
+
+/// The engine's message without the stack of its functions.
+fn words(error: &SparkError) -> String {
+    let message = if error.message.is_empty() { error.get_message() } else { error.message.clone() };
+    let message = message.split("\n\nJVM stacktrace").next().unwrap_or_default().split("\nJVM stacktrace").next();
+    message.unwrap_or_default().trim().chars().take(2000).collect()
+}
+
+fn host_and_port(address: &EngineAddress) -> String {
+    let text = address.to_string();
+    let host = text.strip_prefix("sc://").unwrap_or_default();
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if has_port { host.to_owned() } else { format!("{host}:15002") }
+}
+
+/// Whether somebody listens there.
+fn reach(host: &str) -> Result<()> {
+    let mut last = anyhow!("the name {host} has no address");
+    for address in host.to_socket_addrs().with_context(|| format!("resolving {host}"))? {
+        match TcpStream::connect_timeout(&address, CONNECT_LIMIT) {
+            Ok(_) => return Ok(()),
+            Err(error) => last = anyhow!(error),
+        }
+    }
+    Err(last)
+}
+
+/// Whether SIGINT or SIGTERM has come. From the first question on they no longer end the process by themselves.
+fn stop_asked() -> &'static AtomicBool {
+    static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    STOP.get_or_init(|| {
+        let stop = Arc::<AtomicBool>::default();
+        for signal in [SIGINT, SIGTERM] {
+            // Where that is refused the signal ends the process, as it does without.
+            let _ = signal_hook::flag::register(signal, stop.clone());
+        }
+        stop
+    })
+}
+
+/// A step that fullprocess has started ends with it, and what it has asked for as well.
+fn die_with_fullprocess() -> Result<()> {
+    let Ok(parent) = std::env::var(STEP_OF_VARIABLE) else { return Ok(()) };
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+    let here = rustix::process::getppid().map(|id| id.as_raw_nonzero().to_string());
+    if here.as_deref() != Some(&parent) {
+        bail!("fullprocess, which has started this step, is gone");
+    }
+    Ok(())
+}
+
+/// What the server says of its progress, on a terminal.
+struct ProgressLine<'a> {
+    what: &'a str,
+    terminal: bool,
+}
+
+impl<'a> ProgressLine<'a> {
+    fn new(what: &'a str) -> Self {
+        Self { what, terminal: stderr().is_terminal() }
+    }
+
+    fn show(&self, progress: &Mutex<Option<String>>, begin: Instant) {
+        if self.terminal {
+            let progress = progress.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default();
+            let seconds = begin.elapsed().as_secs();
+            let _ = write!(stderr(), "\r\x1b[K{}: {seconds} s {progress}", self.what);
+        }
+    }
+}
+
+impl Drop for ProgressLine<'_> {
+    fn drop(&mut self) {
+        if self.terminal {
+            let _ = write!(stderr(), "\r\x1b[K"); // the outcome says it better
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster(address: &str) -> Cluster {
+        Cluster {
+            address: EngineAddress::parse(address).unwrap(),
+            time_limit: Duration::from_secs(5),
+            output: String::new(),
+            dataset_csv: false,
+        }
+    }
+
+    fn refused(address: &str) -> String {
+        format!("{:#}", Connection::open(&cluster(address)).err().unwrap())
+    }
+
+    #[test]
+    fn a_server_that_is_away_is_named_at_once() {
+        let error = refused("sc://127.0.0.1:1");
+        assert!(error.contains("sc://127.0.0.1:1 cannot be reached") && error.contains("refused"), "{error}");
+        assert!(refused("sc://no-such-host.invalid").contains("resolving no-such-host.invalid:15002"));
+    }
+
+    #[test]
+    fn somebody_who_listens_and_never_answers_is_given_up() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let begin = Instant::now();
+        let error = refused(&format!("sc://{}", listener.local_addr().unwrap()));
+        assert!(error.contains("opening a session") && error.contains("5 s"), "{error}");
+        assert!(begin.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn an_error_about_the_address_does_not_repeat_the_token() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let error = refused(&format!("sc://127.0.0.1:{port}/;token=geheim=1"));
+        assert!(error.contains("is refused") && !error.contains("geheim"), "{error}");
+    }
+}

@@ -1,0 +1,99 @@
+//! The engine beyond one machine: Apache Spark, or Sail, through Spark Connect. The only crate that names the client.
+//!
+//! Every question is one SQL query that answers with sums, counts or few rows; rows stay where they are. [`connection`]
+//! asks and waits; [`input`] says in SQL what a good row of a CSV file is; [`compile`] merges files into a dataset on the
+//! storage that the cluster shares; [`table`] asks a table; [`distribution`] counts its values. [`sql`] writes numbers and
+//! names so that both engines read them alike.
+//!
+//! What both engines have in common is used and nothing else: Sail has no `input_file_name()`, so each file's rows carry
+//! its number; a filter over computed columns makes Sail compute them again for every use, so rows that are not good are
+//! marked and not filtered; `monotonically_increasing_id()` is no line number.
+
+#![cfg(feature = "cluster")]
+
+pub mod compile;
+pub mod connection;
+pub mod distribution;
+pub mod input;
+pub mod sql;
+pub mod table;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use common::checksum::Checksum;
+use common::config::Config;
+use common::engine::Cluster;
+use common::files::{DataFile, INGESTED_FILES, INGESTION_FACTS, QUARANTINE};
+use common::ingested::Ingested;
+use engine::{Clients, Engine, Reading};
+
+use crate::connection::{Connection, Format};
+use crate::input::{InputFile, Lines};
+use crate::table::ClusterTable;
+
+/// Opens a session on the cluster that `config` names.
+pub fn connect(_: &Config, cluster: &Cluster) -> Result<Box<dyn Engine>> {
+    Ok(Box::new(SparkConnect { connection: Arc::new(Connection::open(cluster)?), cluster: cluster.clone() }))
+}
+
+/// An engine that is asked through Spark Connect.
+struct SparkConnect {
+    connection: Arc<Connection>,
+    cluster: Cluster,
+}
+
+impl Engine for SparkConnect {
+    fn files(&self, folder: &Path) -> Result<Vec<DataFile>> {
+        input::list(&self.connection, &sql::place(folder)?)
+    }
+
+    fn checksums(&self, files: &[DataFile]) -> Result<Vec<Checksum>> {
+        Ok(input::probe(&self.connection, files)?.into_iter().map(|file| file.sha256).collect())
+    }
+
+    fn compile(&self, files: &[DataFile], stage: &Path) -> Result<Ingested> {
+        compile::compile(&self.connection, &self.cluster, files, stage)
+    }
+
+    fn compiled_files(&self) -> &'static [&'static str] {
+        &[INGESTED_FILES, QUARANTINE, INGESTION_FACTS]
+    }
+
+    fn compiled(&self, output: &Path) -> Result<Box<dyn Clients>> {
+        let ingested = Ingested::read(output).context("there is no compiled dataset; run ingestion first")?;
+        let Some(location) = &ingested.location else {
+            bail!("the dataset in {} was compiled without an engine; run ingestion again", output.display());
+        };
+        Ok(Box::new(ClusterTable::compiled(self.connection.clone(), location, &ingested)))
+    }
+
+    fn read(&self, files: &[DataFile], reading: Reading) -> Result<Box<dyn Clients>> {
+        let probed = input::probe(&self.connection, files)?;
+        let inputs = probed.into_iter().map(|file| InputFile::new(file, reading.target)).collect::<Result<Vec<_>>>()?;
+        let lines = Lines::open(&self.connection, inputs)?;
+        let counted = lines.count(reading.malformed)?;
+        let malformed = counted.iter().map(|file| file.malformed).sum();
+        Ok(Box::new(ClusterTable::of_lines(self.connection.clone(), lines.rows(), malformed)))
+    }
+
+    fn retire(&self, ingested: &Ingested) -> Result<()> {
+        let Some(location) = &ingested.location else { return Ok(()) };
+        // No statement removes a folder; writing nothing over it gives its space back.
+        let nothing = "SELECT 1 AS retired WHERE false".to_owned();
+        let retired = self.connection.write(
+            "emptying the dataset before this one",
+            nothing,
+            Format::Parquet,
+            "overwrite",
+            location.clone(),
+        );
+        if let Err(error) = retired {
+            common::cli::narrate(format_args!(
+                "warning: {location} is no longer used and could not be emptied: {error:#}"
+            ));
+        }
+        Ok(())
+    }
+}

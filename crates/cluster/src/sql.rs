@@ -1,0 +1,136 @@
+//! Values and names as both engines read them.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use common::files::is_address;
+use common::model::Model;
+use common::schema::PREDICTORS;
+use spark_connect::row::{Row, Value};
+
+/// A number: an exponent makes it a DOUBLE, because Spark reads a plain `0.5` as DECIMAL.
+pub fn number(value: f64) -> String {
+    format!("{value:e}D")
+}
+
+/// A text.
+pub fn text(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('\'', "\\'").replace('\n', "\\n").replace('\r', "\\r");
+    format!("'{escaped}'")
+}
+
+/// A list of texts.
+pub fn texts<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
+    format!("({})", all.into_iter().map(text).collect::<Vec<_>>().join(", "))
+}
+
+/// The files at an address as a table.
+pub fn files(format: &str, address: &str) -> String {
+    format!("{format}.`{}`", address.replace('`', "``"))
+}
+
+/// A place as an address that the cluster can reach: a path is one of a file system that it shares with this machine.
+///
+/// # Errors
+/// Where a letter of it means something else to an engine.
+pub fn place(place: &Path) -> Result<String> {
+    let shown = place.display();
+    let text = place.to_str().with_context(|| format!("{shown} is not UTF-8; rename it"))?;
+    if let Some(letter) = text.chars().find(|letter| "*?[]{}\\^%#".contains(*letter) || letter.is_control()) {
+        bail!("{shown} holds {letter:?}, which an engine does not take as a letter of a name; rename it");
+    }
+    match is_address(place) {
+        true => Ok(text.trim_end_matches('/').to_owned()),
+        false if place.is_absolute() => Ok(format!("file://{}", text.trim_end_matches('/'))),
+        false => bail!("{shown} is neither an absolute path nor an address such as s3a://bucket/folder"),
+    }
+}
+
+/// A model's log-odds of a row, a missing predictor counting as its median.
+pub fn log_odds(model: &Model) -> String {
+    let terms: Vec<String> = (0..PREDICTORS.len())
+        .map(|j| {
+            let (coefficient, median) = (number(model.coefficients[j]), number(model.medians[j]));
+            format!("{coefficient} * coalesce({}, {median})", PREDICTORS[j])
+        })
+        .collect();
+    format!("({} + {})", terms.join(" + "), number(model.intercept))
+}
+
+/// A model's probability of a row.
+pub fn probability(model: &Model) -> String {
+    format!("(1D / (1D + exp(-{})))", log_odds(model))
+}
+
+/// Reads the columns of an answer from left to right.
+pub struct Cells<'a>(std::slice::Iter<'a, Value>);
+
+impl<'a> Cells<'a> {
+    /// Of one row.
+    pub fn of(row: &'a Row) -> Self {
+        Self(row.values().iter())
+    }
+
+    fn next(&mut self) -> Option<&'a Value> {
+        self.0.next()
+    }
+
+    /// A number, `None` where it is NULL.
+    pub fn number(&mut self) -> Option<f64> {
+        let value = self.next()?;
+        value.as_f64().or_else(|| value.as_i64().map(|whole| whole as f64))
+    }
+
+    /// A sum, which of no rows is NULL.
+    pub fn sum(&mut self) -> f64 {
+        self.number().unwrap_or(0.0)
+    }
+
+    /// A count, which of no rows may be NULL.
+    pub fn count(&mut self) -> u64 {
+        self.next().and_then(Value::as_i64).unwrap_or(0) as u64
+    }
+
+    /// Whether something is so.
+    pub fn truth(&mut self) -> bool {
+        self.next().and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// A text, `None` where it is NULL. Sail takes the beginning of bytes as text, Spark as bytes.
+    pub fn text(&mut self) -> Option<String> {
+        match self.next()? {
+            Value::String(text) => Some(text.clone()),
+            Value::Binary(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_back_to_the_last_bit() {
+        assert_eq!((number(0.659), number(0.0), number(-12.5)), ("6.59e-1D".into(), "0e0D".into(), "-1.25e1D".into()));
+        for value in [0.1, 1.0 / 3.0, 5e-324, f64::MAX, 9007199254740993.0] {
+            assert_eq!(number(value).trim_end_matches('D').parse(), Ok(value));
+        }
+    }
+
+    #[test]
+    fn a_text_cannot_end_itself() {
+        assert_eq!(text("o'neil\\"), "'o\\'neil\\\\'");
+        assert_eq!(texts(["a", "b"]), "('a', 'b')");
+        assert_eq!(files("parquet", "file:///a`b"), "parquet.`file:///a``b`");
+    }
+
+    #[test]
+    fn places_that_an_engine_would_read_otherwise_are_refused() {
+        let of = |place_: &str| place(Path::new(place_)).map_err(|error| error.to_string());
+        assert_eq!(of("/data/in put/"), Ok("file:///data/in put".to_owned()));
+        assert_eq!(of("s3a://bucket/in"), Ok("s3a://bucket/in".to_owned()));
+        assert!(of("/data/50%.csv").unwrap_err().contains("rename it"));
+        assert!(of("data").unwrap_err().contains("absolute"));
+    }
+}

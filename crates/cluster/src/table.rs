@@ -1,0 +1,335 @@
+//! A client table on the cluster: every question about it is a query or two.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use common::checksum::Checksum;
+use common::config::Threshold;
+use common::files::is_address;
+use common::ingested::Ingested;
+use common::metrics::Confusion;
+use common::model::Model;
+use common::schema::{COLUMNS, CORPORATION, PREDICTORS, TARGET};
+use engine::likelihood::{Parameters, Sums};
+use engine::{
+    Client, ClientRow, Clients, ColumnStatistics, Counts, Description, MissingPercent, Newest, PREDICTION_COLUMNS,
+    Sample, TrainingFacts, TrainingRows,
+};
+use statistics::distribution::Distribution;
+use statistics::sketch::Sketch;
+
+use crate::compile::FILE;
+use crate::connection::{Connection, Format};
+use crate::distribution::{Column, Moments, count, every, moments, sum_where};
+use crate::sql::{self, Cells};
+
+/// A table on the cluster.
+pub struct ClusterTable {
+    connection: Arc<Connection>,
+    /// A FROM clause of [`COLUMNS`], and `readable`: whether the row is one.
+    relation: String,
+    malformed: u64,
+    /// What ingestion knows of it, where it is the compiled dataset.
+    ingested: Option<(Checksum, u64)>,
+}
+
+impl ClusterTable {
+    /// The compiled dataset at `location`.
+    pub fn compiled(connection: Arc<Connection>, location: &str, ingested: &Ingested) -> Self {
+        Self {
+            connection,
+            relation: format!("(SELECT *, true AS readable FROM {})", sql::files("parquet", location)),
+            malformed: 0,
+            ingested: Some((ingested.dataset_sha256.clone(), ingested.rows)),
+        }
+    }
+
+    /// The rows of CSV files, as [`crate::input::Lines::rows`] makes them.
+    pub fn of_lines(connection: Arc<Connection>, rows: String, malformed: u64) -> Self {
+        Self { connection, relation: format!("({rows})"), malformed, ingested: None }
+    }
+
+    /// Fails where the dataset is not whole: Sail finds no row in a folder that is gone, and calls that no error.
+    fn check_whole(&self, rows: u64) -> Result<()> {
+        match &self.ingested {
+            Some((_, ingested)) if *ingested != rows => {
+                bail!("the compiled dataset holds {rows} rows where {ingested} were ingested; run ingestion again")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The rows that training uses.
+fn complete() -> String {
+    let known: Vec<String> = PREDICTORS.iter().chain([&TARGET]).map(|column| format!("{column} IS NOT NULL")).collect();
+    known.join(" AND ")
+}
+
+fn predictors(cells: &mut Cells) -> [Option<f64>; 3] {
+    std::array::from_fn(|_| cells.number())
+}
+
+fn client_row(cells: &mut Cells) -> ClientRow {
+    ClientRow { predictors: predictors(cells), exited: cells.number().map(|exited| exited == 1.0) }
+}
+
+impl Clients for ClusterTable {
+    fn malformed(&self) -> u64 {
+        self.malformed
+    }
+
+    fn describe(&self) -> Result<Description> {
+        let numeric: Vec<&'static str> = COLUMNS.into_iter().filter(|column| *column != CORPORATION).collect();
+        let named = [format!("count({CORPORATION})")];
+        let what = "describing the columns";
+        let Moments { rows, columns, others } =
+            moments(&self.connection, what, &self.relation, &numeric, &named, "readable")?;
+        self.check_whole(rows)?;
+        let asked: Vec<Column> = numeric.iter().map(|column| every(column)).collect();
+        let counted = count(&self.connection, what, &self.relation, &asked)?;
+        let summary =
+            numeric.iter().zip(&columns).zip(counted).map(|((column, (_, mean, std)), counted)| ColumnStatistics {
+                column,
+                mean: *mean,
+                median: counted.distribution.median(),
+                std: *std,
+                mode: counted.mode,
+            });
+        let known = others.iter().map(|named| *named as u64).chain(columns.iter().map(|(known, ..)| *known));
+        let missing =
+            COLUMNS.into_iter().zip(known).map(|(column, known)| MissingPercent::of(column, rows - known, rows));
+        Ok(Description { summary: summary.collect(), missing: missing.collect() })
+    }
+
+    fn training_rows(&self) -> Result<Box<dyn TrainingRows + '_>> {
+        let what = "preparing the training";
+        let complete = complete();
+        let others = [sum_where(&complete, "1"), sum_where(&complete, TARGET)];
+        let Moments { rows, columns, others } =
+            moments(&self.connection, what, &self.relation, &PREDICTORS, &others, "readable")?;
+        self.check_whole(rows)?;
+        let in_complete = |column: &str| Column { condition: complete.clone(), ..every(column) };
+        let asked: Vec<Column> = PREDICTORS.map(every).into_iter().chain(PREDICTORS.map(in_complete)).collect();
+        let counted = count(&self.connection, what, &self.relation, &asked)?;
+        let sketches = columns.iter().zip(&counted).map(|((known, mean, std), counted)| {
+            let distribution = Distribution { missing: rows - known, ..counted.distribution.clone() };
+            Sketch::of_distribution(&distribution, (*mean)?, std.unwrap_or(0.0))
+        });
+        let complete_rows = others[0] as u64;
+        let facts = TrainingFacts {
+            dataset_sha256: match &self.ingested {
+                Some((checksum, _)) => checksum.clone(),
+                None => bail!("only the compiled dataset can be trained on"),
+            },
+            rows: complete_rows,
+            exited: others[1] as u64,
+            left_out: rows - complete_rows,
+            medians: std::array::from_fn(|j| counted[PREDICTORS.len() + j].distribution.median()),
+            sketches: sketches.collect::<Option<Vec<_>>>().and_then(|sketches| sketches.try_into().ok()),
+        };
+        Ok(Box::new(ClusterRows { table: self, facts, step: std::cell::Cell::new(0) }))
+    }
+
+    fn score(&self, model: &Model, threshold: Threshold) -> Result<Counts> {
+        let positive = format!("{} >= {}", sql::probability(model), sql::number(threshold.value()));
+        let any_missing = PREDICTORS.map(|column| format!("{column} IS NULL")).join(" OR ");
+        let counts = [
+            format!("{TARGET} = 1 AND {positive}"),
+            format!("{TARGET} = 0 AND {positive}"),
+            format!("{TARGET} = 1 AND NOT {positive}"),
+            format!("{TARGET} = 0 AND NOT {positive}"),
+            format!("readable AND {TARGET} IS NULL"),
+            format!("{TARGET} IS NOT NULL AND ({any_missing})"),
+        ];
+        let counts = counts.map(|condition| sum_where(&condition, "1")).join(", ");
+        let row = self.connection.row("scoring", format!("SELECT {counts} FROM {}", self.relation))?;
+        let mut cells = Cells::of(&row);
+        let mut next = || cells.count();
+        Ok(Counts {
+            confusion: Confusion {
+                true_positives: next(),
+                false_positives: next(),
+                false_negatives: next(),
+                true_negatives: next(),
+            },
+            without_label: next(),
+            filled: next(),
+        })
+    }
+
+    fn distributions(&self) -> Result<[Distribution; 3]> {
+        let what = "comparing the predictors with the training data";
+        let Moments { rows, columns, .. } =
+            moments(&self.connection, what, &self.relation, &PREDICTORS, &[], "readable")?;
+        let counted = count(&self.connection, what, &self.relation, &PREDICTORS.map(every))?;
+        let mut distributions = counted
+            .into_iter()
+            .zip(&columns)
+            .map(|(counted, (known, ..))| Distribution { missing: rows - known, ..counted.distribution });
+        Ok(std::array::from_fn(|_| distributions.next().unwrap_or_default()))
+    }
+
+    fn newest(&self, model: &Model, most: usize) -> Result<Newest> {
+        let what = "looking for the clients at risk";
+        let columns = PREDICTORS.join(", ");
+        // Of several rows of one file nobody knows the order; that of the highest risk is taken for the newest.
+        let ranked = format!(
+            "SELECT {CORPORATION}, {columns}, {TARGET}, risk, row_number() OVER (PARTITION BY {CORPORATION} \
+             ORDER BY {FILE} DESC, risk DESC, {TARGET} DESC, {columns}) AS place FROM (SELECT *, {} AS risk FROM {} \
+             WHERE {CORPORATION} IS NOT NULL)",
+            sql::log_odds(model),
+            self.relation
+        );
+        let of_place = |place: usize| {
+            PREDICTORS
+                .map(|column| format!("max(CASE WHEN place = {place} THEN {column} END) AS {column}_{place}"))
+                .join(", ")
+        };
+        let current = format!(
+            "SELECT {CORPORATION}, count(*) AS n, {}, {}, max(CASE WHEN place = 1 THEN risk END) AS risk FROM ({ranked}) \
+             WHERE place <= 2 GROUP BY {CORPORATION} HAVING max(CASE WHEN place = 1 THEN coalesce({TARGET}, 0) END) = 0",
+            of_place(1),
+            of_place(2)
+        );
+        let totals =
+            self.connection.row(what, format!("SELECT count(*), sum(1D / (1D + exp(-risk))) FROM ({current})"))?;
+        let nameless = format!("SELECT count(*) FROM {} WHERE readable AND {CORPORATION} IS NULL", self.relation);
+        let without_name = Cells::of(&self.connection.row(what, nameless)?).count();
+        let mut totals = Cells::of(&totals);
+        let mut newest = Newest { clients: Vec::new(), total: totals.count(), risk: totals.sum(), without_name };
+        let riskiest = format!("SELECT * FROM ({current}) ORDER BY risk DESC, {CORPORATION} LIMIT {most}");
+        self.connection.each(what, riskiest, |row| {
+            let mut cells = Cells::of(&row);
+            let corporation = cells.text().context("a client without a name")?;
+            let rows = cells.count();
+            let (predictors, previous) = (predictors(&mut cells), predictors(&mut cells));
+            newest.clients.push(Client { corporation, predictors, previous: (rows > 1).then_some(previous) });
+            Ok(())
+        })?;
+        Ok(newest)
+    }
+
+    fn rows_of(&self, corporation: &str) -> Result<Vec<ClientRow>> {
+        let query = format!(
+            "SELECT {}, {TARGET} FROM {} WHERE {CORPORATION} = {} ORDER BY {FILE}",
+            PREDICTORS.join(", "),
+            self.relation,
+            sql::text(corporation)
+        );
+        let rows = self.connection.rows("reading the rows of a client", query)?;
+        Ok(rows.iter().map(|row| client_row(&mut Cells::of(row))).collect())
+    }
+
+    fn search(&self, part: &str, most: usize) -> Result<(Vec<String>, usize)> {
+        let query = format!(
+            "SELECT {CORPORATION}, count(*) OVER () FROM (SELECT DISTINCT {CORPORATION} FROM {} WHERE \
+             instr(lower({CORPORATION}), {}) > 0) ORDER BY {CORPORATION} LIMIT {most}",
+            self.relation,
+            sql::text(&part.to_lowercase())
+        );
+        let (mut names, mut total) = (Vec::new(), 0);
+        for row in &self.connection.rows("searching for a client", query)? {
+            let mut cells = Cells::of(row);
+            names.extend(cells.text());
+            total = cells.count() as usize;
+        }
+        Ok((names, total))
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(Option<&str>, &ClientRow)) -> Result<()> {
+        let query = format!("SELECT readable, {} FROM {}", COLUMNS.join(", "), self.relation);
+        self.connection.each("reading the rows", query, |row| {
+            let mut cells = Cells::of(&row);
+            if cells.truth() {
+                let corporation = cells.text();
+                visit(corporation.as_deref(), &client_row(&mut cells));
+            }
+            Ok(())
+        })
+    }
+
+    fn write_predictions(&self, model: &Model, threshold: Threshold, place: &Path) -> Result<u64> {
+        let address = match is_address(place) {
+            true => sql::place(place)?,
+            false => sql::place(&std::path::absolute(place)?)?,
+        };
+        let [probability, prediction] = PREDICTION_COLUMNS;
+        let threshold = sql::number(threshold.value());
+        let fields = COLUMNS.map(|column| format!("'{column}', {column}")).join(", ");
+        // Not a filter: Sail would compute every column of the lines again for it.
+        let readable = format!(
+            "SELECT explode(CASE WHEN readable THEN array(named_struct({fields}, '{probability}', {})) END) AS r FROM {}",
+            sql::probability(model),
+            self.relation
+        );
+        let query = format!(
+            "SELECT {}, r.{probability}, CASE WHEN r.{probability} >= {threshold} THEN 1 ELSE 0 END AS {prediction} \
+             FROM ({readable})",
+            COLUMNS.map(|column| format!("r.{column}")).join(", ")
+        );
+        let format = if address.ends_with(".csv") { Format::Csv } else { Format::Parquet };
+        self.connection.write("writing the predictions", query, format, "error", address)?;
+        let rows = format!("SELECT count(CASE WHEN readable THEN 1 END) FROM {}", self.relation);
+        Ok(Cells::of(&self.connection.row("counting the predictions", rows)?).count())
+    }
+}
+
+/// The rows of a table in which nothing is missing.
+struct ClusterRows<'a> {
+    table: &'a ClusterTable,
+    facts: TrainingFacts,
+    step: std::cell::Cell<u32>,
+}
+
+impl TrainingRows for ClusterRows<'_> {
+    fn facts(&self) -> &TrainingFacts {
+        &self.facts
+    }
+
+    fn sample(&self, most: usize) -> Result<Sample> {
+        // By a hash of the row: any sample would do, and this one is the same every time.
+        let columns = PREDICTORS.join(", ");
+        let query = format!(
+            "SELECT {columns}, {TARGET} FROM (SELECT {columns}, {TARGET}, xxhash64({}) AS h FROM {} WHERE {}) \
+             ORDER BY h LIMIT {most}",
+            COLUMNS.join(", "),
+            self.table.relation,
+            complete()
+        );
+        let mut sample = Sample::default();
+        for row in &self.table.connection.rows("taking a sample", query)? {
+            let mut cells = Cells::of(row);
+            sample.predictors.push(std::array::from_fn(|_| cells.sum()));
+            sample.exited.push(cells.sum() == 1.0);
+        }
+        Ok(sample)
+    }
+
+    fn sums(&self, parameters: &Parameters) -> Result<Sums> {
+        self.step.set(self.step.get() + 1);
+        let [x1, x2, x3] = PREDICTORS;
+        let [b1, b2, b3, b0] = parameters.map(sql::number);
+        let z = format!("{b1} * {x1} + {b2} * {x2} + {b3} * {x3} + {b0}");
+        let columns = format!("{x1}, {x2}, {x3}, {TARGET}");
+        let with_z = format!("SELECT {columns}, {z} AS z FROM {} WHERE {}", self.table.relation, complete());
+        // e is at most 1, so nothing overflows; q is p or 1 − p.
+        let with_e = format!("SELECT {columns}, z, exp(-abs(z)) AS e FROM ({with_z})");
+        let with_q = format!("SELECT {columns}, z, e, 1D / (1D + e) AS q FROM ({with_e})");
+        let terms = format!(
+            "SELECT {x1}, {x2}, {x3}, {TARGET} * z - greatest(z, 0D) - ln(1D + e) AS l, \
+             (CASE WHEN z >= 0D THEN q ELSE e * q END) - {TARGET} AS r, e * q * q AS w FROM ({with_q})"
+        );
+        let x = [x1, x2, x3, "1D"];
+        let gradient = x.map(|x| format!("sum(r * {x})"));
+        let hessian = (0..4).flat_map(|i| (i..4).map(move |j| format!("sum(w * {} * {})", x[i], x[j])));
+        let sums: Vec<String> = ["sum(l)".to_owned()].into_iter().chain(gradient).chain(hessian).collect();
+        let what = format!("step {} of the training", self.step.get());
+        let row = self.table.connection.row(&what, format!("SELECT {} FROM ({terms})", sums.join(", ")))?;
+        let mut cells = Cells::of(&row);
+        let log_likelihood = cells.sum();
+        let gradient = std::array::from_fn(|_| cells.sum());
+        Ok(Sums::new(log_likelihood, gradient, std::array::from_fn(|_| cells.sum())))
+    }
+}

@@ -1,0 +1,219 @@
+//! The engine that this process is: CSV files on this machine, tables in memory.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use common::atomic::AtomicFile;
+use common::checksum::Checksum;
+use common::cli::Progress;
+use common::config::Threshold;
+use common::files::{DataFile, FINAL_DATA, INGESTED_FILES, INGESTION_FACTS, QUARANTINE, csv_files};
+use common::ingested::Ingested;
+use common::model::Model;
+use common::schema::{COLUMNS, PREDICTORS, Predictors, TARGET};
+use engine::likelihood::{Parameters, Sums};
+use engine::{
+    Client, ClientRow, Clients, Counts, Description, Engine, MalformedRows, Newest, PREDICTION_COLUMNS, Reading,
+    Sample, TrainingFacts, TrainingRows,
+};
+use rayon::prelude::*;
+use statistics::distribution::Distribution;
+use statistics::sketch::Sketch;
+
+use crate::Table;
+use crate::compile::compile;
+use crate::describe;
+use crate::likelihood::Rows;
+
+/// This process.
+pub struct Embedded;
+
+impl Engine for Embedded {
+    fn files(&self, folder: &Path) -> Result<Vec<DataFile>> {
+        csv_files(folder)
+    }
+
+    fn checksums(&self, files: &[DataFile]) -> Result<Vec<Checksum>> {
+        files.iter().map(|file| Checksum::of_file(&file.path)).collect()
+    }
+
+    fn compile(&self, files: &[DataFile], stage: &Path) -> Result<Ingested> {
+        let mut dataset = create(&stage.join(FINAL_DATA))?;
+        let mut quarantine = create(&stage.join(QUARANTINE))?;
+        let progress = Progress::new("rows read");
+        let ingested = compile(files, &mut dataset, &mut quarantine, &mut |rows| progress.show(rows))?;
+        drop(progress);
+        for (file, name) in [(dataset, FINAL_DATA), (quarantine, QUARANTINE)] {
+            file.into_inner().map_err(|error| error.into_error()).with_context(|| format!("writing {name}"))?;
+        }
+        Ok(ingested)
+    }
+
+    fn compiled_files(&self) -> &'static [&'static str] {
+        &[FINAL_DATA, INGESTED_FILES, QUARANTINE, INGESTION_FACTS]
+    }
+
+    fn compiled(&self, output: &Path) -> Result<Box<dyn Clients>> {
+        let path = output.join(FINAL_DATA);
+        let file = File::open(&path).with_context(|| format!("opening {}; run ingestion first", path.display()))?;
+        let table = Table::from_csv(file, MalformedRows::Refuse)
+            .with_context(|| format!("reading {}; run ingestion again", path.display()))?;
+        Ok(Box::new(table))
+    }
+
+    fn read(&self, files: &[DataFile], reading: Reading) -> Result<Box<dyn Clients>> {
+        Ok(Box::new(Table::read_all(files, reading)?))
+    }
+
+    fn retire(&self, _: &Ingested) -> Result<()> {
+        Ok(()) // all of it is in the output folder
+    }
+}
+
+fn create(path: &Path) -> Result<BufWriter<File>> {
+    let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
+    Ok(BufWriter::with_capacity(256 * 1024, file))
+}
+
+impl Clients for Table {
+    fn malformed(&self) -> u64 {
+        Table::malformed(self)
+    }
+
+    fn describe(&self) -> Result<Description> {
+        Ok(Description { summary: describe::summary(self)?, missing: describe::missing(self)? })
+    }
+
+    fn training_rows(&self) -> Result<Box<dyn TrainingRows + '_>> {
+        let sketches = PREDICTORS
+            .into_par_iter()
+            .map(|predictor| Ok(Sketch::of(self.column(predictor)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let complete = self.complete()?;
+        let facts = TrainingFacts {
+            dataset_sha256: self.checksum().clone(),
+            rows: complete.height() as u64,
+            exited: complete.values(TARGET)?.iter().sum::<f64>() as u64,
+            left_out: (self.height() - complete.height()) as u64,
+            medians: describe::medians(&complete)?,
+            sketches: sketches.into_iter().collect::<Option<Vec<_>>>().and_then(|sketches| sketches.try_into().ok()),
+        };
+        Ok(Box::new(CompleteRows { table: complete, facts }))
+    }
+
+    fn score(&self, model: &Model, threshold: Threshold) -> Result<Counts> {
+        let mut counts = Counts::default();
+        for row in self.rows()? {
+            let Some(exited) = row.exited else {
+                counts.without_label += 1;
+                continue;
+            };
+            counts.filled += u64::from(row.predictors.contains(&None));
+            counts.confusion.add(model.probability(&row.predictors) >= threshold.value(), exited);
+        }
+        Ok(counts)
+    }
+
+    fn distributions(&self) -> Result<[Distribution; 3]> {
+        let [lastmonth, lastyear, employees] = PREDICTORS.map(|predictor| self.column(predictor).map(Distribution::of));
+        Ok([lastmonth?, lastyear?, employees?])
+    }
+
+    fn newest(&self, model: &Model, _: usize) -> Result<Newest> {
+        /// What is known of a corporation while the rows go by.
+        #[derive(Default)]
+        struct Seen {
+            newest: Option<Predictors>,
+            previous: Option<Predictors>,
+            exited: Option<bool>,
+        }
+        let mut without_name = 0;
+        let mut seen: HashMap<&str, Seen> = HashMap::with_capacity(self.height());
+        for row in self.rows()? {
+            let Some(corporation) = row.corporation else {
+                without_name += 1;
+                continue;
+            };
+            let seen = seen.entry(corporation).or_default();
+            seen.previous = seen.newest.replace(row.predictors);
+            seen.exited = row.exited;
+        }
+        let current = seen.into_iter().filter(|(_, seen)| seen.exited != Some(true));
+        let clients: Vec<Client> = current
+            .filter_map(|(corporation, seen)| {
+                Some(Client { corporation: corporation.to_owned(), predictors: seen.newest?, previous: seen.previous })
+            })
+            .collect();
+        let risk = clients.iter().map(|client| model.probability(&client.predictors)).sum();
+        Ok(Newest { total: clients.len() as u64, risk, clients, without_name })
+    }
+
+    fn rows_of(&self, corporation: &str) -> Result<Vec<ClientRow>> {
+        let rows = self.rows()?.filter(|row| row.corporation == Some(corporation));
+        Ok(rows.map(|row| ClientRow { predictors: row.predictors, exited: row.exited }).collect())
+    }
+
+    fn search(&self, part: &str, most: usize) -> Result<(Vec<String>, usize)> {
+        let part = part.to_lowercase();
+        let names = self.rows()?.filter_map(|row| row.corporation);
+        let found: BTreeSet<&str> = names.filter(|name| name.to_lowercase().contains(&part)).collect();
+        Ok((found.iter().take(most).map(|name| (*name).to_owned()).collect(), found.len()))
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(Option<&str>, &ClientRow)) -> Result<()> {
+        for row in self.rows()? {
+            visit(row.corporation, &ClientRow { predictors: row.predictors, exited: row.exited });
+        }
+        Ok(())
+    }
+
+    fn write_predictions(&self, model: &Model, threshold: Threshold, place: &Path) -> Result<u64> {
+        let mut file = AtomicFile::create(place)?;
+        let mut write = || -> Result<()> {
+            writeln!(file, "{},{}", COLUMNS.join(","), PREDICTION_COLUMNS.join(","))?;
+            let mut line = Vec::new();
+            for row in self.rows()? {
+                line.clear();
+                row.write_canonical(&mut line);
+                line.pop();
+                let probability = model.probability(&row.predictors);
+                writeln!(line, ",{probability},{}", u8::from(probability >= threshold.value()))?;
+                file.write_all(&line)?;
+            }
+            Ok(())
+        };
+        write().with_context(|| format!("writing {}", place.display()))?;
+        file.commit()?;
+        Ok(self.height() as u64)
+    }
+}
+
+/// The rows of a table in which nothing is missing, with contiguous columns.
+struct CompleteRows {
+    table: Table,
+    facts: TrainingFacts,
+}
+
+impl CompleteRows {
+    fn rows(&self) -> Result<Rows<'_>> {
+        let [lastmonth, lastyear, employees] = PREDICTORS.map(|column| self.table.values(column));
+        Ok(Rows { predictors: [lastmonth?, lastyear?, employees?], target: self.table.values(TARGET)? })
+    }
+}
+
+impl TrainingRows for CompleteRows {
+    fn facts(&self) -> &TrainingFacts {
+        &self.facts
+    }
+
+    fn sample(&self, most: usize) -> Result<Sample> {
+        Ok(self.rows()?.sample(most))
+    }
+
+    fn sums(&self, parameters: &Parameters) -> Result<Sums> {
+        Ok(self.rows()?.sums(parameters))
+    }
+}
