@@ -18,7 +18,7 @@ use common::schema::{COLUMNS, CORPORATION, TARGET};
 use engine::MalformedRows;
 
 use crate::connection::{Connection, Format};
-use crate::input::{self, InputFile, Lines};
+use crate::input::{self, InputFile, Lines, READABLE};
 use crate::sql::{self, Cells};
 
 /// The column that says from which file a row comes first: its place in ingestedfiles.txt, from 0. It is the only order
@@ -45,8 +45,8 @@ pub fn compile(connection: &Connection, cluster: &Cluster, files: &[DataFile], s
     // Lines that are no rows are NULL in every column, as a row that misses everything is: they share a group with it,
     // and a group of them alone is left out.
     let distinct = format!(
-        "SELECT {columns}, min(CASE WHEN readable THEN {FILE} END) AS {FILE} FROM ({}) GROUP BY {columns} \
-         HAVING max(CASE WHEN readable THEN 1 ELSE 0 END) = 1",
+        "SELECT {columns}, min(CASE WHEN {READABLE} THEN {FILE} END) AS {FILE} FROM ({}) GROUP BY {columns} \
+         HAVING max(readable) = 1",
         lines.rows()
     );
     let write = |what, sql, format, to| connection.write(what, sql, format, "overwrite", to);

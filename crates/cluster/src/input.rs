@@ -56,6 +56,10 @@ fn within(address: &str) -> &str {
     path.trim_matches('/')
 }
 
+/// Whether a line is a row. A number and not a truth value, because Sail does not agree with itself on whether the latter
+/// may be NULL.
+pub const READABLE: &str = "readable = 1";
+
 /// What is known of a file before its rows are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probed {
@@ -174,7 +178,7 @@ impl<'a> Lines<'a> {
         Ok(Self { connection, files, views })
     }
 
-    /// A query of every line that is not blank, headers included: [`FILE`] (its number from 0), `readable`, and
+    /// A query of every line that is not blank, headers included: [`FILE`] (its number from 0), `readable` ([`READABLE`]), and
     /// [`COLUMNS`], all NULL where the line is no readable row.
     pub fn rows(&self) -> String {
         let selects = self.files.iter().zip(&self.views).enumerate().map(|(i, (file, view))| {
@@ -187,10 +191,12 @@ impl<'a> Lines<'a> {
 
     /// Counts good rows and bad; more bad ones than `policy` allows are an error that names file and line.
     pub fn count(&self, policy: MalformedRows) -> Result<Vec<Counted>> {
-        let missing: Vec<String> =
-            COLUMNS.iter().map(|column| format!("count(CASE WHEN readable AND {column} IS NULL THEN 1 END)")).collect();
+        let missing: Vec<String> = COLUMNS
+            .iter()
+            .map(|column| format!("count(CASE WHEN {READABLE} AND {column} IS NULL THEN 1 END)"))
+            .collect();
         let query = format!(
-            "SELECT {FILE}, count(*), count(CASE WHEN readable THEN 1 END), {}, count(CASE WHEN garbled THEN 1 END) \
+            "SELECT {FILE}, count(*), sum(readable), {}, sum(garbled) \
              FROM ({}) GROUP BY {FILE}",
             missing.join(", "),
             self.rows()
@@ -294,7 +300,7 @@ fn fields(lines: &str, file: &InputFile) -> String {
         })
         .collect();
     format!(
-        "SELECT file, line, value, size(parts) AS width, {}, CASE WHEN quoted THEN {} ELSE false END AS open \
+        "SELECT file, line, value, size(parts) AS width, {}, quoted AND ({}) AS open \
          FROM (SELECT file, line, value, instr(value, '\"') > 0 AS quoted, {parts} AS parts FROM ({lines}))",
         all.join(", "),
         open.join(" OR ")
@@ -325,18 +331,21 @@ fn is_no_name() -> String {
 /// [`FILE`], `readable`, `garbled` and [`COLUMNS`] of each line of a query.
 fn checked(lines: &str, file: &InputFile) -> String {
     let largest = sql::number(LARGEST_EXACT);
-    let counts = (1..=PREDICTORS.len())
-        .map(|j| format!("CASE WHEN x{j} >= 0D AND x{j} <= {largest} THEN true ELSE {} END", is_missing(&trimmed(j))));
-    let target = format!("CASE WHEN x4 = 0D OR x4 = 1D THEN true ELSE {} END", is_missing(&trimmed(4)));
+    let counts = (1..=PREDICTORS.len()).map(|j| {
+        let known = format!("x{j} >= 0D AND x{j} <= {largest}");
+        format!("({known} OR (x{j} IS NULL OR isnan(x{j})) AND {})", is_missing(&trimmed(j)))
+    });
+    let target = format!("(x4 = 0D OR x4 = 1D OR {})", is_missing(&trimmed(4)));
     let good: Vec<String> = counts.chain([target]).collect();
     let readable = format!("width = {} AND NOT open AND NOT {} AND {}", file.width, is_no_name(), good.join(" AND "));
     let predictors: Vec<String> = (1..=PREDICTORS.len())
-        .map(|j| format!("CASE WHEN readable AND NOT isnan(x{j}) THEN x{j} END AS {}", PREDICTORS[j - 1]))
+        .map(|j| format!("CASE WHEN {READABLE} AND NOT isnan(x{j}) THEN x{j} END AS {}", PREDICTORS[j - 1]))
         .collect();
     format!(
-        "SELECT file AS {FILE}, readable, CASE WHEN readable THEN false ELSE value RLIKE '\u{fffd}' END AS garbled, CASE WHEN readable AND NOT {} THEN t0 END AS {}, {}, \
-         CASE WHEN readable AND NOT isnan(x4) THEN CAST(x4 AS INT) END AS {TARGET} \
-         FROM (SELECT *, coalesce({readable}, false) AS readable FROM ({}))",
+        "SELECT file AS {FILE}, readable, CASE WHEN {READABLE} THEN 0 WHEN value RLIKE '\u{fffd}' THEN 1 ELSE 0 END AS \
+         garbled, CASE WHEN {READABLE} AND NOT {} THEN t0 END AS {}, {}, \
+         CASE WHEN {READABLE} AND NOT isnan(x4) THEN CAST(x4 AS INT) END AS {TARGET} \
+         FROM (SELECT *, CASE WHEN {readable} THEN 1 ELSE 0 END AS readable FROM ({}))",
         is_missing("t0"),
         COLUMNS[0],
         predictors.join(", "),
@@ -364,7 +373,7 @@ fn reasoned(lines: &str, file: &InputFile) -> String {
         cases.push(format!("WHEN x{j} > {largest} AND NOT isnan(x{j}) THEN {}", say(Malformed::TooLarge(column))));
     }
     cases.push(format!(
-        "WHEN NOT (CASE WHEN x4 = 0D OR x4 = 1D THEN true ELSE {} END) THEN {}",
+        "WHEN NOT coalesce(x4 = 0D OR x4 = 1D, false) AND NOT {} THEN {}",
         is_missing(&trimmed(4)),
         say(Malformed::NotZeroOrOne)
     ));

@@ -91,11 +91,6 @@ impl<'a> Cells<'a> {
         self.next().and_then(Value::as_i64).unwrap_or(0) as u64
     }
 
-    /// Whether something is so.
-    pub fn truth(&mut self) -> bool {
-        self.next().and_then(Value::as_bool).unwrap_or(false)
-    }
-
     /// A text, `None` where it is NULL. Sail takes the beginning of bytes as text, Spark as bytes.
     pub fn text(&mut self) -> Option<String> {
         match self.next()? {

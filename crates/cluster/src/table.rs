@@ -22,6 +22,7 @@ use statistics::sketch::Sketch;
 use crate::compile::FILE;
 use crate::connection::{Connection, Format};
 use crate::distribution::{Column, Moments, count, every, moments, sum_where};
+use crate::input::READABLE;
 use crate::sql::{self, Cells};
 
 /// A table on the cluster.
@@ -39,7 +40,7 @@ impl ClusterTable {
     pub fn compiled(connection: Arc<Connection>, location: &str, ingested: &Ingested) -> Self {
         Self {
             connection,
-            relation: format!("(SELECT *, true AS readable FROM {})", sql::files("parquet", location)),
+            relation: format!("(SELECT *, 1 AS readable FROM {})", sql::files("parquet", location)),
             malformed: 0,
             ingested: Some((ingested.dataset_sha256.clone(), ingested.rows)),
         }
@@ -85,7 +86,7 @@ impl Clients for ClusterTable {
         let named = [format!("count({CORPORATION})")];
         let what = "describing the columns";
         let Moments { rows, columns, others } =
-            moments(&self.connection, what, &self.relation, &numeric, &named, "readable")?;
+            moments(&self.connection, what, &self.relation, &numeric, &named, READABLE)?;
         self.check_whole(rows)?;
         let asked: Vec<Column> = numeric.iter().map(|column| every(column)).collect();
         let counted = count(&self.connection, what, &self.relation, &asked)?;
@@ -108,7 +109,7 @@ impl Clients for ClusterTable {
         let complete = complete();
         let others = [sum_where(&complete, "1"), sum_where(&complete, TARGET)];
         let Moments { rows, columns, others } =
-            moments(&self.connection, what, &self.relation, &PREDICTORS, &others, "readable")?;
+            moments(&self.connection, what, &self.relation, &PREDICTORS, &others, READABLE)?;
         self.check_whole(rows)?;
         let in_complete = |column: &str| Column { condition: complete.clone(), ..every(column) };
         let asked: Vec<Column> = PREDICTORS.map(every).into_iter().chain(PREDICTORS.map(in_complete)).collect();
@@ -140,7 +141,7 @@ impl Clients for ClusterTable {
             format!("{TARGET} = 0 AND {positive}"),
             format!("{TARGET} = 1 AND NOT {positive}"),
             format!("{TARGET} = 0 AND NOT {positive}"),
-            format!("readable AND {TARGET} IS NULL"),
+            format!("{READABLE} AND {TARGET} IS NULL"),
             format!("{TARGET} IS NOT NULL AND ({any_missing})"),
         ];
         let counts = counts.map(|condition| sum_where(&condition, "1")).join(", ");
@@ -162,7 +163,7 @@ impl Clients for ClusterTable {
     fn distributions(&self) -> Result<[Distribution; 3]> {
         let what = "comparing the predictors with the training data";
         let Moments { rows, columns, .. } =
-            moments(&self.connection, what, &self.relation, &PREDICTORS, &[], "readable")?;
+            moments(&self.connection, what, &self.relation, &PREDICTORS, &[], READABLE)?;
         let counted = count(&self.connection, what, &self.relation, &PREDICTORS.map(every))?;
         let mut distributions = counted
             .into_iter()
@@ -195,7 +196,7 @@ impl Clients for ClusterTable {
         );
         let totals =
             self.connection.row(what, format!("SELECT count(*), sum(1D / (1D + exp(-risk))) FROM ({current})"))?;
-        let nameless = format!("SELECT count(*) FROM {} WHERE readable AND {CORPORATION} IS NULL", self.relation);
+        let nameless = format!("SELECT count(*) FROM {} WHERE {READABLE} AND {CORPORATION} IS NULL", self.relation);
         let without_name = Cells::of(&self.connection.row(what, nameless)?).count();
         let mut totals = Cells::of(&totals);
         let mut newest = Newest { clients: Vec::new(), total: totals.count(), risk: totals.sum(), without_name };
@@ -242,7 +243,7 @@ impl Clients for ClusterTable {
         let query = format!("SELECT readable, {} FROM {}", COLUMNS.join(", "), self.relation);
         self.connection.each("reading the rows", query, |row| {
             let mut cells = Cells::of(&row);
-            if cells.truth() {
+            if cells.count() == 1 {
                 let corporation = cells.text();
                 visit(corporation.as_deref(), &client_row(&mut cells));
             }
@@ -260,7 +261,7 @@ impl Clients for ClusterTable {
         let fields = COLUMNS.map(|column| format!("'{column}', {column}")).join(", ");
         // Not a filter: Sail would compute every column of the lines again for it.
         let readable = format!(
-            "SELECT explode(CASE WHEN readable THEN array(named_struct({fields}, '{probability}', {})) END) AS r FROM {}",
+            "SELECT explode(CASE WHEN {READABLE} THEN array(named_struct({fields}, '{probability}', {})) END) AS r FROM {}",
             sql::probability(model),
             self.relation
         );
@@ -271,7 +272,7 @@ impl Clients for ClusterTable {
         );
         let format = if address.ends_with(".csv") { Format::Csv } else { Format::Parquet };
         self.connection.write("writing the predictions", query, format, "error", address)?;
-        let rows = format!("SELECT count(CASE WHEN readable THEN 1 END) FROM {}", self.relation);
+        let rows = format!("SELECT count(CASE WHEN {READABLE} THEN 1 END) FROM {}", self.relation);
         Ok(Cells::of(&self.connection.row("counting the predictions", rows)?).count())
     }
 }
