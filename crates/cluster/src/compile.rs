@@ -28,8 +28,14 @@ pub const FILE: &str = "ingested_file";
 /// Names given as examples of a contradiction.
 const EXAMPLES: usize = 10;
 
-/// Merges `files`; the malformed rows go to the folder `stage`.
-pub fn compile(connection: &Connection, cluster: &Cluster, files: &[DataFile], stage: &Path) -> Result<Ingested> {
+/// Merges `files` into a dataset at `location`; the malformed rows go to the folder `stage`.
+pub fn compile(
+    connection: &Connection,
+    cluster: &Cluster,
+    location: String,
+    files: &[DataFile],
+    stage: &Path,
+) -> Result<Ingested> {
     let probed = input::probe(connection, files)?;
     let inputs = probed.iter().cloned().map(|file| InputFile::new(file, true)).collect::<Result<Vec<_>>>()?;
     let lines = Lines::open(connection, inputs)?;
@@ -40,7 +46,6 @@ pub fn compile(connection: &Connection, cluster: &Cluster, files: &[DataFile], s
     let bad: Vec<usize> = (0..counted.len()).filter(|i| counted[*i].malformed > 0).collect();
     write_quarantine(&lines, &bad, &stage.join(QUARANTINE))?;
 
-    let location = new_location(cluster)?;
     let columns = COLUMNS.join(", ");
     // Lines that are no rows are NULL in every column, as a row that misses everything is: they share a group with it,
     // and a group of them alone is left out.
@@ -56,9 +61,7 @@ pub fn compile(connection: &Connection, cluster: &Cluster, files: &[DataFile], s
         write("writing the dataset as CSV", text, Format::Csv, format!("{location}.csv"))?;
     }
     let dataset = Dataset::describe(connection, &location, files.len())?;
-    if input::probe(connection, files)? != probed {
-        bail!("a file changed while it was read; run again when its writer has finished");
-    }
+    input::check_unchanged(connection, &probed)?;
 
     let hashes: String = probed.iter().map(|file| file.sha256.as_str()).collect();
     let ingested_files =
@@ -88,7 +91,7 @@ fn by_column(counts: [u64; 5]) -> BTreeMap<String, u64> {
 }
 
 /// A folder that nobody has written to.
-fn new_location(cluster: &Cluster) -> Result<String> {
+pub fn new_location(cluster: &Cluster) -> Result<String> {
     let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.6fZ").to_string().replace('.', "-");
     Ok(format!("{}/finaldata/{now}-{}", sql::place(Path::new(&cluster.output))?, std::process::id()))
 }

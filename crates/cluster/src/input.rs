@@ -44,6 +44,7 @@ pub fn list(connection: &Connection, address: &str) -> Result<Vec<DataFile>> {
         bail!(none());
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
+    files.dedup(); // Sail tells of a large file once for each of its parts
     Ok(files)
 }
 
@@ -69,7 +70,32 @@ pub struct Probed {
     pub address: String,
     /// Of its content.
     pub sha256: Checksum,
+    /// Its length and when it was changed, as the engine says them.
+    state: String,
     head: String,
+}
+
+/// The state of a file as one text.
+const STATE: &str = "concat(CAST(length AS STRING), ' ', CAST(modificationTime AS STRING)) AS state";
+
+/// Fails where a file has changed since it was probed.
+pub fn check_unchanged(connection: &Connection, probed: &[Probed]) -> Result<()> {
+    let state = |(i, file): (usize, &Probed)| {
+        format!("SELECT {i} AS file, {STATE} FROM {}", sql::files("binaryFile", &file.address))
+    };
+    let selects: Vec<String> = probed.iter().enumerate().map(state).collect();
+    let mut unchanged = vec![false; probed.len()];
+    for row in &connection.rows("looking at the files again", selects.join(" UNION ALL "))? {
+        let mut cells = Cells::of(row);
+        let i = cells.count() as usize;
+        if let (Some(file), Some(unchanged)) = (probed.get(i), unchanged.get_mut(i)) {
+            *unchanged = Some(&file.state) == cells.text().as_ref();
+        }
+    }
+    if unchanged.contains(&false) {
+        bail!("a file changed while it was read; run again when its writer has finished");
+    }
+    Ok(())
 }
 
 /// Looks at every file.
@@ -77,7 +103,9 @@ pub fn probe(connection: &Connection, files: &[DataFile]) -> Result<Vec<Probed>>
     let addresses = files.iter().map(|file| sql::place(&file.path)).collect::<Result<Vec<_>>>()?;
     let query = |i: usize, address: &str| {
         let file = sql::files("binaryFile", address);
-        format!("SELECT {i} AS file, sha2(content, 256) AS hash, substring(content, 1, {HEAD}) AS head FROM {file}")
+        format!(
+            "SELECT {i} AS file, sha2(content, 256) AS hash, {STATE}, substring(content, 1, {HEAD}) AS head FROM {file}"
+        )
     };
     let selects: Vec<String> = addresses.iter().enumerate().map(|(i, address)| query(i, address)).collect();
     let looked = connection.rows("looking at the files", selects.join(" UNION ALL "));
@@ -98,11 +126,11 @@ pub fn probe(connection: &Connection, files: &[DataFile]) -> Result<Vec<Probed>>
         let mut cells = Cells::of(row);
         let i = cells.count() as usize;
         let sha256 = cells.text().context("looking at the files: a file without a checksum")?.parse()?;
-        let head = cells.text().unwrap_or_default();
+        let (state, head) = (cells.text().unwrap_or_default(), cells.text().unwrap_or_default());
         let (Some(file), Some(address)) = (files.get(i), addresses.get(i)) else {
             bail!("an unknown file was answered")
         };
-        found[i] = Some(Probed { file: file.clone(), address: address.clone(), sha256, head });
+        found[i] = Some(Probed { file: file.clone(), address: address.clone(), sha256, state, head });
     }
     let missing =
         |file: &DataFile| format!("{} is gone or empty; expected {}", file.path.display(), COLUMNS.join(", "));
@@ -243,7 +271,7 @@ impl<'a> Lines<'a> {
             let text = sql::files("binaryFile", &file.probed.address);
             let lines = format!(
                 "SELECT {i} AS file, position + 1 AS line, {} FROM (SELECT posexplode(split(CAST(content AS STRING), \
-                 '\\n')) AS (position, text) FROM {text}) WHERE {} AND position >= {}",
+                 '\\n')) AS (position, text) FROM (SELECT content FROM {text} LIMIT 1)) WHERE {} AND position >= {}",
                 clean("text"),
                 not_blank("text"),
                 file.header_line
@@ -402,7 +430,10 @@ mod tests {
     fn input(head: &str, needed: bool) -> Result<InputFile> {
         let file = DataFile { name: "a.csv".to_owned(), path: "/in/a.csv".into(), batch: None };
         let address = "file:///in/a.csv".to_owned();
-        InputFile::new(Probed { file, address, sha256: Checksum::of_bytes(b""), head: head.to_owned() }, needed)
+        InputFile::new(
+            Probed { file, address, sha256: Checksum::of_bytes(b""), state: String::new(), head: head.to_owned() },
+            needed,
+        )
     }
 
     #[test]

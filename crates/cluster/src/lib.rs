@@ -18,11 +18,14 @@ pub mod input;
 pub mod sql;
 pub mod table;
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use common::atomic;
 use common::checksum::Checksum;
+use common::cli::narrate;
 use common::config::Config;
 use common::engine::Cluster;
 use common::files::{DataFile, INGESTED_FILES, INGESTION_FACTS, QUARANTINE};
@@ -32,6 +35,9 @@ use engine::{Clients, Engine, Reading};
 use crate::connection::{Connection, Format};
 use crate::input::{InputFile, Lines};
 use crate::table::ClusterTable;
+
+/// The file of the output folder that names the folder that is being written, so that a killed ingestion's is found again.
+const UNFINISHED: &str = ".unfinished";
 
 /// Opens a session on the cluster that `config` names.
 pub fn connect(_: &Config, cluster: &Cluster) -> Result<Box<dyn Engine>> {
@@ -53,8 +59,11 @@ impl Engine for SparkConnect {
         Ok(input::probe(&self.connection, files)?.into_iter().map(|file| file.sha256).collect())
     }
 
-    fn compile(&self, files: &[DataFile], stage: &Path) -> Result<Ingested> {
-        compile::compile(&self.connection, &self.cluster, files, stage)
+    fn compile(&self, files: &[DataFile], output: &Path, stage: &Path) -> Result<Ingested> {
+        self.retire_unfinished(output)?;
+        let location = compile::new_location(&self.cluster)?;
+        atomic::write(&output.join(UNFINISHED), location.as_bytes())?;
+        compile::compile(&self.connection, &self.cluster, location, files, stage)
     }
 
     fn compiled_files(&self) -> &'static [&'static str] {
@@ -79,7 +88,26 @@ impl Engine for SparkConnect {
     }
 
     fn retire(&self, ingested: &Ingested) -> Result<()> {
-        let Some(location) = &ingested.location else { return Ok(()) };
+        if let Some(location) = &ingested.location {
+            self.empty(location);
+        }
+        Ok(())
+    }
+}
+
+impl SparkConnect {
+    /// Gives back what an ingestion wrote that failed or was killed before it was published.
+    fn retire_unfinished(&self, output: &Path) -> Result<()> {
+        let Ok(location) = fs::read_to_string(output.join(UNFINISHED)) else { return Ok(()) };
+        let current = Ingested::read(output).ok().and_then(|ingested| ingested.location);
+        if current.as_ref() != Some(&location) {
+            self.empty(&location);
+        }
+        Ok(())
+    }
+
+    /// Empties a folder that nobody uses any more; where that fails, what was to be done is done all the same.
+    fn empty(&self, location: &str) {
         // No statement removes a folder; writing nothing over it gives its space back.
         let nothing = "SELECT 1 AS retired WHERE false".to_owned();
         let retired = self.connection.write(
@@ -87,13 +115,14 @@ impl Engine for SparkConnect {
             nothing,
             Format::Parquet,
             "overwrite",
-            location.clone(),
+            location.to_owned(),
         );
         if let Err(error) = retired {
-            common::cli::narrate(format_args!(
-                "warning: {location} is no longer used and could not be emptied: {error:#}"
-            ));
+            narrate(format_args!("warning: {location} is no longer used and could not be emptied: {error:#}"));
         }
-        Ok(())
+        // On a file system that this machine shares, the folder itself too.
+        for path in [location.to_owned(), format!("{location}.csv")] {
+            let _ = path.strip_prefix("file://").map(fs::remove_dir_all);
+        }
     }
 }

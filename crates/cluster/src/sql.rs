@@ -1,6 +1,6 @@
 //! Values and names as both engines read them.
 
-use std::path::Path;
+use std::path::{self, Path};
 
 use anyhow::{Context, Result, bail};
 use common::files::is_address;
@@ -41,8 +41,7 @@ pub fn place(place: &Path) -> Result<String> {
     }
     match is_address(place) {
         true => Ok(text.trim_end_matches('/').to_owned()),
-        false if place.is_absolute() => Ok(format!("file://{}", text.trim_end_matches('/'))),
-        false => bail!("{shown} is neither an absolute path nor an address such as s3a://bucket/folder"),
+        false => Ok(format!("file://{}", path::absolute(place)?.display().to_string().trim_end_matches('/'))),
     }
 }
 
@@ -126,6 +125,6 @@ mod tests {
         assert_eq!(of("/data/in put/"), Ok("file:///data/in put".to_owned()));
         assert_eq!(of("s3a://bucket/in"), Ok("s3a://bucket/in".to_owned()));
         assert!(of("/data/50%.csv").unwrap_err().contains("rename it"));
-        assert!(of("data").unwrap_err().contains("absolute"));
+        assert!(of("data").unwrap().starts_with("file:///") && of("data").unwrap().ends_with("/data"));
     }
 }

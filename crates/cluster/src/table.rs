@@ -6,7 +6,6 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use common::checksum::Checksum;
 use common::config::Threshold;
-use common::files::is_address;
 use common::ingested::Ingested;
 use common::metrics::Confusion;
 use common::model::Model;
@@ -252,10 +251,7 @@ impl Clients for ClusterTable {
     }
 
     fn write_predictions(&self, model: &Model, threshold: Threshold, place: &Path) -> Result<u64> {
-        let address = match is_address(place) {
-            true => sql::place(place)?,
-            false => sql::place(&std::path::absolute(place)?)?,
-        };
+        let address = sql::place(place)?;
         let [probability, prediction] = PREDICTION_COLUMNS;
         let threshold = sql::number(threshold.value());
         let fields = COLUMNS.map(|column| format!("'{column}', {column}")).join(", ");

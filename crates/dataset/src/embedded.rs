@@ -40,7 +40,7 @@ impl Engine for Embedded {
         files.iter().map(|file| Checksum::of_file(&file.path)).collect()
     }
 
-    fn compile(&self, files: &[DataFile], stage: &Path) -> Result<Ingested> {
+    fn compile(&self, files: &[DataFile], _: &Path, stage: &Path) -> Result<Ingested> {
         let mut dataset = create(&stage.join(FINAL_DATA))?;
         let mut quarantine = create(&stage.join(QUARANTINE))?;
         let progress = Progress::new("rows read");

@@ -37,11 +37,11 @@ pub trait Engine: Send + Sync {
     fn checksums(&self, files: &[DataFile]) -> Result<Vec<Checksum>>;
 
     /// Merges `files`, in the order given, into one table of distinct rows, and writes what stands beside it (the
-    /// quarantine) into the folder `stage`. Nothing that is current changes.
+    /// quarantine) into the folder `stage` of the folder `output`. Nothing that is current changes.
     ///
     /// # Errors
     /// Names the file that cannot be used. An error too where no file has a single row: nothing never replaces something.
-    fn compile(&self, files: &[DataFile], stage: &Path) -> Result<Ingested>;
+    fn compile(&self, files: &[DataFile], output: &Path, stage: &Path) -> Result<Ingested>;
 
     /// The names of the files that [`Engine::compile`] leaves in `stage`.
     fn compiled_files(&self) -> &'static [&'static str];

@@ -82,7 +82,7 @@ pub fn ingest(
     let set = VersionedFolder::new(output, "versions");
     let stage = set.stage()?;
     let before = Ingested::read(output).ok();
-    let ingested = engine.compile(files, stage.path())?;
+    let ingested = engine.compile(files, output, stage.path())?;
     let facts = serde_json::to_vec_pretty(&ingested)?;
     for (name, content) in [(INGESTED_FILES, &ingested.record()), (INGESTION_FACTS, &facts)] {
         std::fs::write(stage.path().join(name), content).with_context(|| format!("writing {name}"))?;
