@@ -129,7 +129,17 @@ impl Connection {
             let writer = session.sql(&sql)?.write().mode(mode);
             match format {
                 Format::Parquet => writer.parquet(&folder),
-                Format::Csv => writer.option("header", "true").option("escape", "\"").csv(&folder),
+                Format::Csv => {
+                    let options = [
+                        ("header", "true"),
+                        ("escape", "\""),
+                        ("emptyValue", ""),
+                        // Names keep their spaces.
+                        ("ignoreLeadingWhiteSpace", "false"),
+                        ("ignoreTrailingWhiteSpace", "false"),
+                    ];
+                    options.into_iter().fold(writer, |writer, (name, value)| writer.option(name, value)).csv(&folder)
+                }
             }
         };
         self.wait(what, self.limit, ask, |()| Ok(()))

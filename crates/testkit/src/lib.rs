@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod databases;
+pub mod engines;
 pub mod faults;
 
 use std::fs;

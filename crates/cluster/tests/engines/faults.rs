@@ -1,0 +1,196 @@
+//! A cluster that is away, does not answer, or goes away; input that no engine may take; runs that are stopped.
+
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use testkit::Workspace;
+use testkit::engines::{Engine, EngineServer};
+
+use crate::noisy;
+
+/// What must not change when a run fails.
+const OUTPUTS: [&str; 4] = ["ingesteddata/versions", "ingesteddata/current", "practicemodels", "production_deployment"];
+
+fn on(server: &EngineServer) -> Workspace {
+    let mut workspace = Workspace::with_data();
+    workspace.set("engine", json!(server.url()));
+    workspace
+}
+
+fn location(workspace: &Workspace) -> String {
+    let facts: Value = serde_json::from_str(&workspace.text("ingesteddata/ingestion.json")).unwrap();
+    facts["location"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_dead_cluster_changes_nothing() {
+    let mut workspace = Workspace::with_data();
+    workspace.deploy();
+    let before = workspace.snapshot(&OUTPUTS);
+    workspace.set("engine", json!("sc://127.0.0.1:1/;user_id=x"));
+    let begin = Instant::now();
+    for step in ["fullprocess", "ingestion", "training", "scoring", "diagnostics", "reporting"] {
+        let error = workspace.fail(step, &[]);
+        assert!(error.contains("sc://127.0.0.1:1 cannot be reached") && !error.contains("user_id"), "{step}: {error}");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(30));
+    assert_eq!(workspace.snapshot(&OUTPUTS), before);
+}
+
+#[test]
+fn input_that_is_refused_here_is_refused_there() {
+    for engine in [Engine::Sail, Engine::Spark] {
+        let Some(server) = EngineServer::start(engine) else { continue };
+        let workspace = on(&server);
+        workspace.deploy();
+        let before = workspace.snapshot(&OUTPUTS);
+        let many_bad = format!("{}bad,x,2,3,0\nbad,y,2,3,0\n", testkit::rows("g", 20, false));
+        let cases: [(&[u8], &[&str]); 7] = [
+            (
+                b"corporation,lastmonth_activity,lastyear_activity,number_of_employees\na,1,2,3\n",
+                &["exited is missing"],
+            ),
+            (b"corporation,lastmonth_activity,lastyear_activity,number_of_employees,left\n", &["\"left\" (line 1)"]),
+            (b"", &[]),
+            (b"corporation;lastmonth_activity\n", &["is unknown"]),
+            (
+                &[testkit::HEADER.as_bytes(), many_bad.as_bytes()].concat(),
+                &["2 of 22 rows cannot be read", "line 22: lastmonth_activity is not a number"],
+            ),
+            (&[testkit::HEADER.as_bytes(), b"caf\xe9,1,2,3,0\n"].concat(), &["UTF-8"]),
+            (&[testkit::HEADER.as_bytes(), b"a,1,2,3,0\n\"b,1,2,3,0\n"].concat(), &["1 of 2 rows", "line 3: a quote"]),
+        ];
+        for (content, expected) in cases {
+            fs::write(workspace.path("practicedata/wrong.csv"), content).unwrap();
+            if expected.is_empty() {
+                continue; // a file of no bytes is not listed: see the README
+            }
+            let error = workspace.fail("ingestion", &[]);
+            assert!(error.contains("wrong.csv"), "{engine:?}: {error}");
+            assert!(expected.iter().all(|part| error.contains(part)), "{engine:?} {expected:?}: {error}");
+            assert_eq!(workspace.snapshot(&OUTPUTS), before);
+        }
+        fs::remove_dir_all(workspace.path("practicedata")).unwrap();
+        fs::create_dir(workspace.path("practicedata")).unwrap();
+        let error = workspace.fail("ingestion", &[]);
+        assert!(error.contains("no CSV file"), "{engine:?}: {error}");
+        workspace.csv("practicedata/dataset1.csv", "");
+        let error = workspace.fail("ingestion", &[]);
+        assert!(error.contains("none of the 1 CSV files holds a row"), "{engine:?}: {error}");
+        workspace.csv("practicedata/50%.csv", "a,1,2,3,0\n");
+        assert!(workspace.fail("ingestion", &[]).contains("rename it"));
+        assert_eq!(workspace.snapshot(&OUTPUTS), before);
+
+        // What is gone is no empty dataset.
+        fs::remove_dir_all(location(&workspace).strip_prefix("file://").unwrap()).unwrap();
+        assert!(workspace.fail("training", &[]).contains("location") || workspace.snapshot(&OUTPUTS) == before);
+    }
+}
+
+/// A workspace whose ingestion takes seconds.
+fn slow(server: &EngineServer) -> Workspace {
+    let workspace = on(server);
+    workspace.run("ingestion", &[]);
+    let rows = noisy("s", 0, 300_000);
+    for i in 0..6 {
+        workspace.csv(&format!("practicedata/slow{i}.csv"), &rows.replace("s", &format!("s{i}")));
+    }
+    workspace
+}
+
+fn start(workspace: &Workspace, step: &str) -> Child {
+    workspace.command(step).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn signal(child: &Child, signal: &str) {
+    assert!(Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn a_signal_cancels_and_a_kill_leaves_the_old_dataset() {
+    let Some(server) = EngineServer::start(Engine::Sail) else { return };
+    let workspace = slow(&server);
+    let (before, old) = (workspace.snapshot(&OUTPUTS[1..]), location(&workspace));
+    for (name, when) in [("TERM", 300), ("INT", 700), ("TERM", 1100)] {
+        let child = start(&workspace, "ingestion");
+        thread::sleep(Duration::from_millis(when));
+        signal(&child, name);
+        let output = child.wait_with_output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains("cancelled by a signal") && error.contains(&server.url()), "{error}");
+        assert_eq!((workspace.snapshot(&OUTPUTS[1..]), location(&workspace)), (before.clone(), old.clone()));
+    }
+    for when in [200, 600, 1000, 1500] {
+        let mut child = start(&workspace, "ingestion");
+        thread::sleep(Duration::from_millis(when));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(location(&workspace), old);
+        workspace.run("training", &[]);
+    }
+    workspace.run("ingestion", &[]);
+    assert_ne!(location(&workspace), old);
+    workspace.run("training", &[]);
+}
+
+#[test]
+fn a_step_of_a_fullprocess_that_is_killed_ends_with_it() {
+    let Some(server) = EngineServer::start(Engine::Sail) else { return };
+    let workspace = slow(&server);
+    let old = location(&workspace);
+    let mut process = start(&workspace, "fullprocess");
+    thread::sleep(Duration::from_millis(700));
+    process.kill().unwrap();
+    process.wait().unwrap();
+    thread::sleep(Duration::from_secs(4));
+    assert_eq!(location(&workspace), old);
+    workspace.run("ingestion", &[]); // nobody holds the lock
+}
+
+#[test]
+fn a_server_that_hangs_or_dies_is_given_up() {
+    let Some(server) = EngineServer::start(Engine::Sail) else { return };
+    let mut workspace = slow(&server);
+    workspace.set("engine_time_limit", json!(2));
+    let before = workspace.snapshot(&OUTPUTS[1..]);
+    let child = start(&workspace, "ingestion");
+    thread::sleep(Duration::from_millis(500));
+    server.freeze();
+    let output = child.wait_with_output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("no end after 2 s (\"engine_time_limit\")") && error.contains(&server.url()), "{error}");
+    assert_eq!(output.status.code(), Some(1));
+
+    let Some(server) = EngineServer::start(Engine::Sail) else { return };
+    workspace.set("engine", json!(server.url()));
+    workspace.set("engine_time_limit", json!(600));
+    let child = start(&workspace, "ingestion");
+    thread::sleep(Duration::from_millis(500));
+    let begin = Instant::now();
+    server.kill();
+    let output = child.wait_with_output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(begin.elapsed() < Duration::from_secs(40), "{:?}", begin.elapsed());
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert_eq!(workspace.snapshot(&OUTPUTS[1..]), before);
+}
+
+#[test]
+fn a_query_that_fails_says_what_and_where() {
+    let Some(server) = EngineServer::start(Engine::Sail) else { return };
+    let workspace = on(&server);
+    workspace.run("ingestion", &[]);
+    let folder = location(&workspace);
+    let folder = folder.strip_prefix("file://").unwrap();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    }
+    let error = workspace.fail("training", &[]);
+    assert!(error.contains(&format!("on {}", server.url())) && error.contains("training"), "{error}");
+}

@@ -1,0 +1,191 @@
+//! Embedded and engine find the same rows, statistics, model, score and predictions, and leave the same files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use testkit::Workspace;
+use testkit::engines::{Engine, EngineServer};
+
+use crate::{noisy, untidy};
+
+/// What a run of everything leaves, by name.
+type Findings = BTreeMap<String, Value>;
+
+#[test]
+fn sail_finds_what_this_process_finds() {
+    check(Engine::Sail);
+}
+
+#[test]
+fn spark_finds_what_this_process_finds() {
+    check(Engine::Spark);
+}
+
+fn check(engine: Engine) {
+    let Some(server) = EngineServer::start(engine) else { return };
+    let (embedded, cluster) = (run(None), run(Some(&server.url())));
+    assert_eq!(embedded.keys().collect::<Vec<_>>(), cluster.keys().collect::<Vec<_>>());
+    let mut differences = Vec::new();
+    for (name, value) in &embedded {
+        compare(name, value, &cluster[name], &mut differences);
+    }
+    assert!(differences.is_empty(), "{engine:?} differs:\n{}", differences.join("\n"));
+}
+
+/// The whole pipeline on untidy files: first deployment, nothing new, new data without and with drift.
+fn run(engine: Option<&str>) -> Findings {
+    let mut findings = Findings::new();
+    let mut workspace = untidy();
+    if let Some(engine) = engine {
+        workspace.set("engine", json!(engine));
+        workspace.set("dataset_csv", json!(true));
+    }
+    workspace.set("drift_test", json!("interval"));
+    let mut note = |name: &str, value: Value| {
+        assert!(findings.insert(name.to_owned(), value).is_none(), "{name}");
+    };
+
+    note("first run", without(workspace.run_json("fullprocess", &[]), &["live"]));
+    note("ingested files", json!(workspace.text("ingesteddata/ingestedfiles.txt")));
+    note("quarantine", json!(workspace.text("ingesteddata/quarantine.csv")));
+    note("rows", rows(&workspace, engine.is_some()));
+    let facts: Value = serde_json::from_str(&workspace.text("ingesteddata/ingestion.json")).unwrap();
+    // The examples are the first ones found, and who is first depends on where one looks.
+    note("facts", without(facts, &["dataset_sha256", "location", "contradictory_examples"]));
+    note("score", json!(workspace.text("practicemodels/latestscore.txt")));
+    note("clients to call", called(&workspace.text("practicemodels/calllist.csv")));
+    let again = workspace.run_json("fullprocess", &[]);
+    note("second run", again["outcome"].clone());
+
+    note("training", model(&workspace));
+    let unmarked = ["model", "model_sha256"];
+    note("test score", without(workspace.run_json("scoring", &["--dry-run"]), &unmarked));
+    let diagnosis = workspace.run_json("diagnostics", &[]);
+    note("statistics", diagnosis["summary_statistics"].clone());
+    note("missing", diagnosis["missing_percent"].clone());
+    note("predictions", without(diagnosis["predictions"].clone(), &["model"]));
+    note("batch predictions", batch_predictions(&workspace));
+
+    workspace.csv("practicedata/e.csv", &noisy("e", 9000, 500));
+    let unchanged = workspace.run_json("fullprocess", &["--dry-run"]);
+    note("dry run", without(unchanged, &["live"]));
+    note("no drift", without(workspace.run_json("fullprocess", &[]), &["live"]));
+    let inverted: String = noisy("f", 12_000, 800)
+        .lines()
+        .map(|row| {
+            let (rest, exited) = row.rsplit_once(',').unwrap();
+            format!("{rest},{}\n", 1 - exited.parse::<u8>().unwrap())
+        })
+        .collect();
+    workspace.csv("practicedata/f.csv", &inverted);
+    note("drift", without(workspace.run_json("fullprocess", &[]), &["live"]));
+    note("score after drift", json!(workspace.text("practicemodels/latestscore.txt")));
+    if engine.is_some() {
+        let kept = fs::read_dir(workspace.path("ingesteddata/finaldata")).unwrap().count();
+        assert_eq!(kept, 2, "the current dataset as Parquet and as CSV, and none before it");
+    }
+    findings
+}
+
+/// The distinct rows, in order of their text.
+fn rows(workspace: &Workspace, engine: bool) -> Value {
+    let place = if engine { "ingesteddata/finaldata" } else { "ingesteddata/finaldata.csv" };
+    let (header, rows) = records(&workspace.path(place));
+    assert_eq!(header, "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited");
+    json!(rows)
+}
+
+/// The header, and the records in order of their text, of a CSV file or of all CSV files below a folder.
+fn records(place: &Path) -> (String, Vec<Vec<String>>) {
+    let mut files = vec![place.to_owned()];
+    let mut header = String::new();
+    let mut records = Vec::new();
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|suffix| suffix == "csv") {
+            let mut reader = csv::Reader::from_path(path).unwrap();
+            header = reader.headers().unwrap().iter().collect::<Vec<_>>().join(",");
+            records.extend(reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()));
+        }
+    }
+    records.sort();
+    (header, records)
+}
+
+/// The model that training finds, and what it says of its fit.
+fn model(workspace: &Workspace) -> Value {
+    let model = workspace.run_json("training", &[]);
+    let mut model = without(model, &["model_sha256", "seconds", "fit_seconds"]);
+    // At the optimum these are rounding; the number of steps depends on the sample that the start is fitted on.
+    for rounding in ["gradient_norm", "newton_decrement", "newton_steps"] {
+        assert!(model["fit"][rounding].as_f64().unwrap() < 20.0);
+        model["fit"].as_object_mut().unwrap().remove(rounding);
+    }
+    model["training"].as_object_mut().unwrap().remove("dataset_sha256");
+    model
+}
+
+fn batch_predictions(workspace: &Workspace) -> Value {
+    let data = workspace.path("unlabelled.csv");
+    let text = "number_of_employees,corporation,lastyear_activity,lastmonth_activity\n7,x,80,9\n,y,800,90\n";
+    fs::write(&data, text).unwrap();
+    let place = workspace.path("predictions.csv");
+    let arguments = ["--deployed", "--data", data.to_str().unwrap(), "--predictions", place.to_str().unwrap()];
+    let scored = workspace.run_json("scoring", &arguments);
+    assert_eq!((scored["predicted"].as_u64(), scored["n"].as_u64()), (Some(2), Some(0)));
+    let (header, rows) = records(&place);
+    assert!(header.ends_with("exited,probability,prediction"), "{header}");
+    let numbers = |row: Vec<String>| -> Vec<Value> {
+        row.into_iter().map(|field| field.parse::<f64>().map_or(json!(field), |number| json!(number))).collect()
+    };
+    json!(rows.into_iter().map(numbers).collect::<Vec<_>>())
+}
+
+/// Rank, name and risk of each client; of clients with several rows in one file no engine knows the newest.
+fn called(list: &str) -> Value {
+    let mut reader = csv::Reader::from_reader(list.as_bytes());
+    let clients = reader.records().map(|record| {
+        let record = record.unwrap();
+        json!([record[1], record[3].parse::<f64>().unwrap()])
+    });
+    let mut clients: Vec<Value> = clients.filter(|client| client[0] != "twice").collect();
+    clients.sort_by_key(|client| client[0].to_string());
+    json!(clients)
+}
+
+fn without(mut value: Value, keys: &[&str]) -> Value {
+    for key in keys {
+        value.as_object_mut().unwrap().remove(*key);
+    }
+    value
+}
+
+/// Notes where two values differ: coefficients by more than 1e-9 of their size, other numbers by more than 1e-12.
+fn compare(name: &str, a: &Value, b: &Value, differences: &mut Vec<String>) {
+    match (a, b) {
+        (Value::Object(left), Value::Object(right)) if left.keys().eq(right.keys()) => {
+            for key in left.keys() {
+                compare(&format!("{name}.{key}"), &left[key], &right[key], differences);
+            }
+        }
+        (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
+            for (i, (left, right)) in left.iter().zip(right).enumerate() {
+                compare(&format!("{name}[{i}]"), left, right, differences);
+            }
+        }
+        (Value::Number(left), Value::Number(right)) => {
+            let (left, right) = (left.as_f64().unwrap(), right.as_f64().unwrap());
+            // What comes of the coefficients is as near as they are.
+            let fitted = ["coefficients", "intercept", "errors", "likelihood", "redictions", "clients", "risk_change"];
+            let tolerance = if fitted.iter().any(|part| name.contains(part)) { 1e-9 } else { 1e-12 };
+            if (left - right).abs() > tolerance * left.abs().max(right.abs()) {
+                differences.push(format!("{name}: {left} here, {right} there"));
+            }
+        }
+        _ if a == b => {}
+        _ => differences.push(format!("{name}: {a:.300} here, {b:.300} there")),
+    }
+}

@@ -1,0 +1,207 @@
+//! Spark Connect servers on loopback: Sail, Apache Spark in one process, and a standalone Spark cluster whose workers can
+//! be killed.
+//!
+//! Each is a process group that ends with its value, and by the closing of a pipe where the test itself is killed.
+
+use std::env;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::skipped;
+
+/// How long a server may take to start; Java takes its time on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Which engine answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Sail, from the package `pysail`.
+    Sail,
+    /// Apache Spark, from the package `pyspark`; needs Java.
+    Spark,
+}
+
+/// A running Spark Connect server.
+pub struct EngineServer {
+    group: Group,
+    port: u16,
+}
+
+impl EngineServer {
+    /// Starts one. `None`, said aloud, where it is not installed.
+    pub fn start(engine: Engine) -> Option<Self> {
+        match engine {
+            Engine::Sail => {
+                let sail = program("sail", "pysail from PyPI")?;
+                Some(Self::listening(|port| {
+                    let mut command = Command::new(&sail);
+                    command.args(["spark", "server", "--ip", "127.0.0.1", "--port", &port.to_string()]);
+                    command
+                }))
+            }
+            Engine::Spark => Self::spark("local[2]", &[]),
+        }
+    }
+
+    fn spark(master: &str, settings: &[&str]) -> Option<Self> {
+        program("java", "default-jre-headless")?;
+        let submit = program("spark-submit", "pyspark from PyPI")?;
+        Some(Self::listening(|port| {
+            let mut command = Command::new(&submit);
+            command.args(["--master", master, "--class", "org.apache.spark.sql.connect.service.SparkConnectServer"]);
+            let port = format!("spark.connect.grpc.binding.port={port}");
+            let always = ["spark.connect.grpc.binding.address=127.0.0.1", "spark.ui.enabled=false", &port];
+            for setting in always.iter().chain(&["spark.sql.shuffle.partitions=4"]).chain(settings) {
+                command.args(["--conf", setting]);
+            }
+            command.arg("spark-internal").env("SPARK_LOCAL_IP", "127.0.0.1");
+            command
+        }))
+    }
+
+    fn listening(command: impl Fn(u16) -> Command) -> Self {
+        let port = free_port();
+        let group = Group::start(command(port));
+        group.wait_for(port);
+        Self { group, port }
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("sc://127.0.0.1:{}", self.port)
+    }
+
+    /// SIGKILL, as when the machine loses power.
+    pub fn kill(&self) {
+        self.group.signal("KILL");
+    }
+
+    /// SIGSTOP: it takes connections and does not answer.
+    pub fn freeze(&self) {
+        self.group.signal("STOP");
+    }
+}
+
+/// A master, two workers with a processor each, and a Spark Connect server that has its work done there.
+pub struct SparkCluster {
+    /// Where queries go.
+    pub server: EngineServer,
+    workers: Vec<Group>,
+    _master: Group,
+}
+
+impl SparkCluster {
+    /// Starts all of it. `None`, said aloud, where Spark is not installed.
+    pub fn start() -> Option<Self> {
+        let class = program("spark-class", "pyspark from PyPI")?;
+        program("java", "default-jre-headless")?;
+        let start = |arguments: &[&str]| {
+            let mut command = Command::new(&class);
+            command.args(arguments).env("SPARK_LOCAL_IP", "127.0.0.1");
+            Group::start(command)
+        };
+        let (port, page) = (free_port(), free_port().to_string());
+        let master = start(&[
+            "org.apache.spark.deploy.master.Master",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            &port.to_string(),
+            "--webui-port",
+            &page,
+        ]);
+        master.wait_for(port);
+        let url = format!("spark://127.0.0.1:{port}");
+        let workers = (0..2)
+            .map(|_| {
+                let page = free_port();
+                let worker = start(&[
+                    "org.apache.spark.deploy.worker.Worker",
+                    "--host",
+                    "127.0.0.1",
+                    "--cores",
+                    "1",
+                    "--memory",
+                    "1g",
+                    "--webui-port",
+                    &page.to_string(),
+                    &url,
+                ]);
+                worker.wait_for(page);
+                worker
+            })
+            .collect();
+        let settings = ["spark.executor.memory=600m", "spark.driver.host=127.0.0.1"];
+        Some(Self { server: EngineServer::spark(&url, &settings)?, workers, _master: master })
+    }
+
+    /// SIGKILL to one worker and what runs on it.
+    pub fn kill_worker(&self) {
+        self.workers[0].signal("KILL");
+    }
+}
+
+/// A program and its children, in a temporary folder of their own.
+struct Group {
+    shell: Child,
+    folder: TempDir,
+}
+
+#[expect(clippy::unwrap_used, reason = "a test that cannot start its server has failed")]
+impl Group {
+    fn start(command: Command) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // The shell reads what never comes; when the test is gone, it ends and takes the group with it.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "\"$@\" </dev/null & cat >/dev/null; kill -9 0", "sh"]);
+        shell.arg(command.get_program()).args(command.get_args());
+        shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let log = File::create(folder.path().join("log")).unwrap();
+        shell.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
+        let shell = shell.current_dir(folder.path()).process_group(0).spawn().unwrap();
+        Self { shell, folder }
+    }
+
+    fn wait_for(&self, port: u16) {
+        let begin = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            assert!(begin.elapsed() < PATIENCE, "nobody listens on port {port}: {}", log());
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let group = format!("-{}", self.shell.id());
+        let _ = Command::new("kill").args(["-s", signal, "--", &group]).stderr(Stdio::null()).status();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal("KILL");
+        let _ = self.shell.wait();
+    }
+}
+
+#[expect(clippy::unwrap_used, reason = "a machine without a free port runs no test")]
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Where a program is; `None`, said aloud, where `package` is not installed.
+fn program(name: &str, package: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file());
+    if found.is_none() {
+        skipped(&format!("{name} is not installed ({package})"));
+    }
+    found
+}
