@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use common::atomic;
 use common::cli;
 use common::config::Config;
-use common::files::{API_RETURNS, csv_files};
+use common::files::{API_RETURNS, csv_files, is_address};
 use common::lock::Lock;
 use common::release::Production;
 use common::service::{Bind, TokenSource};
@@ -106,11 +106,19 @@ fn default_url(config: &Config) -> Result<String> {
 fn call_all(config: &Config, url: &str) -> Result<Vec<Call>> {
     let token = config.api_token.as_ref().map(TokenSource::read).transpose()?;
     let caller = Caller::new(url, token.as_ref());
-    let test_file = csv_files(&config.test_data)?.swap_remove(0).path;
-    let filepath = test_file.strip_prefix(&config.folder).unwrap_or(&test_file);
-    let filepath = filepath.to_str().with_context(|| format!("{} is not UTF-8", filepath.display()))?;
-    let by_file = json!({ "filepath": filepath }).to_string();
-    let json = Sent { media_type: "application/json", accept: "application/json", body: &by_file };
+    let asked = match is_address(&config.test_data) {
+        false => {
+            let test_file = csv_files(&config.test_data)?.swap_remove(0).path;
+            let filepath = test_file.strip_prefix(&config.folder).unwrap_or(&test_file);
+            json!({ "filepath": filepath.to_str().with_context(|| format!("{} is not UTF-8", filepath.display()))? })
+        }
+        // The service reads no file that is not on its own machine.
+        true => json!({ "rows": [{
+            "corporation": "example", "lastmonth_activity": 10, "lastyear_activity": 120, "number_of_employees": 5,
+        }] }),
+    };
+    let asked = asked.to_string();
+    let json = Sent { media_type: "application/json", accept: "application/json", body: &asked };
     let table = Sent { media_type: "text/csv", accept: "text/csv", body: ONE_CLIENT };
     let mut calls = vec![
         caller.get("/health/live", SHORT)?,

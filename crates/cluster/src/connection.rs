@@ -39,10 +39,13 @@ pub struct Connection {
     progress: Arc<Mutex<Option<String>>>,
 }
 
+/// How a question ended.
+type Asked = Result<(), Box<SparkError>>;
+
 /// What a thread that asks the server sends.
 enum Event<T> {
     Item(T),
-    End(Result<(), SparkError>),
+    End(Asked),
 }
 
 impl Connection {
@@ -75,7 +78,10 @@ impl Connection {
         connection.wait(
             "opening a session",
             FIRST_ANSWER_LIMIT.min(connection.limit),
-            |session, _| session.version().map(drop),
+            |session, _| {
+                session.version()?;
+                Ok(())
+            },
             |()| Ok(()),
         )?;
         Ok(connection)
@@ -118,7 +124,8 @@ impl Connection {
     pub fn view_of_lines(&self, what: &str, name: String, path: String) -> Result<()> {
         let ask = move |session: &SparkSession, _: &SyncSender<Event<()>>| {
             let lines = session.read().format("text").option("lineSep", "\n").load(Some(&path));
-            lines.create_or_replace_temp_view(&name)
+            lines.create_or_replace_temp_view(&name)?;
+            Ok(())
         };
         self.wait(what, self.limit, ask, |()| Ok(()))
     }
@@ -128,7 +135,7 @@ impl Connection {
         let ask = move |session: &SparkSession, _: &SyncSender<Event<()>>| {
             let writer = session.sql(&sql)?.write().mode(mode);
             match format {
-                Format::Parquet => writer.parquet(&folder),
+                Format::Parquet => writer.parquet(&folder)?,
                 Format::Csv => {
                     let options = [
                         ("header", "true"),
@@ -138,9 +145,13 @@ impl Connection {
                         ("ignoreLeadingWhiteSpace", "false"),
                         ("ignoreTrailingWhiteSpace", "false"),
                     ];
-                    options.into_iter().fold(writer, |writer, (name, value)| writer.option(name, value)).csv(&folder)
+                    options
+                        .into_iter()
+                        .fold(writer, |writer, (name, value)| writer.option(name, value))
+                        .csv(&folder)?;
                 }
             }
+            Ok(())
         };
         self.wait(what, self.limit, ask, |()| Ok(()))
     }
@@ -150,7 +161,7 @@ impl Connection {
         &self,
         what: &str,
         limit: Duration,
-        ask: impl FnOnce(&SparkSession, &SyncSender<Event<T>>) -> Result<(), SparkError> + Send + 'static,
+        ask: impl FnOnce(&SparkSession, &SyncSender<Event<T>>) -> Asked + Send + 'static,
         mut visit: impl FnMut(T) -> Result<()>,
     ) -> Result<()> {
         let failed = |why: &dyn std::fmt::Display| anyhow!("{what} on {}: {why}", self.address);
@@ -196,10 +207,13 @@ impl Connection {
 
     /// Tells the server to stop whatever runs, and does not insist.
     fn cancel(&self) {
-        self.briefly(|session| session.interrupt_all().map(drop));
+        self.briefly(|session| {
+            session.interrupt_all()?;
+            Ok(())
+        });
     }
 
-    fn briefly(&self, ask: impl FnOnce(&SparkSession) -> Result<(), SparkError> + Send + 'static) {
+    fn briefly(&self, ask: impl FnOnce(&SparkSession) -> Asked + Send + 'static) {
         let (sender, done) = sync_channel(1);
         let session = self.session.clone();
         thread::spawn(move || {
@@ -212,7 +226,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.briefly(SparkSession::stop);
+        self.briefly(|session| Ok(session.stop()?));
     }
 }
 

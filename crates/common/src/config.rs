@@ -496,6 +496,66 @@ mod tests {
     }
 
     #[test]
+    #[cfg(not(feature = "cluster"))]
+    fn an_engine_needs_another_build() {
+        let error = load(set("engine", json!("sc://host:15002/;token=geheim"))).unwrap_err();
+        assert!(error.contains("cargo build --release --features cluster") && error.contains("\"engine\""), "{error}");
+        assert!(error.contains("sc://host:15002") && !error.contains("geheim"), "{error}");
+    }
+
+    #[test]
+    #[cfg(feature = "cluster")]
+    fn an_engine_may_have_its_data_elsewhere() {
+        let with = |change: &dyn Fn(&mut serde_json::Map<String, Value>)| {
+            load(|config| {
+                config.insert("engine".to_owned(), json!("sc://host:15002"));
+                change(config);
+            })
+        };
+        let config = with(&|_| ()).unwrap();
+        let engine = config.engine.unwrap();
+        assert_eq!((engine.output.as_str(), config.store_dataset), (config.output_folder.to_str().unwrap(), false));
+        assert_eq!(engine.time_limit, Duration::from_secs(3600));
+        let config = with(&|config| {
+            config.insert("input_folder_path".to_owned(), json!("s3a://bucket/in"));
+            config.insert("output_folder_path".to_owned(), json!("s3a://bucket/out"));
+            config.insert("engine_time_limit".to_owned(), json!(60));
+        });
+        let config = config.unwrap();
+        assert_eq!(config.input_folder, Path::new("s3a://bucket/in"));
+        assert_eq!(config.engine.unwrap().output, "s3a://bucket/out");
+        assert!(config.output_folder.ends_with("ingesteddata") && config.output_folder.is_absolute());
+        for (key, value, expected) in [
+            ("engine", json!("spark:7077"), "sc://host:15002"),
+            ("engine", json!(1), "a text"),
+            ("engine_time_limit", json!(0), "seconds from 1"),
+            ("store_dataset", json!(true), "expected false"),
+            ("input_database", json!({}), "files alone"),
+        ] {
+            let error = with(&|config| {
+                config.insert(key.to_owned(), value.clone());
+            });
+            let error = error.unwrap_err();
+            assert!(error.contains(&format!("key \"{key}\"")) && error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn shared_storage_is_for_an_engine() {
+        for (key, value) in [
+            ("input_folder_path", json!("s3a://bucket/in")),
+            ("engine_time_limit", json!(5)),
+            ("dataset_csv", json!(true)),
+        ] {
+            let error = load(|config| {
+                config.insert(key.to_owned(), value.clone());
+            });
+            let error = error.unwrap_err();
+            assert!(error.contains(&format!("key \"{key}\"")) && error.contains("\"engine\""), "{error}");
+        }
+    }
+
+    #[test]
     fn each_fault_names_the_file_the_key_and_what_was_expected() {
         for (key, value, expected) in [
             ("input_folder_path", json!(3), "expected a text, found a number"),

@@ -70,9 +70,9 @@ pub fn run(config: &Config) -> Result<Outcome> {
 }
 
 /// Timings, the `missing` values of the compiled dataset, and dependencies, with what the `history` knows of their versions; writes nothing.
-pub fn health(config: &Config, missing: Vec<MissingPercent>, history: Option<&mut History>) -> Result<Health> {
+pub fn health(config: &Config, missing: Vec<MissingPercent>, mut history: Option<&mut History>) -> Result<Health> {
     Ok(Health {
-        timing_seconds: timing::measure(config)?,
+        timing_seconds: timing::measure(config, history.as_deref_mut())?,
         missing_percent: missing,
         dependencies: dependencies::table(history)?,
     })

@@ -128,7 +128,9 @@ mod tests {
     use super::*;
     use crate::objective::tests::{Fabricated, fabricated};
     use crate::objective::{Evaluation, PenalisedLikelihood};
+    use crate::start::start;
     use common::config::Regularization;
+    use std::cell::Cell;
 
     #[test]
     fn the_inverse_is_one_even_where_the_scales_differ_widely() {
@@ -167,6 +169,22 @@ mod tests {
         let optimum = minimise(&PenalisedLikelihood::new(&rows, Regularization::new(1.0).unwrap()), [0.0; 4]).unwrap();
         assert!(optimum.parameters[0] > 0.0 && optimum.parameters[0].is_finite(), "{optimum:?}");
         assert_eq!(optimum.parameters[2], 0.0);
+    }
+
+    #[test]
+    fn the_rows_are_asked_once_at_the_start_and_once_for_each_step() {
+        struct Counting<'a>(PenalisedLikelihood<'a>, Cell<u32>);
+        impl Objective for Counting<'_> {
+            fn at(&self, parameters: &Parameters) -> Result<Evaluation> {
+                self.1.set(self.1.get() + 1);
+                self.0.at(parameters)
+            }
+        }
+        let rows = fabricated(3000);
+        let c = Regularization::new(1.0).unwrap();
+        let counting = Counting(PenalisedLikelihood::new(&rows, c), Cell::new(0));
+        let optimum = minimise(&counting, start(&rows, c).unwrap()).unwrap();
+        assert_eq!(counting.1.get(), optimum.steps + 1);
     }
 
     #[test]
