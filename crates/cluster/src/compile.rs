@@ -73,6 +73,7 @@ pub fn compile(
             quarantined: counted.malformed,
             missing: by_column(counted.missing),
             batch: None,
+            state: Some(file.state.clone()),
         });
     Ok(Ingested {
         files: ingested_files.collect(),

@@ -32,10 +32,9 @@ const WAITING: usize = 1024;
 
 /// A session, closed when it is dropped.
 pub struct Connection {
-    session: SparkSession,
-    address: EngineAddress,
+    cluster: Cluster,
+    session: Mutex<SparkSession>,
     host: String,
-    limit: Duration,
     progress: Arc<Mutex<Option<String>>>,
 }
 
@@ -55,41 +54,26 @@ impl Connection {
     /// Where nobody listens, nobody answers, or the address is wrong.
     pub fn open(cluster: &Cluster) -> Result<Self> {
         die_with_fullprocess()?;
-        let address = cluster.address.clone();
-        let host = host_and_port(&address);
-        reach(&host).with_context(|| format!("{address} cannot be reached; is the Spark Connect server running?"))?;
-        // The client's own words about an address repeat its parameters, and one of them is the token.
-        let session = SparkSession::builder().remote(address.with_secrets()).get_or_create().map_err(|_| {
-            anyhow!("{address} is refused: a parameter is no key=value, or a token is sent without use_ssl=true")
-        })?;
-        let progress = Arc::<Mutex<Option<String>>>::default();
-        let told = progress.clone();
-        session.register_progress_handler(move |message| {
-            let (mut tasks, mut done, mut bytes) = (0, 0, 0);
-            for stage in &message.stages {
-                tasks += stage.num_tasks;
-                done += stage.num_completed_tasks;
-                bytes += stage.input_bytes_read;
-            }
-            let text = format!("{done} of {tasks} tasks, {:.1} MB read", bytes as f64 / 1e6);
-            *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
-        });
-        let connection = Self { session, address, host, limit: cluster.time_limit, progress };
-        connection.wait(
-            "opening a session",
-            FIRST_ANSWER_LIMIT.min(connection.limit),
-            |session, _| {
-                session.version()?;
-                Ok(())
-            },
-            |()| Ok(()),
-        )?;
+        let progress = Arc::default();
+        let session = Mutex::new(start(&cluster.address, &progress)?);
+        let host = host_and_port(&cluster.address);
+        let connection = Self { cluster: cluster.clone(), session, host, progress };
+        connection.greet()?;
         Ok(connection)
+    }
+
+    fn greet(&self) -> Result<()> {
+        let ask = |session: &SparkSession, _: &SyncSender<Event<()>>| {
+            session.version()?;
+            Ok(())
+        };
+        let limit = FIRST_ANSWER_LIMIT.min(self.cluster.time_limit);
+        Ok(self.wait("opening a session", limit, ask, |()| Ok(()))?)
     }
 
     /// Where it goes, without its secrets.
     pub fn address(&self) -> &EngineAddress {
-        &self.address
+        &self.cluster.address
     }
 
     /// All rows of a query that has few. `what` says what for, in errors and on a terminal.
@@ -104,20 +88,39 @@ impl Connection {
 
     /// The row of a query that has one.
     pub fn row(&self, what: &str, sql: String) -> Result<Row> {
-        self.rows(what, sql)?.pop().with_context(|| format!("{what} on {}: no answer", self.address))
+        self.rows(what, sql)?.pop().with_context(|| format!("{what} on {}: no answer", self.address()))
     }
 
     /// Shows each row of a query as it comes; of many, few are in memory at a time.
-    pub fn each(&self, what: &str, sql: String, visit: impl FnMut(Row) -> Result<()>) -> Result<()> {
-        let ask = move |session: &SparkSession, rows: &SyncSender<Event<Row>>| {
-            for row in session.sql(&sql)?.to_local_iterator(false)? {
-                if rows.send(Event::Item(row?)).is_err() {
-                    break; // nobody waits any more
+    ///
+    /// A session that the server has forgotten, because nobody asked for an hour or it was started again, is replaced: no
+    /// query needs what an earlier one left but [`Connection::view_of_lines`], and those are asked at once.
+    pub fn each(&self, what: &str, sql: String, mut visit: impl FnMut(Row) -> Result<()>) -> Result<()> {
+        let mut seen = false;
+        let ask = || {
+            let sql = sql.clone();
+            move |session: &SparkSession, rows: &SyncSender<Event<Row>>| {
+                for row in session.sql(&sql)?.to_local_iterator(false)? {
+                    if rows.send(Event::Item(row?)).is_err() {
+                        break; // nobody waits any more
+                    }
                 }
+                Ok(())
             }
-            Ok(())
         };
-        self.wait(what, self.limit, ask, visit)
+        let mut see = |row| {
+            seen = true;
+            visit(row)
+        };
+        match self.wait(what, self.cluster.time_limit, ask(), &mut see) {
+            Err(Failure::SessionLost(_)) if !seen => {
+                let session = start(self.address(), &self.progress)?;
+                *self.session.lock().unwrap_or_else(PoisonError::into_inner) = session;
+                self.greet()?;
+                Ok(self.wait(what, self.cluster.time_limit, ask(), visit)?)
+            }
+            ended => Ok(ended?),
+        }
     }
 
     /// Makes the lines of a text file a view; lines end with LF alone.
@@ -127,7 +130,7 @@ impl Connection {
             lines.create_or_replace_temp_view(&name)?;
             Ok(())
         };
-        self.wait(what, self.limit, ask, |()| Ok(()))
+        Ok(self.wait(what, self.cluster.time_limit, ask, |()| Ok(()))?)
     }
 
     /// Writes the rows of a query into a folder.
@@ -153,7 +156,7 @@ impl Connection {
             }
             Ok(())
         };
-        self.wait(what, self.limit, ask, |()| Ok(()))
+        Ok(self.wait(what, self.cluster.time_limit, ask, |()| Ok(()))?)
     }
 
     /// Asks on another thread and waits for the end, the time limit, a signal, or the server's.
@@ -163,11 +166,11 @@ impl Connection {
         limit: Duration,
         ask: impl FnOnce(&SparkSession, &SyncSender<Event<T>>) -> Asked + Send + 'static,
         mut visit: impl FnMut(T) -> Result<()>,
-    ) -> Result<()> {
-        let failed = |why: &dyn std::fmt::Display| anyhow!("{what} on {}: {why}", self.address);
+    ) -> Result<(), Failure> {
+        let failed = |why: &dyn std::fmt::Display| anyhow!("{what} on {}: {why}", self.address());
         let stop = stop_asked();
         let (sender, events) = sync_channel(WAITING);
-        let session = self.session.clone();
+        let session = self.session();
         thread::spawn(move || {
             let end = ask(&session, &sender);
             let _ = sender.send(Event::End(end)); // fails only where nobody waits any more
@@ -177,32 +180,40 @@ impl Connection {
         loop {
             if stop.load(Ordering::Relaxed) {
                 self.cancel();
-                return Err(failed(&"cancelled by a signal; nothing was changed"));
+                return Err(Failure::Other(failed(&"cancelled by a signal; nothing was changed")));
             }
             match events.recv_timeout(Duration::from_millis(50)) {
-                Ok(Event::Item(item)) => visit(item).inspect_err(|_| self.cancel())?,
+                Ok(Event::Item(item)) => visit(item).inspect_err(|_| self.cancel()).map_err(Failure::Other)?,
                 Ok(Event::End(Ok(()))) => return Ok(()),
-                Ok(Event::End(Err(error))) => return Err(failed(&words(&error))),
-                Err(RecvTimeoutError::Disconnected) => return Err(failed(&"the client has failed")),
+                Ok(Event::End(Err(error))) => {
+                    let failure = failed(&words(&error));
+                    return Err(match LOST.iter().any(|lost| format!("{failure}").contains(lost)) {
+                        true => Failure::SessionLost(failure),
+                        false => Failure::Other(failure),
+                    });
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(Failure::Other(failed(&"the client has failed"))),
                 Err(RecvTimeoutError::Timeout) => {
                     line.show(&self.progress, begin);
                     if begin.elapsed() > limit {
                         self.cancel();
-                        let seconds = limit.as_secs_f64();
-                        return Err(failed(&format_args!(
-                            "no end after {seconds} s (\"engine_time_limit\"); cancelled"
-                        )));
+                        let why = format!("no end after {} s (\"engine_time_limit\"); cancelled", limit.as_secs_f64());
+                        return Err(Failure::Other(failed(&why)));
                     }
                     if pulse.elapsed() > PULSE {
                         missed = if reach(&self.host).is_ok() { 0 } else { missed + 1 };
                         pulse = Instant::now();
                         if missed == MISSED_PULSES {
-                            return Err(failed(&"the server has gone away"));
+                            return Err(Failure::Other(failed(&"the server has gone away")));
                         }
                     }
                 }
             }
         }
+    }
+
+    fn session(&self) -> SparkSession {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Tells the server to stop whatever runs, and does not insist.
@@ -215,7 +226,7 @@ impl Connection {
 
     fn briefly(&self, ask: impl FnOnce(&SparkSession) -> Asked + Send + 'static) {
         let (sender, done) = sync_channel(1);
-        let session = self.session.clone();
+        let session = self.session();
         thread::spawn(move || {
             let _ = ask(&session);
             let _ = sender.send(());
@@ -228,6 +239,46 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.briefly(|session| Ok(session.stop()?));
     }
+}
+
+/// Why a question has no answer.
+enum Failure {
+    /// The server does not know the session.
+    SessionLost(anyhow::Error),
+    Other(anyhow::Error),
+}
+
+/// What a server says of a session that it does not know.
+const LOST: [&str; 3] = ["SESSION_NOT_FOUND", "SESSION_CLOSED", "SESSION_CHANGED"];
+
+impl From<Failure> for anyhow::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::SessionLost(error) | Failure::Other(error) => error,
+        }
+    }
+}
+
+/// Starts a session, whose progress is told to `progress`; nobody has answered yet.
+fn start(address: &EngineAddress, progress: &Arc<Mutex<Option<String>>>) -> Result<SparkSession> {
+    reach(&host_and_port(address))
+        .with_context(|| format!("{address} cannot be reached; is the Spark Connect server running?"))?;
+    // The client's own words about an address repeat its parameters, and one of them is the token.
+    let session = SparkSession::builder().remote(address.with_secrets()).get_or_create().map_err(|_| {
+        anyhow!("{address} is refused: a parameter is no key=value, or a token is sent without use_ssl=true")
+    })?;
+    let told = progress.clone();
+    session.register_progress_handler(move |message| {
+        let (mut tasks, mut done, mut bytes) = (0, 0, 0);
+        for stage in &message.stages {
+            tasks += stage.num_tasks;
+            done += stage.num_completed_tasks;
+            bytes += stage.input_bytes_read;
+        }
+        let text = format!("{done} of {tasks} tasks, {:.1} MB read", bytes as f64 / 1e6);
+        *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+    });
+    Ok(session)
 }
 
 /// How rows are written.

@@ -71,28 +71,34 @@ pub struct Probed {
     /// Of its content.
     pub sha256: Checksum,
     /// Its length and when it was changed, as the engine says them.
-    state: String,
+    pub state: String,
     head: String,
 }
 
 /// The state of a file as one text.
 const STATE: &str = "concat(CAST(length AS STRING), ' ', CAST(modificationTime AS STRING)) AS state";
 
-/// Fails where a file has changed since it was probed.
-pub fn check_unchanged(connection: &Connection, probed: &[Probed]) -> Result<()> {
-    let state = |(i, file): (usize, &Probed)| {
-        format!("SELECT {i} AS file, {STATE} FROM {}", sql::files("binaryFile", &file.address))
+/// The state of each file, `None` where it is gone; reads none of them.
+pub fn states(connection: &Connection, files: &[DataFile]) -> Result<Vec<Option<String>>> {
+    let select = |(i, file): (usize, &DataFile)| -> Result<String> {
+        Ok(format!("SELECT {i} AS file, {STATE} FROM {}", sql::files("binaryFile", &sql::place(&file.path)?)))
     };
-    let selects: Vec<String> = probed.iter().enumerate().map(state).collect();
-    let mut unchanged = vec![false; probed.len()];
-    for row in &connection.rows("looking at the files again", selects.join(" UNION ALL "))? {
+    let selects = files.iter().enumerate().map(select).collect::<Result<Vec<_>>>()?;
+    let mut states = vec![None; files.len()];
+    for row in &connection.rows("looking whether files have changed", selects.join(" UNION ALL "))? {
         let mut cells = Cells::of(row);
-        let i = cells.count() as usize;
-        if let (Some(file), Some(unchanged)) = (probed.get(i), unchanged.get_mut(i)) {
-            *unchanged = Some(&file.state) == cells.text().as_ref();
+        if let Some(state) = states.get_mut(cells.count() as usize) {
+            *state = cells.text();
         }
     }
-    if unchanged.contains(&false) {
+    Ok(states)
+}
+
+/// Fails where a file has changed since it was probed.
+pub fn check_unchanged(connection: &Connection, probed: &[Probed]) -> Result<()> {
+    let files: Vec<DataFile> = probed.iter().map(|probed| probed.file.clone()).collect();
+    let states = states(connection, &files)?;
+    if !states.iter().zip(probed).all(|(state, probed)| state.as_ref() == Some(&probed.state)) {
         bail!("a file changed while it was read; run again when its writer has finished");
     }
     Ok(())
@@ -100,6 +106,9 @@ pub fn check_unchanged(connection: &Connection, probed: &[Probed]) -> Result<()>
 
 /// Looks at every file.
 pub fn probe(connection: &Connection, files: &[DataFile]) -> Result<Vec<Probed>> {
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
     let addresses = files.iter().map(|file| sql::place(&file.path)).collect::<Result<Vec<_>>>()?;
     let query = |i: usize, address: &str| {
         let file = sql::files("binaryFile", address);

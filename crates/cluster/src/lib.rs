@@ -19,7 +19,7 @@ pub mod sql;
 pub mod table;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -40,14 +40,20 @@ use crate::table::ClusterTable;
 const UNFINISHED: &str = ".unfinished";
 
 /// Opens a session on the cluster that `config` names.
-pub fn connect(_: &Config, cluster: &Cluster) -> Result<Box<dyn Engine>> {
-    Ok(Box::new(SparkConnect { connection: Arc::new(Connection::open(cluster)?), cluster: cluster.clone() }))
+pub fn connect(config: &Config, cluster: &Cluster) -> Result<Box<dyn Engine>> {
+    Ok(Box::new(SparkConnect {
+        connection: Arc::new(Connection::open(cluster)?),
+        cluster: cluster.clone(),
+        output: config.output_folder.clone(),
+    }))
 }
 
 /// An engine that is asked through Spark Connect.
 struct SparkConnect {
     connection: Arc<Connection>,
     cluster: Cluster,
+    /// Where the facts of the newest ingestion are.
+    output: PathBuf,
 }
 
 impl Engine for SparkConnect {
@@ -56,7 +62,22 @@ impl Engine for SparkConnect {
     }
 
     fn checksums(&self, files: &[DataFile]) -> Result<Vec<Checksum>> {
-        Ok(input::probe(&self.connection, files)?.into_iter().map(|file| file.sha256).collect())
+        // A file that has not changed since it was ingested is not read again: there may be very many of them.
+        let known = Ingested::read(&self.output).map(|ingested| ingested.files).unwrap_or_default();
+        let states = input::states(&self.connection, files)?;
+        let known: Vec<Option<Checksum>> = files
+            .iter()
+            .zip(&states)
+            .map(|(file, state)| {
+                let known = known.iter().find(|known| known.name == file.name && known.state.is_some())?;
+                (known.state == *state).then(|| known.sha256.clone())
+            })
+            .collect();
+        let unknown = files.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(file, _)| file.clone());
+        let unknown: Vec<DataFile> = unknown.collect();
+        let mut probed = input::probe(&self.connection, &unknown)?.into_iter();
+        let checksums = known.into_iter().map(|known| known.or_else(|| probed.next().map(|file| file.sha256)));
+        checksums.collect::<Option<Vec<_>>>().context("a file is gone")
     }
 
     fn compile(&self, files: &[DataFile], output: &Path, stage: &Path) -> Result<Ingested> {
@@ -108,21 +129,16 @@ impl SparkConnect {
 
     /// Empties a folder that nobody uses any more; where that fails, what was to be done is done all the same.
     fn empty(&self, location: &str) {
-        // No statement removes a folder; writing nothing over it gives its space back.
-        let nothing = "SELECT 1 AS retired WHERE false".to_owned();
-        let retired = self.connection.write(
-            "emptying the dataset before this one",
-            nothing,
-            Format::Parquet,
-            "overwrite",
-            location.to_owned(),
-        );
-        if let Err(error) = retired {
-            narrate(format_args!("warning: {location} is no longer used and could not be emptied: {error:#}"));
-        }
-        // On a file system that this machine shares, the folder itself too.
-        for path in [location.to_owned(), format!("{location}.csv")] {
-            let _ = path.strip_prefix("file://").map(fs::remove_dir_all);
+        let csv = self.cluster.dataset_csv.then(|| format!("{location}.csv"));
+        for location in [location.to_owned()].into_iter().chain(csv) {
+            // No statement removes a folder; writing nothing over it gives its space back.
+            let nothing = "SELECT 1 AS retired WHERE false".to_owned();
+            let what = "emptying the dataset before this one";
+            if let Err(error) = self.connection.write(what, nothing, Format::Parquet, "overwrite", location.clone()) {
+                narrate(format_args!("warning: {location} is no longer used and could not be emptied: {error:#}"));
+            }
+            // On a file system that this machine shares, the folder itself too.
+            let _ = location.strip_prefix("file://").map(fs::remove_dir_all);
         }
     }
 }

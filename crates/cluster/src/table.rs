@@ -321,10 +321,16 @@ impl TrainingRows for ClusterRows<'_> {
         let x = [x1, x2, x3, "1D"];
         let gradient = x.map(|x| format!("sum(r * {x})"));
         let hessian = (0..4).flat_map(|i| (i..4).map(move |j| format!("sum(w * {} * {})", x[i], x[j])));
-        let sums: Vec<String> = ["sum(l)".to_owned()].into_iter().chain(gradient).chain(hessian).collect();
+        let sums: Vec<String> =
+            ["count(*)", "sum(l)"].map(str::to_owned).into_iter().chain(gradient).chain(hessian).collect();
         let what = format!("step {} of the training", self.step.get());
         let row = self.table.connection.row(&what, format!("SELECT {} FROM ({terms})", sums.join(", ")))?;
         let mut cells = Cells::of(&row);
+        let rows = cells.count();
+        if rows != self.facts.rows {
+            // An ingestion meanwhile has emptied what this training reads.
+            bail!("the compiled dataset changed while it was trained on; run again");
+        }
         let log_likelihood = cells.sum();
         let gradient = std::array::from_fn(|_| cells.sum());
         Ok(Sums::new(log_likelihood, gradient, std::array::from_fn(|_| cells.sum())))

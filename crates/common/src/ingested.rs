@@ -34,6 +34,9 @@ pub struct IngestedFile {
     /// Which rows of a database it holds, where it came from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<Batch>,
+    /// Its length and when it was changed, where an engine listed it: while they stay, so does the content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
 }
 
 /// A file that belongs into the compiled dataset, as an engine lists it.

@@ -94,6 +94,18 @@ impl VersionedFolder {
         atomic::symlink(&Path::new(self.versions).join(id), &self.root.join(CURRENT))
     }
 
+    /// Removes public names that the current version does not have.
+    fn forget_names(&self) -> Result<()> {
+        for entry in fs::read_dir(&self.root).with_context(|| format!("listing {}", self.root.display()))? {
+            let link = entry?.path();
+            let public = fs::read_link(&link).is_ok_and(|target| target.parent() == Some(Path::new(CURRENT)));
+            if public && !link.exists() {
+                fs::remove_file(&link).with_context(|| format!("removing {}", link.display()))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes every version but the current one.
     pub fn prune(&self) -> Result<()> {
         let current = self.current()?;
@@ -165,6 +177,7 @@ impl Stage<'_> {
         if of.current()?.as_deref() != Some(name.as_str()) {
             of.switch(&name)?;
         }
+        of.forget_names()?;
         Ok(name)
     }
 }
@@ -196,6 +209,18 @@ mod tests {
         assert_eq!(folder.ids().unwrap(), ["1"]);
         assert!(folder.switch("2").is_err());
         assert_eq!(folder.current().unwrap().as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn a_name_that_the_newest_version_does_not_have_is_gone() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = VersionedFolder::new(root.path(), "versions");
+        publish(&folder, "1", "both");
+        let stage = folder.stage().unwrap();
+        fs::write(stage.path().join("a"), "alone").unwrap();
+        stage.publish("2", &["a"]).unwrap();
+        assert_eq!(fs::read_to_string(root.path().join("a")).unwrap(), "alone");
+        assert!(fs::symlink_metadata(root.path().join("b")).is_err());
     }
 
     #[test]

@@ -257,6 +257,7 @@ impl<'a, W: Write> Merge<'a, W> {
                         quarantined: end.quarantined,
                         missing: by_column(end.missing),
                         batch: file.batch.clone(),
+                        state: None,
                     });
                 }
                 Err(_) => bail!("{}: its reader stopped without a word", file.path.display()),

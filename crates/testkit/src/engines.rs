@@ -50,6 +50,13 @@ impl EngineServer {
         }
     }
 
+    /// A Spark that forgets a session after two seconds.
+    pub fn forgetful() -> Option<Self> {
+        let manager = "spark.connect.session.manager";
+        let settings = [format!("{manager}.defaultSessionTimeout=2s"), format!("{manager}.maintenanceInterval=1s")];
+        Self::spark("local[2]", &settings.each_ref().map(String::as_str))
+    }
+
     fn spark(master: &str, settings: &[&str]) -> Option<Self> {
         program("java", "default-jre-headless")?;
         let submit = program("spark-submit", "pyspark from PyPI")?;

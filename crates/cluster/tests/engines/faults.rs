@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cluster::connection::Connection;
 use serde_json::{Value, json};
 use testkit::Workspace;
 use testkit::engines::{Engine, EngineServer};
@@ -177,6 +178,19 @@ fn a_server_that_hangs_or_dies_is_given_up() {
     assert!(begin.elapsed() < Duration::from_secs(40), "{:?}", begin.elapsed());
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert_eq!(workspace.snapshot(&OUTPUTS[1..]), before);
+}
+
+#[test]
+fn a_session_that_was_forgotten_is_opened_again() {
+    let Some(server) = EngineServer::forgetful() else { return };
+    let workspace = on(&server);
+    let connection = Connection::open(&workspace.config().engine.unwrap()).unwrap();
+    for _ in 0..2 {
+        let row = connection.row("counting", "SELECT 40 + 2".to_owned()).unwrap();
+        assert_eq!(row.values()[0].as_i64(), Some(42));
+        thread::sleep(Duration::from_secs(6));
+    }
+    assert_eq!(connection.rows("counting again", "SELECT 1".to_owned()).unwrap().len(), 1);
 }
 
 #[test]
