@@ -175,6 +175,7 @@ impl Connection {
             let end = ask(&session, &sender);
             let _ = sender.send(Event::End(end)); // fails only where nobody waits any more
         });
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = None; // that was the question before
         let (begin, mut pulse, mut missed) = (Instant::now(), Instant::now(), 0);
         let line = ProgressLine::new(what);
         loop {
@@ -275,8 +276,10 @@ fn start(address: &EngineAddress, progress: &Arc<Mutex<Option<String>>>) -> Resu
             done += stage.num_completed_tasks;
             bytes += stage.input_bytes_read;
         }
-        let text = format!("{done} of {tasks} tasks, {:.1} MB read", bytes as f64 / 1e6);
-        *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        if tasks > 0 {
+            let text = format!("{done} of {tasks} tasks, {:.1} MB read", bytes as f64 / 1e6);
+            *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        }
     });
     Ok(session)
 }

@@ -15,17 +15,19 @@ type Findings = BTreeMap<String, Value>;
 
 #[test]
 fn sail_finds_what_this_process_finds() {
-    check(Engine::Sail);
+    check(Engine::Sail, false);
 }
 
 #[test]
 fn spark_finds_what_this_process_finds() {
-    check(Engine::Spark);
+    check(Engine::Spark, true);
 }
 
-fn check(engine: Engine) {
+/// Holds a run on an engine against one in this process; `by_address` says whether the config names folders as the cluster
+/// does or as this machine.
+fn check(engine: Engine, by_address: bool) {
     let Some(server) = EngineServer::start(engine) else { return };
-    let (embedded, cluster) = (run(None), run(Some(&server.url())));
+    let (embedded, cluster) = (run(None), run(Some((&server.url(), by_address))));
     assert_eq!(embedded.keys().collect::<Vec<_>>(), cluster.keys().collect::<Vec<_>>());
     let mut differences = Vec::new();
     for (name, value) in &embedded {
@@ -35,12 +37,21 @@ fn check(engine: Engine) {
 }
 
 /// The whole pipeline on untidy files: first deployment, nothing new, new data without and with drift.
-fn run(engine: Option<&str>) -> Findings {
+fn run(engine: Option<(&str, bool)>) -> Findings {
     let mut findings = Findings::new();
     let mut workspace = untidy();
-    if let Some(engine) = engine {
-        workspace.set("engine", json!(engine));
+    let mut dataset = "ingesteddata/finaldata.csv";
+    if let Some((url, by_address)) = engine {
+        workspace.set("engine", json!(url));
         workspace.set("dataset_csv", json!(true));
+        dataset = "ingesteddata/finaldata";
+        if by_address {
+            let keys = ["input_folder_path", "output_folder_path", "test_data_path"];
+            for (key, folder) in keys.into_iter().zip(["practicedata", "shared", "testdata"]) {
+                workspace.set(key, json!(format!("file://{}", workspace.path(folder).display())));
+            }
+            dataset = "shared/finaldata";
+        }
     }
     workspace.set("drift_test", json!("interval"));
     let mut note = |name: &str, value: Value| {
@@ -50,7 +61,7 @@ fn run(engine: Option<&str>) -> Findings {
     note("first run", without(workspace.run_json("fullprocess", &[]), &["live"]));
     note("ingested files", json!(workspace.text("ingesteddata/ingestedfiles.txt")));
     note("quarantine", json!(workspace.text("ingesteddata/quarantine.csv")));
-    note("rows", rows(&workspace, engine.is_some()));
+    note("rows", rows(&workspace.path(dataset)));
     let mut facts: Value = serde_json::from_str(&workspace.text("ingesteddata/ingestion.json")).unwrap();
     for file in facts["files"].as_array_mut().unwrap() {
         let state = file.as_object_mut().unwrap().remove("state");
@@ -87,16 +98,15 @@ fn run(engine: Option<&str>) -> Findings {
     note("drift", without(workspace.run_json("fullprocess", &[]), &["live"]));
     note("score after drift", json!(workspace.text("practicemodels/latestscore.txt")));
     if engine.is_some() {
-        let kept = fs::read_dir(workspace.path("ingesteddata/finaldata")).unwrap().count();
+        let kept = fs::read_dir(workspace.path(dataset)).unwrap().count();
         assert_eq!(kept, 2, "the current dataset as Parquet and as CSV, and none before it");
     }
     findings
 }
 
 /// The distinct rows, in order of their text.
-fn rows(workspace: &Workspace, engine: bool) -> Value {
-    let place = if engine { "ingesteddata/finaldata" } else { "ingesteddata/finaldata.csv" };
-    let (header, rows) = records(&workspace.path(place));
+fn rows(dataset: &Path) -> Value {
+    let (header, rows) = records(dataset);
     assert_eq!(header, "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited");
     json!(rows)
 }
