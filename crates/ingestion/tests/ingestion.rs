@@ -457,3 +457,17 @@ fn a_history_that_cannot_be_written_stops_the_run_before_it_changes_anything() {
     workspace.set("database_url", json!("sqlite://no-database"));
     is_refused(&workspace, &["no-database", "database_url"]);
 }
+
+#[test]
+fn a_list_tells_files_with_their_checksums_and_changes_nothing() {
+    let workspace = ingested();
+    workspace.csv("practicedata/another.csv", "b,1,2,3,0\n");
+    let before = workspace.snapshot(&["ingesteddata", "practicedata"]);
+    let listing = workspace.run_json("ingestion", &["--list"]);
+    let files = listing["files"].as_array().unwrap();
+    let names: Vec<&str> = files.iter().map(|file| file["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["another.csv", "dataset1.csv"]);
+    let checksum = Checksum::of_file(&workspace.path("practicedata/another.csv")).unwrap();
+    assert_eq!(files[0]["sha256"], json!(checksum));
+    assert_eq!(workspace.snapshot(&["ingesteddata", "practicedata"]), before);
+}

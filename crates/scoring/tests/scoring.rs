@@ -285,3 +285,32 @@ fn wrong_usage_exits_with_two_and_does_nothing() {
         assert!(help.contains(flag), "{flag} is not in {help}");
     }
 }
+
+#[test]
+fn predictions_are_written_for_every_row_whether_or_not_it_is_labelled() {
+    let workspace = trained();
+    let header = "number_of_employees,corporation,lastmonth_activity,lastyear_activity\n";
+    workspace.write(
+        "new.csv",
+        &format!("{header}10,\"a, b\",5,1000\n10,,795,1000\n,c,,\n10,d,x,1000\n{}", { "10,e,5,1000\n".repeat(20) }),
+    );
+    let place = workspace.path("risks/predictions.csv");
+    let new = workspace.path("new.csv");
+    let before = workspace.snapshot(RECORD);
+    let arguments = ["--data", new.to_str().unwrap(), "--predictions", place.to_str().unwrap()];
+    let outcome = workspace.run_json("scoring", &arguments);
+    assert_eq!((&outcome["predicted"], &outcome["n"], &outcome["malformed"]), (&json!(23), &json!(0), &json!(1)));
+    assert_eq!(workspace.snapshot(RECORD), before);
+    let text = workspace.text("risks/predictions.csv");
+    let rows: Vec<&str> = text.lines().collect();
+    let columns = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited,probability,prediction";
+    assert_eq!((rows[0], rows.len()), (columns, 24));
+    let probability = |row: &str| row.split(',').rev().nth(1).unwrap().parse::<f64>().unwrap();
+    assert!(rows[1].starts_with("\"a, b\",5,1000,10,,") && rows[1].ends_with(",1") && probability(rows[1]) > 0.5);
+    assert!(rows[2].starts_with(",795,1000,10,,") && rows[2].ends_with(",0") && probability(rows[2]) < 0.5);
+    assert!(rows[3].starts_with("c,,,,,") && probability(rows[3]) < 0.5, "medians stand in: {}", rows[3]);
+
+    workspace.write("new.csv", "corporation\n");
+    assert!(workspace.fail("scoring", &arguments).contains("lastmonth_activity is missing"));
+    assert_eq!(workspace.text("risks/predictions.csv"), text);
+}
