@@ -64,7 +64,8 @@ impl Connection {
 
     fn greet(&self) -> Result<()> {
         let ask = |session: &SparkSession, _: &SyncSender<Event<()>>| {
-            session.version()?;
+            // Not its version, for which a Sail needs a Spark beside it.
+            session.sql("SELECT 1")?.collect()?;
             Ok(())
         };
         let limit = FIRST_ANSWER_LIMIT.min(self.cluster.time_limit);
