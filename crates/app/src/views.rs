@@ -175,7 +175,9 @@ impl Overview {
     ) -> Result<Self> {
         let last_process = history.newest_process()?;
         let (release, model) = (live.release.clone(), live.model.clone());
-        let evidence = Evidence::of(config, history, release, model, description.clone(), clients.list.clone())?;
+        let engine = dataset::engine(config)?;
+        let evidence =
+            Evidence::of(config, &*engine, history, release, model, description.clone(), clients.list.clone())?;
         let trends = Trends::of(&evidence.past);
         let quality = Quality::new(&evidence.pairs, evidence.score.threshold.value());
         let charts = vec![

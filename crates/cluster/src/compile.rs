@@ -4,18 +4,18 @@
 //! Which folder is current stands in the facts on this machine, which change last and at once: a write that fails or is
 //! killed leaves a folder that nobody names.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use common::checksum::Checksum;
 use common::engine::Cluster;
 use common::files::{DataFile, QUARANTINE};
 use common::ingested::{Ingested, IngestedFile};
-use common::schema::{COLUMNS, CORPORATION, TARGET};
+use common::schema::{COLUMNS, CORPORATION, TARGET, by_column};
 use engine::MalformedRows;
+use engine::rules::{QUARANTINE_HEADER, check_any_row};
 
 use crate::connection::{Connection, Format};
 use crate::input::{self, InputFile, Lines, READABLE};
@@ -40,9 +40,7 @@ pub fn compile(
     let inputs = probed.iter().cloned().map(|file| InputFile::new(file, true)).collect::<Result<Vec<_>>>()?;
     let lines = Lines::open(connection, inputs)?;
     let counted = lines.count(MalformedRows::LeaveOut)?;
-    if counted.iter().all(|file| file.rows == 0) {
-        bail!("none of the {} CSV files holds a row; the compiled dataset stays as it was", files.len());
-    }
+    check_any_row(counted.iter().map(|file| file.rows).sum(), files.len())?;
     let bad: Vec<usize> = (0..counted.len()).filter(|i| counted[*i].malformed > 0).collect();
     write_quarantine(&lines, &bad, &stage.join(QUARANTINE))?;
 
@@ -87,10 +85,6 @@ pub fn compile(
     })
 }
 
-fn by_column(counts: [u64; 5]) -> BTreeMap<String, u64> {
-    COLUMNS.into_iter().map(str::to_owned).zip(counts).collect()
-}
-
 /// A folder that nobody has written to.
 pub fn new_location(cluster: &Cluster) -> Result<String> {
     let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.6fZ").to_string().replace('.', "-");
@@ -112,7 +106,7 @@ fn as_text() -> String {
 fn write_quarantine(lines: &Lines, bad: &[usize], path: &Path) -> Result<()> {
     let create = || File::create(path).with_context(|| format!("creating {}", path.display()));
     let mut out = BufWriter::new(create()?);
-    out.write_all(b"file,line,reason,row\n").context("writing the quarantine")?;
+    out.write_all(QUARANTINE_HEADER).context("writing the quarantine")?;
     if !bad.is_empty() {
         lines.malformed(bad, None, |file, line, reason, row| {
             let name = lines.files.get(file).map_or("", |file| &file.probed.file.name);

@@ -4,7 +4,7 @@
 //! The client blocks and retries by itself for many minutes. So every request runs on a thread of its own while this one
 //! waits: for its end, for its time limit, for a signal, and for the server to be there at all.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::fmt::Display;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use common::cli::Progress;
 use common::engine::{Cluster, EngineAddress, STEP_OF_VARIABLE};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use spark_connect::row::Row;
@@ -168,7 +169,7 @@ impl Connection {
         ask: impl FnOnce(&SparkSession, &SyncSender<Event<T>>) -> Asked + Send + 'static,
         mut visit: impl FnMut(T) -> Result<()>,
     ) -> Result<(), Failure> {
-        let failed = |why: &dyn std::fmt::Display| anyhow!("{what} on {}: {why}", self.address());
+        let failed = |why: &dyn Display| Failure::Other(anyhow!("{what} on {}: {why}", self.address()));
         let stop = stop_asked();
         let (sender, events) = sync_channel(WAITING);
         let session = self.session();
@@ -178,35 +179,36 @@ impl Connection {
         });
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = None; // that was the question before
         let (begin, mut pulse, mut missed) = (Instant::now(), Instant::now(), 0);
-        let line = ProgressLine::new(what);
+        let progress = Progress::new(what);
         loop {
             if stop.load(Ordering::Relaxed) {
                 self.cancel();
-                return Err(Failure::Other(failed(&"cancelled by a signal; nothing was changed")));
+                return Err(failed(&"cancelled by a signal; nothing was changed"));
             }
             match events.recv_timeout(Duration::from_millis(50)) {
                 Ok(Event::Item(item)) => visit(item).inspect_err(|_| self.cancel()).map_err(Failure::Other)?,
                 Ok(Event::End(Ok(()))) => return Ok(()),
                 Ok(Event::End(Err(error))) => {
-                    let failure = failed(&words(&error));
-                    return Err(match LOST.iter().any(|lost| format!("{failure}").contains(lost)) {
-                        true => Failure::SessionLost(failure),
-                        false => Failure::Other(failure),
-                    });
+                    let said = words(&error);
+                    let lost = LOST.iter().any(|lost| said.contains(lost));
+                    return Err(if lost { Failure::SessionLost(failed(&said).into()) } else { failed(&said) });
                 }
-                Err(RecvTimeoutError::Disconnected) => return Err(Failure::Other(failed(&"the client has failed"))),
+                Err(RecvTimeoutError::Disconnected) => return Err(failed(&"the client has failed")),
                 Err(RecvTimeoutError::Timeout) => {
-                    line.show(&self.progress, begin);
+                    progress.tell(|| {
+                        let told = self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                        format!("{} s {}", begin.elapsed().as_secs(), told.unwrap_or_default())
+                    });
                     if begin.elapsed() > limit {
                         self.cancel();
                         let why = format!("no end after {} s (\"engine_time_limit\"); cancelled", limit.as_secs_f64());
-                        return Err(Failure::Other(failed(&why)));
+                        return Err(failed(&why));
                     }
                     if pulse.elapsed() > PULSE {
                         missed = if reach(&self.host).is_ok() { 0 } else { missed + 1 };
                         pulse = Instant::now();
                         if missed == MISSED_PULSES {
-                            return Err(Failure::Other(failed(&"the server has gone away")));
+                            return Err(failed(&"the server has gone away"));
                         }
                     }
                 }
@@ -342,34 +344,6 @@ fn die_with_fullprocess() -> Result<()> {
         bail!("fullprocess, which has started this step, is gone");
     }
     Ok(())
-}
-
-/// What the server says of its progress, on a terminal.
-struct ProgressLine<'a> {
-    what: &'a str,
-    terminal: bool,
-}
-
-impl<'a> ProgressLine<'a> {
-    fn new(what: &'a str) -> Self {
-        Self { what, terminal: stderr().is_terminal() }
-    }
-
-    fn show(&self, progress: &Mutex<Option<String>>, begin: Instant) {
-        if self.terminal {
-            let progress = progress.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default();
-            let seconds = begin.elapsed().as_secs();
-            let _ = write!(stderr(), "\r\x1b[K{}: {seconds} s {progress}", self.what);
-        }
-    }
-}
-
-impl Drop for ProgressLine<'_> {
-    fn drop(&mut self) {
-        if self.terminal {
-            let _ = write!(stderr(), "\r\x1b[K"); // the outcome says it better
-        }
-    }
 }
 
 #[cfg(test)]

@@ -87,22 +87,20 @@ pub struct Moments {
     pub others: Vec<f64>,
 }
 
-/// Asks for the moments of `columns`, and for `others`, which are sums; `condition` says which rows count.
+/// Asks for the moments of `columns`, and for `others`, which are sums.
 pub fn moments(
     connection: &Connection,
     what: &str,
     relation: &str,
     columns: &[&str],
     others: &[String],
-    condition: &str,
 ) -> Result<Moments> {
     let asked: Vec<String> = columns
         .iter()
         .map(|c| format!("count({c}), avg(CAST({c} AS DOUBLE)), stddev_samp(CAST({c} AS DOUBLE))"))
         .chain(others.iter().cloned())
         .collect();
-    let all = format!("count(CASE WHEN {condition} THEN 1 END)");
-    let row = connection.row(what, format!("SELECT {all}, {} FROM {relation}", asked.join(", ")))?;
+    let row = connection.row(what, format!("SELECT sum(readable), {} FROM {relation}", asked.join(", ")))?;
     let mut cells = Cells::of(&row);
     let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
     Ok(Moments {

@@ -81,7 +81,7 @@ impl Engine for SparkConnect {
     }
 
     fn compile(&self, files: &[DataFile], output: &Path, stage: &Path) -> Result<Ingested> {
-        self.retire_unfinished(output)?;
+        self.retire_unfinished(output);
         let location = compile::new_location(&self.cluster)?;
         atomic::write(&output.join(UNFINISHED), location.as_bytes())?;
         compile::compile(&self.connection, &self.cluster, location, files, stage)
@@ -108,23 +108,21 @@ impl Engine for SparkConnect {
         Ok(Box::new(ClusterTable::of_lines(self.connection.clone(), lines.rows(), malformed)))
     }
 
-    fn retire(&self, ingested: &Ingested) -> Result<()> {
+    fn retire(&self, ingested: &Ingested) {
         if let Some(location) = &ingested.location {
             self.empty(location);
         }
-        Ok(())
     }
 }
 
 impl SparkConnect {
     /// Gives back what an ingestion wrote that failed or was killed before it was published.
-    fn retire_unfinished(&self, output: &Path) -> Result<()> {
-        let Ok(location) = fs::read_to_string(output.join(UNFINISHED)) else { return Ok(()) };
+    fn retire_unfinished(&self, output: &Path) {
+        let Ok(location) = fs::read_to_string(output.join(UNFINISHED)) else { return };
         let current = Ingested::read(output).ok().and_then(|ingested| ingested.location);
         if current.as_ref() != Some(&location) {
             self.empty(&location);
         }
-        Ok(())
     }
 
     /// Empties a folder that nobody uses any more; where that fails, what was to be done is done all the same.

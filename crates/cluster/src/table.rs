@@ -84,8 +84,7 @@ impl Clients for ClusterTable {
         let numeric: Vec<&'static str> = COLUMNS.into_iter().filter(|column| *column != CORPORATION).collect();
         let named = [format!("count({CORPORATION})")];
         let what = "describing the columns";
-        let Moments { rows, columns, others } =
-            moments(&self.connection, what, &self.relation, &numeric, &named, READABLE)?;
+        let Moments { rows, columns, others } = moments(&self.connection, what, &self.relation, &numeric, &named)?;
         self.check_whole(rows)?;
         let asked: Vec<Column> = numeric.iter().map(|column| every(column)).collect();
         let counted = count(&self.connection, what, &self.relation, &asked)?;
@@ -107,8 +106,7 @@ impl Clients for ClusterTable {
         let what = "preparing the training";
         let complete = complete();
         let others = [sum_where(&complete, "1"), sum_where(&complete, TARGET)];
-        let Moments { rows, columns, others } =
-            moments(&self.connection, what, &self.relation, &PREDICTORS, &others, READABLE)?;
+        let Moments { rows, columns, others } = moments(&self.connection, what, &self.relation, &PREDICTORS, &others)?;
         self.check_whole(rows)?;
         let in_complete = |column: &str| Column { condition: complete.clone(), ..every(column) };
         let asked: Vec<Column> = PREDICTORS.map(every).into_iter().chain(PREDICTORS.map(in_complete)).collect();
@@ -161,8 +159,7 @@ impl Clients for ClusterTable {
 
     fn distributions(&self) -> Result<[Distribution; 3]> {
         let what = "comparing the predictors with the training data";
-        let Moments { rows, columns, .. } =
-            moments(&self.connection, what, &self.relation, &PREDICTORS, &[], READABLE)?;
+        let Moments { rows, columns, .. } = moments(&self.connection, what, &self.relation, &PREDICTORS, &[])?;
         let counted = count(&self.connection, what, &self.relation, &PREDICTORS.map(every))?;
         let mut distributions = counted
             .into_iter()

@@ -68,29 +68,38 @@ pub fn narrate(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// A running count on stderr where that is a terminal, and nothing elsewhere.
-pub struct Progress {
-    what: &'static str,
+/// A running count, or another word of how far something is, on stderr where that is a terminal, and nothing elsewhere.
+pub struct Progress<'a> {
+    what: &'a str,
     terminal: bool,
     shown: Cell<Instant>,
 }
 
-impl Progress {
-    /// Counts `what`, from the moment when there has been something to wait for.
-    pub fn new(what: &'static str) -> Self {
+impl<'a> Progress<'a> {
+    /// Of `what`, from the moment when there has been something to wait for.
+    pub fn new(what: &'a str) -> Self {
         Self { what, terminal: io::stderr().is_terminal(), shown: Cell::new(Instant::now()) }
     }
 
     /// Shows the count, a few times a second at the most.
     pub fn show(&self, count: u64) {
+        self.line(|| format!("{count} {}", self.what));
+    }
+
+    /// Shows how far it is, as often.
+    pub fn tell(&self, how_far: impl FnOnce() -> String) {
+        self.line(|| format!("{}: {}", self.what, how_far()));
+    }
+
+    fn line(&self, text: impl FnOnce() -> String) {
         if self.terminal && self.shown.get().elapsed() > Duration::from_millis(200) {
-            let _ = write!(io::stderr(), "\r{count} {}", self.what);
+            let _ = write!(io::stderr(), "\r\x1b[K{}", text());
             self.shown.set(Instant::now());
         }
     }
 }
 
-impl Drop for Progress {
+impl Drop for Progress<'_> {
     fn drop(&mut self) {
         if self.terminal {
             let _ = write!(io::stderr(), "\r\x1b[K"); // the outcome says it better

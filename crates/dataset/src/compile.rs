@@ -8,7 +8,7 @@
 //! by 128-bit fingerprints (XXH3, seeded afresh in every run, so that no file can be made to collide): among 10^9 rows the
 //! chance that two different ones meet is below 10^-20.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::io::Write;
@@ -20,8 +20,8 @@ use anyhow::{Context, Result, bail};
 use common::checksum::{self, Checksum};
 use common::files::DataFile;
 use common::ingested::{Ingested, IngestedFile};
-use common::schema::COLUMNS;
-use engine::rules::check_malformed_share;
+use common::schema::{COLUMNS, by_column};
+use engine::rules::{QUARANTINE_HEADER, check_any_row, check_malformed_share};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::reader::{Next, RowReader};
@@ -52,7 +52,7 @@ pub fn compile(
     let seed = RandomState::new().hash_one(0);
     let bytes = files.iter().filter_map(|file| file.path.metadata().ok()).map(|metadata| metadata.len()).sum();
     let mut merge = Merge::new(dataset, bytes)?;
-    quarantine.write_all(b"file,line,reason,row\n").context("writing the quarantine")?;
+    quarantine.write_all(QUARANTINE_HEADER).context("writing the quarantine")?;
     let (senders, receivers): (Vec<_>, Vec<_>) = files.iter().map(|_| sync_channel(WAITING)).unzip();
     let queue = Mutex::new(files.iter().zip(senders));
 
@@ -191,10 +191,6 @@ fn count_missing(counts: &mut [u64; 5], missing: [bool; 5]) {
     }
 }
 
-fn by_column(counts: [u64; 5]) -> BTreeMap<String, u64> {
-    COLUMNS.into_iter().map(str::to_owned).zip(counts).collect()
-}
-
 /// The merging side: all files so far, as one table.
 struct Merge<'a, W> {
     out: &'a mut W,
@@ -305,9 +301,7 @@ impl<'a, W: Write> Merge<'a, W> {
     }
 
     fn finish(self, files: Vec<IngestedFile>) -> Result<Ingested> {
-        if self.rows == 0 {
-            bail!("none of the {} CSV files holds a row; the compiled dataset stays as it was", files.len());
-        }
+        check_any_row(self.rows, files.len())?;
         Ok(Ingested {
             dataset_sha256: self.checksum.finish(),
             rows: self.rows,

@@ -133,26 +133,6 @@ impl Chunk<'_> {
 mod tests {
     use super::*;
 
-    /// Rows with a signal, made by a linear congruential generator; the columns and the target.
-    fn fabricated(n: usize) -> ([Vec<f64>; 3], Vec<f64>) {
-        let mut state = 1u64;
-        let mut uniform = || {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (state >> 11) as f64 / (1u64 << 53) as f64
-        };
-        let mut columns = [Vec::new(), Vec::new(), Vec::new()];
-        let mut target = Vec::new();
-        for _ in 0..n {
-            let x = [(400.0 * uniform()).floor(), (9000.0 * uniform()).floor(), (200.0 * uniform()).floor()];
-            let z = 0.5 - 0.01 * x[0] + 0.0001 * x[1] + 0.005 * x[2];
-            for (column, x) in columns.iter_mut().zip(x) {
-                column.push(x);
-            }
-            target.push(f64::from(uniform() < 1.0 / (1.0 + f64::exp(-z))));
-        }
-        (columns, target)
-    }
-
     fn rows<'a>(columns: &'a [Vec<f64>; 3], target: &'a [f64]) -> Rows<'a> {
         Rows { predictors: columns.each_ref().map(Vec::as_slice), target }
     }
@@ -184,7 +164,7 @@ mod tests {
     #[test]
     fn the_sums_are_those_of_the_formulas() {
         for n in [1, 7, 8, 9, 4097, CHUNK + 3] {
-            let (columns, target) = fabricated(n);
+            let (columns, target) = testkit::signal(n);
             let rows = rows(&columns, &target);
             let (fast, plain) = (rows.sums(&PARAMETERS), plain(&rows, &PARAMETERS));
             assert!(close(fast.log_likelihood, plain.log_likelihood), "{n}: {fast:?} {plain:?}");
@@ -199,7 +179,7 @@ mod tests {
 
     #[test]
     fn the_sums_do_not_depend_on_the_number_of_threads() {
-        let (columns, target) = fabricated(5 * CHUNK);
+        let (columns, target) = testkit::signal(5 * CHUNK);
         let rows = rows(&columns, &target);
         let with = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -210,7 +190,7 @@ mod tests {
 
     #[test]
     fn extreme_parameters_give_no_nan() {
-        let (columns, target) = fabricated(100);
+        let (columns, target) = testkit::signal(100);
         let sums = rows(&columns, &target).sums(&[1e6, -1e6, 1e6, 0.0]);
         assert!(sums.log_likelihood.is_finite() && sums.hessian.as_flattened().iter().all(|h| h.is_finite()));
     }

@@ -53,7 +53,7 @@ pub trait Engine: Send + Sync {
     fn read(&self, files: &[DataFile], reading: Reading) -> Result<Box<dyn Clients>>;
 
     /// Gives back the space of a compiled table that is no longer current, where that is not in the output folder.
-    fn retire(&self, ingested: &Ingested) -> Result<()>;
+    fn retire(&self, ingested: &Ingested);
 }
 
 /// A client table.

@@ -15,6 +15,9 @@ pub const MISSING: [&str; 19] = [
     "1.#IND", "1.#QNAN", "-1.#IND", "-1.#QNAN",
 ];
 
+/// The header of quarantine.csv.
+pub const QUARANTINE_HEADER: &[u8] = b"file,line,reason,row\n";
+
 /// The place of a column that a file does not have.
 pub const ABSENT: usize = usize::MAX;
 
@@ -27,6 +30,14 @@ pub fn check_malformed_share(malformed: u64, readable: u64, first: Option<&str>)
             TOLERATED_MALFORMED_SHARE * 100.0,
             first.unwrap_or("unknown")
         );
+    }
+    Ok(())
+}
+
+/// Fails where `files` files hold no row together: nothing never replaces something.
+pub fn check_any_row(rows: u64, files: usize) -> Result<()> {
+    if rows == 0 {
+        bail!("none of the {files} CSV files holds a row; the compiled dataset stays as it was");
     }
     Ok(())
 }

@@ -95,7 +95,7 @@ pub fn ingest(
     if let Some(before) = before
         && before.location != ingested.location
     {
-        engine.retire(&before)?;
+        engine.retire(&before);
     }
     Ok(Outcome { ingested, seconds: start.elapsed().as_secs_f64(), without_mark: 0 })
 }

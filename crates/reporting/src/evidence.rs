@@ -10,7 +10,7 @@ use common::ingested::Ingested;
 use common::model::Model;
 use common::release::{Production, Release};
 use diagnostics::dependencies::{self, Dependency};
-use engine::{ColumnStatistics, Description, MissingPercent, Reading};
+use engine::{ColumnStatistics, Description, Engine, MissingPercent, Reading};
 use history::History;
 use history::listing::{CheckRow, ContestRow, MissingRow, ReleaseRow, Rows, ShiftRow, TimingRow, What};
 use statistics::ranking::Pair;
@@ -70,21 +70,22 @@ impl Evidence {
     pub fn gather(config: &Config, history: &mut History) -> Result<Self> {
         let release = Production::of(config).live()?;
         let (model, threshold) = (release.model()?, release.threshold()?);
-        let clients = dataset::engine(config)?.compiled(&config.output_folder)?;
+        let engine = dataset::engine(config)?;
+        let clients = engine.compiled(&config.output_folder)?;
         let calls = CallList::of(&*clients, &release.id, &model, threshold, config.call_capacity as usize)?;
-        Self::of(config, history, release, model, clients.describe()?, calls.into())
+        Self::of(config, &*engine, history, release, model, clients.describe()?, calls.into())
     }
 
     /// The same for a `release` whose `model`, the `description` of the compiled data and `calls` are at hand.
     pub fn of(
         config: &Config,
+        engine: &dyn Engine,
         history: &mut History,
         release: Release,
         model: Model,
         description: Description,
         calls: Arc<CallList>,
     ) -> Result<Self> {
-        let engine = dataset::engine(config)?;
         let files = engine.files(&config.test_data)?;
         let test = engine.read(&files, Reading::WHOLE)?;
         let checksum = release.manifest.score.model_sha256.clone();

@@ -33,13 +33,6 @@ impl Distribution {
         self.values.iter().map(|(_, count)| count).sum()
     }
 
-    /// The smallest value that at least `numerator / denominator` of the values do not exceed (Hyndman & Fan 1996,
-    /// definition 1); `None` where there is no value.
-    pub fn occurring(&self, numerator: u64, denominator: u64) -> Option<f64> {
-        let shares = Ranks::of(self);
-        shares.at((u128::from(numerator) * u128::from(shares.n)).div_ceil(u128::from(denominator)) as u64)
-    }
-
     /// The median; between two middle values, their mean. `None` where there is no value.
     pub fn median(&self) -> Option<f64> {
         let ranks = Ranks::of(self);
@@ -75,6 +68,12 @@ impl<'a> Ranks<'a> {
         Self { values: &distribution.values, up_to, n }
     }
 
+    /// The smallest value that at least `numerator / denominator` of the values do not exceed (Hyndman & Fan 1996,
+    /// definition 1); `None` where there is no value.
+    pub(crate) fn occurring(&self, numerator: u64, denominator: u64) -> Option<f64> {
+        self.at((u128::from(numerator) * u128::from(self.n)).div_ceil(u128::from(denominator)) as u64)
+    }
+
     /// The value of `rank`, from 1; the smallest for rank 0.
     pub(crate) fn at(&self, rank: u64) -> Option<f64> {
         let place = self.up_to.partition_point(|up_to| *up_to < rank);
@@ -96,10 +95,14 @@ mod tests {
     #[test]
     fn quantiles_and_medians_as_of_sorted_values() {
         let distribution = Distribution::of([8.0, 4.0, 1.0, 2.0].map(Some));
-        let quarters: Vec<_> = (0..=4).map(|quarters| distribution.occurring(quarters, 4).unwrap()).collect();
+        let quarters: Vec<_> =
+            (0..=4).map(|quarters| Ranks::of(&distribution).occurring(quarters, 4).unwrap()).collect();
         assert_eq!(quarters, [1.0, 1.0, 2.0, 4.0, 8.0]);
         assert_eq!(distribution.median(), Some(3.0));
         assert_eq!(Distribution::of([7.0, 7.0, 9.0].map(Some)).median(), Some(7.0));
-        assert_eq!((Distribution::default().median(), Distribution::default().occurring(1, 2)), (None, None));
+        assert_eq!(
+            (Distribution::default().median(), Ranks::of(&Distribution::default()).occurring(1, 2)),
+            (None, None)
+        );
     }
 }

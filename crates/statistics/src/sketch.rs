@@ -62,10 +62,7 @@ impl Sketch {
         let (&(min, _), &(max, _)) = (distribution.values.first()?, distribution.values.last()?);
         let ranks = Ranks::of(distribution);
         let n = ranks.n;
-        let at = |numerator: u64, denominator: u64| {
-            ranks.at((u128::from(numerator) * u128::from(n)).div_ceil(u128::from(denominator)) as u64)
-        };
-        let mut edges = (1..PARTS).map(|part| at(part, PARTS)).collect::<Option<Vec<f64>>>()?;
+        let mut edges = (1..PARTS).map(|part| ranks.occurring(part, PARTS)).collect::<Option<Vec<f64>>>()?;
         edges.dedup();
         if edges[0] == min {
             edges.insert(0, min.next_down());
@@ -81,7 +78,7 @@ impl Sketch {
             edges,
             quantiles: match n <= LARGEST_EXACT {
                 true => distribution.expanded(),
-                false => (1..SHARES).step_by(2).map(|share| at(share, SHARES)).collect::<Option<_>>()?,
+                false => (1..SHARES).step_by(2).map(|share| ranks.occurring(share, SHARES)).collect::<Option<_>>()?,
             },
         };
         for (value, count) in &distribution.values {

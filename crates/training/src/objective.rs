@@ -74,23 +74,9 @@ pub(crate) mod tests {
     use dataset::likelihood::Rows;
     use engine::{Sample, TrainingFacts};
 
-    /// Rows with a signal, made by a linear congruential generator.
+    /// Rows with a signal.
     pub(crate) fn fabricated(n: usize) -> Fabricated {
-        let mut state = 1u64;
-        let mut uniform = || {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (state >> 11) as f64 / (1u64 << 53) as f64
-        };
-        let mut columns = [Vec::new(), Vec::new(), Vec::new()];
-        let mut target = Vec::new();
-        for _ in 0..n {
-            let x = [(400.0 * uniform()).floor(), (9000.0 * uniform()).floor(), (200.0 * uniform()).floor()];
-            let z = 0.5 - 0.01 * x[0] + 0.0001 * x[1] + 0.005 * x[2];
-            for (column, x) in columns.iter_mut().zip(x) {
-                column.push(x);
-            }
-            target.push(f64::from(uniform() < 1.0 / (1.0 + f64::exp(-z))));
-        }
+        let (columns, target) = testkit::signal(n);
         Fabricated::new(columns, target)
     }
 
