@@ -10,6 +10,7 @@ use common::ingested::Ingested;
 use common::metrics::Confusion;
 use common::model::Model;
 use common::schema::{COLUMNS, CORPORATION, PREDICTORS, TARGET};
+use engine::basis::Basis;
 use engine::likelihood::{Parameters, Sums};
 use engine::{
     Client, ClientRow, Clients, ColumnStatistics, Counts, Description, MissingPercent, Newest, PREDICTION_COLUMNS,
@@ -301,25 +302,38 @@ impl TrainingRows for ClusterRows<'_> {
         Ok(sample)
     }
 
-    fn sums(&self, parameters: &Parameters) -> Result<Sums> {
+    fn sums(&self, basis: &Basis, parameters: &Parameters) -> Result<Sums> {
         self.step.set(self.step.get() + 1);
-        let [x1, x2, x3] = PREDICTORS;
         let [b1, b2, b3, b0] = parameters.map(sql::number);
-        let z = format!("{b1} * {x1} + {b2} * {x2} + {b3} * {x3} + {b0}");
-        let columns = format!("{x1}, {x2}, {x3}, {TARGET}");
-        let with_z = format!("SELECT {columns}, {z} AS z FROM {} WHERE {}", self.table.relation, complete());
-        // e is at most 1, so nothing overflows; q is p or 1 − p.
-        let with_e = format!("SELECT {columns}, z, exp(-abs(z)) AS e FROM ({with_z})");
-        let with_q = format!("SELECT {columns}, z, e, 1D / (1D + e) AS q FROM ({with_e})");
+        let z = format!("{b1} * q1 + {b2} * q2 + {b3} * q3 + {b0}");
+        let size = format!("abs({b1}) * a1 + abs({b2}) * a2 + abs({b3}) * a3 + abs({b0})");
+        let columns = format!("q1, q2, q3, a1, a2, a3, {TARGET} AS y");
+        let with_z = format!("SELECT {columns}, {z} AS z, {size} AS s FROM ({})", self.columns(basis));
+        // e is at most 1, so nothing overflows. Both p and 1 − p come without a difference: a residual near 0 keeps its digits.
+        let columns = "q1, q2, q3, a1, a2, a3, y, z, s";
+        let with_e = format!("SELECT {columns}, exp(-abs(z)) AS e FROM ({with_z})");
+        let with_q = format!("SELECT {columns}, e, 1D / (1D + e) AS q FROM ({with_e})");
         let terms = format!(
-            "SELECT {x1}, {x2}, {x3}, {TARGET} * z - greatest(z, 0D) - ln(1D + e) AS l, \
-             (CASE WHEN z >= 0D THEN q ELSE e * q END) - {TARGET} AS r, e * q * q AS w FROM ({with_q})"
+            "SELECT q1, q2, q3, a1, a2, a3, s, y * z - greatest(z, 0D) - ln(1D + e) AS l, \
+             (1D - y) * (CASE WHEN z >= 0D THEN q ELSE e * q END) - y * (CASE WHEN z >= 0D THEN e * q ELSE q END) AS r, \
+             e * q * q AS w FROM ({with_q})"
         );
-        let x = [x1, x2, x3, "1D"];
-        let gradient = x.map(|x| format!("sum(r * {x})"));
-        let hessian = (0..4).flat_map(|i| (i..4).map(move |j| format!("sum(w * {} * {})", x[i], x[j])));
-        let sums: Vec<String> =
-            ["count(*)", "sum(l)"].map(str::to_owned).into_iter().chain(gradient).chain(hessian).collect();
+        let q = ["q1", "q2", "q3", "1D"];
+        let gradient = q.map(|q| format!("sum(r * {q})"));
+        // The order of summation is the engine's. The error of a sum of n terms is at most n ε/2, and with overwhelming
+        // probability at most some √n ε, of the sum of their sizes (Higham & Mary, SIAM J. Sci. Comput. 41, 2019).
+        let n = self.facts.rows as f64;
+        let summation = sql::number(n.min(10.0 * n.sqrt()) + 8.0);
+        let errors = q.iter().zip(["a1", "a2", "a3", "1D"]);
+        let errors = errors.map(|(q, a)| format!("sum({summation} * abs(r) * {a} + 4D * w * abs({q}) * s)"));
+        let hessian = (0..4).flat_map(|i| (i..4).map(move |j| format!("sum(w * {} * {})", q[i], q[j])));
+        let sums: Vec<String> = ["count(*)", "sum(l)"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(gradient)
+            .chain(errors)
+            .chain(hessian)
+            .collect();
         let what = format!("step {} of the training", self.step.get());
         let row = self.table.connection.row(&what, format!("SELECT {} FROM ({terms})", sums.join(", ")))?;
         let mut cells = Cells::of(&row);
@@ -330,6 +344,31 @@ impl TrainingRows for ClusterRows<'_> {
         }
         let log_likelihood = cells.sum();
         let gradient = std::array::from_fn(|_| cells.sum());
-        Ok(Sums::new(log_likelihood, gradient, std::array::from_fn(|_| cells.sum())))
+        let gradient_error = std::array::from_fn(|_| f64::EPSILON * cells.sum());
+        Ok(Sums::new(log_likelihood, gradient, gradient_error, std::array::from_fn(|_| cells.sum())))
+    }
+}
+
+impl ClusterRows<'_> {
+    /// A query for the columns of `basis` as q1 to q3, the target, and as a1 to a3 the sizes of the terms that each column was
+    /// computed from: its rounding error is some ε of that.
+    fn columns(&self, basis: &Basis) -> String {
+        let [x1, x2, x3] = PREDICTORS;
+        let [m1, m2, m3] = basis.centre().map(sql::number);
+        let from = format!("FROM {} WHERE {}", self.table.relation, complete());
+        let centred = format!("{x1} - {m1} AS u1, {x2} - {m2} AS u2, {x3} - {m3} AS q3, {TARGET} {from}");
+        if basis.is_only_centred() {
+            return format!(
+                "SELECT u1 AS q1, u2 AS q2, q3, abs(u1) AS a1, abs(u2) AS a2, abs(q3) AS a3, {TARGET} FROM (SELECT {centred})"
+            );
+        }
+        let [[_, u12, u13, _], [_, _, u23, _], ..] = basis.upper().map(|row| row.map(sql::number));
+        let second = format!(
+            "SELECT u1, u2 - {u23} * q3 AS q2, abs(u2) + abs({u23} * q3) AS a2, q3, {TARGET} FROM (SELECT {centred})"
+        );
+        format!(
+            "SELECT u1 - {u12} * q2 - {u13} * q3 AS q1, q2, q3, abs(u1) + abs({u12}) * a2 + abs({u13} * q3) AS a1, a2, \
+             abs(q3) AS a3, {TARGET} FROM ({second})"
+        )
     }
 }

@@ -10,9 +10,6 @@ use crate::config::Promotion;
 /// On fewer test rows no score says much.
 pub const FEW_ROWS: u64 = 30;
 
-/// The draws are the same each time.
-const SEED: u64 = 0;
-
 /// What the contestants did on the same rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contest {
@@ -68,7 +65,7 @@ impl Contest {
             ));
         }
         if n < FEW_ROWS {
-            let interval = interval::f1(&self.challenger, SEED);
+            let interval = interval::f1(&self.challenger);
             let interval = interval.map(|i| format!(": F1 may be anything from {:.2} to {:.2}", i.low, i.high));
             warnings.push(format!(
                 "the test data have only {n} rows, fewer than {FEW_ROWS}, which is too few to judge a model by{}",

@@ -14,6 +14,7 @@ use common::files::{DataFile, FINAL_DATA, INGESTED_FILES, INGESTION_FACTS, QUARA
 use common::ingested::Ingested;
 use common::model::Model;
 use common::schema::{COLUMNS, PREDICTORS, Predictors, TARGET};
+use engine::basis::Basis;
 use engine::likelihood::{Parameters, Sums};
 use engine::{
     Client, ClientRow, Clients, Counts, Description, Engine, MalformedRows, Newest, PREDICTION_COLUMNS, Reading,
@@ -211,7 +212,7 @@ impl TrainingRows for CompleteRows {
         Ok(self.rows()?.sample(most))
     }
 
-    fn sums(&self, parameters: &Parameters) -> Result<Sums> {
-        Ok(self.rows()?.sums(parameters))
+    fn sums(&self, basis: &Basis, parameters: &Parameters) -> Result<Sums> {
+        Ok(self.rows()?.sums(basis, parameters))
     }
 }

@@ -1,6 +1,7 @@
 //! The sums of one Newton step over rows in memory: in parallel, eight rows at a time.
 
 use engine::Sample;
+use engine::basis::Basis;
 use engine::likelihood::{Parameters, Sums};
 use rayon::prelude::*;
 
@@ -27,16 +28,33 @@ impl<'a> Rows<'a> {
         self.target.is_empty()
     }
 
-    /// The sums at `parameters`, over all rows, in parallel; the same to the last bit however many threads there are.
-    pub fn sums(&self, parameters: &Parameters) -> Sums {
+    /// The sums at `parameters` of the columns of `basis`, over all rows, in parallel; the same to the last bit for every
+    /// number of threads.
+    pub fn sums(&self, basis: &Basis, parameters: &Parameters) -> Sums {
+        let centre = basis.centre();
         let chunks = self.len().div_ceil(CHUNK);
-        let partial: Vec<Sums> =
-            (0..chunks).into_par_iter().map(|chunk| self.chunk(chunk * CHUNK).sums(parameters)).collect();
+        let chunk_sums = |chunk: usize| {
+            let chunk = self.chunk(chunk * CHUNK);
+            if basis.is_only_centred() {
+                let columns = |x: [f64; 3]| std::array::from_fn(|j| x[j] - centre[j]);
+                return chunk.sums(|x| (columns(x), columns(x).map(f64::abs)), parameters);
+            }
+            // The error of a column counts where its terms cancel; below it is multiplied by ε and more.
+            let with_errors = |(q, sizes): ([f64; 3], [f64; 3])| {
+                (q, std::array::from_fn(|j| q[j].abs() + f64::exp2(-48.0) * sizes[j]))
+            };
+            chunk.sums(|x| with_errors(basis.columns(x)), parameters)
+        };
+        let partial: Vec<Sums> = (0..chunks).into_par_iter().map(chunk_sums).collect();
+        // A sum of n terms is off by at most n ε/2 of the sum of their sizes; 8 more for the residual and the product.
+        let terms = self.len().min(CHUNK).div_ceil(LANES) + LANES + chunks + 8;
+        let rounding = terms as f64 * f64::EPSILON;
         let mut total = Sums::default();
         for sums in partial {
             total.log_likelihood += sums.log_likelihood;
             for i in 0..4 {
                 total.gradient[i] += sums.gradient[i];
+                total.gradient_error[i] += rounding * sums.gradient_error[i];
                 for j in 0..4 {
                     total.hessian[i][j] += sums.hessian[i][j];
                 }
@@ -67,14 +85,16 @@ struct Chunk<'a> {
     y: &'a [f64],
 }
 
+/// Rows worked on together: enough for the compiler to use vectors, few enough to stay in registers.
+const LANES: usize = 8;
+
 impl Chunk<'_> {
-    fn sums(&self, b: &Parameters) -> Sums {
-        /// Rows worked on together: enough for the compiler to use vectors, few enough to stay in registers.
-        const LANES: usize = 8;
+    /// The sums for the columns q that `columns` makes of a row; `gradient_error` holds Σ |pᵢ − yᵢ| sᵢ for the sizes s beside them.
+    fn sums(&self, columns: impl Fn([f64; 3]) -> ([f64; 3], [f64; 3]), b: &Parameters) -> Sums {
         // The product of this many factors between 1 and 2 cannot overflow, and its logarithm replaces theirs.
         const FACTORS: usize = 512;
 
-        let mut sums = [[0.0; LANES]; 15];
+        let mut sums = [[0.0; LANES]; 19];
         let mut factors = [1.0; LANES];
         let mut log_factors = 0.0;
         let blocks = self.y.len().div_ceil(LANES);
@@ -89,43 +109,50 @@ impl Chunk<'_> {
                 lanes
             };
             weight[length..].fill(0.0);
-            let (x0, x1, x2, y) = (load(self.x[0]), load(self.x[1]), load(self.x[2]), load(self.y));
+            let (mut q0, mut q1, mut q2, y) = (load(self.x[0]), load(self.x[1]), load(self.x[2]), load(self.y));
+            let mut sizes = [[0.0; LANES]; 3];
             let mut z = [0.0; LANES];
             let mut e = [0.0; LANES];
             for k in 0..LANES {
-                z[k] = b[0] * x0[k] + b[1] * x1[k] + b[2] * x2[k] + b[3];
+                ([q0[k], q1[k], q2[k]], [sizes[0][k], sizes[1][k], sizes[2][k]]) = columns([q0[k], q1[k], q2[k]]);
+                z[k] = b[0] * q0[k] + b[1] * q1[k] + b[2] * q2[k] + b[3];
                 e[k] = (-z[k].abs()).exp(); // at most 1, so nothing below overflows
             }
             for k in 0..LANES {
                 let w = weight[k];
                 let q = 1.0 / (1.0 + e[k]);
-                let p = if z[k] >= 0.0 { q } else { e[k] * q };
-                let residual = w * (p - y[k]);
+                // Both p and 1 − p without a difference: a residual near 0 keeps its digits.
+                let (p, not_p) = if z[k] >= 0.0 { (q, e[k] * q) } else { (e[k] * q, q) };
+                let residual = w * ((1.0 - y[k]) * p - y[k] * not_p);
                 let curvature = w * e[k] * q * q; // p (1 − p)
                 factors[k] *= 1.0 + w * e[k];
                 sums[0][k] += w * (y[k] * z[k] - z[k].max(0.0));
-                sums[1][k] += residual * x0[k];
-                sums[2][k] += residual * x1[k];
-                sums[3][k] += residual * x2[k];
+                sums[1][k] += residual * q0[k];
+                sums[2][k] += residual * q1[k];
+                sums[3][k] += residual * q2[k];
                 sums[4][k] += residual;
-                sums[5][k] += curvature * x0[k] * x0[k];
-                sums[6][k] += curvature * x0[k] * x1[k];
-                sums[7][k] += curvature * x0[k] * x2[k];
-                sums[8][k] += curvature * x0[k];
-                sums[9][k] += curvature * x1[k] * x1[k];
-                sums[10][k] += curvature * x1[k] * x2[k];
-                sums[11][k] += curvature * x1[k];
-                sums[12][k] += curvature * x2[k] * x2[k];
-                sums[13][k] += curvature * x2[k];
-                sums[14][k] += curvature;
+                sums[5][k] += residual.abs() * sizes[0][k];
+                sums[6][k] += residual.abs() * sizes[1][k];
+                sums[7][k] += residual.abs() * sizes[2][k];
+                sums[8][k] += residual.abs();
+                sums[9][k] += curvature * q0[k] * q0[k];
+                sums[10][k] += curvature * q0[k] * q1[k];
+                sums[11][k] += curvature * q0[k] * q2[k];
+                sums[12][k] += curvature * q0[k];
+                sums[13][k] += curvature * q1[k] * q1[k];
+                sums[14][k] += curvature * q1[k] * q2[k];
+                sums[15][k] += curvature * q1[k];
+                sums[16][k] += curvature * q2[k] * q2[k];
+                sums[17][k] += curvature * q2[k];
+                sums[18][k] += curvature;
             }
             if block % FACTORS == FACTORS - 1 || block == blocks - 1 {
                 log_factors += factors.iter().map(|factor: &f64| factor.ln()).sum::<f64>();
                 factors = [1.0; LANES];
             }
         }
-        let [log_likelihood, g0, g1, g2, g3, upper @ ..] = sums.map(|lanes| lanes.iter().sum::<f64>());
-        Sums::new(log_likelihood - log_factors, [g0, g1, g2, g3], upper)
+        let [log_likelihood, g0, g1, g2, g3, a0, a1, a2, a3, upper @ ..] = sums.map(|lanes| lanes.iter().sum::<f64>());
+        Sums::new(log_likelihood - log_factors, [g0, g1, g2, g3], [a0, a1, a2, a3], upper)
     }
 }
 
@@ -139,18 +166,26 @@ mod tests {
 
     const PARAMETERS: Parameters = [-0.02, 0.0003, 0.01, 0.4];
 
+    /// A basis whose columns are mixtures of the predictors.
+    fn oblique() -> Basis {
+        let m = [[1.0, 0.1, 2.0, 3.0], [0.0, 1.0, 3.0, 0.25], [0.0, 0.0, 1.0, -7.0], [0.0, 0.0, 0.0, 1.0]];
+        Basis::centred([60.0, 500.0, 20.0]).followed_by(&m)
+    }
+
     /// The formulas, literally.
-    fn plain(rows: &Rows, b: &Parameters) -> Sums {
+    fn plain(rows: &Rows, basis: &Basis, b: &Parameters) -> Sums {
         let mut sums = Sums::default();
         for i in 0..rows.len() {
-            let x = [rows.predictors[0][i], rows.predictors[1][i], rows.predictors[2][i], 1.0];
+            let ([q1, q2, q3], _) = basis.columns(rows.predictors.map(|column| column[i]));
+            let x = [q1, q2, q3, 1.0];
             let z: f64 = x.iter().zip(b).map(|(x, b)| x * b).sum();
-            let p = 1.0 / (1.0 + (-z).exp());
+            let (p, not_p) = (1.0 / (1.0 + (-z).exp()), 1.0 / (1.0 + z.exp()));
+            let residual = if rows.target[i] == 1.0 { -not_p } else { p };
             sums.log_likelihood += rows.target[i] * z - z.exp().ln_1p();
             for j in 0..4 {
-                sums.gradient[j] += (p - rows.target[i]) * x[j];
+                sums.gradient[j] += residual * x[j];
                 for k in 0..4 {
-                    sums.hessian[j][k] += p * (1.0 - p) * x[j] * x[k];
+                    sums.hessian[j][k] += p * not_p * x[j] * x[k];
                 }
             }
         }
@@ -166,12 +201,14 @@ mod tests {
         for n in [1, 7, 8, 9, 4097, CHUNK + 3] {
             let (columns, target) = testkit::signal(n);
             let rows = rows(&columns, &target);
-            let (fast, plain) = (rows.sums(&PARAMETERS), plain(&rows, &PARAMETERS));
-            assert!(close(fast.log_likelihood, plain.log_likelihood), "{n}: {fast:?} {plain:?}");
-            for i in 0..4 {
-                assert!(close(fast.gradient[i], plain.gradient[i]), "{n}: {fast:?} {plain:?}");
-                for j in 0..4 {
-                    assert!(close(fast.hessian[i][j], plain.hessian[i][j]), "{n}: {fast:?} {plain:?}");
+            for basis in [Basis::centred([0.0; 3]), Basis::centred([60.0, 500.0, 20.0]), oblique()] {
+                let (fast, plain) = (rows.sums(&basis, &PARAMETERS), plain(&rows, &basis, &PARAMETERS));
+                assert!(close(fast.log_likelihood, plain.log_likelihood), "{n}: {fast:?} {plain:?}");
+                for i in 0..4 {
+                    assert!(close(fast.gradient[i], plain.gradient[i]), "{n}: {fast:?} {plain:?}");
+                    for j in 0..4 {
+                        assert!(close(fast.hessian[i][j], plain.hessian[i][j]), "{n}: {fast:?} {plain:?}");
+                    }
                 }
             }
         }
@@ -183,7 +220,7 @@ mod tests {
         let rows = rows(&columns, &target);
         let with = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| rows.sums(&PARAMETERS))
+            pool.install(|| rows.sums(&oblique(), &PARAMETERS))
         };
         assert_eq!(with(1), with(3));
     }
@@ -191,7 +228,15 @@ mod tests {
     #[test]
     fn extreme_parameters_give_no_nan() {
         let (columns, target) = testkit::signal(100);
-        let sums = rows(&columns, &target).sums(&[1e6, -1e6, 1e6, 0.0]);
+        let sums = rows(&columns, &target).sums(&Basis::centred([0.0; 3]), &[1e6, -1e6, 1e6, 0.0]);
         assert!(sums.log_likelihood.is_finite() && sums.hessian.as_flattened().iter().all(|h| h.is_finite()));
+    }
+
+    #[test]
+    fn the_residual_of_a_nearly_certain_prediction_keeps_its_digits() {
+        let (columns, target) = ([vec![40.0], vec![0.0], vec![0.0]], [1.0]);
+        let sums = rows(&columns, &target).sums(&Basis::centred([0.0; 3]), &[1.0, 0.0, 0.0, 0.0]);
+        let residual = -(-40.0f64).exp(); // p − 1 would be 0
+        assert!((sums.gradient[3] / residual - 1.0).abs() < 1e-15, "{sums:?}");
     }
 }

@@ -5,6 +5,7 @@
 //! sums, counts and distributions; the solver, the metrics, the model, releases, the history and the reports work on these
 //! and do not know who counted. [`rules`] says what a good row is, for whoever reads one.
 
+pub mod basis;
 pub mod likelihood;
 pub mod rules;
 
@@ -23,6 +24,7 @@ use statistics::distribution::Distribution;
 use statistics::sketch::Sketch;
 use utoipa::ToSchema;
 
+use crate::basis::Basis;
 use crate::likelihood::{Parameters, Sums};
 
 /// Finds, merges and opens client tables.
@@ -98,8 +100,10 @@ pub trait TrainingRows {
     /// At most `most` of them, spread over all.
     fn sample(&self, most: usize) -> Result<Sample>;
 
-    /// The sums over all of them that one step of the solver needs.
-    fn sums(&self, parameters: &Parameters) -> Result<Sums>;
+    /// The sums over all of them that one step of the solver needs, for parameters of the columns of `basis`.
+    ///
+    /// The gradient's relative error is that of each row's residual, also where all predictions are nearly certain.
+    fn sums(&self, basis: &Basis, parameters: &Parameters) -> Result<Sums>;
 }
 
 /// So many different values of a column a distribution holds at the least, if there are that many.

@@ -1,35 +1,38 @@
 //! The log-likelihood of a logistic regression and its derivatives: sums over rows.
 //!
-//! For rows xᵢ = (x₁, x₂, x₃, 1) with target yᵢ ∈ {0, 1}, parameters β = (β₁, β₂, β₃, intercept) and
-//! pᵢ = 1 / (1 + exp(−xᵢ·β)) (McCullagh & Nelder, Generalized Linear Models, 2nd ed. 1989, §4.4):
+//! For rows qᵢ = (q₁, q₂, q₃, 1) in a [`Basis`](crate::basis::Basis) with target yᵢ ∈ {0, 1}, parameters γ and
+//! pᵢ = 1 / (1 + exp(−qᵢ·γ)) (McCullagh & Nelder, Generalized Linear Models, 2nd ed. 1989, §4.4):
 //!
 //! ```text
-//! log-likelihood   ℓ = Σ yᵢ xᵢ·β − log(1 + exp(xᵢ·β))
-//! −∂ℓ/∂β             = Σ (pᵢ − yᵢ) xᵢ
-//! −∂²ℓ/∂β²           = Σ pᵢ (1 − pᵢ) xᵢ xᵢᵀ
+//! log-likelihood   ℓ = Σ yᵢ qᵢ·γ − log(1 + exp(qᵢ·γ))
+//! −∂ℓ/∂γ             = Σ (pᵢ − yᵢ) qᵢ
+//! −∂²ℓ/∂γ²           = Σ pᵢ (1 − pᵢ) qᵢ qᵢᵀ
 //! ```
 
-/// β₁, β₂, β₃, intercept.
+/// The coefficients of three columns and the intercept.
 pub type Parameters = [f64; 4];
 
-/// What a Newton step needs to know of the rows: f, g and H at one β, without the penalty.
+/// The sums of one Newton step at one γ, without the penalty.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sums {
     /// ℓ.
     pub log_likelihood: f64,
-    /// Σ (pᵢ − yᵢ) xᵢ.
+    /// Σ (pᵢ − yᵢ) qᵢ.
     pub gradient: [f64; 4],
-    /// Σ pᵢ (1 − pᵢ) xᵢ xᵢᵀ, symmetric.
+    /// Upper bounds of the rounding errors of `gradient` that summation and the columns q cause; errors of qᵢ·γ excluded.
+    pub gradient_error: [f64; 4],
+    /// Σ pᵢ (1 − pᵢ) qᵢ qᵢᵀ, symmetric.
     pub hessian: [[f64; 4]; 4],
 }
 
 impl Sums {
-    /// From ℓ, the four sums of the gradient, and the upper half of the Hessian row by row: (1,1), (1,2), … (4,4).
-    pub fn new(log_likelihood: f64, gradient: [f64; 4], upper: [f64; 10]) -> Self {
+    /// Sums of ℓ, the gradient and its error, and the upper half of the Hessian row by row: (1,1), (1,2), … (4,4).
+    pub fn new(log_likelihood: f64, gradient: [f64; 4], gradient_error: [f64; 4], upper: [f64; 10]) -> Self {
         let s = upper;
         Self {
             log_likelihood,
             gradient,
+            gradient_error,
             hessian: [
                 [s[0], s[1], s[2], s[3]],
                 [s[1], s[4], s[5], s[6]],

@@ -10,9 +10,6 @@ use serde::{Deserialize, Serialize};
 use statistics::interval::{self, Interval};
 use statistics::trend::Limits;
 
-/// The draws are the same each time, so that the same rows give the same verdict.
-const SEED: u64 = 0;
-
 /// Whether the score has fallen by more than chance explains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -42,7 +39,7 @@ pub struct Check {
 /// past scores [`DriftTest::History`] finds no drift.
 pub fn check(test: DriftTest, recorded: &Score, new: &Confusion, past: &[f64]) -> Check {
     let lower = !new.has_no_positive() && new.f1() < recorded.f1;
-    let verdict = match interval::f1_difference(&recorded.confusion, new, SEED) {
+    let verdict = match interval::f1_difference(&recorded.confusion, new) {
         Some(difference) if difference.high < 0.0 => Verdict::Drifted,
         _ if lower || new.has_no_positive() => Verdict::CannotTell,
         _ => Verdict::NotDrifted,
@@ -54,7 +51,7 @@ pub fn check(test: DriftTest, recorded: &Score, new: &Confusion, past: &[f64]) -
             !new.has_no_positive() && Limits::of(past).is_some_and(|limits| limits.is_below(new.f1()))
         }
     };
-    Check { verdict, interval: interval::f1(new, SEED), drifted }
+    Check { verdict, interval: interval::f1(new), drifted }
 }
 
 impl Verdict {

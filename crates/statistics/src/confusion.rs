@@ -31,6 +31,11 @@ impl Confusion {
         self.true_positives + self.false_positives + self.false_negatives + self.true_negatives
     }
 
+    /// Clients whose prediction is wrong.
+    pub fn errors(&self) -> u64 {
+        self.false_positives + self.false_negatives
+    }
+
     /// F1, the harmonic mean of precision and recall: 2TP / (2TP + FP + FN), and 0 where there is no positive at all,
     /// as in scikit-learn's `f1_score` (van Rijsbergen, Information Retrieval, 1979, ch. 7).
     pub fn f1(&self) -> f64 {

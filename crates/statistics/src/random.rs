@@ -1,6 +1,6 @@
 //! The one source of chance: a seeded generator, and draws of counts whose cost does not grow with the clients counted.
 
-use crate::special::{ln_choose, ln_gamma};
+use crate::special::ln_choose;
 
 /// SplitMix64 (Steele, Lea & Flood, Fast splittable pseudorandom number generators, OOPSLA 2014): 2⁶⁴ values before it
 /// repeats, far more than any question here draws.
@@ -22,32 +22,6 @@ impl Random {
     /// A whole number from 0 to `n` − 1; its bias is below n / 2⁶⁴.
     pub(crate) fn below(&mut self, n: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
-    }
-
-    /// How many of `trials` succeed that each do so with probability `p`.
-    ///
-    /// Exact for every n, up to the rounding of ln Γ: a relative error of probabilities below 1e-6 for 10⁹ trials.
-    pub(crate) fn binomial(&mut self, trials: u64, p: f64) -> u64 {
-        if p > 0.5 {
-            return trials - self.binomial(trials, 1.0 - p);
-        }
-        match trials as f64 * p {
-            mean if mean <= 0.0 => 0,
-            mean if mean < 10.0 => self.binomial_by_inversion(trials, p),
-            _ => self.binomial_by_rejection(trials, p),
-        }
-    }
-
-    /// How `total` draws with replacement fall on categories of these weights.
-    pub(crate) fn multinomial<const N: usize>(&mut self, total: u64, weights: [u64; N]) -> [u64; N] {
-        let (mut draws, mut weight) = (total, weights.iter().sum::<u64>());
-        weights.map(|category| {
-            let p = if weight == 0 { 0.0 } else { category as f64 / weight as f64 };
-            let drawn = self.binomial(draws, p);
-            draws -= drawn;
-            weight -= category;
-            drawn
-        })
     }
 
     /// How many marked ones are among `draws` without replacement from `total`, of which `marked` are marked; neither
@@ -82,53 +56,6 @@ impl Random {
             }
         }
         mode
-    }
-
-    /// Adds up probabilities from 0 on: for means below 10. P(X > 110) is below 1e-70, so only rounding gets there.
-    fn binomial_by_inversion(&mut self, trials: u64, p: f64) -> u64 {
-        let none = (trials as f64 * (-p).ln_1p()).exp();
-        loop {
-            let (mut left, mut probability) = (self.uniform(), none);
-            for k in 0..=trials.min(110) {
-                if left <= probability {
-                    return k;
-                }
-                left -= probability;
-                probability *= (trials - k) as f64 / (k + 1) as f64 * (p / (1.0 - p));
-            }
-        }
-    }
-
-    /// Transformed rejection with squeeze, for means from 10 on and p ≤ ½: algorithm BTRS of Hörmann, The generation of
-    /// binomial random variates, J. Statist. Comput. Simul. 46 (1993), with its constants.
-    fn binomial_by_rejection(&mut self, trials: u64, p: f64) -> u64 {
-        let n = trials as f64;
-        let deviation = (n * p * (1.0 - p)).sqrt();
-        let b = 1.15 + 2.53 * deviation;
-        let a = -0.0873 + 0.0248 * b + 0.01 * p;
-        let centre = n * p + 0.5;
-        let alpha = (2.83 + 5.1 / b) * deviation;
-        let squeeze = 0.92 - 4.2 / b;
-        let ln_odds = (p / (1.0 - p)).ln();
-        let mode = ((n + 1.0) * p).floor();
-        let at_mode = ln_gamma(mode + 1.0) + ln_gamma(n - mode + 1.0);
-        loop {
-            let u = self.uniform() - 0.5;
-            let v = self.uniform();
-            let edge = 0.5 - u.abs();
-            let k = ((2.0 * a / edge + b) * u + centre).floor();
-            if edge >= 0.07 && v <= squeeze {
-                return k as u64;
-            }
-            if !(0.0..=n).contains(&k) {
-                continue;
-            }
-            // ln of p(k) / p(mode)
-            let density = at_mode - ln_gamma(k + 1.0) - ln_gamma(n - k + 1.0) + (k - mode) * ln_odds;
-            if (v * alpha / (a / (edge * edge) + b)).ln() <= density {
-                return k as u64;
-            }
-        }
     }
 
     fn next(&mut self) -> u64 {
@@ -173,40 +100,6 @@ mod tests {
         // The first outputs from this state at https://rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64
         let mut random = Random { state: 1_234_567 };
         assert_eq!([0; 3].map(|_| random.next()), [6457827717110365317, 3203168211198807973, 9817491932198370423]);
-    }
-
-    #[test]
-    fn binomial_draws_have_binomial_probabilities() {
-        for (trials, p) in [(5, 0.3), (5, 0.9), (40, 0.2), (40, 0.5), (200, 0.06), (1000, 0.97), (10_000, 0.3)] {
-            let mut random = Random::new(trials);
-            let ln_probability =
-                |k| ln_choose(trials, k) + k as f64 * f64::ln(p) + (trials - k) as f64 * f64::ln(1.0 - p);
-            let p_value = fit(|| random.binomial(trials, p), ln_probability, trials);
-            assert!(p_value > 0.001, "{trials} {p}: {p_value}");
-        }
-    }
-
-    #[test]
-    fn binomial_draws_of_ten_million_have_mean_and_variance() {
-        let (trials, p, draws) = (10_000_000, 0.3, 100_000);
-        let mut random = Random::new(1);
-        let standard = (trials as f64 * p * (1.0 - p)).sqrt();
-        let z: Vec<f64> =
-            (0..draws).map(|_| (random.binomial(trials, p) as f64 - trials as f64 * p) / standard).collect();
-        let mean = z.iter().sum::<f64>() / f64::from(draws);
-        let variance = z.iter().map(|z| z * z).sum::<f64>() / f64::from(draws);
-        assert!(mean.abs() < 0.012 && (variance - 1.0).abs() < 0.018, "{mean} {variance}");
-    }
-
-    #[test]
-    fn certain_and_impossible_events() {
-        let mut random = Random::new(1);
-        for trials in [0, 1, 10_000_000] {
-            assert_eq!((random.binomial(trials, 0.0), random.binomial(trials, 1.0)), (0, trials));
-        }
-        assert_eq!(random.multinomial(0, [0, 0, 0]), [0, 0, 0]);
-        assert_eq!(random.multinomial(9, [0, 4, 0]), [0, 9, 0]);
-        assert_eq!(random.multinomial(1000, [1, 1, 1, 1]).iter().sum::<u64>(), 1000);
     }
 
     #[test]

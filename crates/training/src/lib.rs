@@ -1,11 +1,12 @@
 //! Training: the L2 logistic regression that scikit-learn's `LogisticRegression()` approximates, at its optimum.
 //!
-//! [`start`] lets smartcore fit a sample; from there [`newton`] takes the few steps that are left over all rows, and
-//! certifies where it ended. [`objective`] is what it minimises: sums over rows, and nothing that knows of steps.
+//! `start` lets smartcore fit a sample; from there `newton` takes the few steps that are left over all rows, and certifies
+//! where it ended. `objective` is the function that it minimises: sums over rows, and nothing that knows of steps.
 
-pub mod newton;
-pub mod objective;
-pub mod start;
+mod cholesky;
+mod newton;
+mod objective;
+mod start;
 
 use std::fmt;
 use std::path::Path;
@@ -21,9 +22,11 @@ use common::lock::Lock;
 use common::model::{Fit, Model, TrainingData};
 use common::pickle::pickle;
 use common::schema::PREDICTORS;
-use engine::Engine;
+use engine::{Engine, TrainingFacts, TrainingRows};
 use serde::Serialize;
+use statistics::sketch::Sketch;
 
+use crate::newton::{Failure, Optimum, Spread};
 use crate::objective::PenalisedLikelihood;
 
 /// A trained model and what it took.
@@ -38,7 +41,13 @@ pub struct Outcome {
     pub seconds: f64,
     /// The fit alone.
     pub fit_seconds: f64,
+    /// An upper bound of the errors of coefficients and intercept, each relative to its value. Errors that change the log-odds
+    /// by less than 1e-13 per standard deviation of a predictor count as 0.
+    pub relative_error: f64,
 }
+
+/// The relative error up to which coefficients count as exact.
+const ACCURATE: f64 = 1e-6;
 
 /// Trains on the compiled dataset as `config` says, writes both encodings of the model, and records it.
 ///
@@ -48,23 +57,33 @@ pub fn run(config: &Config) -> Result<Outcome> {
         let start = Instant::now();
         let _lock = Lock::acquire(&config.output_model, "step")?;
         atomic::sweep(&config.output_model)?;
-        let (model, fit_seconds) = train(&*dataset::engine(config)?, &config.output_folder, config.regularization)?;
+        let trained = train(&*dataset::engine(config)?, &config.output_folder, config.regularization)?;
+        let Trained { model, fit_seconds, relative_error } = trained;
         // The pickle first: a run killed in between leaves a pickle that deployment sees is not the model's.
         atomic::write(&config.output_model.join(PICKLE), &pickle(&model))?;
         let model_sha256 = model.save(&config.output_model.join(MODEL))?;
         let seconds = start.elapsed().as_secs_f64();
         run.facts.timings.push(("training", seconds));
         run.facts.model = Some((model_sha256.clone(), model.clone()));
-        Ok(Outcome { model_sha256, model, seconds, fit_seconds })
+        Ok(Outcome { model_sha256, model, seconds, fit_seconds, relative_error })
     })
 }
 
-/// Trains on the dataset that was compiled into the folder `output`, writing nothing; returns the model and the seconds
-/// that the fit took.
+/// A model that no file holds yet.
+pub struct Trained {
+    /// The model.
+    pub model: Model,
+    /// Seconds that the fit took.
+    pub fit_seconds: f64,
+    /// As in [`Outcome`].
+    pub relative_error: f64,
+}
+
+/// Trains on the dataset that was compiled into the folder `output`, writing nothing.
 ///
 /// # Errors
-/// Where the dataset cannot be read, no complete row is left, all rows are of one class, or the steps do not converge.
-pub fn train(engine: &dyn Engine, output: &Path, regularization: Regularization) -> Result<(Model, f64)> {
+/// The dataset cannot be read, no complete row is left, all rows are of one class, or the steps do not converge.
+pub fn train(engine: &dyn Engine, output: &Path, regularization: Regularization) -> Result<Trained> {
     let clients = engine.compiled(output)?;
     let rows = clients.training_rows()?;
     let facts = rows.facts();
@@ -78,11 +97,7 @@ pub fn train(engine: &dyn Engine, output: &Path, regularization: Regularization)
     }
 
     let clock = Instant::now();
-    let objective = PenalisedLikelihood::new(&*rows, regularization);
-    // Values of 10^15 can lead smartcore so far astray that no step leads back; the plain start is then the better one.
-    let optimum = newton::minimise(&objective, start::start(&*rows, regularization)?)
-        .or_else(|_| newton::minimise(&objective, start::class_share(facts)))
-        .with_context(|| format!("training on the dataset in {place}"))?;
+    let optimum = fit(&*rows, regularization).with_context(|| format!("training on the dataset in {place}"))?;
     let fit_seconds = clock.elapsed().as_secs_f64();
 
     let [Some(lastmonth), Some(lastyear), Some(employees)] = facts.medians else { bail!("a predictor has no value") };
@@ -107,16 +122,48 @@ pub fn train(engine: &dyn Engine, output: &Path, regularization: Regularization)
         },
         sketches: facts.sketches.clone(),
     };
-    Ok((model, fit_seconds))
+    Ok(Trained { model, fit_seconds, relative_error: optimum.relative_error })
+}
+
+/// Minimises from the first start that leads to the optimum: values of 10^15 can lead smartcore's so far astray that no step
+/// leads back.
+fn fit(rows: &dyn TrainingRows, regularization: Regularization) -> Result<Optimum> {
+    let spread = spread(rows.facts());
+    let objective = PenalisedLikelihood::new(rows, regularization);
+    let mut reasons = Vec::new();
+    for start in start::starts(rows, &spread, regularization)? {
+        match newton::minimise(&objective, &spread, &start) {
+            Ok(optimum) => return Ok(optimum),
+            Err(Failure::Objective(error)) => return Err(error),
+            Err(no_convergence) => reasons.push(no_convergence.to_string()),
+        }
+    }
+    bail!("{}", reasons.join("; "))
+}
+
+/// The medians as centres: they occur, so a constant predictor is exactly 0 when centred.
+fn spread(facts: &TrainingFacts) -> Spread {
+    let deviation = |sketches: &[Sketch; 3]| sketches.each_ref().map(|sketch| sketch.standard_deviation);
+    Spread {
+        centre: facts.medians.map(|median| median.unwrap_or(0.0)),
+        deviation: facts.sketches.as_ref().map_or([1.0; 3], deviation),
+    }
 }
 
 impl cli::Outcome for Outcome {
     fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
         let left_out = self.model.training.left_out;
-        match left_out {
-            0 => Vec::new(),
-            _ => vec![format!("{left_out} rows with a missing value were left out")],
+        if left_out > 0 {
+            warnings.push(format!("{left_out} rows with a missing value were left out"));
         }
+        if self.relative_error > ACCURATE {
+            warnings.push(format!(
+                "the predictors nearly determine each other: a coefficient is known only to {:.0e} of its value",
+                self.relative_error
+            ));
+        }
+        warnings
     }
 }
 

@@ -1,20 +1,39 @@
-//! Newton's method with step-halving on a convex function of four parameters (Boyd & Vandenberghe, Convex Optimization,
-//! 2004, §9.5). For the logistic likelihood this is iteratively reweighted least squares.
+//! Newton's method on a convex function of four parameters (Boyd & Vandenberghe, Convex Optimization, 2004, §9.5), and the
+//! certificate of where it ended. For the logistic likelihood this is iteratively reweighted least squares.
+//!
+//! The method begins with centred predictors. Where these are nearly collinear, the factor of the Hessian gives the next
+//! [`Basis`], in which the Hessian is nearly diagonal, and the rows are summed again there. So neither the units of the
+//! predictors, nor an offset, nor a predictor that repeats another one costs digits.
 
-use anyhow::{Context, Result, bail};
+use std::fmt;
 
+use anyhow::Error;
+use engine::basis::Basis;
 use engine::likelihood::Parameters;
 
-use crate::objective::Objective;
+use crate::cholesky::Cholesky;
+use crate::objective::{Evaluation, Objective};
 
-/// The end is reached when the optimum is nearer than this, in standard errors.
+/// The end is reached when a step is smaller than this: in standard errors, and relative to each parameter.
 const TOLERANCE: f64 = 1e-10;
-/// Where rounding lets no step come that near, this is near enough: far below any digit that matters.
-const ACCEPTABLE: f64 = 1e-7;
-const MOST_STEPS: u32 = 100;
-const MOST_HALVINGS: u32 = 40;
+/// An error of the log-odds, per standard deviation of a predictor, that no prediction shows.
+const NEGLIGIBLE: f64 = 1e-13;
+/// The basis changes where the other columns leave less than this of a column unexplained.
+const LEAST_PIVOT: f64 = 1e-5;
+const MOST_STEPS: u32 = 200;
+const MOST_BASES: u32 = 20;
+const MOST_HALVINGS: u32 = 60;
 
-/// The minimum and its certificate.
+/// The typical values of the predictors: x − `centre` is of the size of `deviation`.
+#[derive(Clone, Copy, Debug)]
+pub struct Spread {
+    /// A value in the middle of each predictor; the value itself where it is constant.
+    pub centre: [f64; 3],
+    /// The standard deviation of each predictor; 0 where it is constant.
+    pub deviation: [f64; 3],
+}
+
+/// The minimum and its certificate. All bounds include the rounding errors of the sums over rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Optimum {
     /// β₁, β₂, β₃, intercept.
@@ -24,137 +43,199 @@ pub struct Optimum {
     pub standard_errors: [f64; 4],
     /// ℓ at the minimum.
     pub log_likelihood: f64,
-    /// The largest absolute entry of the gradient at the minimum.
+    /// An upper bound of the gradient's largest absolute entry.
     pub gradient_norm: f64,
-    /// √(gᵀH⁻¹g): how far the exact minimum is, in standard errors.
+    /// An upper bound of √(gᵀH⁻¹g): how far the exact minimum is, in standard errors.
     pub newton_decrement: f64,
+    /// An upper bound of the parameters' errors, each relative to its parameter. Errors that change the log-odds by less than
+    /// 1e-13 per standard deviation of the predictor count as 0.
+    pub relative_error: f64,
     /// Steps taken.
     pub steps: u32,
 }
 
-/// Minimises `objective` from `start`.
-///
-/// # Errors
-/// Where the Hessian is singular, no step lowers the value, or the steps are too many: then there is no model.
-pub fn minimise(objective: &impl Objective, start: Parameters) -> Result<Optimum> {
-    let mut parameters = start;
-    let mut here = objective.at(&parameters)?;
-    let mut last_decrement = f64::INFINITY;
-    for steps in 0..=MOST_STEPS {
-        let inverse = inverse(&here.hessian).context("no convergence: the predictors do not determine a model")?;
-        let direction = inverse.map(|row| -dot(&row, &here.gradient));
-        let newton_decrement = (-dot(&direction, &here.gradient)).max(0.0).sqrt();
-        let stalled = newton_decrement > last_decrement / 2.0;
-        last_decrement = newton_decrement;
-        if newton_decrement <= TOLERANCE || (newton_decrement <= ACCEPTABLE && stalled) {
+/// Why there is no optimum.
+#[derive(Debug)]
+pub enum Failure {
+    /// The objective could not be evaluated.
+    Objective(Error),
+    /// The method did not converge from this start; another one may do better.
+    NoConvergence(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Objective(error) => write!(f, "{error:#}"),
+            Self::NoConvergence(reason) => write!(f, "no convergence: {reason}"),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Objective(error)
+    }
+}
+
+/// Minimises `objective` over parameters of predictors, from `start`.
+pub fn minimise(objective: &impl Objective, spread: &Spread, start: &Parameters) -> Result<Optimum, Failure> {
+    let mut basis = Basis::centred(spread.centre);
+    let mut gamma = basis.of_parameters(start);
+    let mut here = objective.at(&basis, &gamma)?;
+    let (mut steps, mut bases) = (0, 0);
+    loop {
+        let factor = Cholesky::of(&here.hessian);
+        if factor.least_pivot() < LEAST_PIVOT && bases < MOST_BASES {
+            let next = basis.followed_by(&factor.unit_factor());
+            gamma = next.of_parameters(&basis.parameters(&gamma));
+            here = objective.at(&next, &gamma)?;
+            basis = next;
+            bases += 1;
+            continue;
+        }
+        if !factor.is_positive_definite() {
+            return Err(Failure::NoConvergence(format!("the Hessian at {:?} is singular", basis.parameters(&gamma))));
+        }
+        let certificate = Certificate::of(&basis, &gamma, &here, &factor, spread);
+        if certificate.step <= TOLERANCE || certificate.is_rounding {
             return Ok(Optimum {
-                parameters,
-                standard_errors: std::array::from_fn(|i| inverse[i][i].sqrt()),
+                parameters: basis.parameters(&gamma),
+                standard_errors: std::array::from_fn(|j| factor.norm(&basis.solve(&unit(j)))),
                 log_likelihood: here.log_likelihood,
-                gradient_norm: here.gradient.iter().fold(0.0, |norm, g| f64::max(norm, g.abs())),
-                newton_decrement,
+                gradient_norm: certificate.gradient_norm,
+                newton_decrement: certificate.newton_decrement,
+                relative_error: certificate.relative_error,
                 steps,
             });
         }
-        let mut scale = 1.0;
-        let mut halvings = 0;
-        loop {
-            let trial = std::array::from_fn(|i| parameters[i] + scale * direction[i]);
-            let there = objective.at(&trial)?;
-            // Near the minimum the value cannot show progress any more, but the full step is right.
-            let rounding = 1e-12 * here.value.abs();
-            if there.value <= here.value + rounding && there.value.is_finite() {
-                (parameters, here) = (trial, there);
-                break;
-            }
-            halvings += 1;
-            if halvings > MOST_HALVINGS {
-                bail!("no convergence: no step from {parameters:?} lowers the objective");
-            }
-            scale /= 2.0;
+        if steps == MOST_STEPS {
+            return Err(Failure::NoConvergence(format!("{MOST_STEPS} Newton steps were not enough")));
         }
+        (gamma, here) = take_step(objective, &basis, &gamma, &here, &factor)?;
+        steps += 1;
     }
-    bail!("no convergence after {MOST_STEPS} Newton steps")
 }
 
-/// The inverse of a symmetric positive definite matrix, `None` where it is not one.
-///
-/// The diagonal is scaled to 1 first, so that predictors of very different size cost no digits; then Cholesky.
-fn inverse(matrix: &[[f64; 4]; 4]) -> Option<[[f64; 4]; 4]> {
-    let scale: [f64; 4] = std::array::from_fn(|i| 1.0 / matrix[i][i].sqrt());
-    if !scale.iter().all(|s| s.is_finite()) {
-        return None;
-    }
-    let mut l = [[0.0; 4]; 4];
-    for i in 0..4 {
-        for j in 0..=i {
-            let rest = matrix[i][j] * scale[i] * scale[j] - (0..j).map(|k| l[i][k] * l[j][k]).sum::<f64>();
-            l[i][j] = if i == j { rest.sqrt() } else { rest / l[j][j] };
-        }
-        if l[i][i].is_nan() || l[i][i] <= 1e-8 {
-            return None;
-        }
-    }
-    // The inverse is symmetric, so its columns are its rows.
-    let mut inverse: [[f64; 4]; 4] = std::array::from_fn(|column| unit_solution(&l, column));
-    for i in 0..4 {
+/// What is known of the distance to the minimum at one point.
+struct Certificate {
+    /// The size of the next Newton step: in standard errors or relative to a parameter, whichever is larger.
+    step: f64,
+    /// Whether the gradient is nothing but rounding errors, so that no step is known to come nearer.
+    is_rounding: bool,
+    gradient_norm: f64,
+    newton_decrement: f64,
+    relative_error: f64,
+}
+
+impl Certificate {
+    fn of(basis: &Basis, gamma: &Parameters, here: &Evaluation, factor: &Cholesky, spread: &Spread) -> Self {
+        let (gradient, error) = (&here.gradient, &here.gradient_error);
+        let parameters = basis.parameters(gamma);
+        // The parameters of the predictors are stored as doubles, which moves them by half a last digit each.
+        let rounding = parameters.map(|parameter| f64::EPSILON / 2.0 * parameter.abs());
+        let hessian = in_predictors(basis, &here.hessian);
+        let of_error: f64 = (0..4).map(|k| error[k] * factor.norm(&unit(k))).sum();
+        let of_rounding: f64 = (0..4).map(|j| rounding[j] * hessian[j][j].sqrt()).sum();
+        let mut certificate = Self {
+            step: factor.norm(gradient),
+            is_rounding: (0..4).all(|k| gradient[k].abs() <= 2.0 * error[k]),
+            gradient_norm: 0.0,
+            newton_decrement: factor.norm(gradient) + of_error + of_rounding,
+            relative_error: 0.0,
+        };
         for j in 0..4 {
-            inverse[i][j] *= scale[i] * scale[j];
+            let row = &basis.upper()[j];
+            let entry = dot(row, gradient).abs() + sum_of_sizes(row, error) + sum_of_sizes(&hessian[j], &rounding);
+            certificate.gradient_norm = certificate.gradient_norm.max(entry);
+
+            // How the step and the errors of the gradient move β_j = (U⁻¹ e_j)·γ.
+            let influence = factor.solve(&basis.solve(&unit(j)));
+            let step = dot(&influence, gradient).abs();
+            let error = step + sum_of_sizes(&influence, error) + rounding[j];
+            let deviation = spread.deviation.get(j).copied().unwrap_or(1.0);
+            if error * deviation > NEGLIGIBLE {
+                certificate.step = certificate.step.max(step / parameters[j].abs());
+                certificate.relative_error = certificate.relative_error.max(error / parameters[j].abs());
+            }
         }
+        certificate
     }
-    Some(inverse)
 }
 
-/// Solves L Lᵀ x = e, the unit vector of `column`: L y = e first, then Lᵀ x = y.
-fn unit_solution(l: &[[f64; 4]; 4], column: usize) -> [f64; 4] {
-    let mut y = [0.0; 4];
-    for i in 0..4 {
-        let unit = f64::from(u8::from(i == column));
-        y[i] = (unit - (0..i).map(|k| l[i][k] * y[k]).sum::<f64>()) / l[i][i];
+/// Takes a Newton step, shortened as long as it leads up again beyond the minimum along it.
+fn take_step(
+    objective: &impl Objective,
+    basis: &Basis,
+    gamma: &Parameters,
+    here: &Evaluation,
+    factor: &Cholesky,
+) -> Result<(Parameters, Evaluation), Failure> {
+    let direction = factor.solve(&here.gradient).map(|step| -step);
+    let slope = dot(&direction, &here.gradient);
+    let mut scale = 1.0;
+    for _ in 0..=MOST_HALVINGS {
+        let trial: Parameters = std::array::from_fn(|k| gamma[k] + scale * direction[k]);
+        let there = objective.at(basis, &trial)?;
+        // The slope tells progress also where the value is lost in rounding.
+        let slope_there = dot(&direction, &there.gradient);
+        let beyond = slope_there > 0.0 && (slope_there > -slope / 2.0 || there.value > here.value);
+        if !beyond
+            && slope_there.is_finite()
+            && there.value.is_finite()
+            && Cholesky::of(&there.hessian).least_pivot().is_finite()
+        {
+            return Ok((trial, there));
+        }
+        scale /= 2.0;
     }
-    let mut x = [0.0; 4];
-    for i in (0..4).rev() {
-        x[i] = (y[i] - (i + 1..4).map(|k| l[k][i] * x[k]).sum::<f64>()) / l[i][i];
-    }
-    x
+    Err(Failure::NoConvergence(format!("no step from {:?} lowers the objective", basis.parameters(gamma))))
+}
+
+/// The Hessian by the parameters of the predictors, U H Uᵀ.
+fn in_predictors(basis: &Basis, hessian: &[[f64; 4]; 4]) -> [[f64; 4]; 4] {
+    let rows = basis.upper().map(|row| hessian.map(|column| dot(&row, &column)));
+    rows.map(|row| basis.upper().map(|column| dot(&row, &column)))
+}
+
+fn unit(j: usize) -> [f64; 4] {
+    std::array::from_fn(|i| f64::from(u8::from(i == j)))
 }
 
 fn dot(a: &[f64; 4], b: &[f64; 4]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
+fn sum_of_sizes(a: &[f64; 4], b: &[f64; 4]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a * b).abs()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objective::PenalisedLikelihood;
     use crate::objective::tests::{Fabricated, fabricated};
-    use crate::objective::{Evaluation, PenalisedLikelihood};
-    use crate::start::start;
+    use crate::spread;
+    use crate::start::starts;
     use common::config::Regularization;
+    use engine::TrainingRows;
     use std::cell::Cell;
 
-    #[test]
-    fn the_inverse_is_one_even_where_the_scales_differ_widely() {
-        let matrix = [[1e12, 2e5, 3e2, 1e5], [2e5, 1.0, 1e-4, 0.1], [3e2, 1e-4, 1e-6, 1e-5], [1e5, 0.1, 1e-5, 4.0]];
-        let inverse = inverse(&matrix).unwrap();
-        for (i, row) in matrix.iter().enumerate() {
-            for (j, column) in inverse.iter().enumerate() {
-                let size: f64 = row.iter().zip(column).map(|(a, b)| (a * b).abs()).sum();
-                let error = dot(row, column) - f64::from(u8::from(i == j));
-                assert!(error.abs() <= 1e-12 * size.max(1.0), "{i} {j} {error}");
-            }
-        }
-        assert!(super::inverse(&[[1.0; 4]; 4]).is_none());
-        assert!(super::inverse(&[[0.0; 4]; 4]).is_none());
+    fn c() -> Regularization {
+        Regularization::new(1.0).unwrap()
+    }
+
+    fn optimum(rows: &Fabricated, start: Parameters) -> Optimum {
+        minimise(&PenalisedLikelihood::new(rows, c()), &spread(rows.facts()), &start).unwrap()
     }
 
     #[test]
     fn every_start_ends_at_the_same_optimum() {
         let rows = fabricated(3000);
-        let objective = PenalisedLikelihood::new(&rows, Regularization::new(1.0).unwrap());
-        let reference = minimise(&objective, [0.0; 4]).unwrap();
-        assert!(reference.newton_decrement <= ACCEPTABLE && reference.steps < 12, "{reference:?}");
+        let reference = optimum(&rows, [0.0; 4]);
+        assert!(reference.newton_decrement <= 1e-9 && reference.steps < 12, "{reference:?}");
         for start in [[0.01, 0.001, -0.02, 3.0], [-0.1, 0.0, 0.1, -20.0]] {
-            let optimum = minimise(&objective, start).unwrap();
+            let optimum = optimum(&rows, start);
             for (a, b) in optimum.parameters.iter().zip(reference.parameters) {
                 assert!((a - b).abs() <= 1e-9 * b.abs(), "{optimum:?} {reference:?}");
             }
@@ -165,39 +246,79 @@ mod tests {
     fn separable_data_have_a_finite_optimum_thanks_to_the_penalty() {
         let columns = [(0..40).map(f64::from).collect(), vec![1.0; 40], vec![0.0; 40]];
         let target: Vec<f64> = (0..40).map(|i| f64::from(i >= 20)).collect();
-        let rows = Fabricated::new(columns, target);
-        let optimum = minimise(&PenalisedLikelihood::new(&rows, Regularization::new(1.0).unwrap()), [0.0; 4]).unwrap();
+        let optimum = optimum(&Fabricated::new(columns, target), [0.0; 4]);
         assert!(optimum.parameters[0] > 0.0 && optimum.parameters[0].is_finite(), "{optimum:?}");
-        assert_eq!(optimum.parameters[2], 0.0);
+        assert_eq!(optimum.parameters[1..3], [0.0; 2], "constant predictors");
+    }
+
+    #[test]
+    fn units_offsets_and_repeated_predictors_change_nothing_that_is_determined() {
+        let ([first, second, third], target) = testkit::signal(2000);
+        let plain = optimum(&Fabricated::new([first.clone(), second.clone(), third.clone()], target.clone()), [0.0; 4]);
+        let moved = first.iter().map(|x| x + 1e9).collect();
+        let scaled = third.iter().map(|x| x * 2f64.powi(20)).collect();
+        let other = optimum(&Fabricated::new([moved, second.clone(), scaled], target.clone()), [0.0; 4]);
+        for j in [0, 1] {
+            assert!((other.parameters[j] / plain.parameters[j] - 1.0).abs() < 1e-6, "{plain:?} {other:?}");
+        }
+        // Of a predictor and its double, the penalty gives the double twice the coefficient.
+        let twice = first.iter().map(|x| x * 2.0).collect();
+        let repeated = optimum(&Fabricated::new([first, twice, third], target), [0.0; 4]);
+        assert!((repeated.parameters[1] / repeated.parameters[0] - 2.0).abs() < 1e-9, "{repeated:?}");
+        for fitted in [plain, other, repeated] {
+            assert!(fitted.relative_error < 1e-6, "{fitted:?}");
+        }
     }
 
     #[test]
     fn the_rows_are_asked_once_at_the_start_and_once_for_each_step() {
         struct Counting<'a>(PenalisedLikelihood<'a>, Cell<u32>);
         impl Objective for Counting<'_> {
-            fn at(&self, parameters: &Parameters) -> Result<Evaluation> {
+            fn at(&self, basis: &Basis, gamma: &Parameters) -> anyhow::Result<Evaluation> {
                 self.1.set(self.1.get() + 1);
-                self.0.at(parameters)
+                self.0.at(basis, gamma)
             }
         }
         let rows = fabricated(3000);
-        let c = Regularization::new(1.0).unwrap();
-        let counting = Counting(PenalisedLikelihood::new(&rows, c), Cell::new(0));
-        let optimum = minimise(&counting, start(&rows, c).unwrap()).unwrap();
+        let counting = Counting(PenalisedLikelihood::new(&rows, c()), Cell::new(0));
+        let spread = spread(rows.facts());
+        let start = starts(&rows, &spread, c()).unwrap()[0];
+        let optimum = minimise(&counting, &spread, &start).unwrap();
         assert_eq!(counting.1.get(), optimum.steps + 1);
+    }
+
+    /// An objective that is the same everywhere but for its slope and curvature.
+    struct Strange(f64);
+    impl Objective for Strange {
+        fn at(&self, _: &Basis, gamma: &Parameters) -> anyhow::Result<Evaluation> {
+            let mut hessian: [[f64; 4]; 4] = std::array::from_fn(unit);
+            hessian[1][0] = self.0;
+            hessian[0][1] = self.0;
+            let (value, gradient) = (-gamma[0], [-1.0, 0.0, 0.0, 0.0]);
+            Ok(Evaluation { value, log_likelihood: -value, gradient, gradient_error: [0.0; 4], hessian })
+        }
     }
 
     #[test]
     fn no_minimum_is_an_error_and_not_a_model() {
-        struct Falling;
-        impl Objective for Falling {
-            fn at(&self, parameters: &Parameters) -> Result<Evaluation> {
-                let unit = std::array::from_fn(|i| std::array::from_fn(|j| f64::from(u8::from(i == j))));
-                let value = -parameters[0];
-                Ok(Evaluation { value, log_likelihood: -value, gradient: [-1.0, 0.0, 0.0, 0.0], hessian: unit })
+        let spread = Spread { centre: [0.0; 3], deviation: [1.0; 3] };
+        let fails = |strange| minimise(&strange, &spread, &[0.0; 4]).unwrap_err().to_string();
+        assert_eq!(fails(Strange(0.0)), "no convergence: 200 Newton steps were not enough");
+        // An indefinite Hessian gives a negative decrement, which must not look like a small one.
+        let indefinite = fails(Strange(2.0));
+        assert!(indefinite.contains("is singular"), "{indefinite}");
+    }
+
+    #[test]
+    fn an_error_of_the_objective_stays_what_it_is() {
+        struct Lost;
+        impl Objective for Lost {
+            fn at(&self, _: &Basis, _: &Parameters) -> anyhow::Result<Evaluation> {
+                anyhow::bail!("the server is away")
             }
         }
-        let error = minimise(&Falling, [0.0; 4]).unwrap_err().to_string();
-        assert!(error.contains("no convergence after 100"), "{error}");
+        let spread = Spread { centre: [0.0; 3], deviation: [1.0; 3] };
+        let failure = minimise(&Lost, &spread, &[0.0; 4]).unwrap_err();
+        assert!(matches!(&failure, Failure::Objective(error) if error.to_string() == "the server is away"));
     }
 }

@@ -7,32 +7,45 @@ use engine::{Sample, TrainingFacts, TrainingRows};
 use smartcore::linalg::basic::matrix::DenseMatrix;
 use smartcore::linear::logistic_regression::{LogisticRegression, LogisticRegressionParameters};
 
+use crate::newton::Spread;
+
 /// Rows that smartcore sees at most, spread over all.
 pub const SAMPLE: usize = 2000;
 
-/// The parameters that smartcore finds on at most [`SAMPLE`] rows.
+/// Where the Newton steps may begin, the best start first: smartcore's fit on at most [`SAMPLE`] rows, if it finds one (it does
+/// not in a sample of one class), and the model that knows only how many clients leave.
 ///
-/// Where it finds none (a sample of one class, numbers that overflow), [`class_share`].
-pub fn start(rows: &dyn TrainingRows, regularization: Regularization) -> Result<Parameters> {
+/// Both classes must be present.
+pub fn starts(rows: &dyn TrainingRows, spread: &Spread, regularization: Regularization) -> Result<Vec<Parameters>> {
     let (facts, sample) = (rows.facts(), rows.sample(SAMPLE)?);
-    Ok(fit(&sample, facts.rows, regularization).unwrap_or_else(|| class_share(facts)))
+    let mut starts = Vec::from_iter(fit(&sample, facts.rows, spread, regularization));
+    starts.push(class_share(facts));
+    Ok(starts)
 }
 
-/// The model that knows only how many clients exit. Both classes must be there.
-pub fn class_share(facts: &TrainingFacts) -> Parameters {
+fn class_share(facts: &TrainingFacts) -> Parameters {
     let (rows, exited) = (facts.rows as f64, facts.exited as f64);
     [0.0, 0.0, 0.0, (exited / (rows - exited)).ln()]
 }
 
-fn fit(sample: &Sample, rows: u64, regularization: Regularization) -> Option<Parameters> {
-    let predictors = sample.predictors.iter().map(|row| row.to_vec()).collect();
+fn fit(sample: &Sample, rows: u64, spread: &Spread, regularization: Regularization) -> Option<Parameters> {
+    // smartcore's minimiser converges best on predictors of similar size.
+    let scale = spread.deviation.map(|deviation| if deviation > 0.0 { deviation } else { 1.0 });
+    let standardise = |row: &[f64; 3]| (0..3).map(|j| (row[j] - spread.centre[j]) / scale[j]).collect();
+    let predictors: Vec<Vec<f64>> = sample.predictors.iter().map(standardise).collect();
     let target: Vec<u8> = sample.exited.iter().map(|exited| u8::from(*exited)).collect();
     // Fewer rows weigh less against the same penalty, so the penalty shrinks with them.
     let alpha = target.len() as f64 / rows as f64 / regularization.c();
     let parameters = LogisticRegressionParameters::default().with_alpha(alpha);
     let fitted = LogisticRegression::fit(&DenseMatrix::from_2d_vec(&predictors).ok()?, &target, parameters).ok()?;
     let coefficients = fitted.coefficients().iter().copied().chain(fitted.intercept().iter().copied());
-    let start: Parameters = coefficients.collect::<Vec<f64>>().try_into().ok()?;
+    let [mut start @ .., mut intercept]: Parameters = coefficients.collect::<Vec<f64>>().try_into().ok()?;
+    for j in 0..3 {
+        start[j] /= scale[j];
+        intercept -= start[j] * spread.centre[j];
+    }
+    let [b1, b2, b3] = start;
+    let start = [b1, b2, b3, intercept];
     start.iter().all(|value| value.is_finite()).then_some(start)
 }
 
@@ -42,9 +55,10 @@ mod tests {
     use crate::newton::minimise;
     use crate::objective::PenalisedLikelihood;
     use crate::objective::tests::{Fabricated, fabricated};
+    use crate::spread;
 
     fn fit_sample(rows: &Fabricated, c: Regularization) -> Option<Parameters> {
-        fit(&rows.sample(SAMPLE).unwrap(), rows.facts().rows, c)
+        fit(&rows.sample(SAMPLE).unwrap(), rows.facts().rows, &spread(rows.facts()), c)
     }
 
     #[test]
@@ -53,8 +67,8 @@ mod tests {
         for n in [500, 10_000] {
             let rows = fabricated(n);
             let objective = PenalisedLikelihood::new(&rows, c);
-            let from_sample = minimise(&objective, fit_sample(&rows, c).unwrap()).unwrap();
-            let from_nothing = minimise(&objective, [0.0; 4]).unwrap();
+            let from = |start| minimise(&objective, &spread(rows.facts()), &start).unwrap();
+            let (from_sample, from_nothing) = (from(fit_sample(&rows, c).unwrap()), from([0.0; 4]));
             assert!(from_sample.steps < from_nothing.steps, "{from_sample:?} {from_nothing:?}");
         }
     }
@@ -67,6 +81,7 @@ mod tests {
         let rows = Fabricated::new(columns, target);
         let c = Regularization::new(1.0).unwrap();
         assert!(fit_sample(&rows, c).is_none());
-        assert_eq!(start(&rows, c).unwrap(), [0.0, 0.0, 0.0, (1.0f64 / 4999.0).ln()]);
+        let starts = starts(&rows, &spread(rows.facts()), c).unwrap();
+        assert_eq!(starts, [[0.0, 0.0, 0.0, (1.0f64 / 4999.0).ln()]]);
     }
 }

@@ -27,9 +27,6 @@ const FILES_SHOWN: usize = 15;
 /// A `fullprocess` that began longer ago than this many minutes is worth a word: cron starts one every ten.
 const OVERDUE: i64 = 60;
 
-/// The draws of an interval are the same each time.
-const SEED: u64 = 0;
-
 /// The page.
 pub fn home(live: &LiveModel, clients: &Clients, overview: Result<Arc<Overview>, Problem>) -> Markup {
     let content = html! {
@@ -175,7 +172,7 @@ fn row(list: &CallList, call: &Call) -> Markup {
 fn model(live: &LiveModel, overview: &Overview) -> Markup {
     let evidence = &overview.evidence;
     let (score, training) = (&evidence.score, &evidence.model.training);
-    let interval = interval::f1(&score.confusion, SEED);
+    let interval = interval::f1(&score.confusion);
     html! {
         section id="model" aria-labelledby="model-title" {
             h2 id="model-title" { "The model" }

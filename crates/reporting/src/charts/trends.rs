@@ -13,9 +13,6 @@ use super::Area;
 use super::plot::{At, BLUE, DASHED, DOTTED, Dash, INK, Plot, QUIET, SKY, SOLID};
 use crate::evidence::Past;
 
-/// The draws are the same each time.
-const SEED: u64 = 0;
-
 /// More points than this are a line with a band, without markers and whiskers.
 const MOST_MARKERS: usize = 40;
 
@@ -87,9 +84,7 @@ impl Trends {
             ScorePoint {
                 time: release.live_from.clone(),
                 f1: release.f1,
-                interval: *intervals
-                    .entry(model)
-                    .or_insert_with(|| counted.and_then(|counts| interval::f1(&counts, SEED))),
+                interval: *intervals.entry(model).or_insert_with(|| counted.and_then(|counts| interval::f1(&counts))),
                 constant: counted.map(everyone),
                 deployed: true,
             }

@@ -13,9 +13,6 @@ use crate::evidence::Evidence;
 use crate::pdf::{Column, Document, Table};
 use crate::words::{check_in_words, grouped, interval_of, minutes, number, percent, points};
 
-/// The draws are the same each time.
-const SEED: u64 = 0;
-
 /// What the model is and what it was trained on.
 pub fn card(document: &mut Document, evidence: &Evidence) -> Result<()> {
     let (model, manifest) = (&evidence.model, &evidence.release.manifest);
@@ -83,7 +80,7 @@ pub fn performance(document: &mut Document, evidence: &Evidence) -> Result<()> {
     document.paragraph(&format!(
         "F1 {}{} on {} rows of {}; precision {:.4}, recall {:.4}. \"Everyone exits\" has {:.4} on the same rows.",
         score.f1,
-        interval::f1(&score.confusion, SEED)
+        interval::f1(&score.confusion)
             .map(|interval| format!(" (95 %: {:.4} to {:.4})", interval.low, interval.high))
             .unwrap_or_default(),
         grouped(score.n),

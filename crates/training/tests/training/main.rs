@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its workspace has failed")]
 
 mod faults;
+mod precision;
 mod python;
 mod scikit_learn;
 

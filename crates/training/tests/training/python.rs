@@ -8,7 +8,7 @@ pub fn has(modules: &str) -> bool {
     let import = Command::new("python3").args(["-c", &format!("import {modules}")]).output();
     let found = import.is_ok_and(|output| output.status.success());
     if !found {
-        testkit::skipped(&format!("python3 cannot import {modules}; install numpy, pandas and scikit-learn"));
+        testkit::skipped(&format!("python3 cannot import {modules}; install numpy, pandas, scikit-learn and mpmath"));
     }
     found
 }
