@@ -12,7 +12,7 @@ use sha2::Digest;
 
 /// A SHA-256 checksum, as 64 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct Checksum(String);
 
 impl Checksum {
@@ -57,6 +57,20 @@ impl FromStr for Checksum {
         let digits = text.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit));
         ensure!(text.len() == 64 && digits, "{text:?} is no SHA-256 checksum");
         Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Checksum {
+    type Error = anyhow::Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Checksum> for String {
+    fn from(checksum: Checksum) -> Self {
+        checksum.0
     }
 }
 
