@@ -14,6 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use common::atomic::Scratch;
 use history::{DependencyVersions, History};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -135,7 +136,7 @@ fn latest<'a>(
     names: impl Iterator<Item = &'a String>,
     limit: Duration,
 ) -> Result<BTreeMap<String, String>> {
-    let scratch = tempfile::tempdir()?;
+    let scratch = Scratch::new()?;
     let mut manifest =
         "[package]\nname = \"newest\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[dependencies]\n".to_owned();
     for name in names {
