@@ -123,26 +123,34 @@ impl Clients for Table {
     fn newest(&self, model: &Model, _: usize) -> Result<Newest> {
         /// What is known of a corporation while the rows go by.
         #[derive(Default)]
-        struct Seen {
+        struct Seen<'a> {
+            corporation: &'a str,
             newest: Option<Predictors>,
             previous: Option<Predictors>,
             exited: Option<bool>,
         }
         let mut without_name = 0;
-        let mut seen: HashMap<&str, Seen> = HashMap::with_capacity(self.height());
+        let mut places: HashMap<&str, usize> = HashMap::with_capacity(self.height());
+        // In the order of their first rows: the sum of the risks must not depend on the order of a hash table.
+        let mut all: Vec<Seen> = Vec::new();
         for row in self.rows()? {
             let Some(corporation) = row.corporation else {
                 without_name += 1;
                 continue;
             };
-            let seen = seen.entry(corporation).or_default();
+            let place = *places.entry(corporation).or_insert(all.len());
+            if place == all.len() {
+                all.push(Seen { corporation, ..Seen::default() });
+            }
+            let seen = &mut all[place];
             seen.previous = seen.newest.replace(row.predictors);
             seen.exited = row.exited;
         }
-        let current = seen.into_iter().filter(|(_, seen)| seen.exited != Some(true));
-        let clients: Vec<Client> = current
-            .filter_map(|(corporation, seen)| {
-                Some(Client { corporation: corporation.to_owned(), predictors: seen.newest?, previous: seen.previous })
+        let clients: Vec<Client> = all
+            .into_iter()
+            .filter(|seen| seen.exited != Some(true))
+            .filter_map(|Seen { corporation, newest, previous, .. }| {
+                Some(Client { corporation: corporation.to_owned(), predictors: newest?, previous })
             })
             .collect();
         let risk = clients.iter().map(|client| model.probability(&client.predictors)).sum();
