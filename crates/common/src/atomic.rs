@@ -107,7 +107,7 @@ fn remove_abandoned(folder: &Path, prefix: &str) -> Result<()> {
             continue;
         }
         let kind = entry.file_type().with_context(|| format!("reading {}", path.display()))?;
-        // The handle keeps the lock until the removal has ended, so that nobody can claim what is going away.
+        // The lock is held until the removal has ended: no process can claim an entry that is being removed.
         let handle = if kind.is_symlink() { None } else { File::open(&path).ok() };
         if handle.as_ref().is_some_and(|handle| matches!(handle.try_lock(), Err(fs::TryLockError::WouldBlock))) {
             continue;
@@ -125,7 +125,7 @@ fn remove_abandoned(folder: &Path, prefix: &str) -> Result<()> {
 
 /// Marks what this process has just made at `path` as in use; `false` if another process has removed it meanwhile.
 fn claim(made: &File, path: &Path) -> io::Result<bool> {
-    // Without support for locks nothing can be told from what is abandoned, and nothing is lost.
+    // On a file system without locks, no process can lock the entry to remove it either.
     let _ = made.lock();
     let made = made.metadata()?;
     match fs::symlink_metadata(path) {

@@ -15,8 +15,8 @@ use engine::rules::{Malformed, check_target, find_columns};
 
 use crate::row::{Row, parse_count, parse_exited, parse_name};
 
-/// The longest row, in bytes. What is longer is a quote that never closes, or no table at all. A reader holds a few times
-/// as much at the most.
+/// The longest row, in bytes. A longer one means that a quote is never closed, or that the file is no table. A reader
+/// needs at most a few times this memory.
 const LONGEST_ROW: usize = 1024 * 1024;
 
 /// Reads checked rows from a stream of CSV.
@@ -128,7 +128,7 @@ fn parse<'a>(record: &'a csv::ByteRecord, width: usize, places: &[usize; 5], raw
     })
 }
 
-/// Whether a row, as it stands in the stream, ends with a carriage return that belongs to its line end.
+/// Whether the raw bytes of a row end with a carriage return and a line feed, or with a carriage return at the file's end.
 fn is_crlf(raw: &[u8]) -> bool {
     raw.strip_suffix(b"\n").unwrap_or(raw).ends_with(b"\r")
 }

@@ -25,7 +25,7 @@ pub const ABSENT: usize = usize::MAX;
 /// closed makes one row of many.
 #[derive(Debug, Default)]
 pub struct MalformedCount {
-    /// Malformed rows.
+    /// Malformed rows so far, however many lines each spans.
     pub rows: u64,
     lines: u64,
     first: Option<String>,
