@@ -1,12 +1,12 @@
 //! SHA-256 as the identity of a file's content.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 use std::str::FromStr;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
+use fs_err::File;
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
@@ -25,18 +25,15 @@ impl Checksum {
 
     /// Of a file's content, read in pieces.
     pub fn of_file(path: &Path) -> Result<Self> {
-        let hash = || -> io::Result<Self> {
-            let mut file = File::open(path)?;
-            let mut hasher = Hasher::default();
-            let mut buffer = vec![0; 128 * 1024];
-            loop {
-                match file.read(&mut buffer)? {
-                    0 => return Ok(hasher.finish()),
-                    n => hasher.update(&buffer[..n]),
-                }
+        let mut file = File::open(path)?;
+        let mut hasher = Hasher::default();
+        let mut buffer = vec![0; 128 * 1024];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(hasher.finish()),
+                n => hasher.update(&buffer[..n]),
             }
-        };
-        hash().with_context(|| format!("reading {}", path.display()))
+        }
     }
 
     /// All 64 digits.

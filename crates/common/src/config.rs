@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
-use std::fs;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use fs_err as fs;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -135,7 +135,7 @@ impl Config {
         let text = fs::read_to_string(&path).with_context(|| {
             format!("reading the config {} (name another with --config PATH or $RISK_CONFIG)", path.display())
         })?;
-        let file = fs::canonicalize(&path).with_context(|| format!("resolving {}", path.display()))?;
+        let file = fs::canonicalize(&path)?;
         RawConfig::parse(&text).and_then(|raw| raw.check(file)).with_context(|| format!("in {}", path.display()))
     }
 }
@@ -222,7 +222,7 @@ impl RawConfig {
             match fs::metadata(&path) {
                 Ok(metadata) if metadata.is_dir() => Ok(path),
                 Err(error) if error.kind() != ErrorKind::NotFound => {
-                    Err(error).with_context(|| format!("key \"{key}\": reading {}", path.display()))
+                    Err(error).with_context(|| format!("key \"{key}\""))
                 }
                 _ => {
                     bail!("key \"{key}\": {} is not an existing folder; create it or correct the path", path.display())

@@ -9,10 +9,10 @@
 //! An id begins with the time of its deployment, so ids sort by age.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use fs_err as fs;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -138,7 +138,7 @@ impl Production {
     pub fn release(&self, id: &str) -> Result<Release> {
         let folder = self.folder.version(id);
         let path = folder.join(MANIFEST);
-        let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        let text = fs::read(&path)?;
         let manifest = serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))?;
         Ok(Release { id: id.to_owned(), folder, manifest })
     }
@@ -167,10 +167,7 @@ impl Production {
             None => now,
         };
         let stage = self.folder.stage()?;
-        let write = |name: &str, bytes: &[u8]| {
-            let path = stage.path().join(name);
-            fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))
-        };
+        let write = |name: &str, bytes: &[u8]| fs::write(stage.path().join(name), bytes);
         for (name, bytes) in files {
             write(name, bytes)?;
             manifest.sha256.insert((*name).to_owned(), Checksum::of_bytes(bytes));

@@ -9,12 +9,12 @@
 //!
 //! A reader sees the whole old set or the whole new one, whatever is killed when.
 
-use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use fs_err::{self as fs, File};
 use tempfile::TempDir;
 
 use crate::atomic;
@@ -49,30 +49,28 @@ impl VersionedFolder {
                 None => bail!("{} links to {}, which is no version", link.display(), target.display()),
             },
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("reading the link {}", link.display())),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// When the current version became it.
     pub fn current_since(&self) -> Result<SystemTime> {
         let link = self.root.join(CURRENT);
-        let since = fs::symlink_metadata(&link).and_then(|metadata| metadata.modified());
-        since.with_context(|| format!("reading the link {}", link.display()))
+        Ok(fs::symlink_metadata(&link)?.modified()?)
     }
 
     /// All complete versions, in the order of their ids.
     pub fn ids(&self) -> Result<Vec<String>> {
         let folder = self.root.join(self.versions);
-        let listing = || format!("listing {}", folder.display());
         let entries = match fs::read_dir(&folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.with_context(listing)?,
+            entries => entries?,
         };
         let mut ids = Vec::new();
         for entry in entries {
-            let entry = entry.with_context(listing)?;
+            let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let kind = entry.file_type().with_context(listing)?;
+            let kind = entry.file_type()?;
             if !name.starts_with('.') && (kind.is_dir() || kind.is_symlink() && entry.path().is_dir()) {
                 ids.push(name);
             }
@@ -84,7 +82,7 @@ impl VersionedFolder {
     /// Starts a new version. Call it while holding the root's lock: it clears away what killed writers left.
     pub fn stage(&self) -> Result<Stage<'_>> {
         let folder = self.root.join(self.versions);
-        fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+        fs::create_dir_all(&folder)?;
         atomic::sweep(&folder)?;
         atomic::sweep(&self.root)?;
         Ok(Stage { of: self, partial: atomic::partial_folder(&folder)? })
@@ -93,8 +91,7 @@ impl VersionedFolder {
     /// Makes version `id` the current one, in one rename.
     pub fn switch(&self, id: &str) -> Result<()> {
         let version = self.version(id);
-        let metadata = fs::metadata(&version).with_context(|| format!("reading {}", version.display()))?;
-        if !metadata.is_dir() {
+        if !fs::metadata(&version)?.is_dir() {
             bail!("{} is no folder", version.display());
         }
         atomic::symlink(&Path::new(self.versions).join(id), &self.root.join(CURRENT))
@@ -104,13 +101,12 @@ impl VersionedFolder {
     ///
     /// It compares names and follows no link: a file that cannot be reached at the moment keeps its name.
     fn forget_names(&self, public: &[&str]) -> Result<()> {
-        let listing = || format!("listing {}", self.root.display());
-        for entry in fs::read_dir(&self.root).with_context(listing)? {
-            let entry = entry.with_context(listing)?;
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
             let link = entry.path();
             let into_current = fs::read_link(&link).is_ok_and(|target| target.parent() == Some(Path::new(CURRENT)));
             if into_current && !public.iter().any(|name| entry.file_name() == *name) {
-                fs::remove_file(&link).with_context(|| format!("removing {}", link.display()))?;
+                fs::remove_file(&link)?;
             }
         }
         Ok(())
@@ -120,8 +116,7 @@ impl VersionedFolder {
     pub fn prune(&self) -> Result<()> {
         let current = self.current()?;
         for id in self.ids()?.into_iter().filter(|id| Some(id) != current.as_ref()) {
-            let path = self.version(&id);
-            fs::remove_dir_all(&path).with_context(|| format!("removing {}", path.display()))?;
+            fs::remove_dir_all(self.version(&id))?;
         }
         Ok(())
     }
@@ -146,10 +141,9 @@ impl Stage<'_> {
     pub fn publish(self, id: &str, public: &[&str]) -> Result<String> {
         let Self { of, partial } = self;
         let mut checksums = Vec::new();
-        let listing = || format!("listing {}", partial.path().display());
-        for entry in fs::read_dir(partial.path()).with_context(listing)? {
-            let path = entry.with_context(listing)?.path();
-            File::open(&path).and_then(|f| f.sync_all()).with_context(|| format!("syncing {}", path.display()))?;
+        for entry in fs::read_dir(partial.path())? {
+            let path = entry?.path();
+            File::open(&path)?.sync_all()?;
             checksums.push((path.file_name().unwrap_or_default().to_owned(), path));
         }
         atomic::sync_folder(partial.path())?;
@@ -168,8 +162,8 @@ impl Stage<'_> {
         let mut name = id.to_owned();
         for number in 2.. {
             let version = of.version(&name);
-            if !fs::exists(&version).with_context(|| format!("reading {}", version.display()))? {
-                fs::rename(partial.path(), &version).with_context(|| format!("creating {}", version.display()))?;
+            if !fs::exists(&version)? {
+                fs::rename(partial.path(), &version)?;
                 atomic::sync_folder(&of.root.join(of.versions))?;
                 break;
             }

@@ -14,7 +14,6 @@
 //! chance that two different ones meet is below 10^-20.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::io::Write;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -27,6 +26,7 @@ use common::files::DataFile;
 use common::ingested::{Ingested, IngestedFile};
 use common::schema::{COLUMNS, by_column};
 use engine::rules::{MalformedCount, QUARANTINE_HEADER, check_any_row};
+use fs_err::File;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::reader::{MalformedRow, Next, RowReader};
@@ -57,7 +57,7 @@ pub fn compile(
     let seed = RandomState::new().hash_one(0);
     let bytes = files.iter().filter_map(|file| file.path.metadata().ok()).map(|metadata| metadata.len()).sum();
     let mut merge = Merge::new(dataset, bytes)?;
-    quarantine.write_all(QUARANTINE_HEADER).context("writing the quarantine")?;
+    quarantine.write_all(QUARANTINE_HEADER)?;
     let (senders, receivers): (Vec<_>, Vec<_>) = files.iter().map(|_| sync_channel(WAITING)).unzip();
     let queue = Mutex::new(files.iter().zip(senders));
 
@@ -249,7 +249,7 @@ impl<'a, W: Write> Merge<'a, W> {
             match batches.recv() {
                 Ok(Message::Batch(batch)) => {
                     duplicates += self.batch(&batch)?;
-                    quarantine.write_all(&batch.quarantine).context("writing the quarantine")?;
+                    quarantine.write_all(&batch.quarantine)?;
                     self.read += batch.rows.len() as u64;
                     progress(self.read);
                 }
@@ -307,7 +307,7 @@ impl<'a, W: Write> Merge<'a, W> {
 
     fn write(&mut self, text: &[u8]) -> Result<()> {
         self.checksum.update(text);
-        self.out.write_all(text).context("writing the compiled dataset")
+        Ok(self.out.write_all(text)?)
     }
 
     fn finish(self, files: Vec<IngestedFile>) -> Result<Ingested> {

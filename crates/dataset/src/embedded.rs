@@ -1,8 +1,7 @@
 //! The engine that this process is: CSV files on this machine, tables in memory.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -19,6 +18,7 @@ use engine::{
     Client, ClientRow, Clients, Counts, Description, Engine, MalformedRows, Newest, PREDICTION_COLUMNS, Reading,
     Sample, TrainingFacts, TrainingRows,
 };
+use fs_err::File;
 use rayon::prelude::*;
 use statistics::distribution::Distribution;
 use statistics::sketch::Sketch;
@@ -41,13 +41,13 @@ impl Engine for Embedded {
     }
 
     fn compile(&self, files: &[DataFile], _: &Path, stage: &Path) -> Result<Ingested> {
-        let mut dataset = create(&stage.join(FINAL_DATA))?;
-        let mut quarantine = create(&stage.join(QUARANTINE))?;
+        let create = |name| Ok::<_, io::Error>(BufWriter::with_capacity(256 * 1024, File::create(stage.join(name))?));
+        let (mut dataset, mut quarantine) = (create(FINAL_DATA)?, create(QUARANTINE)?);
         let progress = Progress::new("rows read");
         let ingested = compile(files, &mut dataset, &mut quarantine, &mut |rows| progress.show(rows))?;
         drop(progress);
-        for (file, name) in [(dataset, FINAL_DATA), (quarantine, QUARANTINE)] {
-            file.into_inner().map_err(|error| error.into_error()).with_context(|| format!("writing {name}"))?;
+        for mut file in [dataset, quarantine] {
+            file.flush()?;
         }
         Ok(ingested)
     }
@@ -69,11 +69,6 @@ impl Engine for Embedded {
     }
 
     fn retire(&self, _: &Ingested) {} // all of it is in the output folder
-}
-
-fn create(path: &Path) -> Result<BufWriter<File>> {
-    let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
-    Ok(BufWriter::with_capacity(256 * 1024, file))
 }
 
 impl Clients for Table {

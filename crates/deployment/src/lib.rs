@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -20,6 +19,7 @@ use common::pickle::pickle;
 use common::promotion::Contest;
 use common::release::{Manifest, Production, Release};
 use common::score::Score;
+use fs_err as fs;
 use history::Switch;
 use jiff::Timestamp;
 use serde::Serialize;

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fmt::Write;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -15,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use common::atomic::Scratch;
+use fs_err as fs;
 use history::{DependencyVersions, History};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -214,7 +214,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let path = folder.join("cargo");
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         path
     }
 

@@ -433,7 +433,9 @@ fn a_full_disk_is_an_error_that_says_so_and_the_old_set_stays() {
     let output = workspace.output_on_a_full_disk("ingestion", 500);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("dataset") && stderr.contains("File too large"), "{stderr}");
+    for part in [workspace.path("ingesteddata").to_str().unwrap(), "/finaldata.csv", "File too large"] {
+        assert!(stderr.contains(part), "{part:?} is not in {stderr}");
+    }
     assert!(workspace.snapshot(&["ingesteddata"]) == before);
     workspace.assert_no_leftovers("ingesteddata");
     workspace.run("ingestion", &[]);
