@@ -39,18 +39,45 @@ pub struct ClientRow {
     /// Who; the answer repeats it.
     corporation: Option<String>,
     /// Activity last month.
-    #[schema(minimum = 0, maximum = 9_007_199_254_740_992_i64)]
-    lastmonth_activity: Option<f64>,
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 9_007_199_254_740_992_i64)]
+    lastmonth_activity: Option<Count>,
     /// Activity last year.
-    #[schema(minimum = 0, maximum = 9_007_199_254_740_992_i64)]
-    lastyear_activity: Option<f64>,
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 9_007_199_254_740_992_i64)]
+    lastyear_activity: Option<Count>,
     /// Employees.
-    #[schema(minimum = 0, maximum = 9_007_199_254_740_992_i64)]
-    number_of_employees: Option<f64>,
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 9_007_199_254_740_992_i64)]
+    number_of_employees: Option<Count>,
     /// Accepted, so that rows of a table can be sent as they are; the prediction does not look at it.
     #[serde(rename = "exited")]
     #[schema(rename = "exited", value_type = Option<f64>)]
     _exited: Option<IgnoredAny>,
+}
+
+/// A number of a row, not yet checked. A whole number above 2^53 is not rounded to 2^53, which is allowed.
+#[derive(Debug)]
+struct Count(f64);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = Count;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("f64")
+            }
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Count, E> {
+                Ok(Count(number))
+            }
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Count, E> {
+                Ok(Count(number as f64))
+            }
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Count, E> {
+                let nearest = number as f64;
+                Ok(Count(if number > nearest as u64 { nearest.next_up() } else { nearest }))
+            }
+        }
+        deserializer.deserialize_f64(Number)
+    }
 }
 
 #[derive(Deserialize)]
@@ -95,7 +122,8 @@ impl Request {
 pub fn rows(rows: Vec<ClientRow>, live: &LiveModel, form: Form) -> Result<Finished, Problem> {
     let mut answer = Answer::new(live, form)?;
     for (i, row) in rows.into_iter().enumerate() {
-        let mut predictors: Predictors = [row.lastmonth_activity, row.lastyear_activity, row.number_of_employees];
+        let sent = [row.lastmonth_activity, row.lastyear_activity, row.number_of_employees];
+        let mut predictors: Predictors = sent.map(|count| count.map(|Count(number)| number));
         for (value, column) in predictors.iter_mut().zip(PREDICTORS) {
             if let Some(number) = value {
                 *number =

@@ -1,11 +1,12 @@
 //! Files that are written whole or not at all: a temporary file in the same folder, fsync, rename, fsync of the folder.
 //!
-//! Whoever is killed in between leaves the old file as it was, and at the most a hidden `.….partial` beside it, which
-//! the next writer of that folder removes ([`sweep`]).
+//! A process that is killed in between leaves the old file as it was, and at most a hidden `.….partial` next to it. Its
+//! writer keeps it locked (flock), and the kernel ends the lock with the process. So the next writer of the same file can
+//! tell that it is abandoned and removes it. [`sweep`] does the same for a whole folder.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -32,12 +33,19 @@ impl AtomicFile {
         let create = || -> Result<NamedTempFile> {
             let folder = folder_of(path);
             fs::create_dir_all(folder)?;
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            Ok(tempfile::Builder::new()
-                .prefix(&format!(".{name}."))
-                .suffix(PARTIAL)
-                .permissions(Permissions::from_mode(0o666)) // the umask takes its share, as from any other file
-                .tempfile_in(folder)?)
+            let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+            // What cannot be removed is no reason not to write.
+            let _ = remove_abandoned(folder, &prefix);
+            loop {
+                let file = tempfile::Builder::new()
+                    .prefix(&prefix)
+                    .suffix(PARTIAL)
+                    .permissions(Permissions::from_mode(0o666)) // the umask takes its share, as from any other file
+                    .tempfile_in(folder)?;
+                if claim(file.as_file(), file.path())? {
+                    return Ok(file);
+                }
+            }
         };
         let file = create().with_context(|| format!("creating {}", path.display()))?;
         Ok(Self { path: path.to_owned(), file: BufWriter::with_capacity(256 * 1024, file) })
@@ -85,16 +93,81 @@ pub fn symlink(target: &Path, link: &Path) -> Result<()> {
 
 /// Removes what killed writers left half-made in `folder`. Call it only while holding the folder's lock.
 pub fn sweep(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with('.') && name.ends_with(PARTIAL) {
-            let removed =
-                if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.with_context(|| format!("removing {}", path.display()))?;
+    remove_abandoned(folder, ".")
+}
+
+/// Removes the partial files, folders and links in `folder` that begin with `prefix` and that no living process claims.
+fn remove_abandoned(folder: &Path, prefix: &str) -> Result<()> {
+    let listing = || format!("listing {}", folder.display());
+    for entry in fs::read_dir(folder).with_context(listing)? {
+        let entry = entry.with_context(listing)?;
+        let (name, path) = (entry.file_name(), entry.path());
+        let name = name.to_string_lossy();
+        if !(name.starts_with(prefix) && name.ends_with(PARTIAL)) {
+            continue;
+        }
+        let kind = entry.file_type().with_context(|| format!("reading {}", path.display()))?;
+        // The lock is held until the removal has ended: no process can claim an entry that is being removed.
+        let handle = if kind.is_symlink() { None } else { File::open(&path).ok() };
+        if handle.as_ref().is_some_and(|handle| matches!(handle.try_lock(), Err(fs::TryLockError::WouldBlock))) {
+            continue;
+        }
+        let removed = if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        match removed {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("removing {}", path.display()));
+            }
+            _ => {}
         }
     }
     Ok(())
+}
+
+/// Marks what this process has just made at `path` as in use; `false` if another process has removed it meanwhile.
+fn claim(made: &File, path: &Path) -> io::Result<bool> {
+    // On a file system without locks, no process can lock the entry to remove it either.
+    let _ = made.lock();
+    let made = made.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok((found.dev(), found.ino()) == (made.dev(), made.ino())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A folder in the system's temporary folder, removed when dropped. What a killed process left is removed when the next
+/// one is made.
+pub struct Scratch {
+    folder: tempfile::TempDir,
+    _claim: File,
+}
+
+impl Scratch {
+    /// Makes an empty folder that only this user can read.
+    pub fn new() -> Result<Self> {
+        const PREFIX: &str = ".risk-scratch.";
+        let temporary = std::env::temp_dir();
+        let make = || -> Result<Self> {
+            let _ = remove_abandoned(&temporary, PREFIX); // what belongs to another user stays
+            loop {
+                let folder = tempfile::Builder::new()
+                    .prefix(PREFIX)
+                    .suffix(PARTIAL)
+                    .permissions(Permissions::from_mode(0o700))
+                    .tempdir_in(&temporary)?;
+                let handle = File::open(folder.path())?;
+                if claim(&handle, folder.path())? {
+                    return Ok(Self { folder, _claim: handle });
+                }
+            }
+        };
+        make().with_context(|| format!("creating a folder in {}", temporary.display()))
+    }
+
+    /// The folder's path.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
 }
 
 /// A fresh folder inside `parent` that [`sweep`] knows, for a set of files in the making.
@@ -149,6 +222,36 @@ mod tests {
         let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, [".kept", "kept.partial"]);
+    }
+
+    #[test]
+    fn a_writer_removes_what_killed_writers_of_the_same_file_left_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("score.txt");
+        let mut living = AtomicFile::create(&path).unwrap();
+        for name in [".score.txt.abc.partial", ".other.txt.abc.partial"] {
+            fs::write(folder.path().join(name), b"").unwrap();
+        }
+        write(&path, b"first").unwrap();
+        assert!(!folder.path().join(".score.txt.abc.partial").exists());
+        assert!(folder.path().join(".other.txt.abc.partial").exists());
+        sweep(folder.path()).unwrap();
+        living.write_all(b"second").unwrap();
+        living.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_was_removed_before_it_was_claimed_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let made = File::create(&path).unwrap();
+        assert!(claim(&made, &path).unwrap());
+        fs::remove_file(&path).unwrap();
+        assert!(!claim(&made, &path).unwrap());
+        fs::write(&path, b"another").unwrap();
+        assert!(!claim(&made, &path).unwrap());
     }
 
     #[test]

@@ -1,18 +1,18 @@
 //! SHA-256 as the identity of a file's content.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 use std::str::FromStr;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
+use fs_err::File;
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
 /// A SHA-256 checksum, as 64 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct Checksum(String);
 
 impl Checksum {
@@ -25,18 +25,15 @@ impl Checksum {
 
     /// Of a file's content, read in pieces.
     pub fn of_file(path: &Path) -> Result<Self> {
-        let hash = || -> io::Result<Self> {
-            let mut file = File::open(path)?;
-            let mut hasher = Hasher::default();
-            let mut buffer = vec![0; 128 * 1024];
-            loop {
-                match file.read(&mut buffer)? {
-                    0 => return Ok(hasher.finish()),
-                    n => hasher.update(&buffer[..n]),
-                }
+        let mut file = File::open(path)?;
+        let mut hasher = Hasher::default();
+        let mut buffer = vec![0; 128 * 1024];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(hasher.finish()),
+                n => hasher.update(&buffer[..n]),
             }
-        };
-        hash().with_context(|| format!("reading {}", path.display()))
+        }
     }
 
     /// All 64 digits.
@@ -57,6 +54,20 @@ impl FromStr for Checksum {
         let digits = text.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit));
         ensure!(text.len() == 64 && digits, "{text:?} is no SHA-256 checksum");
         Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Checksum {
+    type Error = anyhow::Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Checksum> for String {
+    fn from(checksum: Checksum) -> Self {
+        checksum.0
     }
 }
 

@@ -55,7 +55,7 @@ impl Arguments {
         match text.map_err(io::Error::from).and_then(|text| writeln!(io::stdout(), "{text}")) {
             // A reader that has seen enough (`| head -1`) is no failure of the step.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                narrate(format_args!("error: printing the outcome: {error}"));
+                narrate(format_args!("error: the work is done, but stdout cannot be written ({error}): {outcome}"));
                 ExitCode::FAILURE
             }
             _ => ExitCode::SUCCESS,

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
-use std::fs;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use fs_err as fs;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -134,7 +135,7 @@ impl Config {
         let text = fs::read_to_string(&path).with_context(|| {
             format!("reading the config {} (name another with --config PATH or $RISK_CONFIG)", path.display())
         })?;
-        let file = fs::canonicalize(&path).with_context(|| format!("resolving {}", path.display()))?;
+        let file = fs::canonicalize(&path)?;
         RawConfig::parse(&text).and_then(|raw| raw.check(file)).with_context(|| format!("in {}", path.display()))
     }
 }
@@ -196,7 +197,12 @@ impl RawConfig {
                 None => bail!("key \"{key}\" is missing; expected a folder"),
             }
         };
-        let path_if_any = |key| -> Result<Option<PathBuf>> { Ok(self.text(key)?.map(|text| folder.join(text))) };
+        let path_if_any = |key| -> Result<Option<PathBuf>> {
+            match self.text(key)? {
+                Some("") => bail!("key \"{key}\": expected a path, found an empty text"),
+                text => Ok(text.map(|text| folder.join(text))),
+            }
+        };
         let engine = self.engine().context("key \"engine\"")?;
         let has_engine = engine.is_some();
         let shared = |key| -> Result<Option<PathBuf>> {
@@ -213,19 +219,26 @@ impl RawConfig {
                 return Ok(place);
             }
             let path = path(key)?;
-            if !path.is_dir() {
-                bail!("key \"{key}\": {} is not an existing folder; create it or correct the path", path.display());
+            match fs::metadata(&path) {
+                Ok(metadata) if metadata.is_dir() => Ok(path),
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    Err(error).with_context(|| format!("key \"{key}\""))
+                }
+                _ => {
+                    bail!("key \"{key}\": {} is not an existing folder; create it or correct the path", path.display())
+                }
             }
-            Ok(path)
         };
         let output = |key| -> Result<PathBuf> {
+            if let Some(place) = self.text(key)?.filter(|text| is_address(Path::new(text))) {
+                bail!("key \"{key}\": {place} is an address; expected a folder on this machine");
+            }
             let path = path(key)?;
             if path.exists() && !path.is_dir() {
                 bail!("key \"{key}\": {} is a file; expected a folder", path.display());
             }
             Ok(path)
         };
-        self.differ(&folder)?;
         let store_dataset = self.truth("store_dataset")?;
         let cluster_only = ["engine_time_limit", "local_output_path", "dataset_csv"];
         if let Some(key) = cluster_only.into_iter().find(|key| engine.is_none() && self.0.contains_key(*key)) {
@@ -238,10 +251,24 @@ impl RawConfig {
             bail!("key \"input_database\": an \"engine\" takes files alone; write the rows to files, or do without it");
         }
         let shared_output = shared("output_folder_path")?;
-        let output_folder = match &shared_output {
-            Some(_) => path_if_any("local_output_path")?.unwrap_or_else(|| folder.join("ingesteddata")),
-            None => output("output_folder_path")?,
+        let (output_key, output_folder) = match (&shared_output, self.0.contains_key("local_output_path")) {
+            (Some(_), true) => ("local_output_path", output("local_output_path")?),
+            (Some(_), false) => ("local_output_path", folder.join("ingesteddata")),
+            (None, true) => bail!("key \"local_output_path\" is for an \"output_folder_path\" that is an address"),
+            (None, false) => ("output_folder_path", output("output_folder_path")?),
         };
+        let input_folder = input("input_folder_path")?;
+        let test_data = input("test_data_path")?;
+        let output_model = output("output_model_path")?;
+        let production = output("prod_deployment_path")?;
+        differ(&[
+            ("input_folder_path", Some(&input_folder)),
+            ("output_folder_path", shared_output.as_ref()),
+            (output_key, Some(&output_folder)),
+            ("test_data_path", Some(&test_data)),
+            ("output_model_path", Some(&output_model)),
+            ("prod_deployment_path", Some(&production)),
+        ])?;
         let engine = match engine {
             None => None,
             Some(address) => Some(Cluster {
@@ -254,11 +281,11 @@ impl RawConfig {
             }),
         };
         Ok(Config {
-            input_folder: input("input_folder_path")?,
+            input_folder,
             output_folder,
-            test_data: input("test_data_path")?,
-            output_model: output("output_model_path")?,
-            production: output("prod_deployment_path")?,
+            test_data,
+            output_model,
+            production,
             database: database_url(self.text("database_url")?.unwrap_or("sqlite://history.sqlite"), &folder)
                 .context("key \"database_url\"")?,
             store_dataset: store_dataset.unwrap_or(engine.is_none()),
@@ -310,20 +337,6 @@ impl RawConfig {
         texts.into_iter().map(|text| Bind::parse(text.as_str().context(EXPECTED)?, folder)).collect()
     }
 
-    /// Each folder has one use: what one step writes must not be another's input, or be locked by another.
-    fn differ(&self, folder: &Path) -> Result<()> {
-        let places = REQUIRED.map(|key| {
-            let path = folder.join(self.0.get(key).and_then(Value::as_str).unwrap_or_default());
-            (key, fs::canonicalize(&path).unwrap_or(path))
-        });
-        for (i, (key, path)) in places.iter().enumerate() {
-            if let Some((other, _)) = places[..i].iter().find(|(_, earlier)| earlier == path) {
-                bail!("keys \"{other}\" and \"{key}\": both are {}; expected a folder for each", path.display());
-            }
-        }
-        Ok(())
-    }
-
     /// The address of a cluster, with variables of the environment in it.
     fn engine(&self) -> Result<Option<EngineAddress>> {
         let Some(text) = self.text("engine")? else { return Ok(None) };
@@ -362,6 +375,23 @@ impl RawConfig {
             format!("key \"{key}\": expected {expected}, found {}", self.0.get(key).unwrap_or(&Value::Null))
         })
     }
+}
+
+/// Each folder has one use: what one step writes must not be another's input, or be locked by another.
+fn differ(folders: &[(&str, Option<&PathBuf>)]) -> Result<()> {
+    // A folder that does not exist yet will be where its nearest existing parent really is.
+    let real = |path: &Path| {
+        let mut parents = path.ancestors();
+        let found = parents.find_map(|parent| Some((fs::canonicalize(parent).ok()?, path.strip_prefix(parent).ok()?)));
+        found.map_or_else(|| path.to_owned(), |(parent, rest)| parent.join(rest))
+    };
+    let folders: Vec<_> = folders.iter().filter_map(|(key, path)| Some((key, real(path.as_deref()?)))).collect();
+    for (i, (key, path)) in folders.iter().enumerate() {
+        if let Some((other, _)) = folders[..i].iter().find(|(_, earlier)| earlier == path) {
+            bail!("keys \"{other}\" and \"{key}\": both are {}; expected a folder for each", path.display());
+        }
+    }
+    Ok(())
 }
 
 /// The address of a database, with variables of the environment in it.
@@ -526,6 +556,8 @@ mod tests {
         assert_eq!(config.engine.unwrap().output, "s3a://bucket/out");
         assert!(config.output_folder.ends_with("ingesteddata") && config.output_folder.is_absolute());
         for (key, value, expected) in [
+            ("local_output_path", json!("elsewhere"), "that is an address"),
+            ("output_model_path", json!("s3a://bucket/models"), "expected a folder on this machine"),
             ("engine", json!("spark:7077"), "sc://host:15002"),
             ("engine", json!(1), "a text"),
             ("engine_time_limit", json!(0), "seconds from 1"),
@@ -537,6 +569,26 @@ mod tests {
             });
             let error = error.unwrap_err();
             assert!(error.contains(&format!("key \"{key}\"")) && error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "cluster")]
+    fn the_local_part_of_a_shared_output_is_a_folder_of_its_own() {
+        for (key, value, expected) in [
+            ("local_output_path", "in", "keys \"input_folder_path\" and \"local_output_path\": both are"),
+            ("local_output_path", "", "expected a folder, found an empty text"),
+            ("local_output_path", "s3a://bucket/local", "expected a folder on this machine"),
+            ("output_model_path", "ingesteddata", "keys \"local_output_path\" and \"output_model_path\""),
+            ("input_folder_path", "s3a://bucket/out/", "keys \"input_folder_path\" and \"output_folder_path\""),
+        ] {
+            let error = load(|config| {
+                config.insert("engine".to_owned(), json!("sc://host:15002"));
+                config.insert("output_folder_path".to_owned(), json!("s3a://bucket/out"));
+                config.insert(key.to_owned(), json!(value));
+            });
+            let error = error.unwrap_err();
+            assert!(error.contains(expected), "{error}");
         }
     }
 
@@ -584,6 +636,11 @@ mod tests {
             ("database_url", json!("sqlite://${NO_SUCH_VARIABLE}"), "no variable NO_SUCH_VARIABLE"),
             ("output_model_path", json!("./in"), "keys \"input_folder_path\" and"),
             ("test_data_path", json!("in"), "expected a folder for each"),
+            ("output_model_path", json!("in/../production"), "and \"prod_deployment_path\": both are"),
+            ("output_model_path", json!("s3a://bucket/models"), "expected a folder on this machine"),
+            ("prod_deployment_path", json!("s3a://bucket/production"), "expected a folder on this machine"),
+            ("output_folder_path", json!("s3a://bucket/out"), "only an \"engine\" can reach"),
+            ("api_token_file", json!(""), "expected a path, found an empty text"),
             ("regularization", json!(5e-324), "expected a positive number"),
             ("promotion", json!("never"), "expected \"on_drift\" or \"if_better\", found \"never\""),
             ("call_capacity", json!(0), "expected a whole number from 1 to 1000000, found 0"),

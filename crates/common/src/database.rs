@@ -53,6 +53,15 @@ impl DatabaseUrl {
 
 impl ServerUrl {
     fn parse(text: &str) -> Result<Self> {
+        // The first / ? or # ends the host. An @ after it means that the password contains one of these characters, and
+        // the rest of the password would be shown as the name of the database.
+        let behind_host = text.split_once("://").and_then(|(_, rest)| rest.split_once(['/', '?', '#']));
+        if behind_host.is_some_and(|(_, behind)| behind.contains('@')) {
+            bail!(
+                "an @ follows the host; special characters of a user, a password or a parameter must be \
+                 percent-encoded (/ is %2F, ? is %3F, # is %23, @ is %40)"
+            );
+        }
         let url = Url::parse(text).map_err(|error| {
             anyhow::anyhow!("{error}; a user or password with special characters needs them percent-encoded (@ is %40)")
         })?;
@@ -181,6 +190,11 @@ mod tests {
             ("postgres://risk:secret@db/ri`sk", "letters, digits"),
             ("mysql://risk:se/secret@db/risk", "percent-encoded"),
             ("mysql://risk:2024/secret@db/risk", "%2F"),
+            ("postgres://risk:12/secret?more@db/risk", "%3F"),
+            ("postgres://risk:12?secret@db/risk", "%3F"),
+            ("postgres://risk:12/secret#more@db/risk", "%23"),
+            ("postgres://risk:12#secret@db/risk", "%23"),
+            ("postgres://risk:12/secret?a=b@c@db/risk", "%40"),
             ("postgres:///risk", "expected a host"),
         ] {
             let error = format!("{:#}", parse(text).unwrap_err());

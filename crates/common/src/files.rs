@@ -1,9 +1,9 @@
 //! The names that the contract fixes, and which files of a folder count as data.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use fs_err as fs;
 
 use crate::ingested::Batch;
 
@@ -77,10 +77,9 @@ pub fn csv_files(folder: &Path) -> Result<Vec<DataFile>> {
 
 /// As [`csv_files`], where there may be none.
 pub fn csv_files_if_any(folder: &Path) -> Result<Vec<DataFile>> {
-    let listing = || format!("listing {}", folder.display());
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).with_context(listing)? {
-        let path = entry.with_context(listing)?.path();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         if !hidden && has_csv_suffix(&path) {
             // A link that leads nowhere, or a share that is away, is no reason to do without the file in silence.

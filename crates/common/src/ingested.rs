@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -151,7 +152,7 @@ impl Batch {
 pub fn inputs(config: &Config) -> Result<Vec<DataFile>> {
     let Some(input) = &config.input_database else { return csv_files(&config.input_folder) };
     let mut files = csv_files_if_any(&config.input_folder)?;
-    if config.output_folder.join(INGESTION_FACTS).exists() {
+    if fs::exists(config.output_folder.join(INGESTION_FACTS))? {
         let batches = Ingested::read(&config.output_folder)?.files.into_iter().filter_map(|file| {
             let batch = file.batch.filter(|batch| batch.is_from(input))?;
             Some(DataFile { path: batches(config).join(&file.name), name: file.name, batch: Some(batch) })

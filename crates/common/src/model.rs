@@ -8,10 +8,11 @@
 //! payload  bincode
 //! ```
 //!
-//! Loading checks all of it and executes nothing. On one kind of processor the same data give the same bytes: no time, no
+//! Loading checks all of it, executes nothing and needs a bounded amount of memory, whatever the file holds. On one kind of processor the same data give the same bytes: no time, no
 //! host, no random number is in a model.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -21,6 +22,7 @@ use statistics::sketch::Sketch;
 
 use crate::atomic;
 use crate::checksum::Checksum;
+use crate::config::Regularization;
 use crate::schema::Predictors;
 
 /// A fitted L2 logistic regression and what is known of its fit.
@@ -101,7 +103,12 @@ impl Model {
     /// # Errors
     /// Names the file and what is wrong with it: missing, cut short, damaged, of another format version.
     pub fn load(path: &Path) -> Result<(Self, Checksum)> {
-        let bytes = fs::read(path).with_context(|| format!("reading {}; run training first", path.display()))?;
+        let read = || -> io::Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            File::open(path)?.take(LARGEST_FILE as u64 + 1).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let bytes = read().with_context(|| format!("reading {}; run training first", path.display()))?;
         let model = Self::decode(&bytes)
             .with_context(|| format!("{} is no usable model; run training again or roll back", path.display()))?;
         Ok((model, Checksum::of_bytes(&bytes)))
@@ -115,6 +122,7 @@ impl Model {
     }
 
     fn encode(&self) -> Result<Vec<u8>> {
+        self.check().context("the fitted model cannot be used")?;
         let payload = bincode::serde::encode_to_vec(self, ENCODING)?;
         let mut bytes = MAGIC.to_vec();
         bytes.extend(FORMAT_VERSION.to_le_bytes());
@@ -125,6 +133,7 @@ impl Model {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self> {
+        ensure!(bytes.len() <= LARGEST_FILE, "it is larger than {LARGEST_FILE} bytes, which no model is");
         let mut rest = bytes;
         let mut take = |length: usize| -> Result<&[u8]> {
             let (head, tail) = rest.split_at_checked(length).context("it is cut short")?;
@@ -147,15 +156,39 @@ impl Model {
         let payload = if version == 1 { [rest, &[0]].concat() } else { rest.to_vec() };
         let (model, read): (Self, usize) = bincode::serde::decode_from_slice(&payload, ENCODING)?;
         ensure!(read == payload.len(), "it holds more than a model");
-        let numbers = model.coefficients.iter().chain(&model.medians).chain([&model.intercept]);
-        ensure!(numbers.into_iter().all(|number| number.is_finite()), "it holds a number that is not finite");
+        model.check()?;
         Ok(model)
+    }
+
+    /// Fails where a number is not one that a fitted model can have: every user of a model relies on these.
+    fn check(&self) -> Result<()> {
+        let Self { coefficients, intercept, standard_errors, medians, fit, training, sketches } = self;
+        let mut numbers = coefficients.iter().chain(medians).chain([intercept, &fit.log_likelihood]);
+        ensure!(numbers.all(|number| number.is_finite()), "it holds a number that is not finite");
+        let mut sizes = standard_errors.iter().chain([&fit.gradient_norm, &fit.newton_decrement]);
+        ensure!(
+            sizes.all(|size| size.is_finite() && *size >= 0.0),
+            "a standard error or its certificate is negative or not finite"
+        );
+        ensure!(Regularization::new(fit.regularization).is_some(), "its regularization is not a positive number");
+        ensure!(training.exited <= training.rows, "it was trained on more clients that left than on clients");
+        let sound = sketches.iter().flatten().all(Sketch::is_sound);
+        ensure!(sound, "its summary of the training data contradicts itself");
+        Ok(())
     }
 }
 
+/// The largest model file, in bytes, and the most that decoding may claim; real ones have less than 20,000.
+const LARGEST_FILE: usize = 1024 * 1024;
+
 const MAGIC: &[u8; 8] = b"RISKMODL";
 const FORMAT_VERSION: u32 = 2;
-const ENCODING: bincode::config::Configuration = bincode::config::standard();
+/// A length that the payload states is claimed before memory is taken for it.
+const ENCODING: bincode::config::Configuration<
+    bincode::config::LittleEndian,
+    bincode::config::Varint,
+    bincode::config::Limit<LARGEST_FILE>,
+> = bincode::config::standard().with_limit::<LARGEST_FILE>();
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -214,6 +247,62 @@ pub(crate) mod tests {
         }
         let appended = [&bytes[..], b"x"].concat();
         assert!(Model::decode(&appended).unwrap_err().to_string().contains("appended"));
+    }
+
+    /// A model file with `payload`, whatever that is.
+    fn sealed(payload: &[u8]) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(FORMAT_VERSION.to_le_bytes());
+        bytes.extend((payload.len() as u64).to_le_bytes());
+        bytes.extend(Sha256::digest(payload));
+        bytes.extend(payload);
+        bytes
+    }
+
+    #[test]
+    fn a_crafted_length_is_an_error_and_takes_no_memory() {
+        let payload = &model().encode().unwrap()[52..];
+        assert_eq!(Model::decode(&sealed(payload)).unwrap(), model());
+        for length in [u64::MAX, 1 << 62, 1 << 40, 1 << 32, 1 << 24] {
+            let length = [&[253][..], &length.to_le_bytes()].concat(); // bincode's mark of a number of 8 bytes
+            for position in 0..payload.len() {
+                // Some positions hold numbers whose change is valid, so only the end of the process would be a failure.
+                let _ = Model::decode(&sealed(&[&payload[..position], &length, &payload[position + 1..]].concat()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_without_end_is_refused_before_it_is_read() {
+        let error = format!("{:#}", Model::load(Path::new("/dev/zero")).unwrap_err());
+        assert!(error.contains("/dev/zero") && error.contains("larger than 1048576 bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_number_that_no_fit_gives_is_neither_written_nor_read() {
+        let sketch = || Sketch::of([1.0, 2.0, 3.0].map(Some)).unwrap();
+        let damaged: [fn(&mut Model); 12] = [
+            |model| model.coefficients[1] = f64::INFINITY,
+            |model| model.intercept = f64::NAN,
+            |model| model.medians[2] = f64::NAN,
+            |model| model.standard_errors[0] = f64::NAN,
+            |model| model.standard_errors[3] = f64::INFINITY,
+            |model| model.standard_errors[1] = -1.0,
+            |model| model.fit.regularization = 0.0,
+            |model| model.fit.newton_decrement = f64::NAN,
+            |model| model.fit.gradient_norm = -1.0,
+            |model| model.fit.log_likelihood = f64::NEG_INFINITY,
+            |model| model.training.exited = 27,
+            |model| model.sketches.iter_mut().flatten().for_each(|sketch| sketch.counts.clear()),
+        ];
+        for (i, damage) in damaged.iter().enumerate() {
+            let mut model = Model { sketches: Some([sketch(), sketch(), sketch()]), ..model() };
+            assert!(model.encode().is_ok());
+            damage(&mut model);
+            assert!(model.encode().is_err(), "damage {i} is written");
+            let payload = bincode::serde::encode_to_vec(&model, ENCODING).unwrap();
+            assert!(Model::decode(&sealed(&payload)).is_err(), "damage {i} is read");
+        }
     }
 
     #[test]

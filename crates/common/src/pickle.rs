@@ -10,25 +10,25 @@ use crate::schema::PREDICTORS;
 /// The bytes of trainedmodel.pkl. The same model gives the same bytes.
 pub fn pickle(model: &Model) -> Vec<u8> {
     let mut out = Pickler(vec![0x80, 4]);
-    out.call("sklearn.linear_model", "LogisticRegression", |_| 0);
+    out.call("sklearn.linear_model", "LogisticRegression", []);
     out.memoize();
-    out.attribute("C", |out| out.float(model.fit.regularization));
-    out.attribute("classes_", |out| out.array("int64", |out| out.list(&[0, 1], |out, class| out.int(*class))));
-    out.attribute("coef_", |out| {
-        out.array("float64", |out| {
+    out.attribute("C", &|out| out.float(model.fit.regularization));
+    out.attribute("classes_", &|out| out.array("int64", &|out| out.list(&[0, 1], |out, class| out.int(*class))));
+    out.attribute("coef_", &|out| {
+        out.array("float64", &|out| {
             out.list(&[model.coefficients], |out, row| out.list(row, |out, b| out.float(*b)));
         });
     });
-    out.attribute("intercept_", |out| {
-        out.array("float64", |out| out.list(&[model.intercept], |out, b| out.float(*b)));
+    out.attribute("intercept_", &|out| {
+        out.array("float64", &|out| out.list(&[model.intercept], |out, b| out.float(*b)));
     });
-    out.attribute("n_features_in_", |out| out.int(PREDICTORS.len() as i32));
-    out.attribute("feature_names_in_", |out| {
-        out.array("object", |out| out.list(&PREDICTORS, |out, name| out.text(name)));
+    out.attribute("n_features_in_", &|out| out.int(PREDICTORS.len() as i32));
+    out.attribute("feature_names_in_", &|out| {
+        out.array("object", &|out| out.list(&PREDICTORS, |out, name| out.text(name)));
     });
-    out.attribute("n_iter_", |out| {
+    out.attribute("n_iter_", &|out| {
         let steps = i32::try_from(model.fit.newton_steps).unwrap_or(i32::MAX);
-        out.array("int32", |out| out.list(&[steps], |out, steps| out.int(*steps)));
+        out.array("int32", &|out| out.list(&[steps], |out, steps| out.int(*steps)));
     });
     out.0.push(STOP);
     out.0
@@ -40,9 +40,8 @@ const POP: u8 = b'0';
 const REDUCE: u8 = b'R';
 const EMPTY_LIST: u8 = b']';
 const APPENDS: u8 = b'e';
-const EMPTY_TUPLE: u8 = b')';
-const TUPLE2: u8 = 0x86;
-const TUPLE3: u8 = 0x87;
+/// EMPTY_TUPLE, TUPLE1, TUPLE2 and TUPLE3: each takes as many items from the stack as its index says.
+const TUPLES: [u8; 4] = [b')', 0x85, 0x86, 0x87];
 const BINFLOAT: u8 = b'G';
 const BININT: u8 = b'J';
 const BINGET: u8 = b'h';
@@ -54,6 +53,9 @@ const MEMOIZE: u8 = 0x94;
 const ESTIMATOR: u8 = 0;
 
 struct Pickler(Vec<u8>);
+
+/// A function that writes one value.
+type Write<'a> = &'a dyn Fn(&mut Pickler);
 
 impl Pickler {
     fn float(&mut self, value: f64) {
@@ -81,25 +83,20 @@ impl Pickler {
         self.0.push(APPENDS);
     }
 
-    /// Calls `module.name` with the arguments that `arguments` writes; it returns how many.
-    fn call(&mut self, module: &str, name: &str, arguments: impl FnOnce(&mut Self) -> u8) {
+    /// Calls `module.name` with the arguments that `arguments` write, each one value.
+    fn call<const N: usize>(&mut self, module: &str, name: &str, arguments: [Write; N]) {
+        const { assert!(N < TUPLES.len()) };
         self.text(module);
         self.text(name);
         self.0.push(STACK_GLOBAL);
-        let tuple = match arguments(self) {
-            0 => EMPTY_TUPLE,
-            2 => TUPLE2,
-            _ => TUPLE3,
-        };
-        self.0.extend([tuple, REDUCE]);
+        for argument in arguments {
+            argument(self);
+        }
+        self.0.extend([TUPLES[N], REDUCE]);
     }
 
-    fn array(&mut self, dtype: &str, list: impl FnOnce(&mut Self)) {
-        self.call("numpy", "array", |out| {
-            list(out);
-            out.text(dtype);
-            2
-        });
+    fn array(&mut self, dtype: &str, list: Write) {
+        self.call("numpy", "array", [list, &|out| out.text(dtype)]);
     }
 
     fn memoize(&mut self) {
@@ -107,13 +104,8 @@ impl Pickler {
     }
 
     /// Sets one attribute of the estimator.
-    fn attribute(&mut self, name: &str, value: impl FnOnce(&mut Self)) {
-        self.call("builtins", "setattr", |out| {
-            out.0.extend([BINGET, ESTIMATOR]);
-            out.text(name);
-            value(out);
-            3
-        });
+    fn attribute(&mut self, name: &str, value: Write) {
+        self.call("builtins", "setattr", [&|out| out.0.extend([BINGET, ESTIMATOR]), &|out| out.text(name), value]);
         self.0.push(POP);
     }
 }

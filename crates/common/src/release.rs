@@ -9,10 +9,10 @@
 //! An id begins with the time of its deployment, so ids sort by age.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use fs_err as fs;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,9 @@ use crate::score::Score;
 use crate::versioned::VersionedFolder;
 
 const MANIFEST: &str = "manifest.json";
+
+/// The beginning of an id: the time of the deployment in UTC, to the millisecond.
+const ID_TIME: &str = "%Y%m%dT%H%M%S%3fZ";
 
 /// The files of a release, beside its manifest.
 pub const RELEASE_FILES: [&str; 4] = [MODEL, PICKLE, LATEST_SCORE, INGESTED_FILES];
@@ -135,7 +138,7 @@ impl Production {
     pub fn release(&self, id: &str) -> Result<Release> {
         let folder = self.folder.version(id);
         let path = folder.join(MANIFEST);
-        let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        let text = fs::read(&path)?;
         let manifest = serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))?;
         Ok(Release { id: id.to_owned(), folder, manifest })
     }
@@ -152,22 +155,25 @@ impl Production {
 
     /// Makes a release of `files` (name and content; all of [`RELEASE_FILES`]) and switches production to it.
     ///
-    /// Its time of creation is now, or just after the newest release where the clock says less: ids stay in order.
+    /// Its time of creation is now, or just after the newest release where the clock says less: ids stay in order. The
+    /// times are taken from the ids, which need no file that may be damaged.
     pub fn publish(&self, mut manifest: Manifest, files: &[(&str, Vec<u8>)]) -> Result<Release> {
-        let newest = self.folder.ids()?.last().and_then(|id| self.release(id).ok());
-        let next = newest.map(|release| release.manifest.created + jiff::SignedDuration::from_millis(1));
-        manifest.created = next.map_or_else(Timestamp::now, |next| next.max(Timestamp::now()));
-        let stage = self.folder.stage()?;
-        let write = |name: &str, bytes: &[u8]| {
-            let path = stage.path().join(name);
-            fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))
+        let now = Timestamp::now();
+        manifest.created = match self.folder.ids()?.iter().filter_map(|id| time_of(id)).max() {
+            Some(newest) => {
+                let next = newest.checked_add(jiff::SignedDuration::from_millis(1));
+                next.context("no later release id is possible: the clock was far in the future once")?.max(now)
+            }
+            None => now,
         };
+        let stage = self.folder.stage()?;
+        let write = |name: &str, bytes: &[u8]| fs::write(stage.path().join(name), bytes);
         for (name, bytes) in files {
             write(name, bytes)?;
             manifest.sha256.insert((*name).to_owned(), Checksum::of_bytes(bytes));
         }
         write(MANIFEST, &serde_json::to_vec_pretty(&manifest)?)?;
-        let id = format!("{}-{}", manifest.created.strftime("%Y%m%dT%H%M%S%3fZ"), manifest.score.model_sha256.short());
+        let id = format!("{}-{}", manifest.created.strftime(ID_TIME), manifest.score.model_sha256.short());
         let id = stage.publish(&id, &RELEASE_FILES)?;
         Ok(Release { folder: self.folder.version(&id), id, manifest })
     }
@@ -188,5 +194,57 @@ impl Production {
         release.model()?;
         self.folder.switch(target)?;
         Ok(release)
+    }
+}
+
+/// The time in a release's id, `None` in the name of a folder that somebody has made by hand.
+fn time_of(id: &str) -> Option<Timestamp> {
+    let (time, _) = id.split_once('-')?;
+    jiff::civil::DateTime::strptime(ID_TIME, time).ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|t| t.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Confusion;
+
+    #[test]
+    fn ids_rise_when_the_clock_goes_back_and_the_newest_manifest_is_damaged() {
+        let root = tempfile::tempdir().unwrap();
+        let production =
+            Production { root: root.path().to_owned(), folder: VersionedFolder::new(root.path(), "releases") };
+        let publish = || {
+            let checksum = Checksum::of_bytes(b"m");
+            let score = Score {
+                model_sha256: checksum.clone(),
+                f1: 0.0,
+                n: 0,
+                confusion: Confusion::default(),
+                threshold: 0.5,
+            };
+            let manifest = Manifest {
+                created: Timestamp::UNIX_EPOCH,
+                program: String::new(),
+                training_rows: 0,
+                dataset_sha256: checksum,
+                score,
+                ingested: Vec::new(),
+                sha256: BTreeMap::new(),
+            };
+            production.publish(manifest, &RELEASE_FILES.map(|name| (name, Vec::new()))).map(|release| release.id)
+        };
+        // A release of a time when the clock was ahead; nothing of it can be read.
+        let newest = "21991231T235959999Z-0123456789ab";
+        for name in [newest, "notes"] {
+            fs::create_dir_all(root.path().join("releases").join(name)).unwrap();
+        }
+        let ids = [publish().unwrap(), publish().unwrap()];
+        assert!(ids[0].starts_with("22000101T000000000Z-") && ids[1].starts_with("22000101T000000001Z-"), "{ids:?}");
+        assert_eq!(production.current_id().unwrap().as_ref(), Some(&ids[1]));
+        assert_eq!(production.ids().unwrap(), [newest, &ids[0], &ids[1], "notes"]);
+
+        let last = "99991230T220000999Z-0123456789ab";
+        fs::create_dir(root.path().join("releases").join(last)).unwrap();
+        assert!(publish().unwrap_err().to_string().contains("no later release id"));
     }
 }

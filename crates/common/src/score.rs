@@ -32,13 +32,17 @@ impl Score {
     /// says so, instead of a new number that passes for the old model's.
     pub fn write(&self, folder: &Path) -> Result<()> {
         atomic::write(&folder.join(SCORE_FACTS), serde_json::to_string_pretty(self)?.as_bytes())?;
-        atomic::write(&folder.join(LATEST_SCORE), self.f1.to_string().as_bytes())
+        atomic::write(&folder.join(LATEST_SCORE), &self.number())
+    }
+
+    /// The content of latestscore.txt.
+    pub fn number(&self) -> Vec<u8> {
+        self.f1.to_string().into_bytes()
     }
 
     /// Reads the score of the model whose checksum is `model`, refusing any other's.
     pub fn read(folder: &Path, model: &Checksum) -> Result<Self> {
-        let number = read(&folder.join(LATEST_SCORE))?;
-        number.trim().parse::<f64>().with_context(|| {
+        let number = read(&folder.join(LATEST_SCORE))?.trim().parse::<f64>().with_context(|| {
             format!("{}: expected a plain number; run scoring again", folder.join(LATEST_SCORE).display())
         })?;
         let path = folder.join(SCORE_FACTS);
@@ -47,7 +51,7 @@ impl Score {
         if score.model_sha256 != *model {
             bail!("{} is the score of another model; run scoring first", folder.join(LATEST_SCORE).display());
         }
-        if score.f1.to_string() != number || score.confusion.f1() != score.f1 {
+        if score.f1 != number || score.confusion.f1() != score.f1 {
             bail!("{LATEST_SCORE} and {SCORE_FACTS} in {} disagree; run scoring again", folder.display());
         }
         Ok(score)
@@ -72,6 +76,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let score = Score { confusion: Confusion { true_positives: 2, ..score().confusion }, f1: 2.0 / 3.0, ..score() };
         score.write(folder.path()).unwrap();
+        assert_eq!(Score::read(folder.path(), &score.model_sha256).unwrap(), score);
+        // An editor ends the line.
+        std::fs::write(folder.path().join(LATEST_SCORE), format!("{}\n", score.f1)).unwrap();
         assert_eq!(Score::read(folder.path(), &score.model_sha256).unwrap(), score);
         let other = Score::read(folder.path(), &Checksum::of_bytes(b"other")).unwrap_err().to_string();
         assert!(other.contains("score of another model"), "{other}");

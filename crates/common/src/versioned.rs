@@ -9,11 +9,12 @@
 //!
 //! A reader sees the whole old set or the whole new one, whatever is killed when.
 
-use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use fs_err::{self as fs, File};
 use tempfile::TempDir;
 
 use crate::atomic;
@@ -47,29 +48,30 @@ impl VersionedFolder {
                 Some(id) => Ok(Some(id.to_owned())),
                 None => bail!("{} links to {}, which is no version", link.display(), target.display()),
             },
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("reading the link {}", link.display())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// When the current version became it.
     pub fn current_since(&self) -> Result<SystemTime> {
         let link = self.root.join(CURRENT);
-        let since = fs::symlink_metadata(&link).and_then(|metadata| metadata.modified());
-        since.with_context(|| format!("reading the link {}", link.display()))
+        Ok(fs::symlink_metadata(&link)?.modified()?)
     }
 
     /// All complete versions, in the order of their ids.
     pub fn ids(&self) -> Result<Vec<String>> {
         let folder = self.root.join(self.versions);
-        if !folder.exists() {
-            return Ok(Vec::new());
-        }
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
         let mut ids = Vec::new();
-        for entry in fs::read_dir(&folder).with_context(|| format!("listing {}", folder.display()))? {
+        for entry in entries {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if !name.starts_with('.') && entry.path().is_dir() {
+            let kind = entry.file_type()?;
+            if !name.starts_with('.') && (kind.is_dir() || kind.is_symlink() && entry.path().is_dir()) {
                 ids.push(name);
             }
         }
@@ -80,7 +82,7 @@ impl VersionedFolder {
     /// Starts a new version. Call it while holding the root's lock: it clears away what killed writers left.
     pub fn stage(&self) -> Result<Stage<'_>> {
         let folder = self.root.join(self.versions);
-        fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+        fs::create_dir_all(&folder)?;
         atomic::sweep(&folder)?;
         atomic::sweep(&self.root)?;
         Ok(Stage { of: self, partial: atomic::partial_folder(&folder)? })
@@ -88,19 +90,23 @@ impl VersionedFolder {
 
     /// Makes version `id` the current one, in one rename.
     pub fn switch(&self, id: &str) -> Result<()> {
-        if !self.version(id).is_dir() {
-            bail!("{} does not exist", self.version(id).display());
+        let version = self.version(id);
+        if !fs::metadata(&version)?.is_dir() {
+            bail!("{} is no folder", version.display());
         }
         atomic::symlink(&Path::new(self.versions).join(id), &self.root.join(CURRENT))
     }
 
-    /// Removes public names that the current version does not have.
-    fn forget_names(&self) -> Result<()> {
-        for entry in fs::read_dir(&self.root).with_context(|| format!("listing {}", self.root.display()))? {
-            let link = entry?.path();
-            let public = fs::read_link(&link).is_ok_and(|target| target.parent() == Some(Path::new(CURRENT)));
-            if public && !link.exists() {
-                fs::remove_file(&link).with_context(|| format!("removing {}", link.display()))?;
+    /// Removes links that earlier versions left in the root, all but those called `public`.
+    ///
+    /// It compares names and follows no link: a file that cannot be reached at the moment keeps its name.
+    fn forget_names(&self, public: &[&str]) -> Result<()> {
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            let link = entry.path();
+            let into_current = fs::read_link(&link).is_ok_and(|target| target.parent() == Some(Path::new(CURRENT)));
+            if into_current && !public.iter().any(|name| entry.file_name() == *name) {
+                fs::remove_file(&link)?;
             }
         }
         Ok(())
@@ -110,8 +116,7 @@ impl VersionedFolder {
     pub fn prune(&self) -> Result<()> {
         let current = self.current()?;
         for id in self.ids()?.into_iter().filter(|id| Some(id) != current.as_ref()) {
-            let path = self.version(&id);
-            fs::remove_dir_all(&path).with_context(|| format!("removing {}", path.display()))?;
+            fs::remove_dir_all(self.version(&id))?;
         }
         Ok(())
     }
@@ -138,7 +143,7 @@ impl Stage<'_> {
         let mut checksums = Vec::new();
         for entry in fs::read_dir(partial.path())? {
             let path = entry?.path();
-            File::open(&path).and_then(|f| f.sync_all()).with_context(|| format!("syncing {}", path.display()))?;
+            File::open(&path)?.sync_all()?;
             checksums.push((path.file_name().unwrap_or_default().to_owned(), path));
         }
         atomic::sync_folder(partial.path())?;
@@ -157,8 +162,8 @@ impl Stage<'_> {
         let mut name = id.to_owned();
         for number in 2.. {
             let version = of.version(&name);
-            if !version.exists() {
-                fs::rename(partial.path(), &version).with_context(|| format!("creating {}", version.display()))?;
+            if !fs::exists(&version)? {
+                fs::rename(partial.path(), &version)?;
                 atomic::sync_folder(&of.root.join(of.versions))?;
                 break;
             }
@@ -177,7 +182,7 @@ impl Stage<'_> {
         if of.current()?.as_deref() != Some(name.as_str()) {
             of.switch(&name)?;
         }
-        of.forget_names()?;
+        of.forget_names(public)?;
         Ok(name)
     }
 }
@@ -221,6 +226,29 @@ mod tests {
         stage.publish("2", &["a"]).unwrap();
         assert_eq!(fs::read_to_string(root.path().join("a")).unwrap(), "alone");
         assert!(fs::symlink_metadata(root.path().join("b")).is_err());
+    }
+
+    #[test]
+    fn a_public_name_stays_where_its_file_cannot_be_reached() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = VersionedFolder::new(root.path(), "versions");
+        publish(&folder, "1", "content");
+        // Following a link to itself fails with ELOOP and not with ENOENT, for root too.
+        let a = folder.version("1").join("a");
+        fs::remove_file(&a).unwrap();
+        std::os::unix::fs::symlink("a", &a).unwrap();
+        folder.forget_names(&["a", "b"]).unwrap();
+        assert_eq!(fs::read_link(root.path().join("a")).unwrap(), Path::new("current/a"));
+    }
+
+    #[test]
+    fn versions_that_cannot_be_listed_are_no_empty_list() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = VersionedFolder::new(root.path(), "versions");
+        assert_eq!(folder.ids().unwrap(), [""; 0]);
+        std::os::unix::fs::symlink("versions", root.path().join("versions")).unwrap();
+        let error = format!("{:#}", folder.ids().unwrap_err());
+        assert!(error.contains("versions") && error.contains("os error"), "{error}");
     }
 
     #[test]

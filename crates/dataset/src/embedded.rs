@@ -1,8 +1,7 @@
 //! The engine that this process is: CSV files on this machine, tables in memory.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -20,6 +19,7 @@ use engine::{
     Client, ClientRow, Clients, Counts, Description, Engine, MalformedRows, Newest, PREDICTION_COLUMNS, Reading,
     Sample, TrainingFacts, TrainingRows,
 };
+use fs_err::File;
 use rayon::prelude::*;
 use statistics::distribution::Distribution;
 use statistics::sketch::Sketch;
@@ -42,13 +42,13 @@ impl Engine for Embedded {
     }
 
     fn compile(&self, files: &[DataFile], _: &Path, stage: &Path) -> Result<Ingested> {
-        let mut dataset = create(&stage.join(FINAL_DATA))?;
-        let mut quarantine = create(&stage.join(QUARANTINE))?;
+        let create = |name| Ok::<_, io::Error>(BufWriter::with_capacity(256 * 1024, File::create(stage.join(name))?));
+        let (mut dataset, mut quarantine) = (create(FINAL_DATA)?, create(QUARANTINE)?);
         let progress = Progress::new("rows read");
         let ingested = compile(files, &mut dataset, &mut quarantine, &mut |rows| progress.show(rows))?;
         drop(progress);
-        for (file, name) in [(dataset, FINAL_DATA), (quarantine, QUARANTINE)] {
-            file.into_inner().map_err(|error| error.into_error()).with_context(|| format!("writing {name}"))?;
+        for mut file in [dataset, quarantine] {
+            file.flush()?;
         }
         Ok(ingested)
     }
@@ -70,11 +70,6 @@ impl Engine for Embedded {
     }
 
     fn retire(&self, _: &Ingested) {} // all of it is in the output folder
-}
-
-fn create(path: &Path) -> Result<BufWriter<File>> {
-    let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
-    Ok(BufWriter::with_capacity(256 * 1024, file))
 }
 
 impl Clients for Table {
@@ -124,26 +119,34 @@ impl Clients for Table {
     fn newest(&self, model: &Model, _: usize) -> Result<Newest> {
         /// What is known of a corporation while the rows go by.
         #[derive(Default)]
-        struct Seen {
+        struct Seen<'a> {
+            corporation: &'a str,
             newest: Option<Predictors>,
             previous: Option<Predictors>,
             exited: Option<bool>,
         }
         let mut without_name = 0;
-        let mut seen: HashMap<&str, Seen> = HashMap::with_capacity(self.height());
+        let mut places: HashMap<&str, usize> = HashMap::with_capacity(self.height());
+        // In the order of their first rows: the sum of the risks must not depend on the order of a hash table.
+        let mut all: Vec<Seen> = Vec::new();
         for row in self.rows()? {
             let Some(corporation) = row.corporation else {
                 without_name += 1;
                 continue;
             };
-            let seen = seen.entry(corporation).or_default();
+            let place = *places.entry(corporation).or_insert(all.len());
+            if place == all.len() {
+                all.push(Seen { corporation, ..Seen::default() });
+            }
+            let seen = &mut all[place];
             seen.previous = seen.newest.replace(row.predictors);
             seen.exited = row.exited;
         }
-        let current = seen.into_iter().filter(|(_, seen)| seen.exited != Some(true));
-        let clients: Vec<Client> = current
-            .filter_map(|(corporation, seen)| {
-                Some(Client { corporation: corporation.to_owned(), predictors: seen.newest?, previous: seen.previous })
+        let clients: Vec<Client> = all
+            .into_iter()
+            .filter(|seen| seen.exited != Some(true))
+            .filter_map(|Seen { corporation, newest, previous, .. }| {
+                Some(Client { corporation: corporation.to_owned(), predictors: newest?, previous })
             })
             .collect();
         let risk = clients.iter().map(|client| model.probability(&client.predictors)).sum();

@@ -15,8 +15,9 @@ use engine::rules::{Malformed, check_target, find_columns};
 
 use crate::row::{Row, parse_count, parse_exited, parse_name};
 
-/// The longest row, in bytes. What is longer is a quote that never closes, or no table at all.
-const LONGEST_ROW: usize = 16 * 1024 * 1024;
+/// The longest row, in bytes. A longer one means that a quote is never closed, or that the file is no table. A reader
+/// needs at most a few times this memory.
+const LONGEST_ROW: usize = 1024 * 1024;
 
 /// Reads checked rows from a stream of CSV.
 pub struct RowReader<R> {
@@ -87,11 +88,10 @@ impl<R: Read> RowReader<R> {
                 break (line, start);
             }
         };
-        match parse(&self.record, self.width, &self.places) {
+        let raw = self.csv.get_ref().window(start, self.csv.position().byte());
+        match parse(&self.record, self.width, &self.places, raw) {
             Ok(row) => Ok(Some(Next::Row(row))),
             Err(reason) => {
-                let end = self.csv.position().byte();
-                let raw = self.csv.get_ref().window(start, end);
                 // The parser leaves empty lines to the row after them.
                 let empty = raw.iter().take_while(|byte| **byte == b'\n').count();
                 let (line, body) = (line + empty as u64, &raw[empty..]);
@@ -108,14 +108,17 @@ impl<R: Read> RowReader<R> {
     }
 }
 
-fn parse<'a>(record: &'a csv::ByteRecord, width: usize, places: &[usize; 5]) -> Result<Row<'a>, Malformed> {
+fn parse<'a>(record: &'a csv::ByteRecord, width: usize, places: &[usize; 5], raw: &[u8]) -> Result<Row<'a>, Malformed> {
     if record.len() != width {
         return Err(Malformed::FieldCount(record.len(), width));
     }
     let field = |column: usize| record.get(places[column]).unwrap_or_default();
-    let name = field(0);
+    let mut name = field(0);
+    if places[0] + 1 == width && is_crlf(raw) {
+        name = name.strip_suffix(b"\r").unwrap_or(name); // the parser gives it to the last field
+    }
     Ok(Row {
-        corporation: parse_name(name.strip_suffix(b"\r").unwrap_or(name))?, // CRLF, where the name stands last
+        corporation: parse_name(name)?,
         predictors: [
             parse_count(COLUMNS[1], field(1))?,
             parse_count(COLUMNS[2], field(2))?,
@@ -123,6 +126,11 @@ fn parse<'a>(record: &'a csv::ByteRecord, width: usize, places: &[usize; 5]) -> 
         ],
         exited: parse_exited(field(4))?,
     })
+}
+
+/// Whether the raw bytes of a row end with a carriage return and a line feed, or with a carriage return at the file's end.
+fn is_crlf(raw: &[u8]) -> bool {
+    raw.strip_suffix(b"\n").unwrap_or(raw).ends_with(b"\r")
 }
 
 fn newlines(bytes: &[u8]) -> u64 {
@@ -225,9 +233,15 @@ mod tests {
             ("a,1,2,3,0,9", "6 fields where the header has 5"),
             ("a,one,2,3,0", "lastmonth_activity is not a number"),
             ("a,1,-2,3,0", "lastyear_activity is negative"),
+            (
+                "a,1,2,9007199254740993,0",
+                "number_of_employees is larger than 9007199254740992, the largest exact count",
+            ),
             ("a,1,2,1e20,0", "number_of_employees is larger than 9007199254740992, the largest exact count"),
             ("a,1,2,3,2", "exited is not 0, 1 or missing"),
             ("a\0b,1,2,3,0", "corporation holds a control character or is longer than 1000 bytes"),
+            ("\"e\r\",1,2,3,0", "corporation holds a control character or is longer than 1000 bytes"),
+            ("e\r,1,2,3,0", "corporation holds a control character or is longer than 1000 bytes"),
             ("\"a\tb\",1,2,3,0", "corporation holds a control character or is longer than 1000 bytes"),
         ] {
             assert_eq!(
@@ -280,6 +294,13 @@ mod tests {
         assert_eq!(rows(&" \n".repeat(100_000)), [""; 0]);
         let crlf = "number_of_employees,exited,lastyear_activity,lastmonth_activity,corporation\r\n3,0,2,1,abcd\r\n";
         assert_eq!(read(crlf.as_bytes()).unwrap(), ["abcd,1,2,3,0"]);
+        assert_eq!(read(crlf.trim_end_matches('\n').as_bytes()).unwrap(), ["abcd,1,2,3,0"]);
+        for (name, read_as) in [("\"abcd\"", "abcd,1,2,3,0"), ("\"abcd\r\"", "2: corporation holds")] {
+            for end in ["\r\n", "\n", ""] {
+                let text = format!("{}{name}{end}", crlf.trim_end_matches("abcd\r\n"));
+                assert!(read(text.as_bytes()).unwrap()[0].starts_with(read_as), "{text:?}");
+            }
+        }
     }
 
     #[test]

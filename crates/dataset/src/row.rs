@@ -1,7 +1,7 @@
 //! One client row: from text to checked values, and back to the one canonical text.
 
 use common::schema::Predictors;
-use engine::rules::{LARGEST_EXACT, LONGEST_NAME, MISSING, Malformed};
+use engine::rules::{LARGEST_EXACT, LONGEST_NAME, MISSING, Malformed, exceeds_exact};
 
 /// A checked row; its text lives in the reader's buffer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,8 +59,12 @@ pub fn parse_count(column: &'static str, field: &[u8]) -> Result<Option<f64>, Ma
     if is_missing(field) {
         return Ok(None);
     }
-    let number = std::str::from_utf8(field).ok().and_then(|text| text.parse::<f64>().ok());
-    check_count(column, number.ok_or(Malformed::NotANumber(column))?).map(Some)
+    let text = std::str::from_utf8(field).map_err(|_| Malformed::NotANumber(column))?;
+    let number = text.parse().map_err(|_| Malformed::NotANumber(column))?;
+    if number == LARGEST_EXACT && exceeds_exact(text) {
+        return Err(Malformed::TooLarge(column)); // and not the neighbour that can be represented
+    }
+    check_count(column, number).map(Some)
 }
 
 /// Checks a count that came as a number.
@@ -133,6 +137,9 @@ mod tests {
             ("1e3", 1000.0),
             (".5", 0.5),
             ("9007199254740992", 9007199254740992.0),
+            ("+09007199254740992.00", 9007199254740992.0),
+            ("9.007199254740992e15", 9007199254740992.0),
+            ("9007199254740991", 9007199254740991.0),
         ] {
             assert_eq!(count(text), Ok(Some(value)), "{text}");
         }
@@ -146,7 +153,7 @@ mod tests {
         for text in ["-1", "-0.1", "-inf"] {
             assert_eq!(count(text), Err(Malformed::Negative("c")), "{text}");
         }
-        for text in ["9007199254740994", "1e300", "inf", "1e999"] {
+        for text in ["9007199254740993", "0.9007199254740993E16", "9007199254740992.5", "1e300", "inf", "1e999"] {
             assert_eq!(count(text), Err(Malformed::TooLarge("c")), "{text}");
         }
     }

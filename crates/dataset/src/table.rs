@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use common::checksum::Checksum;
 use common::files::DataFile;
 use common::schema::{COLUMNS, CORPORATION, PREDICTORS, TARGET};
-use engine::rules::check_malformed_share;
+use engine::rules::MalformedCount;
 use engine::{MalformedRows, Reading};
 use polars::prelude::*;
 
@@ -41,21 +41,17 @@ impl Table {
 
     fn from_rows(mut reader: RowReader<impl Read>, policy: MalformedRows) -> Result<Self> {
         let mut columns = Columns::new();
-        let mut malformed = 0;
-        let mut first = None;
+        let mut malformed = MalformedCount::default();
         while let Some(next) = reader.read_next()? {
             match next {
                 Next::Row(row) => columns.push(&row),
                 Next::Malformed(row) if policy == MalformedRows::Refuse => bail!("line {}: {}", row.line, row.reason),
-                Next::Malformed(row) => {
-                    malformed += row.lines;
-                    first.get_or_insert_with(|| format!("line {}: {}", row.line, row.reason));
-                }
+                Next::Malformed(row) => malformed.add(row.line, row.lines, &row.reason),
             }
         }
         let frame = columns.finish()?;
-        check_malformed_share(malformed, frame.height() as u64, first.as_deref())?;
-        Ok(Self { frame, malformed, checksum: reader.checksum() })
+        malformed.check_share(frame.height() as u64)?;
+        Ok(Self { frame, malformed: malformed.rows, checksum: reader.checksum() })
     }
 
     /// Reads several CSV files, one table under the other.
@@ -193,8 +189,13 @@ pub(crate) mod tests {
         let read = |good, policy| Table::from_csv(csv(good).as_bytes(), policy);
         let table = read(19, MalformedRows::LeaveOut).unwrap();
         assert_eq!((table.height(), table.malformed()), (19, 1));
+        // A row over three lines is one row, and three lines of the share.
+        let over_lines = |good: usize| format!("{HEADER}{}\"b\n\n\",1,2,3,0\n", "a,1,2,3,0\n".repeat(good));
+        let table = Table::from_csv(over_lines(57).as_bytes(), MalformedRows::LeaveOut).unwrap();
+        assert_eq!((table.height(), table.malformed()), (57, 1));
+        assert!(Table::from_csv(over_lines(56).as_bytes(), MalformedRows::LeaveOut).is_err());
         let error = read(18, MalformedRows::LeaveOut).unwrap_err().to_string();
-        assert!(error.contains("1 of 19 rows") && error.contains("line 20: lastmonth_activity"), "{error}");
+        assert!(error.contains("1 of 19 lines") && error.contains("line 20: lastmonth_activity"), "{error}");
         let refused = read(19, MalformedRows::Refuse).unwrap_err().to_string();
         assert_eq!(refused, "line 21: lastmonth_activity is not a number");
     }

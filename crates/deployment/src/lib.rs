@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -20,6 +19,7 @@ use common::pickle::pickle;
 use common::promotion::Contest;
 use common::release::{Manifest, Production, Release};
 use common::score::Score;
+use fs_err as fs;
 use history::Switch;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -105,10 +105,10 @@ fn deploy(config: &Config, production: &Production) -> Result<Release> {
     let files = [
         read(&config.output_model, MODEL, "training")?,
         read(&config.output_model, PICKLE, "training")?,
-        read(&config.output_model, LATEST_SCORE, "scoring")?,
+        (LATEST_SCORE, score.number()),
         read(&config.output_folder, INGESTED_FILES, "ingestion")?,
     ];
-    let [(_, model_bytes), (_, pickle_bytes), (_, score_bytes), (_, record_bytes)] = &files;
+    let [(_, model_bytes), (_, pickle_bytes), _, (_, record_bytes)] = &files;
     if model.training.dataset_sha256 != ingested.dataset_sha256 {
         bail!(
             "{MODEL} in {} was trained on other data than {} holds; run training and scoring first",
@@ -126,7 +126,7 @@ fn deploy(config: &Config, production: &Production) -> Result<Release> {
         );
     }
     // What was read for the release must be what was checked above, whoever else writes there.
-    if Checksum::of_bytes(model_bytes) != checksum || *score_bytes != score.f1.to_string().into_bytes() {
+    if Checksum::of_bytes(model_bytes) != checksum {
         bail!("{} changed while it was read; run deployment again", config.output_model.display());
     }
     let manifest = Manifest {

@@ -134,7 +134,7 @@ fn a_set_whose_parts_do_not_belong_together_is_refused_and_production_stays() {
         workspace.run("ingestion", &[]);
         workspace.run("training", &[]);
     }
-    let faults: [(Fault, &[&str]); 16] = [
+    let faults: [(Fault, &[&str]); 15] = [
         (
             |w| fs::remove_file(w.path("practicemodels/trainedmodel.bin")).unwrap(),
             &["trainedmodel.bin", "run training"],
@@ -169,8 +169,6 @@ fn a_set_whose_parts_do_not_belong_together_is_refused_and_production_stays() {
             |w| w.write("practicemodels/latestscore.txt", "excellent"),
             &["latestscore.txt", "plain number", "run scoring"],
         ),
-        // What an editor leaves.
-        (|w| w.write("practicemodels/latestscore.txt", "1\n"), &["latestscore.txt", "run scoring"]),
         (
             |w| {
                 w.csv("practicedata/dataset3.csv", &rows("c", 60, false));
@@ -193,6 +191,33 @@ fn a_set_whose_parts_do_not_belong_together_is_refused_and_production_stays() {
         // What the message says to do must help.
         workspace.deploy();
     }
+}
+
+#[test]
+fn a_line_end_after_the_score_changes_nothing() {
+    let workspace = deployed();
+    change(&workspace, "practicemodels/latestscore.txt", |number| number.push(b'\n'));
+    workspace.run("deployment", &[]);
+    live(&workspace.config()).unwrap();
+    assert_eq!(workspace.text("production_deployment/latestscore.txt"), "1");
+}
+
+#[test]
+fn an_outcome_that_cannot_be_printed_is_said_on_stderr() {
+    let workspace = deployed();
+    let before = live(&workspace.config()).unwrap().0;
+    for arguments in [&["--rollback", &before][..], &["--json"][..]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = workspace.command("deployment").args(arguments).stdout(full).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let live = live(&workspace.config()).unwrap().0;
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        for part in ["the work is done", "stdout", "No space left on device", &live] {
+            assert!(stderr.contains(part), "{part:?} is not in {stderr}");
+        }
+        assert!(stderr.contains("rolled back to") != stderr.contains("deployed\n"), "{stderr}");
+    }
+    assert_ne!(live(&workspace.config()).unwrap().0, before);
 }
 
 fn change(workspace: &Workspace, name: &str, change: impl FnOnce(&mut Vec<u8>)) {

@@ -7,13 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fmt::Write;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use common::atomic::Scratch;
+use fs_err as fs;
 use history::{DependencyVersions, History};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -135,7 +136,7 @@ fn latest<'a>(
     names: impl Iterator<Item = &'a String>,
     limit: Duration,
 ) -> Result<BTreeMap<String, String>> {
-    let scratch = tempfile::tempdir()?;
+    let scratch = Scratch::new()?;
     let mut manifest =
         "[package]\nname = \"newest\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[dependencies]\n".to_owned();
     for name in names {
@@ -213,7 +214,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let path = folder.join("cargo");
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         path
     }
 

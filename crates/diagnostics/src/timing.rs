@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use common::atomic::Scratch;
 use common::config::Config;
 use history::History;
 use history::listing::{Rows, What};
@@ -42,7 +43,7 @@ fn newest(history: &mut History) -> Result<Option<Timing>> {
 }
 
 fn trial(config: &Config) -> Result<Timing> {
-    let scratch = tempfile::tempdir().context("creating a scratch folder")?;
+    let scratch = Scratch::new()?;
     let engine = dataset::engine(config)?;
     let files = ingestion::inputs(&*engine, config)?;
     let trial = ingestion::ingest(&*engine, &files, scratch.path(), || Ok(())).context("timing ingestion")?;

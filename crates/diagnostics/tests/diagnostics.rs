@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot ask its question has failed")]
 
+use std::cell::Cell;
+use std::fs;
 use std::process::Command;
 
 use serde_json::{Value, json};
 use testkit::Workspace;
+use testkit::faults::kill_at_many_moments;
 
 /// What a diagnosis may not touch.
 const OUTPUTS: [&str; 5] = ["ingesteddata", "practicemodels", "production_deployment", "practicedata", "testdata"];
@@ -105,6 +108,24 @@ fn before_any_deployment_there_are_no_predictions_and_a_warning() {
     assert_eq!(outcome["predictions"], Value::Null);
     assert!(narration.contains("warning: nothing is deployed yet"), "{narration}");
     assert!(outcome["timing_seconds"]["training"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn the_scratch_folders_of_killed_diagnoses_are_removed_by_the_next_one() {
+    let workspace = Workspace::with_data();
+    workspace.deploy();
+    fs::create_dir(workspace.path("tmp")).unwrap();
+    let left = || fs::read_dir(workspace.path("tmp")).unwrap().count();
+    let diagnose = || {
+        let mut command = workspace.command_without_cargo("diagnostics");
+        command.env("TMPDIR", workspace.path("tmp"));
+        command
+    };
+    let most = Cell::new(0);
+    kill_at_many_moments(40, diagnose, || most.set(most.get().max(left())));
+    assert!((1..=2).contains(&most.get()), "{} folders were left at once", most.get());
+    assert!(diagnose().output().unwrap().status.success());
+    assert_eq!(left(), 0);
 }
 
 #[test]

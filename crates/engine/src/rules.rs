@@ -21,11 +21,35 @@ pub const QUARANTINE_HEADER: &[u8] = b"file,line,reason,row\n";
 /// The place of a column that a file does not have.
 pub const ABSENT: usize = usize::MAX;
 
+/// The malformed rows of one file. They are reported as rows, but their share is judged by lines: a quote that is not
+/// closed makes one row of many.
+#[derive(Debug, Default)]
+pub struct MalformedCount {
+    /// Malformed rows so far, however many lines each spans.
+    pub rows: u64,
+    lines: u64,
+    first: Option<String>,
+}
+
+impl MalformedCount {
+    /// Counts a row that begins on `line`, counted from 1, and spans so many `lines`.
+    pub fn add(&mut self, line: u64, lines: u64, reason: &Malformed) {
+        self.rows += 1;
+        self.lines += lines;
+        self.first.get_or_insert_with(|| format!("line {line}: {reason}"));
+    }
+
+    /// Fails where more than the tolerated share of lines is malformed, beside so many `readable` rows.
+    pub fn check_share(&self, readable: u64) -> Result<()> {
+        check_malformed_share(self.lines, readable, self.first.as_deref())
+    }
+}
+
 /// Fails where more than the tolerated share of lines is malformed; `first` is shown as the example.
 pub fn check_malformed_share(malformed: u64, readable: u64, first: Option<&str>) -> Result<()> {
     if malformed as f64 > TOLERATED_MALFORMED_SHARE * (malformed + readable) as f64 {
         bail!(
-            "{malformed} of {} rows cannot be read, more than {} %; is the file half-copied or of another kind? The first: {}",
+            "{malformed} of {} lines cannot be read, more than {} %; is the file half-copied or of another kind? The first: {}",
             malformed + readable,
             TOLERATED_MALFORMED_SHARE * 100.0,
             first.unwrap_or("unknown")
@@ -118,6 +142,15 @@ impl fmt::Display for Malformed {
 
 /// The largest whole number up to which every whole number has an exact `f64`: 2^53.
 pub const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Whether a decimal text is above 2^53 although the nearest `f64` is 2^53 itself; `text` must be one of these.
+///
+/// Texts that are so near to each other differ in their significant digits alone.
+pub fn exceeds_exact(text: &str) -> bool {
+    let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    digits.trim_matches('0') > "9007199254740992"
+}
 
 /// The longest name, in bytes.
 pub const LONGEST_NAME: usize = 1000;

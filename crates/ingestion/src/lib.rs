@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use common::atomic;
 use common::checksum::Checksum;
 use common::cli;
@@ -18,6 +18,7 @@ use common::ingested::{self, Ingested, ListedFile};
 use common::lock::Lock;
 use common::versioned::VersionedFolder;
 use engine::Engine;
+use fs_err as fs;
 use history::source::{self, NewRows, TakenBatch};
 use serde::Serialize;
 
@@ -60,7 +61,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
 fn take_new(config: &Config, files: &[DataFile]) -> Result<NewRows> {
     let Some(input) = &config.input_database else { return Ok(NewRows { batch: None, without_mark: 0 }) };
     let folder = ingested::batches(config);
-    if folder.exists() {
+    if fs::exists(&folder)? {
         atomic::sweep(&folder)?;
     }
     let new = source::take_new(input, ingested::high_water_mark(files), &folder)?;
@@ -85,7 +86,7 @@ pub fn ingest(
     let ingested = engine.compile(files, output, stage.path())?;
     let facts = serde_json::to_vec_pretty(&ingested)?;
     for (name, content) in [(INGESTED_FILES, &ingested.record()), (INGESTION_FACTS, &facts)] {
-        std::fs::write(stage.path().join(name), content).with_context(|| format!("writing {name}"))?;
+        fs::write(stage.path().join(name), content)?;
     }
 
     before_publishing()?;

@@ -110,13 +110,13 @@ fn a_file_that_cannot_be_read_is_named_and_the_old_set_stays() {
         // 5 % is tolerated; 3 of 59 is more.
         (
             table(&format!("{}x,y,2,3,0\nx,1,2,3\nx,1,2,3,0,0\n", rows("g", 56, false))),
-            &["3 of 59 rows", "more than 5 %", "line 58: lastmonth_activity is not a number"],
+            &["3 of 59 lines", "more than 5 %", "line 58: lastmonth_activity is not a number"],
         ),
         // Half-copied: within a row, within a quoted name, and as a copy that has
         // made room for the whole file before it has filled it.
-        (table(&format!("{}g10,794,4", rows("g", 10, false))), &["1 of 11 rows", "half-copied", "line 12: 3 fields"]),
-        (table(&format!("{}\"broken", rows("g", 10, false))), &["1 of 11 rows", "half-copied", "line 12"]),
-        ([table(&rows("g", 10, false)), vec![0; 3000]].concat(), &["1 of 11 rows", "half-copied", "line 12"]),
+        (table(&format!("{}g10,794,4", rows("g", 10, false))), &["1 of 11 lines", "half-copied", "line 12: 3 fields"]),
+        (table(&format!("{}\"broken", rows("g", 10, false))), &["1 of 11 lines", "half-copied", "line 12"]),
+        ([table(&rows("g", 10, false)), vec![0; 3000]].concat(), &["1 of 11 lines", "half-copied", "line 12"]),
     ];
     // One set to lose for all: whatever is refused must have left it.
     let workspace = ingested();
@@ -433,7 +433,9 @@ fn a_full_disk_is_an_error_that_says_so_and_the_old_set_stays() {
     let output = workspace.output_on_a_full_disk("ingestion", 500);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("dataset") && stderr.contains("File too large"), "{stderr}");
+    for part in [workspace.path("ingesteddata").to_str().unwrap(), "/finaldata.csv", "File too large"] {
+        assert!(stderr.contains(part), "{part:?} is not in {stderr}");
+    }
     assert!(workspace.snapshot(&["ingesteddata"]) == before);
     workspace.assert_no_leftovers("ingesteddata");
     workspace.run("ingestion", &[]);

@@ -218,6 +218,17 @@ fn the_same_inputs_give_the_same_files_to_the_last_byte() {
 }
 
 #[test]
+fn what_a_killed_run_left_is_removed_by_the_next_one() {
+    let workspace = Workspace::with_data();
+    workspace.deploy();
+    for name in REPORTS {
+        workspace.write(&format!("practicemodels/.{name}.abcdef.partial"), "half");
+    }
+    workspace.run("reporting", &[]);
+    workspace.assert_no_leftovers("practicemodels");
+}
+
+#[test]
 fn names_are_text_on_paper_and_no_formula_in_a_spreadsheet() {
     let workspace = Workspace::with_data();
     workspace.csv("practicedata/names.csv", "<b>x</b>,5,40,300,0\n=1+2,5,40,300,0\n\u{1F600} 漢字,5,40,400,0\n");

@@ -30,7 +30,7 @@ pub struct Options {
     pub deployed: bool,
     /// These files instead of the test data.
     pub data: Vec<PathBuf>,
-    /// Write nothing.
+    /// Write nothing; not together with `predictions`.
     pub dry_run: bool,
     /// Write each row's prediction there.
     pub predictions: Option<PathBuf>,
@@ -128,6 +128,9 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
 
 /// Scores as `options` say; of all files only the predictions are written, where they are asked for.
 pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
+    if options.dry_run && options.predictions.is_some() {
+        bail!("a dry run writes no predictions; leave out one of the two");
+    }
     let (name, model, model_sha256, threshold) = if options.deployed {
         let release = Production::of(config).live()?;
         // Its own threshold: a changed config is no drift.

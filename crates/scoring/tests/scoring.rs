@@ -5,7 +5,9 @@
 use std::fs;
 
 use common::lock::Lock;
+use scoring::Options;
 use serde_json::{Value, json};
+use testkit::faults::kill_at_many_moments;
 use testkit::{Workspace, rows};
 
 /// A workspace with a trained model of which every prediction is known: `LEAVES` and `STAYS` are what it says of a
@@ -313,4 +315,31 @@ fn predictions_are_written_for_every_row_whether_or_not_it_is_labelled() {
     workspace.write("new.csv", "corporation\n");
     assert!(workspace.fail("scoring", &arguments).contains("lastmonth_activity is missing"));
     assert_eq!(workspace.text("risks/predictions.csv"), text);
+}
+
+#[test]
+fn a_dry_run_of_the_library_writes_no_predictions() {
+    let workspace = trained();
+    let place = workspace.path("risks/predictions.csv");
+    let options = Options { dry_run: true, predictions: Some(place.clone()), ..Options::default() };
+    for run in [scoring::run, scoring::evaluate] {
+        let error = run(&workspace.config(), &options).unwrap_err().to_string();
+        assert!(error.contains("a dry run writes no predictions"), "{error}");
+    }
+    assert!(!place.exists() && !workspace.path("risks").exists());
+}
+
+#[test]
+fn what_killed_writers_of_predictions_left_is_removed_by_the_next_one() {
+    let workspace = trained();
+    let place = workspace.path("risks/predictions.csv");
+    let data = workspace.path("testdata/testdata.csv");
+    let command = || {
+        let mut command = workspace.command("scoring");
+        command.arg("--data").arg(&data).arg("--predictions").arg(&place);
+        command
+    };
+    kill_at_many_moments(40, command, || ());
+    assert!(command().output().unwrap().status.success());
+    workspace.assert_no_leftovers("risks");
 }

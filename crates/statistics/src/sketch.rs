@@ -109,6 +109,24 @@ impl Sketch {
         if self.quantiles.len() as u64 == self.n { 0.0 } else { 1.0 / SHARES as f64 }
     }
 
+    /// Whether the numbers fit together as those of [`Sketch::of`] do; for a sketch that comes from outside.
+    pub fn is_sound(&self) -> bool {
+        let Self { n, mean, standard_deviation, min, max, edges, counts, quantiles, .. } = self;
+        let finite = |numbers: &[f64]| numbers.iter().all(|number| number.is_finite());
+        let counted = counts.iter().try_fold(0u64, |sum, count| sum.checked_add(*count));
+        finite(&[*mean, *standard_deviation, *min, *max])
+            && *standard_deviation >= 0.0
+            && min <= max
+            && !edges.is_empty()
+            && finite(edges)
+            && edges.windows(2).all(|pair| pair[0] < pair[1])
+            && counts.len() == edges.len() + 1
+            && (*n > 0 && counted == Some(*n))
+            && quantiles.len() as u64 == (*n).min(LARGEST_EXACT)
+            && finite(quantiles)
+            && quantiles.is_sorted()
+    }
+
     fn bin(&self, value: f64) -> usize {
         self.edges.partition_point(|edge| *edge < value)
     }
@@ -174,6 +192,7 @@ mod tests {
             assert_eq!(sketch.counts.len(), sketch.edges.len() + 1);
             assert!(sketch.edges.len() <= 10 && sketch.edges.windows(2).all(|w| w[0] < w[1]));
             assert!(sketch.quantiles.len() <= 200 && sketch.quantiles.is_sorted());
+            assert!(sketch.is_sound());
             values.sort_unstable_by(f64::total_cmp);
             let share = |sorted: &[f64], x: f64| sorted.partition_point(|v| *v <= x) as f64 / sorted.len() as f64;
             for x in &values {

@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use common::config::Threshold;
 use common::schema::{PREDICTORS, Predictors};
-use dataset::row::check_count;
+use dataset::row::parse_count;
 use maud::{Markup, html};
 use reporting::call_list::Call;
 use reporting::charts;
@@ -36,11 +36,7 @@ impl WhatIf {
             for ((predictor, text), column) in predictors.iter_mut().zip(texts).zip(PREDICTORS) {
                 *predictor = match text.as_deref().map(str::trim) {
                     None => *predictor,
-                    Some("") => None,
-                    Some(text) => {
-                        let value = text.parse::<f64>().map_err(|_| format!("{column} is not a number"))?;
-                        Some(check_count(column, value).map_err(|wrong| wrong.to_string())?)
-                    }
+                    Some(text) => parse_count(column, text.as_bytes()).map_err(|wrong| wrong.to_string())?,
                 };
             }
             Ok(predictors)

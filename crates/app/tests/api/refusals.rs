@@ -58,6 +58,13 @@ fn a_wrong_body_is_refused_with_the_place_of_the_fault() {
         ("a bit negative", 422, JSON, &row(r#"{"lastmonth_activity": -1e-300}"#), &["lastmonth_activity", "negative"]),
         ("too large", 422, JSON, &row(r#"{"lastmonth_activity": 1e16}"#), &["rows[1]", "lastmonth_activity", "larger"]),
         (
+            "one too many",
+            422,
+            JSON,
+            &row(r#"{"lastmonth_activity": 9007199254740993}"#),
+            &["rows[1]", "lastmonth_activity is larger"],
+        ),
+        (
             "beyond 2^53",
             422,
             JSON,

@@ -59,10 +59,10 @@ fn input_that_is_refused_here_is_refused_there() {
             (b"corporation;lastmonth_activity\n", &["is unknown"]),
             (
                 &[testkit::HEADER.as_bytes(), many_bad.as_bytes()].concat(),
-                &["2 of 22 rows cannot be read", "line 22: lastmonth_activity is not a number"],
+                &["2 of 22 lines cannot be read", "line 22: lastmonth_activity is not a number"],
             ),
             (&[testkit::HEADER.as_bytes(), b"caf\xe9,1,2,3,0\n"].concat(), &["UTF-8"]),
-            (&[testkit::HEADER.as_bytes(), b"a,1,2,3,0\n\"b,1,2,3,0\n"].concat(), &["1 of 2 rows", "line 3: a quote"]),
+            (&[testkit::HEADER.as_bytes(), b"a,1,2,3,0\n\"b,1,2,3,0\n"].concat(), &["1 of 2 lines", "line 3: a quote"]),
         ];
         for (content, expected) in cases {
             fs::write(workspace.path("practicedata/wrong.csv"), content).unwrap();

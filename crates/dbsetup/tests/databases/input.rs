@@ -247,7 +247,7 @@ fn an_ingestion_that_fails_does_not_move_the_mark() {
         workspace.run("ingestion", &[]);
         let before = workspace.snapshot(OUTPUTS);
         insert(&input, 11, "bad,-1,2,3,1\nworse,-2,2,3,1\ngood,1,2,3,1\n");
-        check_message(&workspace.fail("ingestion", &[]), &["2 of 3 rows", "database.activity.id.13."]);
+        check_message(&workspace.fail("ingestion", &[]), &["2 of 3 lines", "database.activity.id.13."]);
         let kept = |name: &str| !name.contains("/batches/");
         let of_dataset = |files: Vec<(std::path::PathBuf, Vec<u8>)>| -> Vec<_> {
             files.into_iter().filter(|(path, _)| kept(path.to_str().unwrap())).collect()

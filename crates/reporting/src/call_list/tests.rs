@@ -132,3 +132,12 @@ fn the_answer_is_cut_at_its_limit_and_counts_all() {
     );
     assert!(answer["calls"][0]["reasons"][0]["text"].as_str().unwrap().contains("average"), "{answer}");
 }
+
+#[test]
+fn the_same_rows_give_the_same_sums_to_the_last_bit() {
+    let rows: String = (0..2000).map(|i| format!("client{i},{},{},{},0\n", i % 211, i % 1009, i % 59)).collect();
+    let first = list(&rows, 50).at_random;
+    for _ in 0..20 {
+        assert_eq!(list(&rows, 50).at_random.to_bits(), first.to_bits());
+    }
+}
