@@ -24,7 +24,7 @@ use common::promotion::Contest;
 use common::release::{Production, Release};
 use common::service::Bind;
 use common::shift::{PredictorShift, ShiftVerdict};
-use history::{DriftCheck, Facts, History, PromotionRecord, Run, source};
+use history::{DriftCheck, Facts, History, PromotionRecord, Run, Start, source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use statistics::interval::Interval;
@@ -143,6 +143,7 @@ fn decide_and_act(config: &Config, steps: &Steps, run: &mut Run) -> Result<Outco
         report(config, steps)?;
         return Ok(outcome(Decision::Reported, &new, Some(release.id.clone()), Some(&release), None));
     }
+    let start = Start::now();
     let score = score_new(steps, &release, &new, false)?;
     let check = check_drift(config, &release, &score, Some(run.history()))?;
     let drift_check = DriftCheck {
@@ -157,7 +158,7 @@ fn decide_and_act(config: &Config, steps: &Steps, run: &mut Run) -> Result<Outco
         drifted: check.drifted,
     };
     // At once: the report of this very run tells of it.
-    run.record_now("drift check", &Facts { drift_check: Some(drift_check), ..Facts::default() })?;
+    run.record_now("drift check", start, &Facts { drift_check: Some(drift_check), ..Facts::default() })?;
     let checked = || new.iter().map(|file| new_files::checked_by(file, &release)).collect();
     if !check.drifted {
         steps.run("reporting", &[])?; // there are new clients to call
@@ -269,6 +270,7 @@ fn renew(config: &Config, steps: &Steps, champion: Option<&Release>, run: &mut R
         serde_json::from_value(steps.run("scoring", arguments)?).context("reading the outcome of scoring")
     };
     steps.run("training", &[])?;
+    let start = Start::now();
     let challenger = score(&[])?;
     let champion_score = champion.map(|_| score(&["--deployed".into()])).transpose()?;
     let contest =
@@ -285,7 +287,7 @@ fn renew(config: &Config, steps: &Steps, champion: Option<&Release>, run: &mut R
         promoted,
         warnings: contest.warnings(),
     };
-    run.record_now("promotion", &Facts { promotion: Some(promotion), ..Facts::default() })?;
+    run.record_now("promotion", start, &Facts { promotion: Some(promotion), ..Facts::default() })?;
     if !promoted {
         steps.run("reporting", &[])?;
         return Ok(Renewal { contest, live: None });
