@@ -6,6 +6,7 @@
 pub mod child;
 pub mod drift;
 pub mod new_files;
+mod repair;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -16,12 +17,13 @@ use anyhow::{Context, Result, bail};
 use common::checksum::Checksum;
 use common::cli::{self, narrate};
 use common::config::{Config, DriftTest};
-use common::files::{API_RETURNS, CALL_LIST, CONFUSION_MATRIX, REPORT, TIME_TRENDS};
+use common::files::API_RETURNS;
 use common::ingested::{ListedFile, high_water_mark, inputs};
 use common::lock::Lock;
 use common::metrics::Confusion;
 use common::promotion::Contest;
 use common::release::{Production, Release};
+use common::reports::ReportFacts;
 use common::service::Bind;
 use common::shift::{PredictorShift, ShiftVerdict};
 use history::{DriftCheck, Facts, History, PromotionRecord, Run, Start, source};
@@ -31,6 +33,7 @@ use statistics::interval::Interval;
 
 use crate::child::{Server, Steps};
 use crate::drift::{Check, Verdict};
+use crate::repair::{Plan, lost_dataset};
 
 /// How long to wait for a running app to take a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
@@ -58,6 +61,8 @@ pub struct Outcome {
     pub shifts: Vec<PredictorShift>,
     /// What speaks against the new model.
     pub promotion_warnings: Vec<String>,
+    /// Sentences on what was damaged or lost and what was done about it.
+    pub repairs: Vec<String>,
     /// Nothing was changed: this is what a run would do.
     pub dry_run: bool,
 }
@@ -78,6 +83,8 @@ pub enum Decision {
     Kept,
     /// Nothing was deployed yet, and now a first model is.
     Bootstrapped,
+    /// The live release or the compiled dataset was damaged or lost and has been put right; nothing else was to be done.
+    Repaired,
 }
 
 impl Decision {
@@ -90,6 +97,7 @@ impl Decision {
             Self::Redeployed => "redeployed",
             Self::Kept => "kept",
             Self::Bootstrapped => "bootstrapped",
+            Self::Repaired => "repaired",
         }
     }
 }
@@ -116,32 +124,56 @@ fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
 }
 
 fn decide_and_act(config: &Config, steps: &Steps, run: &mut Run) -> Result<Outcome> {
-    let Some(release) = Production::of(config).current()? else {
+    let mut repairs = Vec::new();
+    let outcome = renew_where_needed(config, steps, run, &mut repairs)?;
+    Ok(Outcome { repairs, ..outcome })
+}
+
+fn renew_where_needed(config: &Config, steps: &Steps, run: &mut Run, repairs: &mut Vec<String>) -> Result<Outcome> {
+    let mut note = |repair: String| {
+        narrate(format_args!("warning: {repair}"));
+        repairs.push(repair);
+    };
+    let plan = repair::plan(config, Some(run.history()))?;
+    if let Some(repair) = plan.repair() {
+        note(repair);
+    }
+    if let Plan::GoBack { to, .. } = &plan {
+        steps.run("deployment", &["--rollback".into(), to.id.clone().into()])?;
+    }
+    let first = match plan {
+        Plan::Bootstrap => Decision::Bootstrapped,
+        _ => Decision::Repaired,
+    };
+    let Some(release) = plan.into_live() else {
         steps.run("ingestion", &[])?;
         let new = new_files::listed(config, steps)?;
         let Renewal { contest, live } = renew(config, steps, None, run)?;
-        return Ok(Outcome {
-            promotion_warnings: contest.warnings(),
-            ..outcome(Decision::Bootstrapped, &new, live, None, None)
-        });
+        return Ok(Outcome { promotion_warnings: contest.warnings(), ..outcome(first, &new, live, None, None) });
     };
+    let lost = lost_dataset(config);
+    if let Some(repair) = &lost {
+        note(repair.clone());
+    }
+    let repaired = !repairs.is_empty();
     let new_rows = match &config.input_database {
         Some(input) => source::any_new(input, high_water_mark(&inputs(config)?))?,
         None => false,
     };
     let mut new = new_files::since(&release, new_files::listed(config, steps)?, Some(run.history()))?;
-    if new_rows || !new.is_empty() {
+    if new_rows || lost.is_some() || !new.is_empty() {
         steps.run("ingestion", &[])?;
     }
     if new_rows {
         new = new_files::since(&release, new_files::listed(config, steps)?, Some(run.history()))?; // now they are a file
     }
     if new.is_empty() {
-        if reports_are_of(config, &release.id) {
-            return Ok(outcome(Decision::NothingToDo, &new, Some(release.id.clone()), Some(&release), None));
+        let current = lost.is_none() && reports_are_of(config, &release.id);
+        if !current {
+            report(config, steps)?;
         }
-        report(config, steps)?;
-        return Ok(outcome(Decision::Reported, &new, Some(release.id.clone()), Some(&release), None));
+        let decision = without_new_files(repaired, current);
+        return Ok(outcome(decision, &new, Some(release.id.clone()), Some(&release), None));
     }
     let start = Start::now();
     let score = score_new(steps, &release, &new, false)?;
@@ -180,6 +212,14 @@ fn decide_and_act(config: &Config, steps: &Steps, run: &mut Run) -> Result<Outco
     })
 }
 
+fn without_new_files(repaired: bool, reports_are_current: bool) -> Decision {
+    match (repaired, reports_are_current) {
+        (true, _) => Decision::Repaired,
+        (false, true) => Decision::NothingToDo,
+        (false, false) => Decision::Reported,
+    }
+}
+
 /// What [`process`] would do, found out without a trace.
 fn plan(config: &Config) -> Result<Outcome> {
     let scratch = tempfile::tempdir().context("creating a scratch folder")?;
@@ -189,28 +229,35 @@ fn plan(config: &Config) -> Result<Outcome> {
         let new = source::take_new(input, high_water_mark(&inputs(config)?), scratch.path())?;
         files.extend(new_files::hashed(new.batch.map(|batch| batch.file).into_iter().collect())?);
     }
-    let planned = match Production::of(config).current()? {
-        None => outcome(Decision::Bootstrapped, &files, None, None, None),
-        Some(release) => {
-            let mut history = History::open_existing(config)?;
+    let mut history = History::open_existing(config)?;
+    let plan = repair::plan(config, history.as_mut())?;
+    let mut repairs: Vec<_> = plan.repair().into_iter().collect();
+    let planned = match plan {
+        Plan::Bootstrap => outcome(Decision::Bootstrapped, &files, None, None, None),
+        Plan::TrainAnew { .. } => outcome(Decision::Repaired, &files, None, None, None),
+        // The release that would be live cannot be scored before it is.
+        Plan::GoBack { to, .. } => outcome(Decision::Repaired, &[], Some(to.id), None, None),
+        Plan::Keep(release) => {
+            let lost = lost_dataset(config);
             let new = new_files::since(&release, files, history.as_mut())?;
             let live = Some(release.id.clone());
             let planned = if new.is_empty() {
                 let current = reports_are_of(config, &release.id);
-                let decision = if current { Decision::NothingToDo } else { Decision::Reported };
-                outcome(decision, &new, live, Some(&release), None)
+                outcome(without_new_files(lost.is_some(), current), &new, live, Some(&release), None)
             } else {
                 let score = score_new(&steps, &release, &new, true)?;
                 let check = check_drift(config, &release, &score, history.as_mut())?;
                 let decision = if check.drifted { Decision::Redeployed } else { Decision::NoDrift };
                 outcome(decision, &new, live, Some(&release), Some((score, check)))
             };
-            if let Some(history) = history {
-                history.leave(); // closing would fold the log into the file
-            }
+            repairs.extend(lost);
             planned
         }
     };
+    if let Some(history) = history {
+        history.leave(); // closing would fold the log into the file
+    }
+    let planned = Outcome { repairs, ..planned };
     Ok(Outcome { dry_run: true, ..planned })
 }
 
@@ -305,7 +352,9 @@ fn report(config: &Config, steps: &Steps) -> Result<()> {
     if let Some(address) = address.filter(|address| TcpStream::connect_timeout(address, CONNECT_LIMIT).is_ok()) {
         match steps.run("apicalls", &[]) {
             Ok(_) => return Ok(()),
-            Err(error) => narrate(format_args!("warning: the app at {address} did not do: {error:#}")),
+            Err(error) => {
+                narrate(format_args!("warning: the running app at {address} could not be used: {error:#}"));
+            }
         }
     }
     let server = Server::start(config)?;
@@ -313,7 +362,7 @@ fn report(config: &Config, steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-/// Whether the last API answers, which come last of all, are of this release, and the reports are there.
+/// Whether the reports and the API's answers are of this release.
 fn reports_are_of(config: &Config, release: &str) -> bool {
     #[derive(Deserialize)]
     struct Returns {
@@ -321,9 +370,7 @@ fn reports_are_of(config: &Config, release: &str) -> bool {
     }
     let text = std::fs::read(config.output_model.join(API_RETURNS)).unwrap_or_default();
     let returns: Option<Returns> = serde_json::from_slice(&text).ok();
-    let written = |name: &&str| config.output_model.join(name).exists();
-    returns.is_some_and(|returns| returns.release == release)
-        && [CONFUSION_MATRIX, TIME_TRENDS, CALL_LIST, REPORT].iter().all(written)
+    returns.is_some_and(|returns| returns.release == release) && ReportFacts::are_of(release, &config.output_model)
 }
 
 fn outcome(
@@ -344,6 +391,7 @@ fn outcome(
         verdict: checked.as_ref().map(|(_, check)| check.verdict),
         shifts: checked.map(|(score, _)| score.shifts).unwrap_or_default(),
         promotion_warnings: Vec::new(),
+        repairs: Vec::new(),
         dry_run: false,
     }
 }
@@ -399,7 +447,12 @@ impl fmt::Display for Outcome {
                 write!(f, "nothing is deployed; a first model would be trained on {files} and deployed")
             }
             Decision::Bootstrapped => write!(f, "first deployment: {live}, trained on {files}"),
+            Decision::Repaired => return write!(f, "repaired: {}; {live} is live", self.repairs.join("; ")),
+        }?;
+        if !self.repairs.is_empty() {
+            write!(f, "; repaired before: {}", self.repairs.join("; "))?;
         }
+        Ok(())
     }
 }
 
