@@ -7,9 +7,11 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::config::Config;
@@ -55,7 +57,9 @@ impl Arguments {
         match text.map_err(io::Error::from).and_then(|text| writeln!(io::stdout(), "{text}")) {
             // A reader that has seen enough (`| head -1`) is no failure of the step.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                narrate(format_args!("error: the work is done, but stdout cannot be written ({error}): {outcome}"));
+                narrate(format_args!(
+                    "error: the step has succeeded, but its outcome cannot be written to stdout ({error}); it is:\n{outcome}"
+                ));
                 ExitCode::FAILURE
             }
             _ => ExitCode::SUCCESS,
@@ -63,9 +67,23 @@ impl Arguments {
     }
 }
 
-/// One line of narration on stderr; a closed stderr stops nothing.
-pub fn narrate(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+/// Whether [`narrate`] writes the time before each line.
+static TIMESTAMPS: AtomicBool = AtomicBool::new(false);
+
+/// Makes every line of narration begin with its time (RFC 3339, UTC) unless stderr is a terminal: cron appends the lines
+/// to a log.
+pub fn timestamp_narration() {
+    TIMESTAMPS.store(!io::stderr().is_terminal(), Ordering::Relaxed);
+}
+
+/// Writes narration, usually one line, to stderr; a closed stderr stops nothing.
+pub fn narrate(text: impl Display) {
+    let time = match TIMESTAMPS.load(Ordering::Relaxed) {
+        true => Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ ").to_string(),
+        false => String::new(),
+    };
+    let lines: String = text.to_string().lines().map(|line| format!("{time}{line}\n")).collect();
+    let _ = io::stderr().write_all(lines.as_bytes()); // in one piece, as other processes may write there too
 }
 
 /// A running count, or another word of how far something is, on stderr where that is a terminal, and nothing elsewhere.

@@ -35,6 +35,8 @@ pub const MODEL_QUALITY: &str = "modelquality.png";
 pub const CALL_LIST: &str = "calllist.csv";
 /// All of it on paper.
 pub const REPORT: &str = "report.pdf";
+/// Which release the five reports above are of.
+pub const REPORT_FACTS: &str = "reports.json";
 /// Every endpoint's answer.
 pub const API_RETURNS: &str = "apireturns.txt";
 

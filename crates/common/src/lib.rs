@@ -17,6 +17,7 @@ pub mod model;
 pub mod pickle;
 pub mod promotion;
 pub mod release;
+pub mod reports;
 pub mod schema;
 pub mod score;
 pub mod service;

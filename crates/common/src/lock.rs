@@ -3,8 +3,17 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+
+use crate::cli::narrate;
+
+/// After how long a wait is reported on stderr.
+const SILENT_WAIT: Duration = Duration::from_secs(1);
+/// How often a lock that another process holds is tried.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// Held as long as this value lives.
 pub struct Lock {
@@ -28,14 +37,30 @@ impl Lock {
         }
     }
 
-    /// Locks the file `path`, making it where there is none; waits for whoever holds it. For moments, not for work.
-    pub fn wait(path: &Path) -> Result<Self> {
-        let lock = || {
-            let file = File::options().create(true).append(true).open(path)?;
-            file.lock()?;
-            Ok::<_, std::io::Error>(file)
-        };
-        Ok(Self { _handle: lock().with_context(|| format!("locking {}", path.display()))? })
+    /// Locks the file `path`, making it where there is none; waits at most `limit` for the process that holds it, and
+    /// reports a wait of more than a second on stderr.
+    pub fn wait(path: &Path, limit: Duration) -> Result<Self> {
+        let locking = || format!("locking {}", path.display());
+        let handle = File::options().create(true).append(true).open(path).with_context(locking)?;
+        let (start, mut reported) = (Instant::now(), false);
+        loop {
+            match handle.try_lock() {
+                Ok(()) => return Ok(Self { _handle: handle }),
+                Err(TryLockError::Error(error)) => return Err(error).with_context(locking),
+                Err(TryLockError::WouldBlock) if start.elapsed() >= limit => bail!(
+                    "another process has held the lock on {} for {} s; wait for that process or end it (`fuser {0}` names \
+                     it), then try again",
+                    path.display(),
+                    limit.as_secs()
+                ),
+                Err(TryLockError::WouldBlock) => thread::sleep(RETRY),
+            }
+            if !reported && start.elapsed() >= SILENT_WAIT {
+                reported = true;
+                let (path, limit) = (path.display(), limit.as_secs());
+                narrate(format_args!("waiting up to {limit} s for the lock on {path}, which another process holds"));
+            }
+        }
     }
 }
 
@@ -51,5 +76,16 @@ mod tests {
         assert!(refused.contains("another run is at work"), "{refused}");
         drop(first);
         Lock::acquire(folder.path(), "run").unwrap();
+    }
+
+    #[test]
+    fn a_wait_ends_at_its_limit_and_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file.lock");
+        let first = Lock::wait(&path, Duration::ZERO).unwrap();
+        let error = Lock::wait(&path, Duration::from_millis(50)).err().unwrap().to_string();
+        assert!(error.contains(path.to_str().unwrap()) && error.contains("or end it"), "{error}");
+        drop(first);
+        Lock::wait(&path, Duration::ZERO).unwrap();
     }
 }

@@ -9,9 +9,10 @@
 //! An id begins with the time of its deployment, so ids sort by age.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use fs_err as fs;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -94,6 +95,29 @@ impl Release {
     }
 }
 
+/// The state of the live release, as its files show it.
+#[derive(Debug)]
+pub enum Health {
+    /// Nothing has been deployed yet.
+    Empty,
+    /// It can be used.
+    Intact(Box<Release>),
+    /// It cannot be used.
+    Damaged {
+        /// The release's id; `None` where the link to it is lost.
+        id: Option<String>,
+        /// The damage that was found first.
+        error: Error,
+    },
+}
+
+/// Whether an error says that a release is damaged, and not that its files cannot be read at the moment.
+fn is_damage(error: &Error) -> bool {
+    use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound}; // the first where a file stands for a link
+    let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    matches!(kind, None | Some(InvalidInput | IsADirectory | NotADirectory | NotFound))
+}
+
 /// The production folder.
 #[derive(Clone, Debug)]
 pub struct Production {
@@ -120,6 +144,48 @@ impl Production {
     /// The live release; before the first deployment an error that says what to run.
     pub fn live(&self) -> Result<Release> {
         self.current()?.with_context(|| self.nothing())
+    }
+
+    /// Examines the live release: whether its files are as they were deployed, its model can be loaded, and the public names
+    /// lead to it.
+    ///
+    /// # Errors
+    /// Where the files cannot be read for a reason that says nothing about them, such as a permission or a failing disk.
+    pub fn examine(&self) -> Result<Health> {
+        let examine = |id: &str| {
+            let release = self.intact(id)?;
+            match RELEASE_FILES.into_iter().find(|file| !self.folder.is_linked(file)) {
+                Some(file) => bail!("{} does not link to the live release", self.root.join(file).display()),
+                None => Ok(release),
+            }
+        };
+        let (id, examined) = match self.current_id() {
+            Ok(Some(id)) => (Some(id.clone()), examine(&id)),
+            Ok(None) if self.ids()?.is_empty() => return Ok(Health::Empty),
+            Ok(None) => (None, Err(anyhow!("{} has releases, but no link to a live one", self.root.display()))),
+            Err(error) => (None, Err(error)),
+        };
+        match examined {
+            Ok(release) => Ok(Health::Intact(Box::new(release))),
+            Err(error) if is_damage(&error) => Ok(Health::Damaged { id, error }),
+            Err(error) => Err(error.context("examining the live release")),
+        }
+    }
+
+    /// The newest intact release that is not newer than `id`, or of all where that is `None`: the one to go back to where
+    /// the live one is damaged.
+    pub fn newest_intact(&self, id: Option<&str>) -> Result<Option<Release>> {
+        let ids = self.ids()?.into_iter().rev();
+        Ok(ids.filter(|other| id.is_none_or(|id| other.as_str() <= id)).find_map(|id| self.intact(&id).ok()))
+    }
+
+    /// Release `id`, whose files are as they were deployed and whose model can be loaded.
+    fn intact(&self, id: &str) -> Result<Release> {
+        let release = self.release(id)?;
+        release.verify()?;
+        release.model()?;
+        release.threshold()?;
+        Ok(release)
     }
 
     /// When production was switched to the live release.
@@ -181,18 +247,22 @@ impl Production {
     /// Switches production to release `id`, else to the one deployed before the live one; returns what is live now.
     pub fn roll_back(&self, id: Option<&str>) -> Result<Release> {
         let ids = self.ids()?;
-        // Only its id is asked, so that a damaged release can be left.
-        let live = self.current_id()?.with_context(|| self.nothing())?;
+        if ids.is_empty() {
+            bail!(self.nothing());
+        }
         let target = match id {
             Some(id) => ids.iter().find(|known| *known == id).with_context(|| {
                 format!("there is no release \"{id}\" in {}; deployment --list shows them", self.root.display())
             })?,
-            None => ids.iter().rfind(|id| **id < live).with_context(|| format!("no release is older than {live}"))?,
+            None => {
+                // Only its id is asked, so that a damaged release can be left.
+                let live = self.current_id()?.with_context(|| self.nothing())?;
+                ids.iter().rfind(|id| **id < live).with_context(|| format!("no release is older than {live}"))?
+            }
         };
-        let release = self.release(target)?;
-        release.verify()?;
-        release.model()?;
+        let release = self.intact(target)?;
         self.folder.switch(target)?;
+        self.folder.link(&RELEASE_FILES)?;
         Ok(release)
     }
 }

@@ -97,6 +97,19 @@ impl VersionedFolder {
         atomic::symlink(&Path::new(self.versions).join(id), &self.root.join(CURRENT))
     }
 
+    /// Makes the `public` names in the root links through the current version. Links that are right stay.
+    pub fn link(&self, public: &[&str]) -> Result<()> {
+        for file in public.iter().filter(|file| !self.is_linked(file)) {
+            atomic::symlink(&Path::new(CURRENT).join(file), &self.root.join(file))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the public name `file` is a link through the current version.
+    pub fn is_linked(&self, file: &str) -> bool {
+        fs::read_link(self.root.join(file)).is_ok_and(|target| target == Path::new(CURRENT).join(file))
+    }
+
     /// Removes links that earlier versions left in the root, all but those called `public`.
     ///
     /// It compares names and follows no link: a file that cannot be reached at the moment keeps its name.
@@ -173,13 +186,8 @@ impl Stage<'_> {
             name = format!("{id}-{number}");
         }
         // Before the first switch these point nowhere, so that the public names appear all at once.
-        for file in public {
-            let (target, link) = (Path::new(CURRENT).join(file), of.root.join(file));
-            if fs::read_link(&link).ok().as_ref() != Some(&target) {
-                atomic::symlink(&target, &link)?;
-            }
-        }
-        if of.current()?.as_deref() != Some(name.as_str()) {
+        of.link(public)?;
+        if of.current().ok().flatten().as_deref() != Some(name.as_str()) {
             of.switch(&name)?;
         }
         of.forget_names(public)?;

@@ -109,6 +109,46 @@ fn an_unusable_database_is_named_with_its_key_and_left_as_it_is() {
     }
 }
 
+/// SQLite opens such a file, and begins a transaction on it, without an error.
+#[test]
+fn a_history_that_may_only_be_read_stops_every_step_before_it_changes_a_file() {
+    let workspace = Workspace::with_data();
+    workspace.deploy();
+    workspace.csv("practicedata/dataset3.csv", &testkit::rows("c", 60, true));
+    let Some(command) = workspace.as_other_user("history.sqlite") else { return };
+    let outputs = &["ingesteddata", "practicemodels", "production_deployment"];
+    let before = workspace.snapshot(outputs);
+    for step in ["ingestion", "training", "scoring", "deployment", "reporting", "fullprocess"] {
+        let output = command(step).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{step}: {stderr}");
+        for part in ["history.sqlite", "database_url", "readonly", "this user may write the file"] {
+            assert!(stderr.contains(part), "{step}: {part} is not in {stderr}");
+        }
+        assert!(!stderr.contains("move it away"), "{step}: {stderr}");
+        assert!(workspace.snapshot(outputs) == before, "{step} has changed a file");
+    }
+}
+
+#[test]
+fn only_a_damaged_database_is_to_be_moved_away() {
+    let advice = "move it away";
+    let workspace = Workspace::new();
+    workspace.write("history.sqlite", "these are notes, not a database, and they are long enough to show it");
+    assert!(workspace.fail("dbsetup", &[]).contains(advice));
+
+    let workspace = Workspace::new();
+    let full = workspace.output_on_a_full_disk("dbsetup", 0);
+    let stderr = String::from_utf8(full.stderr).unwrap();
+    assert_eq!(full.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("history.sqlite") && stderr.contains("room on") && !stderr.contains(advice), "{stderr}");
+
+    let mut workspace = Workspace::new();
+    workspace.set("database_url", json!("sqlite://testdata"));
+    let stderr = workspace.fail("dbsetup", &[]);
+    assert!(stderr.contains("check that the path is right") && !stderr.contains(advice), "{stderr}");
+}
+
 #[test]
 fn another_kind_of_address_is_refused_without_repeating_its_password() {
     let mut workspace = Workspace::new();

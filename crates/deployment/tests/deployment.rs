@@ -464,3 +464,18 @@ fn a_score_with_many_digits_is_deployed() {
     workspace.deploy();
     assert_eq!(workspace.text("production_deployment/latestscore.txt"), (10.0f64 / 11.0).to_string());
 }
+
+#[test]
+fn an_outcome_that_cannot_be_written_is_told_on_stderr() {
+    let workspace = deployed();
+    for arguments in [&[][..], &["--rollback"], &["--json"]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = workspace.command("deployment").args(arguments).stdout(full).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        let id = live(&workspace.config()).unwrap().0;
+        for part in ["cannot be written to stdout (No space left on device", "has succeeded", &id, "<- live"] {
+            assert!(stderr.contains(part), "{part:?} is not in {stderr}");
+        }
+    }
+}

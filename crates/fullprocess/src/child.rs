@@ -2,15 +2,19 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result, bail};
 use common::cli::narrate;
 use common::config::Config;
 use common::engine::STEP_OF_VARIABLE;
 use serde_json::Value;
+
+/// How a step's error begins on stderr.
+const ERROR: &str = "error: ";
 
 /// Runs steps with one config.
 pub struct Steps {
@@ -26,35 +30,59 @@ impl Steps {
         Ok(Self { folder: sibling_folder()?, config: config.file.clone(), process })
     }
 
-    /// Runs a step to its end; returns its outcome.
+    /// Runs a step to its end; returns its outcome. What it writes to stderr is narrated as it comes.
     ///
     /// # Errors
-    /// Where the step cannot be started or fails, with what it said on stderr.
-    pub fn run(&self, step: &str, arguments: &[OsString]) -> Result<Value> {
-        narrate(format_args!("{} {step}", jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ")));
-        let output = command(&self.folder, step, &self.config)
+    /// Where the step cannot be started or fails, with its error.
+    pub fn run(&self, step: &'static str, arguments: &[OsString]) -> Result<Value> {
+        narrate(step);
+        let mut child = command(&self.folder, step, &self.config)
             .arg("--json")
             .args(arguments)
             .env(STEP_OF_VARIABLE, std::process::id().to_string())
             .envs(self.process.as_ref().map(|process| (history::PROCESS_VARIABLE, process)))
             .stdin(Stdio::null())
-            .output()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .with_context(|| format!("starting {step} in {}; build the whole workspace", self.folder.display()))?;
-        let said = String::from_utf8_lossy(&output.stderr);
+        let relay = child.stderr.take().map(|stderr| relay(step, stderr));
+        let output = child.wait_with_output().with_context(|| format!("waiting for {step}"))?;
+        let error = relay.and_then(|relay| relay.join().ok()).unwrap_or_default();
         if !output.status.success() {
-            bail!("{step} failed ({}): {}", output.status, said.trim());
-        }
-        for line in said.lines() {
-            narrate(format_args!("{step}: {line}"));
+            bail!("{step} failed ({}): {}", output.status, error.trim_end());
         }
         serde_json::from_slice(&output.stdout).with_context(|| format!("{step} did not print one JSON object"))
     }
+}
+
+/// Narrates the lines of a child's stderr as they come, each with the child's name, but holds back its error, which ends
+/// them; returns the error, and where there is none the last lines.
+fn relay(name: &'static str, stderr: impl Read + Send + 'static) -> JoinHandle<String> {
+    const LAST_LINES: usize = 20;
+    thread::spawn(move || {
+        let (mut held, mut has_failed) = (Vec::new(), false);
+        for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            if !has_failed && line.starts_with(ERROR) {
+                has_failed = true;
+                held.clear();
+            }
+            if !has_failed {
+                narrate(format_args!("{name}: {line}"));
+                held.drain(..held.len().saturating_sub(LAST_LINES - 1));
+            }
+            held.push(line);
+        }
+        held.join("\n")
+    })
 }
 
 /// An app on a free port, started for a moment. It stops with this value, and with this process however that ends: its
 /// stdin is a pipe that only this process holds.
 pub struct Server {
     child: Child,
+    relay: Option<JoinHandle<String>>,
     url: String,
 }
 
@@ -65,17 +93,26 @@ impl Server {
             .args(["--bind", "127.0.0.1:0", "--stop-with-stdin", "--json", "--log-format", "none"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::piped())
             .spawn()
             .context("starting app")?;
         let mut line = String::new();
         let stdout = child.stdout.take().context("app has no stdout")?;
-        let mut server = Self { child, url: String::new() };
+        let relay = child.stderr.take().map(|stderr| relay("app", stderr));
+        let mut server = Self { child, relay, url: String::new() };
         BufReader::new(stdout).read_line(&mut line).context("reading from app")?;
-        let told: Value =
-            serde_json::from_str(&line).context("app did not say where it listens; its message stands above")?;
-        server.url = told.get("url").and_then(Value::as_str).context("app did not say where it listens")?.to_owned();
+        match serde_json::from_str::<Value>(&line).ok().as_ref().and_then(|told| told.get("url")?.as_str()) {
+            Some(url) => url.clone_into(&mut server.url),
+            None => bail!("app did not start: {}", server.stop().trim_end()),
+        }
         Ok(server)
+    }
+
+    /// Asks it to stop and waits until it has; returns its error, and where it has none its last lines.
+    fn stop(&mut self) -> String {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait(); // it has been asked to stop; how it ends changes nothing
+        self.relay.take().and_then(|relay| relay.join().ok()).unwrap_or_default()
     }
 
     /// Where it listens.
@@ -86,8 +123,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait(); // it has been asked to stop; how it ends changes nothing
+        let last = self.stop();
+        if last.starts_with(ERROR) {
+            narrate(format_args!("app: {last}"));
+        }
     }
 }
 

@@ -6,93 +6,39 @@
 pub mod child;
 pub mod drift;
 pub mod new_files;
+mod outcome;
+mod repair;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use common::checksum::Checksum;
-use common::cli::{self, narrate};
+use common::cli::narrate;
 use common::config::{Config, DriftTest};
-use common::files::{API_RETURNS, CALL_LIST, CONFUSION_MATRIX, REPORT, TIME_TRENDS};
+use common::files::API_RETURNS;
 use common::ingested::{ListedFile, high_water_mark, inputs};
 use common::lock::Lock;
 use common::metrics::Confusion;
 use common::promotion::Contest;
 use common::release::{Production, Release};
+use common::reports::ReportFacts;
 use common::service::Bind;
-use common::shift::{PredictorShift, ShiftVerdict};
-use history::{DriftCheck, Facts, History, PromotionRecord, Run, source};
-use serde::{Deserialize, Serialize};
+use common::shift::PredictorShift;
+use history::{DriftCheck, Facts, History, PromotionRecord, Run, Start, source};
+use serde::Deserialize;
 use serde_json::Value;
 use statistics::interval::Interval;
 
 use crate::child::{Server, Steps};
-use crate::drift::{Check, Verdict};
+use crate::drift::Check;
+use crate::outcome::outcome;
+pub use crate::outcome::{Decision, Outcome};
+use crate::repair::{Plan, lost_dataset};
 
 /// How long to wait for a running app to take a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
-
-/// What came of a run.
-#[derive(Debug, Serialize)]
-pub struct Outcome {
-    /// In a word.
-    pub outcome: Decision,
-    /// The names of the files that were new.
-    pub new_files: Vec<String>,
-    /// The release that is live now, or in a dry run still.
-    pub live: Option<String>,
-    /// The F1 score that was recorded when the then live release was deployed.
-    pub recorded_f1: Option<f64>,
-    /// That release's F1 score on the rows of the new files, and how many rows these are.
-    pub new_f1: Option<f64>,
-    /// From where to where that may be, with 95 % confidence; `None` where nobody left and nobody was predicted to.
-    pub new_f1_interval: Option<Interval>,
-    /// Rows with a known `exited` in the new files.
-    pub new_n: Option<u64>,
-    /// Whether the score has fallen by more than chance explains.
-    pub verdict: Option<Verdict>,
-    /// How far the predictors of the new rows have moved from that release's training data; what matters most first.
-    pub shifts: Vec<PredictorShift>,
-    /// What speaks against the new model.
-    pub promotion_warnings: Vec<String>,
-    /// Nothing was changed: this is what a run would do.
-    pub dry_run: bool,
-}
-
-/// What a run decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decision {
-    /// No file is new, and the reports are those of the live release.
-    NothingToDo,
-    /// No file is new, but the reports were not of the live release and have been made again.
-    Reported,
-    /// The new files' rows do not speak against the live model.
-    NoDrift,
-    /// The live model has drifted, and a new one has been deployed.
-    Redeployed,
-    /// The live model has drifted, but the new one is no better and `promotion` is `if_better`.
-    Kept,
-    /// Nothing was deployed yet, and now a first model is.
-    Bootstrapped,
-}
-
-impl Decision {
-    /// In a word, as in the outcome's JSON.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::NothingToDo => "nothing_to_do",
-            Self::Reported => "reported",
-            Self::NoDrift => "no_drift",
-            Self::Redeployed => "redeployed",
-            Self::Kept => "kept",
-            Self::Bootstrapped => "bootstrapped",
-        }
-    }
-}
 
 /// Does what is to be done; with `dry_run` only says what.
 pub fn run(config: &Config, dry_run: bool) -> Result<Outcome> {
@@ -116,33 +62,58 @@ fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
 }
 
 fn decide_and_act(config: &Config, steps: &Steps, run: &mut Run) -> Result<Outcome> {
-    let Some(release) = Production::of(config).current()? else {
+    let mut repairs = Vec::new();
+    let outcome = renew_where_needed(config, steps, run, &mut repairs)?;
+    Ok(Outcome { repairs, ..outcome })
+}
+
+fn renew_where_needed(config: &Config, steps: &Steps, run: &mut Run, repairs: &mut Vec<String>) -> Result<Outcome> {
+    let mut note = |repair: String| {
+        narrate(format_args!("warning: {repair}"));
+        repairs.push(repair);
+    };
+    let plan = repair::plan(config, Some(run.history()))?;
+    if let Some(repair) = plan.repair() {
+        note(repair);
+    }
+    if let Plan::GoBack { to, .. } = &plan {
+        steps.run("deployment", &["--rollback".into(), to.id.clone().into()])?;
+    }
+    let first = match plan {
+        Plan::Bootstrap => Decision::Bootstrapped,
+        _ => Decision::Repaired,
+    };
+    let Some(release) = plan.into_live() else {
         steps.run("ingestion", &[])?;
         let new = new_files::listed(config, steps)?;
         let Renewal { contest, live } = renew(config, steps, None, run)?;
-        return Ok(Outcome {
-            promotion_warnings: contest.warnings(),
-            ..outcome(Decision::Bootstrapped, &new, live, None, None)
-        });
+        return Ok(Outcome { promotion_warnings: contest.warnings(), ..outcome(first, &new, live, None, None) });
     };
+    let lost = lost_dataset(config);
+    if let Some(repair) = &lost {
+        note(repair.clone());
+    }
+    let repaired = !repairs.is_empty();
     let new_rows = match &config.input_database {
         Some(input) => source::any_new(input, high_water_mark(&inputs(config)?))?,
         None => false,
     };
     let mut new = new_files::since(&release, new_files::listed(config, steps)?, Some(run.history()))?;
-    if new_rows || !new.is_empty() {
+    if new_rows || lost.is_some() || !new.is_empty() {
         steps.run("ingestion", &[])?;
     }
     if new_rows {
         new = new_files::since(&release, new_files::listed(config, steps)?, Some(run.history()))?; // now they are a file
     }
     if new.is_empty() {
-        if reports_are_of(config, &release.id) {
-            return Ok(outcome(Decision::NothingToDo, &new, Some(release.id.clone()), Some(&release), None));
+        let current = lost.is_none() && reports_are_of(config, &release.id);
+        if !current {
+            report(config, steps)?;
         }
-        report(config, steps)?;
-        return Ok(outcome(Decision::Reported, &new, Some(release.id.clone()), Some(&release), None));
+        let decision = without_new_files(repaired, current);
+        return Ok(outcome(decision, &new, Some(release.id.clone()), Some(&release), None));
     }
+    let start = Start::now();
     let score = score_new(steps, &release, &new, false)?;
     let check = check_drift(config, &release, &score, Some(run.history()))?;
     let drift_check = DriftCheck {
@@ -157,7 +128,7 @@ fn decide_and_act(config: &Config, steps: &Steps, run: &mut Run) -> Result<Outco
         drifted: check.drifted,
     };
     // At once: the report of this very run tells of it.
-    run.record_now("drift check", &Facts { drift_check: Some(drift_check), ..Facts::default() })?;
+    run.record_now("drift check", start, &Facts { drift_check: Some(drift_check), ..Facts::default() })?;
     let checked = || new.iter().map(|file| new_files::checked_by(file, &release)).collect();
     if !check.drifted {
         steps.run("reporting", &[])?; // there are new clients to call
@@ -179,6 +150,14 @@ fn decide_and_act(config: &Config, steps: &Steps, run: &mut Run) -> Result<Outco
     })
 }
 
+fn without_new_files(repaired: bool, reports_are_current: bool) -> Decision {
+    match (repaired, reports_are_current) {
+        (true, _) => Decision::Repaired,
+        (false, true) => Decision::NothingToDo,
+        (false, false) => Decision::Reported,
+    }
+}
+
 /// What [`process`] would do, found out without a trace.
 fn plan(config: &Config) -> Result<Outcome> {
     let scratch = tempfile::tempdir().context("creating a scratch folder")?;
@@ -188,28 +167,35 @@ fn plan(config: &Config) -> Result<Outcome> {
         let new = source::take_new(input, high_water_mark(&inputs(config)?), scratch.path())?;
         files.extend(new_files::hashed(new.batch.map(|batch| batch.file).into_iter().collect())?);
     }
-    let planned = match Production::of(config).current()? {
-        None => outcome(Decision::Bootstrapped, &files, None, None, None),
-        Some(release) => {
-            let mut history = History::open_existing(config)?;
+    let mut history = History::open_existing(config)?;
+    let plan = repair::plan(config, history.as_mut())?;
+    let mut repairs: Vec<_> = plan.repair().into_iter().collect();
+    let planned = match plan {
+        Plan::Bootstrap => outcome(Decision::Bootstrapped, &files, None, None, None),
+        Plan::TrainAnew { .. } => outcome(Decision::Repaired, &files, None, None, None),
+        // The release that would be live cannot be scored before it is.
+        Plan::GoBack { to, .. } => outcome(Decision::Repaired, &[], Some(to.id), None, None),
+        Plan::Keep(release) => {
+            let lost = lost_dataset(config);
             let new = new_files::since(&release, files, history.as_mut())?;
             let live = Some(release.id.clone());
             let planned = if new.is_empty() {
                 let current = reports_are_of(config, &release.id);
-                let decision = if current { Decision::NothingToDo } else { Decision::Reported };
-                outcome(decision, &new, live, Some(&release), None)
+                outcome(without_new_files(lost.is_some(), current), &new, live, Some(&release), None)
             } else {
                 let score = score_new(&steps, &release, &new, true)?;
                 let check = check_drift(config, &release, &score, history.as_mut())?;
                 let decision = if check.drifted { Decision::Redeployed } else { Decision::NoDrift };
                 outcome(decision, &new, live, Some(&release), Some((score, check)))
             };
-            if let Some(history) = history {
-                history.leave(); // closing would fold the log into the file
-            }
+            repairs.extend(lost);
             planned
         }
     };
+    if let Some(history) = history {
+        history.leave(); // closing would fold the log into the file
+    }
+    let planned = Outcome { repairs, ..planned };
     Ok(Outcome { dry_run: true, ..planned })
 }
 
@@ -269,6 +255,7 @@ fn renew(config: &Config, steps: &Steps, champion: Option<&Release>, run: &mut R
         serde_json::from_value(steps.run("scoring", arguments)?).context("reading the outcome of scoring")
     };
     steps.run("training", &[])?;
+    let start = Start::now();
     let challenger = score(&[])?;
     let champion_score = champion.map(|_| score(&["--deployed".into()])).transpose()?;
     let contest =
@@ -285,7 +272,7 @@ fn renew(config: &Config, steps: &Steps, champion: Option<&Release>, run: &mut R
         promoted,
         warnings: contest.warnings(),
     };
-    run.record_now("promotion", &Facts { promotion: Some(promotion), ..Facts::default() })?;
+    run.record_now("promotion", start, &Facts { promotion: Some(promotion), ..Facts::default() })?;
     if !promoted {
         steps.run("reporting", &[])?;
         return Ok(Renewal { contest, live: None });
@@ -303,7 +290,9 @@ fn report(config: &Config, steps: &Steps) -> Result<()> {
     if let Some(address) = address.filter(|address| TcpStream::connect_timeout(address, CONNECT_LIMIT).is_ok()) {
         match steps.run("apicalls", &[]) {
             Ok(_) => return Ok(()),
-            Err(error) => narrate(format_args!("warning: the app at {address} did not do: {error:#}")),
+            Err(error) => {
+                narrate(format_args!("warning: the running app at {address} could not be used: {error:#}"));
+            }
         }
     }
     let server = Server::start(config)?;
@@ -311,7 +300,7 @@ fn report(config: &Config, steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-/// Whether the last API answers, which come last of all, are of this release, and the reports are there.
+/// Whether the reports and the API's answers are of this release.
 fn reports_are_of(config: &Config, release: &str) -> bool {
     #[derive(Deserialize)]
     struct Returns {
@@ -319,94 +308,5 @@ fn reports_are_of(config: &Config, release: &str) -> bool {
     }
     let text = std::fs::read(config.output_model.join(API_RETURNS)).unwrap_or_default();
     let returns: Option<Returns> = serde_json::from_slice(&text).ok();
-    let written = |name: &&str| config.output_model.join(name).exists();
-    returns.is_some_and(|returns| returns.release == release)
-        && [CONFUSION_MATRIX, TIME_TRENDS, CALL_LIST, REPORT].iter().all(written)
-}
-
-fn outcome(
-    outcome: Decision,
-    new: &[ListedFile],
-    live: Option<String>,
-    was: Option<&Release>,
-    checked: Option<(NewScore, Check)>,
-) -> Outcome {
-    Outcome {
-        outcome,
-        new_files: new.iter().map(|file| file.name.clone()).collect(),
-        live,
-        recorded_f1: was.map(|release| release.manifest.score.f1),
-        new_f1: checked.as_ref().map(|(score, _)| score.f1),
-        new_f1_interval: checked.as_ref().and_then(|(_, check)| check.interval),
-        new_n: checked.as_ref().map(|(score, _)| score.n),
-        verdict: checked.as_ref().map(|(_, check)| check.verdict),
-        shifts: checked.map(|(score, _)| score.shifts).unwrap_or_default(),
-        promotion_warnings: Vec::new(),
-        dry_run: false,
-    }
-}
-
-impl cli::Outcome for Outcome {
-    fn warnings(&self) -> Vec<String> {
-        let replaced = self.outcome == Decision::Redeployed;
-        let drift = match (self.new_n, self.verdict) {
-            (Some(0), _) => Some("no row of the new files has a known exited, so nothing can be said about drift"),
-            (_, Some(Verdict::CannotTell)) if replaced => Some(
-                "the score is lower, but by no more than chance explains (\"drift_test\": \"interval\" would wait)",
-            ),
-            _ => None,
-        };
-        let shifted = self.shifts.iter().filter(|shift| shift.verdict == ShiftVerdict::Shifted).map(|shift| {
-            format!(
-                "{} of the new rows is not as in the training data (population stability index {:.3}): it moves the risk of \
-                 a client who is average otherwise by {:+.1} percentage points",
-                shift.predictor,
-                shift.stability_index,
-                100.0 * shift.risk_change
-            )
-        });
-        drift.map(str::to_owned).into_iter().chain(shifted).chain(self.promotion_warnings.iter().cloned()).collect()
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let files = self.new_files.join(", ");
-        let live = self.live.as_deref().unwrap_or("nothing");
-        if self.dry_run {
-            write!(f, "dry run, nothing was changed; a run would find: ")?;
-        }
-        let scores = match (self.recorded_f1, self.new_f1, self.new_n) {
-            (Some(recorded), Some(new), Some(n)) => {
-                let interval = self.new_f1_interval.map(|i| format!(" ({:.4} to {:.4})", i.low, i.high));
-                let interval = interval.unwrap_or_default();
-                format!("F1 {new:.4}{interval} on {n} rows of {files}, {recorded:.4} when {} was deployed", self.was())
-            }
-            _ => String::new(),
-        };
-        match self.outcome {
-            Decision::NothingToDo => write!(f, "nothing to do: no new data, {live} is live"),
-            Decision::Reported => write!(f, "nothing new, but the reports were not of {live}: they are made again"),
-            Decision::NoDrift => write!(f, "no drift: {scores}; it stays live"),
-            Decision::Redeployed if self.dry_run => {
-                write!(f, "drift: {scores}; a new model would be deployed, as promotion allows")
-            }
-            Decision::Redeployed => write!(f, "drift: {scores}; deployed {live}"),
-            Decision::Kept => write!(f, "drift: {scores}; kept {live}, for {}", self.promotion_warnings.join("; ")),
-            Decision::Bootstrapped if self.dry_run => {
-                write!(f, "nothing is deployed; a first model would be trained on {files} and deployed")
-            }
-            Decision::Bootstrapped => write!(f, "first deployment: {live}, trained on {files}"),
-        }
-    }
-}
-
-impl Outcome {
-    /// The release that was scored, in words: after a redeployment it is no longer the live one.
-    fn was(&self) -> &str {
-        match self.outcome {
-            Decision::Redeployed if !self.dry_run => "the model before",
-            _ => self.live.as_deref().unwrap_or("the live model"),
-        }
-    }
+    returns.is_some_and(|returns| returns.release == release) && ReportFacts::are_of(release, &config.output_model)
 }

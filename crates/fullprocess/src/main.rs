@@ -17,5 +17,6 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let Arguments { common, dry_run } = Arguments::parse();
+    common::cli::timestamp_narration();
     common.run(|config| fullprocess::run(config, dry_run))
 }

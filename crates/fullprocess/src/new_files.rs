@@ -28,7 +28,7 @@ pub fn since(release: &Release, files: Vec<ListedFile>, mut history: Option<&mut
     Ok(new)
 }
 
-/// As the history remembers a file on which `release` was found good.
+/// As the history remembers a file that `release` was checked against.
 pub fn checked_by(file: &ListedFile, release: &Release) -> CheckedFile {
     CheckedFile { release: release.id.clone(), name: file.name.clone(), sha256: file.sha256.clone() }
 }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -20,8 +21,8 @@ pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// How long a statement over the whole dataset may take.
 pub(crate) const DATASET_LIMIT: Duration = Duration::from_secs(600);
-/// How long to wait for another process's transaction on a SQLite file.
-const BUSY_LIMIT: Duration = Duration::from_secs(60);
+/// How long to wait for another process's transaction on a SQLite file, and for one that makes or migrates the file.
+pub(crate) const BUSY_LIMIT: Duration = Duration::from_secs(60);
 
 /// An open connection.
 pub(crate) enum Connection {
@@ -189,6 +190,30 @@ impl Connection {
         self.simple(begin).await
     }
 
+    /// Checks that rows can be written, and leaves none.
+    pub async fn check_writable(&mut self) -> Result<()> {
+        if let Self::Sqlite(_) = self {
+            // SQLite opens a file that it may only read, and begins a transaction on it, without an error: only a statement
+            // that writes fails.
+            let row =
+                "INSERT INTO runs (step, version, started, seconds, ended, outcome) VALUES ('', '', '', 0, '', 'done')";
+            self.begin().await?;
+            self.execute(row, &[]).await?;
+            self.simple("ROLLBACK").await
+        } else {
+            // A server refuses this statement too where it only reads or this user may not write. A row that is rolled back
+            // would leave a gap in the numbers of the runs.
+            let no_row = "INSERT INTO checked_files (run_id, release_id, name, sha256)
+                SELECT run_id, release_id, name, sha256 FROM checked_files WHERE 1 = 0";
+            self.execute(no_row, &[]).await
+        }
+    }
+
+    /// Whether the server still answers on this connection.
+    pub async fn is_alive(&mut self) -> bool {
+        within(CONNECT_LIMIT, async { on_each!(self, |connection: _Kind| connection.ping().await) }).await.is_ok()
+    }
+
     /// Says goodbye to a server, and has SQLite fold its write-ahead log into the file.
     pub async fn close(self) {
         // What matters is committed already.
@@ -262,6 +287,27 @@ impl Fault {
         let Some(Self(sqlx::Error::Database(error))) = error.downcast_ref() else { return false };
         // The SQLSTATE of PostgreSQL and of MySQL; SQLite has a text alone.
         matches!(error.code().as_deref(), Some("42P01" | "42S02")) || error.message().starts_with("no such table")
+    }
+
+    /// What to do about a SQLite file that cannot be used, where the error tells.
+    pub fn advice_on_file(error: &anyhow::Error) -> Option<&'static str> {
+        use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        let code = error.chain().find_map(|cause| match cause.downcast_ref() {
+            Some(Self(sqlx::Error::Database(error))) => error.code()?.parse::<i32>().ok(),
+            _ => None,
+        });
+        let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+        // SQLite's primary result codes: https://www.sqlite.org/rescode.html
+        match (code.map(|code| code & 0xff), kind) {
+            (Some(11 | 26), _) => Some("if it is beyond repair, move it away and the next run makes a new one"),
+            (Some(13), _) | (_, Some(StorageFull | QuotaExceeded)) => Some("make room on its disk"),
+            (Some(10), _) => Some("check its disk: there may be no room on it, or it may be damaged"),
+            (Some(5 | 6), _) => Some("another process holds it; try again when that process has ended"),
+            (Some(3 | 8 | 14 | 23), _) | (_, Some(PermissionDenied | ReadOnlyFilesystem)) => Some(
+                "check that the path is right and that this user may write the file, its -wal and -shm, and its folder",
+            ),
+            _ => None,
+        }
     }
 
     /// Whether a server lets us in, but has no such database.

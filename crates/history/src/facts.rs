@@ -38,7 +38,8 @@ pub struct Facts {
     pub missing_percentages: Vec<(String, f64)>,
     /// Mean, median, sample standard deviation and mode of each numeric column; `None` where it has no value.
     pub summary_statistics: Vec<(&'static str, [Option<f64>; 4])>,
-    /// Files that a release (by id) was checked against and found good.
+    /// Files that a release (by id) was checked against. The decision of the same run says what came of that: `no_drift`
+    /// where the release was found good, `kept` where it had drifted and the new model was no better.
     pub checked_files: Vec<CheckedFile>,
     /// Dependencies and their newest versions.
     pub dependencies: Vec<DependencyVersions>,

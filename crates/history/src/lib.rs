@@ -38,8 +38,7 @@ pub fn record<T>(config: &Config, step: &'static str, work: impl FnOnce(&mut Run
         store_dataset: config.store_dataset,
         step,
         process: env::var(PROCESS_VARIABLE).ok(),
-        started: Timestamp::now(),
-        clock: Instant::now(),
+        start: Start::now(),
         repair: "run it again to repair that",
         held: None,
         facts: Facts::default(),
@@ -64,14 +63,27 @@ pub fn record<T>(config: &Config, step: &'static str, work: impl FnOnce(&mut Run
     outcome
 }
 
+/// The beginning of a piece of work: a timestamp, and a monotonic clock for its duration.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    time: Timestamp,
+    clock: Instant,
+}
+
+impl Start {
+    /// The beginning of work that starts now.
+    pub fn now() -> Self {
+        Self { time: Timestamp::now(), clock: Instant::now() }
+    }
+}
+
 /// A step at work.
 pub struct Run {
     history: History,
     store_dataset: bool,
     step: &'static str,
     process: Option<String>,
-    started: Timestamp,
-    clock: Instant,
+    start: Start,
     held: Option<Lock>,
     /// What to do where the work was done and cannot be recorded.
     pub repair: &'static str,
@@ -93,19 +105,19 @@ impl Run {
     /// Makes this run and the steps that it will start one process; returns the process's name, which they are to be told
     /// in [`PROCESS_VARIABLE`].
     pub fn begin_process(&mut self) -> String {
-        let time = self.started.strftime("%Y%m%dT%H%M%S%3fZ");
+        let time = self.start.time.strftime("%Y%m%dT%H%M%S%3fZ");
         self.process.insert(format!("{time}-{}", std::process::id())).clone()
     }
 
-    /// Records `facts` at once as a finished run of `step`, for the steps that read them before this run ends, and so that
-    /// they stand even if it fails.
-    pub fn record_now(&mut self, step: &'static str, facts: &Facts) -> Result<()> {
-        append(&mut self.history, step, self.process.as_deref(), (self.started, self.clock), None, facts, false)
+    /// Records `facts` at once as a run of `step` that began at `start` and ends now, for the steps that read them before
+    /// this run ends, and so that they stand even if it fails.
+    pub fn record_now(&mut self, step: &'static str, start: Start, facts: &Facts) -> Result<()> {
+        append(&mut self.history, step, self.process.as_deref(), start, None, facts, false)
     }
 
     fn write(&mut self, error: Option<String>) -> Result<()> {
-        let Self { history, step, process, started, clock, facts, store_dataset, .. } = self;
-        append(history, step, process.as_deref(), (*started, *clock), error, facts, *store_dataset)
+        let Self { history, step, process, start, facts, store_dataset, .. } = self;
+        append(history, step, process.as_deref(), *start, error, facts, *store_dataset)
     }
 }
 
@@ -113,7 +125,7 @@ fn append(
     history: &mut History,
     step: &'static str,
     process: Option<&str>,
-    (started, clock): (Timestamp, Instant),
+    start: Start,
     error: Option<String>,
     facts: &Facts,
     store_dataset: bool,
@@ -122,9 +134,9 @@ fn append(
         step,
         process,
         version: env!("CARGO_PKG_VERSION"),
-        started: timestamp(started),
+        started: timestamp(start.time),
         ended: timestamp(Timestamp::now()),
-        seconds: clock.elapsed().as_secs_f64(),
+        seconds: start.clock.elapsed().as_secs_f64(),
         error,
         facts,
         store_dataset,

@@ -1,8 +1,8 @@
 //! The versions of the schema, and how a database gets from one to the next.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use sqlx::SqlSafeStr;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 
 use crate::connection::{Connection, DATASET_LIMIT, Fault, on_each};
 
@@ -98,7 +98,12 @@ pub(crate) async fn migrate_to(connection: &mut Connection, version: Option<i64>
     let migrator = Migrator::with_migrations(wanted.map(migration).collect());
     let run = async { on_each!(connection, |connection: _Kind| migrator.run(connection).await) };
     match tokio::time::timeout(DATASET_LIMIT, run).await {
-        Ok(done) => done.map_err(|error| anyhow!("bringing its schema to version {VERSION}: {error}")), // see `Fault`
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => Fault(error).into(),
+            other => anyhow!("{other}"), // its cause is in its text
+        })
+        .with_context(|| format!("bringing its schema to version {VERSION}")),
         Err(_) => bail!("its schema was not brought to version {VERSION} within {} s", DATASET_LIMIT.as_secs()),
     }
 }

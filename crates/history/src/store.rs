@@ -13,7 +13,7 @@ use sqlx::migrate::MigrateDatabase;
 use sqlx::{MySql, Postgres};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::connection::{CONNECT_LIMIT, Connection, Fault, Opening, Record, Value, within};
+use crate::connection::{BUSY_LIMIT, CONNECT_LIMIT, Connection, Fault, Opening, Record, Value, within};
 use crate::facts::{Switch, WentLive};
 use crate::{CheckedFile, Run, RunRecord, clients, schema};
 
@@ -54,7 +54,7 @@ impl History {
         Self::open_with(config, |url| match url {
             // Outside the lock of the opening: it may wait for another's transaction, for which no reader need wait.
             DatabaseUrl::Sqlite(path) => Self::open_file(url, path, Opening::Create)?.writable(),
-            _ => Self::connect(url, Opening::Existing)?.of_this_version(),
+            _ => Self::connect(url, Opening::Existing)?.of_this_version()?.writable(),
         })
     }
 
@@ -104,12 +104,13 @@ impl History {
 
     fn open_with(config: &Config, open: impl FnOnce(&DatabaseUrl) -> Result<Self>) -> Result<Self> {
         let url = &config.database;
-        open(url).with_context(|| {
+        open(url).map_err(|error| {
             let advice = match url {
-                DatabaseUrl::Sqlite(_) => "if it is beyond repair, move it away and the next run makes a new one",
-                _ => "is the server running, are address and user right, and has dbsetup been run?",
+                DatabaseUrl::Sqlite(_) => Fault::advice_on_file(&error),
+                _ => Some("is the server running, are address and user right, and has dbsetup been run?"),
             };
-            format!("opening the history {url} (config key \"database_url\"); {advice}")
+            let advice = advice.map(|advice| format!("; {advice}")).unwrap_or_default();
+            error.context(format!("opening the history {url} (config key \"database_url\"){advice}"))
         })
     }
 
@@ -128,9 +129,9 @@ impl History {
     /// own: closing any other handle of the database file would drop SQLite's own locks on it.
     fn open_file(url: &DatabaseUrl, path: &Path, opening: Opening) -> Result<Self> {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
+            fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         }
-        let _opening = Lock::wait(&path.with_added_extension("lock"))?;
+        let _opening = Lock::wait(&path.with_added_extension("lock"), BUSY_LIMIT)?;
         let history = Self::connect(url, opening)?;
         if opening == Opening::Create { history.migrated() } else { history.of_this_version() }
     }
@@ -157,12 +158,8 @@ impl History {
         Ok(self)
     }
 
-    /// SQLite opens a file that it may only read without a word.
     fn writable(mut self) -> Result<Self> {
-        self.ask(async |connection| {
-            connection.begin().await?;
-            connection.simple("ROLLBACK").await
-        })?;
+        self.ask(async |connection| connection.check_writable().await)?;
         Ok(self)
     }
 
@@ -199,7 +196,7 @@ impl History {
         schema::TABLES.into_iter().map(count).collect()
     }
 
-    /// Whether `release` was checked against a file of this name and content, and found good.
+    /// Whether a release was checked against a file of this name and content.
     pub fn was_checked(&mut self, file: &CheckedFile) -> Result<bool> {
         let query = "SELECT COUNT(*) FROM checked_files WHERE release_id = ? AND name = ? AND sha256 = ?";
         let values = [(&file.release).into(), (&file.name).into(), file.sha256.as_str().into()];
@@ -225,6 +222,11 @@ impl History {
         Ok(scores.into_iter().map(|(f1,)| f1).collect())
     }
 
+    /// The id of the release that was recorded last as gone live.
+    pub fn last_live(&mut self) -> Result<Option<String>> {
+        Ok(self.last_release()?.map(|(release, _)| release))
+    }
+
     /// The release that was recorded last as gone live, and since when.
     fn last_release(&mut self) -> Result<Option<(String, Timestamp)>> {
         let query = "SELECT release_id, live_from FROM releases ORDER BY run_id DESC, live_from DESC LIMIT 1";
@@ -240,8 +242,16 @@ impl History {
 
     /// Waits for what `work` does with the open connection. Where that fails, the connection is given up: what it had begun
     /// must not be taken up again.
+    ///
+    /// A server may have closed a connection that was idle while a step worked for hours, or may have been restarted; then
+    /// `work`, which is a whole transaction each time, gets a new one.
     fn ask<T>(&mut self, work: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let Self { url, runtime, connection } = self;
+        if let Some(open) = connection.as_mut().filter(|_| url.is_server())
+            && !runtime.block_on(open.is_alive())
+        {
+            *connection = Some(runtime.block_on(Connection::open(url, Opening::Existing))?);
+        }
         let open = connection.as_mut().with_context(|| format!("the connection to {url} is lost"))?;
         let done = runtime.block_on(work(open));
         if done.is_err() {

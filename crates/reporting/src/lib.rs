@@ -24,6 +24,7 @@ use common::cli;
 use common::config::Config;
 use common::files::{CALL_LIST, CONFUSION_MATRIX, MODEL_QUALITY, REPORT, TIME_TRENDS};
 use common::lock::Lock;
+use common::reports::ReportFacts;
 use serde::Serialize;
 
 use crate::charts::{MODEL_QUALITY_SIZE, Quality, TIME_TRENDS_SIZE, Trends};
@@ -51,11 +52,13 @@ pub fn run(config: &Config) -> Result<Outcome> {
         let reports = reports(&evidence)?;
         let _lock = Lock::acquire(&config.output_model, "step")?;
         let mut files = Vec::new();
-        for (name, content) in reports {
+        for (name, content) in &reports {
             let path = config.output_model.join(name);
-            atomic::write(&path, &content)?;
+            atomic::write(&path, content)?;
             files.push(path);
         }
+        let contents = reports.iter().map(|(name, content)| (*name, content.as_slice()));
+        ReportFacts::new(&evidence.score.model, contents).write(&config.output_model)?;
         let Evidence { score, calls, .. } = evidence;
         run.facts.scores.push(score.scored_data(true));
         Ok(Outcome { release: score.model, f1: score.f1, n: score.n, calls: calls.called, files })

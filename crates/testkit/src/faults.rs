@@ -1,12 +1,14 @@
 //! Faults on purpose: processes killed at any moment, and a disk that is full.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Instant;
 
-use crate::Workspace;
+use crate::{Workspace, skipped};
 
 /// Runs what `command` gives again and again, and kills it (SIGKILL) at `kills` moments: spread over the time that it
 /// takes, closer towards its end, where files get their names, and some after it. `check` looks at what each leaves.
@@ -42,6 +44,42 @@ pub fn kill_at_many_moments(kills: u32, mut command: impl FnMut() -> Command, mu
 }
 
 impl Workspace {
+    /// Gives the workspace to a user who may write all of it but not the file `read_only`; returns how that user runs a
+    /// binary. `None`, said aloud, where the tests run as root and no other user may run it.
+    #[expect(clippy::unwrap_used, reason = "see the type")]
+    pub fn as_other_user(&self, read_only: &str) -> Option<impl Fn(&str) -> Command> {
+        const NOBODY: &str = "65534";
+        fs::set_permissions(self.path(read_only), Permissions::from_mode(0o444)).unwrap();
+        let by_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+        if by_root {
+            let given = Command::new("chown").args(["-R", NOBODY]).arg(self.path(".")).status().unwrap();
+            assert!(given.success());
+            std::os::unix::fs::chown(self.path(read_only), Some(0), None).unwrap();
+        }
+        let run = move |command: Command| {
+            let mut other = Command::new("setpriv");
+            other.args(["--reuid", NOBODY, "--clear-groups", "--"]).arg(command.get_program()).args(command.get_args());
+            if by_root {
+                other.current_dir("/")
+            } else {
+                return command;
+            };
+            other
+        };
+        let mut version = Command::new(crate::binary("dbsetup"));
+        version.arg("--version");
+        if !run(version).output().is_ok_and(|output| output.status.success()) {
+            skipped("another user than root cannot run the binaries here (setpriv of util-linux is needed)");
+            return None;
+        }
+        let config = self.path("config.json");
+        Some(move |binary: &str| {
+            let mut command = Command::new(crate::binary(binary));
+            command.current_dir("/").arg("--config").arg(&config);
+            run(command)
+        })
+    }
+
     /// Runs a binary that can write no file beyond `kilobytes`, as on a disk that is full.
     #[expect(clippy::unwrap_used, reason = "see the type")]
     pub fn output_on_a_full_disk(&self, binary: &str, kilobytes: u32) -> Output {

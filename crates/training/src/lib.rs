@@ -42,7 +42,7 @@ pub struct Outcome {
     /// The fit alone.
     pub fit_seconds: f64,
     /// An upper bound of the errors of coefficients and intercept, each relative to its value. Errors that change the log-odds
-    /// by less than 1e-13 per standard deviation of a predictor count as 0.
+    /// by less than 1e-13 per standard deviation of a predictor count as 0; 1 is the largest value: not even a sign is certain.
     pub relative_error: f64,
 }
 

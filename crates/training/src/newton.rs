@@ -48,7 +48,7 @@ pub struct Optimum {
     /// An upper bound of √(gᵀH⁻¹g): how far the exact minimum is, in standard errors.
     pub newton_decrement: f64,
     /// An upper bound of the parameters' errors, each relative to its parameter. Errors that change the log-odds by less than
-    /// 1e-13 per standard deviation of the predictor count as 0.
+    /// 1e-13 per standard deviation of the predictor count as 0; 1 is the largest value: not even the sign is certain.
     pub relative_error: f64,
     /// Steps taken.
     pub steps: u32,
@@ -156,7 +156,7 @@ impl Certificate {
             let deviation = spread.deviation.get(j).copied().unwrap_or(1.0);
             if error * deviation > NEGLIGIBLE {
                 certificate.step = certificate.step.max(step / parameters[j].abs());
-                certificate.relative_error = certificate.relative_error.max(error / parameters[j].abs());
+                certificate.relative_error = certificate.relative_error.max((error / parameters[j].abs()).min(1.0));
             }
         }
         certificate

@@ -231,3 +231,27 @@ fn last_moment_before(time: &str) -> String {
         micros => format!("{before}{:06}Z", micros - 1),
     }
 }
+
+#[test]
+fn a_part_of_a_run_has_its_own_time_and_a_kept_champion_is_recorded_as_kept() {
+    on_each_history(Workspace::with_data, |workspace, database| {
+        decision(workspace, "bootstrapped");
+        // The test rows are of the first kind: a model that has learned the other one is worse.
+        workspace.csv("practicedata/dataset3.csv", &rows("c", 200, true));
+        workspace.set("promotion", json!("if_better"));
+        decision(workspace, "kept");
+        let checked = "FROM checked_files JOIN decisions ON decisions.run_id = checked_files.run_id";
+        assert_eq!(database.row(&["name", "decision"], checked), ["dataset3.csv", "kept"]);
+        assert_eq!(database.column("drifted", "FROM drift_checks"), ["1"]);
+
+        let runs = database.rows(&["step", "started", "ended"], "FROM runs ORDER BY id DESC LIMIT 9");
+        let run = |step: &str| runs.iter().find(|run| run[0] == step).unwrap();
+        for (part, begins_after, holds) in [("drift check", "ingestion", 1), ("promotion", "training", 2)] {
+            let [_, started, ended] = &run(part)[..] else { unreachable!() };
+            assert!(*started >= run(begins_after)[2], "{part} begins with {begins_after}: {runs:?}");
+            let inside =
+                runs.iter().filter(|run| run[0] == "scoring" && run[1] >= *started && run[2] <= *ended).count();
+            assert_eq!(inside, holds, "{part}: {runs:?}");
+        }
+    });
+}

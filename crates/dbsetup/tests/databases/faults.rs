@@ -225,6 +225,62 @@ fn a_busy_sqlite_file_is_waited_for() {
     check_clients(&workspace, &database);
 }
 
+/// Long work leaves its connection idle, and servers close what is idle.
+#[test]
+fn a_step_whose_idle_connection_was_closed_by_the_server_is_recorded() {
+    for kind in [Kind::Postgres, Kind::MariaDb] {
+        let mut workspace = Workspace::with_data();
+        let Some((server, name)) = own_server(kind, &mut workspace) else { continue };
+        let ours = match kind {
+            Kind::Postgres => format!("FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"),
+            Kind::MariaDb => {
+                server.sql("", "SET GLOBAL wait_timeout = 1");
+                format!("FROM information_schema.processlist WHERE db = '{name}' AND id <> CONNECTION_ID()")
+            }
+        };
+        let closed = || {
+            assert_eq!(server.sql(&name, &format!("SELECT COUNT(*) {ours}")), "1", "it is connected while it works");
+            if kind == Kind::Postgres {
+                server.sql(&name, &format!("SELECT pg_terminate_backend(pid) {ours}"));
+            }
+            wait_until("the server has closed the connection", || {
+                server.sql(&name, &format!("SELECT COUNT(*) {ours}")) == "0"
+            });
+        };
+        // Before a question, before the record of a part, and before the record of the whole.
+        history::record(&workspace.config(), "long", |run| {
+            closed();
+            assert_eq!(run.history().last_live()?, None);
+            closed();
+            run.record_now("part", history::Start::now(), &history::Facts::default())?;
+            closed();
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(server.sql(&name, "SELECT step, outcome FROM runs ORDER BY id"), "part\tdone\nlong\tdone");
+    }
+}
+
+#[test]
+fn a_server_that_only_reads_stops_a_step_before_it_changes_a_file() {
+    for kind in [Kind::Postgres, Kind::MariaDb] {
+        let mut workspace = deployed();
+        let Some((server, name)) = own_server(kind, &mut workspace) else { continue };
+        let read_only = match kind {
+            Kind::Postgres => format!("ALTER DATABASE {name} SET default_transaction_read_only = on"),
+            Kind::MariaDb => format!(
+                "CREATE USER reader@'127.0.0.1' IDENTIFIED BY '{}'; GRANT SELECT ON {name}.* TO reader@'127.0.0.1'",
+                DatabaseServer::PASSWORD
+            ),
+        };
+        server.sql(&name, &read_only);
+        if kind == Kind::MariaDb {
+            workspace.set("database_url", json!(server.url(&name).replace("tester:", "reader:")));
+        }
+        check_refused(&workspace, &["ingestion", "training", "deployment", "fullprocess"], &["database_url", "INSERT"]);
+    }
+}
+
 #[test]
 fn the_service_outlives_its_database() {
     let mut workspace = deployed();

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use testkit::{binary, project};
 
-use crate::{OUTPUTS, bootstrapped, live, workspace};
+use crate::{OUTPUTS, bootstrapped, live, narration, workspace};
 
 #[test]
 fn the_config_may_come_from_the_environment_or_the_current_folder() {
@@ -66,5 +66,15 @@ fn the_cron_job_is_one_line_that_runs_every_ten_minutes_from_anywhere() {
     let log = workspace.text("fullprocess.log");
     let says = |words: &str| log.lines().any(|line| line.starts_with(words));
     assert!(says("first deployment") && says("nothing to do"), "{log}");
+    // Every line but a run's last says when it was written and which step wrote it.
+    let lines =
+        || log.lines().filter(|line| !line.starts_with("first deployment") && !line.starts_with("nothing to do"));
+    assert!(lines().map(narration).any(|line| line == "app: stopped"), "{log}");
     live(&workspace);
+
+    fs::remove_file(workspace.path("config.json")).unwrap();
+    let output = Command::new("env").args(["-i", "/bin/sh", "-c", &command]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let log = workspace.text("fullprocess.log");
+    assert!(narration(log.lines().last().unwrap()).starts_with("error: "), "{log}");
 }

@@ -12,7 +12,8 @@ use serde_json::json;
 use testkit::{HEADER, Workspace, rows};
 
 use crate::{
-    INVERTED_F1, OUTPUTS, bootstrapped, decision, fail, live, live_or_none, record, reported_release, workspace,
+    INVERTED_F1, OUTPUTS, bootstrapped, decision, fail, is_start, live, live_or_none, record, reported_release,
+    workspace,
 };
 
 #[test]
@@ -196,7 +197,7 @@ fn killed_at(workspace: &Workspace, step: usize) -> bool {
     let mut child = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
 
     let narration = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let mut steps = narration.filter(|line| line.starts_with("20") && line.contains("Z "));
+    let mut steps = narration.filter(|line| is_start(line));
     let reached = steps.nth(step).is_some();
     child.kill().unwrap();
     let status = child.wait().unwrap();

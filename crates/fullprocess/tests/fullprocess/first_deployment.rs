@@ -8,7 +8,7 @@ use std::thread;
 use serde_json::{Value, json};
 use testkit::Workspace;
 
-use crate::{OUTPUTS, bootstrapped, decision, live, record, reported_release, run, workspace};
+use crate::{OUTPUTS, bootstrapped, decision, is_start, live, narration, record, reported_release, run, workspace};
 
 /// The files that the contract names and a first deployment leaves.
 const CONTRACT: [&str; 11] = [
@@ -38,7 +38,7 @@ fn the_first_run_does_the_whole_chain() {
     assert_eq!(record(&workspace), ["dataset1.csv", "dataset2.csv"]);
     assert_eq!(reported_release(&workspace, "practicemodels"), json!(id));
     // stderr tells the story, step by step.
-    let steps: Vec<_> = stderr.lines().filter_map(|line| line.split_once("Z ")).map(|(_, step)| step).collect();
+    let steps: Vec<_> = stderr.lines().filter(|line| is_start(line)).map(narration).collect();
     assert_eq!(steps, ["ingestion", "training", "scoring", "deployment", "reporting", "apicalls"], "{stderr}");
 }
 
@@ -65,10 +65,13 @@ fn with_nothing_new_there_is_nothing_to_do_and_nothing_changes() {
 #[test]
 fn reports_that_are_not_of_the_live_release_are_made_again() {
     type Change = fn(&Workspace);
-    let changes: [Change; 5] = [
+    let changes: [Change; 8] = [
         |workspace| fs::remove_file(workspace.path("practicemodels/apireturns.txt")).unwrap(),
         |workspace| workspace.write("practicemodels/apireturns.txt", "<html>an error page</html>"),
         |workspace| fs::remove_file(workspace.path("practicemodels/confusionmatrix.png")).unwrap(),
+        |workspace| fs::remove_file(workspace.path("practicemodels/modelquality.png")).unwrap(),
+        |workspace| fs::write(workspace.path("practicemodels/report.pdf"), "cut short").unwrap(),
+        |workspace| fs::remove_file(workspace.path("practicemodels/reports.json")).unwrap(),
         |workspace| drop(workspace.run("deployment", &[])),
         |workspace| drop(workspace.run("deployment", &["--rollback"])),
     ];
@@ -85,6 +88,36 @@ fn reports_that_are_not_of_the_live_release_are_made_again() {
         assert!(workspace.snapshot(untouched) == before);
         decision(&workspace, "nothing_to_do");
     }
+}
+
+/// The API's answers are of the first release all the time; only the reports change.
+#[test]
+fn reports_of_another_release_than_the_one_that_was_rolled_back_to_are_made_again() {
+    let mut workspace = bootstrapped();
+    let first = live(&workspace).id;
+    workspace.set("threshold", json!(0.3));
+    let listed = workspace.read("practicemodels/report.pdf");
+    for step in ["training", "scoring", "deployment", "reporting"] {
+        workspace.run(step, &[]);
+    }
+    workspace.run("deployment", &["--rollback", &first]);
+    assert_eq!(reported_release(&workspace, "practicemodels"), json!(first));
+    assert!(workspace.read("practicemodels/report.pdf") != listed);
+    decision(&workspace, "reported");
+    decision(&workspace, "nothing_to_do");
+}
+
+#[test]
+fn an_outcome_that_cannot_be_written_is_told_on_stderr() {
+    let workspace = workspace();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = workspace.command_without_cargo("fullprocess").stdout(full).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let said = format!("first deployment: {}, trained on", live(&workspace).id);
+    assert!(stderr.contains("cannot be written to stdout (No space left on device"), "{stderr}");
+    assert!(narration(stderr.lines().last().unwrap()).starts_with(&said), "{stderr}");
+    decision(&workspace, "nothing_to_do");
 }
 
 #[test]
@@ -111,6 +144,6 @@ fn a_stranger_where_the_service_should_be_does_not_stop_the_run() {
     workspace.set("bind", json!(address));
     let (stdout, stderr) = run(&workspace, &["--json"]);
     assert!(stdout.contains("bootstrapped"), "{stdout}");
-    assert!(stderr.contains(&format!("warning: the app at {address} did not do")), "{stderr}");
+    assert!(stderr.contains(&format!("warning: the running app at {address} could not be used")), "{stderr}");
     assert_eq!(reported_release(&workspace, "practicemodels"), json!(live(&workspace).id));
 }

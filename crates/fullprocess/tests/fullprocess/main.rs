@@ -10,6 +10,7 @@ mod dry_run;
 mod failures;
 mod first_deployment;
 mod practice_to_production;
+mod repairs;
 
 use std::path::PathBuf;
 use std::process::Output;
@@ -44,7 +45,7 @@ fn bootstrapped() -> Workspace {
 
 /// What is in `folders` but the reports: those are made again when there are new clients to call.
 fn without_reports(workspace: &Workspace, folders: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
-    let reports = [".png", ".pdf", "calllist.csv"];
+    let reports = [".png", ".pdf", "calllist.csv", "reports.json"];
     let mut files = workspace.snapshot(folders);
     files.retain(|(path, _)| !reports.iter().any(|end| path.to_string_lossy().ends_with(end)));
     files
@@ -60,6 +61,18 @@ fn run(workspace: &Workspace, arguments: &[&str]) -> (String, String) {
     let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
     assert!(output.status.success(), "{}: {stderr}", output.status);
     (stdout, stderr)
+}
+
+/// The narration that follows the time at the beginning of a line; every line has one.
+fn narration(line: &str) -> &str {
+    let (time, said) = line.split_once(' ').unwrap_or_default();
+    assert!(time.len() == 20 && time.parse::<jiff::Timestamp>().is_ok(), "no time in UTC: {line:?}");
+    said
+}
+
+/// Whether a line of narration says that a step starts.
+fn is_start(line: &str) -> bool {
+    !narration(line).contains(' ')
 }
 
 /// Runs fullprocess, which must fail; returns stderr.

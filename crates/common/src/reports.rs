@@ -1,0 +1,77 @@
+//! Which release the reports in the model folder are of.
+//!
+//! The record is written after the reports and holds their checksums, so it is of the files that are there: a reporting
+//! that was killed, a report that was changed or removed, and reports of another release do not match it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::atomic;
+use crate::checksum::Checksum;
+use crate::files::{CALL_LIST, CONFUSION_MATRIX, MODEL_QUALITY, REPORT, REPORT_FACTS, TIME_TRENDS};
+
+/// The reports that [`ReportFacts`] describes.
+pub const REPORTS: [&str; 5] = [CONFUSION_MATRIX, TIME_TRENDS, MODEL_QUALITY, CALL_LIST, REPORT];
+
+/// The release that the reports are of, and their checksums.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ReportFacts {
+    /// The release's id.
+    release: String,
+    /// SHA-256 of each report, by its name.
+    sha256: BTreeMap<String, Checksum>,
+}
+
+impl ReportFacts {
+    /// Describes `reports` (name and content) of `release`.
+    pub fn new<'a>(release: &str, reports: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let checksum = |(name, content): (&str, &[u8])| (name.to_owned(), Checksum::of_bytes(content));
+        Self { release: release.to_owned(), sha256: reports.into_iter().map(checksum).collect() }
+    }
+
+    /// Writes the record into `folder`, after the reports.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        atomic::write(&folder.join(REPORT_FACTS), &serde_json::to_vec_pretty(self)?)
+    }
+
+    /// Whether `folder` holds all [`REPORTS`], as they were made of `release`.
+    pub fn are_of(release: &str, folder: &Path) -> bool {
+        let text = std::fs::read(folder.join(REPORT_FACTS)).unwrap_or_default();
+        let Ok(facts) = serde_json::from_slice::<Self>(&text) else { return false };
+        let is_as_made = |name: &&str| match (facts.sha256.get(*name), Checksum::of_file(&folder.join(name))) {
+            (Some(recorded), Ok(found)) => *recorded == found,
+            _ => false,
+        };
+        facts.release == release && REPORTS.iter().all(is_as_made)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_report_is_checked_against_its_release_and_its_checksum() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        assert!(!ReportFacts::are_of("1", folder));
+        for name in REPORTS {
+            std::fs::write(folder.join(name), name).unwrap();
+        }
+        ReportFacts::new("1", REPORTS.map(|name| (name, name.as_bytes()))).write(folder).unwrap();
+        assert!(ReportFacts::are_of("1", folder) && !ReportFacts::are_of("2", folder));
+        for name in REPORTS {
+            std::fs::write(folder.join(name), "of another release").unwrap();
+            assert!(!ReportFacts::are_of("1", folder), "{name} is another");
+            std::fs::remove_file(folder.join(name)).unwrap();
+            assert!(!ReportFacts::are_of("1", folder), "{name} is gone");
+            std::fs::write(folder.join(name), name).unwrap();
+        }
+        assert!(ReportFacts::are_of("1", folder));
+        std::fs::write(folder.join(REPORT_FACTS), "{").unwrap();
+        assert!(!ReportFacts::are_of("1", folder));
+    }
+}
