@@ -4,12 +4,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use common::service::Token;
+use common::service::{self, CHALLENGE_HEADER, PROOF_HEADER, Token};
 use serde::Serialize;
 use serde_json::{Value, json};
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use ureq::http::{HeaderMap, Response};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, RequestBuilder};
 
 /// How often a GET is tried: it changes nothing, so that asking again is safe.
 const ATTEMPTS: u32 = 3;
@@ -21,6 +21,16 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// A list of 10 million predictions is a few hundred megabytes; ureq alone stops at 10.
 const LONGEST_ANSWER: u64 = 1 << 30;
+
+/// The calls that need no token.
+const OPEN: [&str; 2] = ["/health/live", "/health/ready"];
+
+/// Where the listener proves that it holds the token, how long it may take, and the longest answer that is read.
+const PROVING: &str = "/health/live";
+const PROOF_LIMIT: Duration = Duration::from_secs(10);
+const LONGEST_PROOF: u64 = 64 << 10;
+
+type Answer = Result<Response<Body>, ureq::Error>;
 
 /// One call and its answer.
 #[derive(Debug, Serialize)]
@@ -40,7 +50,7 @@ pub struct Call {
 pub struct Caller<'u> {
     agent: Agent,
     url: &'u str,
-    authorization: Option<String>,
+    token: Option<&'u Token>,
 }
 
 /// What goes with a POST.
@@ -54,23 +64,70 @@ pub struct Sent<'b> {
 }
 
 impl<'u> Caller<'u> {
-    /// Of the service at `url`, showing the `token`.
-    pub fn new(url: &'u str, token: Option<&Token>) -> Self {
-        let agent = Agent::config_builder().timeout_connect(Some(CONNECT_LIMIT)).http_status_as_error(false).build();
-        Self { agent: agent.into(), url, authorization: token.map(|token| format!("Bearer {}", token.secret())) }
+    /// A caller of the service at `url`; it sends the `token` only to a listener that holds it too.
+    pub fn new(url: &'u str, token: Option<&'u Token>) -> Self {
+        let agent = Agent::config_builder()
+            .timeout_connect(Some(CONNECT_LIMIT))
+            .http_status_as_error(false)
+            // The service redirects none of these calls: whatever does is another one, or leads to another one.
+            .max_redirects(0)
+            .build();
+        Self { agent: agent.into(), url, token }
     }
 
     /// GETs `path` within `limit`; tries again where the connection fails or the server says that it is busy.
     pub fn get(&self, path: &str, limit: Duration) -> Result<Call> {
         let call = format!("GET {path}");
+        let (answer, took, attempts) = self.repeat(|| {
+            let request = self.agent.get(format!("{}{path}", self.url));
+            let request = if OPEN.contains(&path) { request } else { self.authorized(request)? };
+            Ok(request.config().timeout_global(Some(limit)).build().call())
+        })?;
+        self.kept(&call, answer, took, attempts)
+    }
+
+    /// POSTs to `path` within `limit`, once.
+    pub fn post(&self, path: &str, sent: &Sent, limit: Duration) -> Result<Call> {
+        let call = format!("POST {path}");
+        let request = self.authorized(self.agent.post(format!("{}{path}", self.url)))?;
+        let request = request.header(CONTENT_TYPE, sent.media_type).header(ACCEPT, sent.accept);
+        let clock = Instant::now();
+        let answer = request.config().timeout_global(Some(limit)).build().send(sent.body);
+        self.kept(&call, answer, clock.elapsed(), 1)
+    }
+
+    /// The request with the token, where there is one. Before every request the listener must prove that it holds the
+    /// token: another program may have taken the address since the request before.
+    fn authorized<B>(&self, request: RequestBuilder<B>) -> Result<RequestBuilder<B>> {
+        let Some(token) = self.token else { return Ok(request) };
+        let challenge = service::challenge()?;
+        let (answer, took, attempts) = self.repeat(|| {
+            let request = self.agent.get(format!("{}{PROVING}", self.url)).header(CHALLENGE_HEADER, &challenge);
+            Ok(request.config().timeout_global(Some(PROOF_LIMIT)).build().call())
+        })?;
+        let mut answer = answer
+            .with_context(|| self.failed(&format!("GET {PROVING}"), took, attempts) + "; is the app running there?")?;
+        let proof = answer.headers().get(PROOF_HEADER).and_then(|proof| proof.to_str().ok());
+        let is_proved = proof.is_some_and(|proof| token.is_proved(&challenge, proof));
+        // A connection can be used again only when its answer was read.
+        let _ = answer.body_mut().with_config().limit(LONGEST_PROOF).read_to_vec();
+        if !is_proved {
+            bail!(
+                "the listener at {} does not prove that it holds the API token of the config, so the token was not sent; is another \
+                 program there, an app of an older version, or one with another token? (restart the app after changing its token)",
+                self.url
+            );
+        }
+        Ok(request.header(AUTHORIZATION, format!("Bearer {}", token.secret())))
+    }
+
+    /// Asks until there is an answer other than "busy", at most [`ATTEMPTS`] times; returns the last answer, how long it
+    /// took and which attempt it was.
+    fn repeat(&self, ask: impl Fn() -> Result<Answer>) -> Result<(Answer, Duration, u32)> {
         let mut attempt = 1;
         loop {
-            let mut request = self.agent.get(format!("{}{path}", self.url));
-            if let Some(authorization) = &self.authorization {
-                request = request.header(AUTHORIZATION, authorization);
-            }
             let clock = Instant::now();
-            let answer = request.config().timeout_global(Some(limit)).build().call();
+            let answer = ask()?;
             let wait = match &answer {
                 Ok(response) if response.status() == 503 => wish(response.headers()),
                 Ok(_) => None,
@@ -78,37 +135,20 @@ impl<'u> Caller<'u> {
             };
             match wait {
                 Some(wait) if attempt < ATTEMPTS => thread::sleep(wait.min(LONGEST_WAIT)),
-                _ => return self.kept(&call, answer, clock.elapsed(), attempt),
+                _ => return Ok((answer, clock.elapsed(), attempt)),
             }
             attempt += 1;
         }
     }
 
-    /// POSTs to `path` within `limit`, once.
-    pub fn post(&self, path: &str, sent: &Sent, limit: Duration) -> Result<Call> {
-        let call = format!("POST {path}");
-        let mut request = self.agent.post(format!("{}{path}", self.url));
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
-        let request = request.header(CONTENT_TYPE, sent.media_type).header(ACCEPT, sent.accept);
-        let clock = Instant::now();
-        let answer = request.config().timeout_global(Some(limit)).build().send(sent.body);
-        self.kept(&call, answer, clock.elapsed(), 1)
+    fn failed(&self, call: &str, took: Duration, attempts: u32) -> String {
+        let tried = if attempts > 1 { format!(", tried {attempts} times") } else { String::new() };
+        format!("{call} at {} failed after {:.1} s{tried}", self.url, took.as_secs_f64())
     }
 
     /// A response as a call that succeeded, or what the server said.
-    fn kept(
-        &self,
-        call: &str,
-        response: Result<Response<Body>, ureq::Error>,
-        took: Duration,
-        attempts: u32,
-    ) -> Result<Call> {
-        let failed = || {
-            let tried = if attempts > 1 { format!(", tried {attempts} times") } else { String::new() };
-            format!("{call} at {} failed after {:.1} s{tried}", self.url, took.as_secs_f64())
-        };
+    fn kept(&self, call: &str, response: Answer, took: Duration, attempts: u32) -> Result<Call> {
+        let failed = || self.failed(call, took, attempts);
         let mut response = response.with_context(|| format!("{}; is the app running there?", failed()))?;
         let status = response.status();
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);

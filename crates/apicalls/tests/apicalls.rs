@@ -3,11 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot ask its question has failed")]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
+use common::service::{CHALLENGE_HEADER, PROOF_HEADER};
 use serde_json::{Value, json};
 use testkit::Workspace;
 
@@ -27,6 +28,7 @@ const CALLS: [&str; 14] = [
     "GET /docs/",
     "GET /metrics",
 ];
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const EARLIER: &str = "what an earlier run has written";
 
 fn deployed() -> Workspace {
@@ -194,8 +196,134 @@ fn the_token_of_the_config_is_shown() {
     workspace.write("token", "another than the service's");
     check_refused(&workspace, &server.url, "no token", &["expected a token"]);
     workspace.write("token", "anotherthantheservices");
-    let error = check_refused(&workspace, &server.url, "another token", &["POST /prediction", "401"]);
+    let error = check_refused(&workspace, &server.url, "another token", &["does not prove", &server.url]);
     assert!(!error.contains("anotherthan"), "{error}");
+    // A service that asks for no token still proves that it is the right one.
+    workspace.write("token", "0123456789abcdef");
+    let open = testkit::Server::start(workspace.command_without_cargo("app").arg("--no-auth"));
+    workspace.run("apicalls", &["--url", &open.url]);
+}
+
+#[test]
+fn a_listener_that_does_not_hold_the_token_never_sees_it() {
+    let mut workspace = deployed();
+    workspace.write("token", TOKEN);
+    workspace.set("api_token_file", json!("token"));
+    let server = workspace.serve();
+    // What the real service has proved before.
+    let other = common::service::challenge().unwrap();
+    let real = ureq::get(format!("{}/health/live", server.url)).header(CHALLENGE_HEADER, &other).call().unwrap();
+    let old = real.headers()[PROOF_HEADER].to_str().unwrap().to_owned();
+    let with_proof = |proof: String| Answer::text("200 OK", &format!("{PROOF_HEADER}: {proof}\r\n"));
+    let (there, zeros) = (server.url.clone(), "0".repeat(64));
+    let answers: Vec<(&str, Behaviour, &str)> = vec![
+        ("no proof", Box::new(|_| Answer::text("200 OK", "")), "does not prove"),
+        ("an invented proof", Box::new(move |_| with_proof(zeros.clone())), "does not prove"),
+        (
+            "an old proof",
+            Box::new(move |_| Answer::text("200 OK", &format!("{PROOF_HEADER}: {old}\r\n"))),
+            "does not prove",
+        ),
+        (
+            "the challenge itself",
+            Box::new(move |head| {
+                let challenge =
+                    head.lines().find_map(|line| line.to_lowercase().strip_prefix("x-challenge: ").map(str::to_owned));
+                Answer::text("200 OK", &format!("{PROOF_HEADER}: {}\r\n", challenge.unwrap_or_default()))
+            }),
+            "does not prove",
+        ),
+        (
+            "no password",
+            Box::new(|_| Answer::text("401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n")),
+            "401",
+        ),
+        (
+            "a way to the real service",
+            Box::new(move |_| Answer::text("307 Temporary Redirect", &format!("Location: {there}/health/live\r\n"))),
+            "307",
+        ),
+        ("nothing", Box::new(|_| Answer::HangUp), "tried 3 times"),
+    ];
+    for (what, answer, part) in answers {
+        let (url, heard) = impostor(answer);
+        let error = check_refused(&workspace, &url, what, &[&url, part]);
+        assert!(!error.contains(TOKEN), "{what}: {error}");
+        let heard = String::from_utf8_lossy(&heard.lock().unwrap()).into_owned();
+        assert!(heard.contains("GET /health/live"), "{what}: {heard}");
+        assert_eq!(heard.contains(CHALLENGE_HEADER), part == "does not prove", "{what}: {heard}");
+        assert!(!heard.contains(TOKEN) && !heard.to_lowercase().contains("authorization"), "{what}: {heard}");
+    }
+}
+
+#[test]
+fn the_proof_is_asked_for_before_every_call() {
+    let mut workspace = deployed();
+    workspace.write("token", TOKEN);
+    workspace.set("api_token_file", json!("token"));
+    let token = workspace.config().api_token.unwrap().read().unwrap();
+    let release = live(&workspace);
+    // It holds the token once, as the service that has just ended; then another program takes its address.
+    let proofs = AtomicUsize::new(0);
+    let (url, heard) = impostor(move |head| {
+        let challenge =
+            head.lines().find_map(|line| line.to_lowercase().strip_prefix("x-challenge: ").map(str::to_owned));
+        let proof = challenge.and_then(|challenge| token.proof(&challenge));
+        let headers = match proof {
+            Some(proof) if proofs.fetch_add(1, Ordering::Relaxed) == 0 => format!("{PROOF_HEADER}: {proof}\r\n"),
+            _ => format!("X-Release: {release}\r\n"),
+        };
+        Answer::text("200 OK", &headers)
+    });
+    check_refused(&workspace, &url, "a listener that changed", &["does not prove"]);
+    let heard = String::from_utf8_lossy(&heard.lock().unwrap()).into_owned();
+    assert_eq!(heard.matches(TOKEN).count(), 1, "{heard}");
+}
+
+type Behaviour = Box<dyn Fn(&str) -> Answer + Send>;
+
+/// The reaction of an impostor to a request.
+enum Answer {
+    Text(String),
+    HangUp,
+}
+
+impl Answer {
+    fn text(status: &str, headers: &str) -> Self {
+        let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Type: application/json\r\nConnection: close");
+        Self::Text(format!("{head}\r\nContent-Length: 2\r\n\r\n{{}}"))
+    }
+}
+
+/// A listener that keeps every byte that it hears; it answers by a request's head. Returns its address too.
+fn impostor(answer: impl Fn(&str) -> Answer + Send + 'static) -> (String, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let all = heard.clone();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let (mut request, mut piece) = (Vec::new(), [0; 4096]);
+            let head = loop {
+                let length = stream.read(&mut piece).unwrap_or(0);
+                request.extend_from_slice(&piece[..length]);
+                let text = String::from_utf8_lossy(&request).into_owned();
+                if length == 0 || text.contains("\r\n\r\n") {
+                    break text;
+                }
+            };
+            all.lock().unwrap().extend(&request);
+            if let Answer::Text(text) = answer(&head) {
+                let _ = stream.write_all(text.as_bytes());
+                let _ = stream.shutdown(Shutdown::Write);
+                let mut rest = Vec::new();
+                let _ = stream.read_to_end(&mut rest);
+                all.lock().unwrap().extend(&rest);
+            }
+        }
+    });
+    (url, heard)
 }
 
 #[test]

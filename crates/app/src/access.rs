@@ -1,4 +1,6 @@
-//! Who may ask: everybody on this machine, and from elsewhere who shows the token.
+//! Access control: clients on this machine and clients that show the token may ask, by a known host name.
+
+mod hosts;
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use anyhow::{Result, bail};
@@ -8,10 +10,17 @@ use common::config::Config;
 use common::service::{Bind, Token};
 use subtle::ConstantTimeEq;
 
+use self::hosts::Hosts;
+
 /// The rule of access, decided once when the service starts.
 #[derive(Debug)]
 pub struct Access {
+    /// The token that clients must show.
     token: Option<Token>,
+    /// The config's token, with which the service proves its identity; also with `no_auth`.
+    own: Option<Token>,
+    /// The names that the service answers to.
+    pub hosts: Hosts,
 }
 
 impl Access {
@@ -21,20 +30,28 @@ impl Access {
     /// # Errors
     /// Where `binds` can be reached from elsewhere and there is neither a token nor `no_auth`, or the token cannot be read.
     pub fn decide(config: &Config, binds: &[Bind], no_auth: bool) -> Result<Self> {
+        let hosts = Hosts::new(config, binds);
         if no_auth {
-            return Ok(Self { token: None });
+            let own = config.api_token.as_ref().and_then(|source| source.read().ok());
+            return Ok(Self { token: None, own, hosts });
         }
         if let Some(source) = &config.api_token {
-            return Ok(Self { token: Some(source.read()?) });
+            let token = source.read()?;
+            return Ok(Self { token: Some(token.clone()), own: Some(token), hosts });
         }
         match binds.iter().find(|bind| !bind.is_local()) {
-            None => Ok(Self { token: None }),
+            None => Ok(Self { token: None, own: None, hosts }),
             Some(open) => bail!(
                 "other machines can reach {open}, and they would need no token; set api_token or api_token_file in {} \
                  (see README.md), listen on 127.0.0.1 behind a proxy, or say --no-auth",
                 config.file.display()
             ),
         }
+    }
+
+    /// The proof for a client that asks whether this is the service that holds the token; `None` without a token.
+    pub fn proof(&self, challenge: &str) -> Option<String> {
+        self.own.as_ref()?.proof(challenge)
     }
 
     /// Whether a request with these headers may be answered: `Authorization: Bearer TOKEN`, or, for browsers, which ask a

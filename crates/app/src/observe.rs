@@ -1,17 +1,18 @@
-//! What happens around every request: a name for it, the question who asks, the log, the counts, and the headers that
+//! What happens around every request: a name for it, the questions whom it means and who asks, the log, the counts, and the headers that
 //! tell a browser to be careful.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use actix_web::Error;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, ResponseError};
 
+use crate::access::Access;
 use crate::answer::RELEASE_HEADER;
 use crate::problem::Problem;
 use crate::routes::{OPEN_ROUTES, ROUTES};
@@ -43,13 +44,17 @@ pub async fn observe<B: MessageBody + 'static>(
     let clock = Instant::now();
     let id = request_id(request.headers());
     let state = request.app_data::<Data<State>>().cloned();
-    let admitted = |state: &Data<State>| state.access.admits(request.headers()) || is_open(&request);
-    let mut response = match &state {
-        Some(state) if !admitted(state) => {
-            request.into_response(Problem::Unauthorized.error_response()).map_into_right_body()
-        }
-        _ => next.call(request).await?.map_into_left_body(),
+    let refused = state.as_ref().and_then(|state| refused(&state.access, &request));
+    let mut response = match refused {
+        Some(problem) => request.error_response(problem).map_into_right_body(),
+        None => next.call(request).await?.map_into_left_body(),
     };
+    if let Some(state) = &state
+        && let Some(problem) = response.response().error().and_then(|error| error.as_error::<Problem>())
+    {
+        let answer = problem.respond(response.request(), &state.config);
+        response = response.into_response(answer).map_into_right_body();
+    }
     let headers = response.headers_mut();
     for (name, value) in &HEADERS {
         if !headers.contains_key(name) {
@@ -73,6 +78,14 @@ pub async fn observe<B: MessageBody + 'static>(
         );
     }
     Ok(response)
+}
+
+/// Why a request is not answered at all.
+fn refused(access: &Access, request: &ServiceRequest) -> Option<Problem> {
+    if let Err(problem) = access.hosts.check(request) {
+        return Some(problem);
+    }
+    (!access.admits(request.headers()) && !is_open(request)).then_some(Problem::Unauthorized)
 }
 
 /// The pattern by which a request is told in the log and counted: never a path that may hold a client's name.

@@ -55,6 +55,7 @@ impl Modify for Everywhere {
             (400, "The request's head cannot be understood"),
             (401, "The token is missing or wrong"),
             (408, "The request comes too slowly"),
+            (421, "The request names a host that the service does not answer for"),
         ];
         for path in document.paths.paths.values_mut() {
             let methods: [&mut Option<Operation>; 2] = [&mut path.get, &mut path.post];
@@ -142,7 +143,7 @@ mod tests {
         for (path, methods) in paths {
             for (method, operation) in methods.as_object().unwrap() {
                 let responses = operation["responses"].as_object().unwrap();
-                for status in ["200", "400", "401", "408"] {
+                for status in ["200", "400", "401", "408", "421"] {
                     assert!(responses.contains_key(status), "{method} {path}: {status}");
                 }
                 assert!(operation["summary"].is_string() && operation["tags"].is_array(), "{method} {path}");

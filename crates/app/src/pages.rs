@@ -7,17 +7,18 @@ mod client;
 mod home;
 mod layout;
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ContentType};
 use actix_web::web::{self, Data};
-use actix_web::{HttpRequest, HttpResponse};
-use maud::Markup;
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use maud::{Markup, html};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use self::client::WhatIf;
 use crate::openapi::NotReady;
-use crate::problem::Problem;
-use crate::routes::of_release;
+use crate::problem::{Document, Problem};
+use crate::routes::{of_release, query};
 use crate::state::State;
 use crate::turn::beside;
 
@@ -29,36 +30,45 @@ struct HomeQuery {
 /// Today's calls, the state of the model and of its data; with `q` the clients whose names hold it.
 #[utoipa::path(get, path = "/", tag = "pages",
     params(("q" = Option<String>, Query, description = "Part of a client's name")),
-    responses((status = 200, body = String, content_type = "text/html", description = "The page"), NotReady))]
+    responses(
+        (status = 200, body = String, content_type = "text/html", description = "The page"),
+        (status = 400, body = Document, content_type = "application/problem+json", description = "q is given twice"),
+        (status = 503, description = "Nothing is deployed yet, or too much is being asked at once", content(
+            (String = "text/html"), (Document = "application/problem+json"),
+        )),
+    ))]
 pub async fn home(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
-    // A page is read by people: what else stands in its address does not matter.
-    let query = web::Query::<HomeQuery>::from_query(request.query_string()).map(web::Query::into_inner);
-    let search = query.unwrap_or_default().q.filter(|part| !part.trim().is_empty());
+    // Links from elsewhere may add parameters of their own; they do not change the page.
+    let search = query::<HomeQuery>(&request)?.q.filter(|part| !part.trim().is_empty());
     let turn = state.pages.take().await?;
-    let (release, page) = beside(turn, move || {
+    let (status, release, page) = beside(turn, move || {
+        let nothing = |problem: Problem| {
+            let page = home::nothing_yet(&state.config, &problem.detail(&state.config));
+            Ok((problem.status_code(), None, page))
+        };
         let live = match state.live.model() {
             Ok(live) => live,
-            Err(problem) => return Ok((None, home::nothing_yet(&state.config, &problem))),
+            Err(problem) => return nothing(problem),
         };
         let clients = match state.views.clients(&state.config, &live) {
             Ok(clients) => clients,
-            Err(problem) => return Ok((None, home::nothing_yet(&state.config, &problem))),
+            Err(problem) => return nothing(problem),
         };
         let page = match search {
             Some(part) => home::found(&live, &clients, part.trim())?,
             None => {
                 let overview = state.views.overview(&state.config, &state.door, &live, &clients);
-                home::home(
-                    &live,
-                    &clients,
-                    overview.map_err(|error| Problem::not_ready("the state of the model", &error)),
-                )
+                let overview = overview.map_err(|error| {
+                    Problem::not_ready("the state of the model cannot be shown", &error).detail(&state.config)
+                });
+                home::home(&live, &clients, overview)
             }
         };
-        Ok((Some(live.id.clone()), page))
+        Ok((StatusCode::OK, Some(live.id.clone()), page))
     })
     .await?;
-    let response = html(page);
+    let mut response = html_page(page);
+    *response.status_mut() = status;
     Ok(match release {
         Some(release) => of_release(response, &release),
         None => response,
@@ -77,13 +87,14 @@ pub async fn home(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
         (status = 200, body = String, content_type = "text/html", description = "The page"),
         (status = 404, body = String, content_type = "text/html", description = "There is no such client"),
         (status = 422, body = String, content_type = "text/html", description = "A number of the query is none"),
+        (status = 400, body = Document, content_type = "application/problem+json",
+            description = "A parameter of the query is unknown or given twice"),
         NotReady,
     ))]
 pub async fn client(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
     let encoded = request.path().strip_prefix("/clients/").unwrap_or_default();
     let corporation = percent_decode_str(encoded).decode_utf8().map(String::from).unwrap_or_default();
-    let what_if = web::Query::<WhatIf>::from_query(request.query_string()).map(web::Query::into_inner);
-    let what_if = what_if.unwrap_or_default();
+    let what_if: WhatIf = query(&request)?;
     let turn = state.pages.take().await?;
     let (status, page, release) = beside(turn, move || {
         let live = state.live.model()?;
@@ -92,7 +103,7 @@ pub async fn client(request: HttpRequest, state: Data<State>) -> Result<HttpResp
         Ok((status, page, live.id.clone()))
     })
     .await?;
-    let mut response = html(page);
+    let mut response = html_page(page);
     *response.status_mut() = status;
     Ok(of_release(response, &release))
 }
@@ -109,6 +120,16 @@ pub async fn asset(name: web::Path<String>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, media_type)).insert_header(keep).body(content))
 }
 
-fn html(page: Markup) -> HttpResponse {
+/// The page for a request that failed: `title` is the status in words.
+pub fn problem(title: &str, detail: &str) -> Markup {
+    let content = html! {
+        h1 { (title) }
+        p.warning role="alert" { (detail) "." }
+        p { "See " a href="/" { "today's calls" } " or " a href="/docs/" { "the description of the API" } "." }
+    };
+    layout::page(title, "", None, &content)
+}
+
+fn html_page(page: Markup) -> HttpResponse {
     HttpResponse::Ok().insert_header(ContentType::html()).body(page.into_string())
 }

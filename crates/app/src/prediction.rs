@@ -1,21 +1,18 @@
 //! From a request for predictions to clients, in its three forms: a file's name, rows as JSON, a CSV table.
 
 use std::fmt;
-use std::fs::File;
 use std::io::Read;
 use std::marker::PhantomData;
 
-use common::config::Config;
 use common::schema::{PREDICTORS, Predictors};
 use dataset::reader::{Next, RowReader};
-use dataset::row::check_count;
+use dataset::row::{check_count, check_name};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use utoipa::ToSchema;
 
 use crate::answer::{Answer, Finished, Form};
-use crate::confine::confine;
 use crate::limits::MOST_SENT_ROWS;
 use crate::live::LiveModel;
 use crate::problem::Problem;
@@ -130,15 +127,11 @@ pub fn rows(rows: Vec<ClientRow>, live: &LiveModel, form: Form) -> Result<Finish
                     check_count(column, *number).map_err(|wrong| Problem::WrongData(format!("rows[{i}]: {wrong}")))?;
             }
         }
-        answer.push(row.corporation.as_deref(), &predictors)?;
+        let name = row.corporation.as_deref().map(check_name).transpose();
+        let name = name.map_err(|wrong| Problem::WrongData(format!("rows[{i}].corporation: {wrong}")))?;
+        answer.push(name, &predictors)?;
     }
     answer.finish()
-}
-
-/// Opens a file that a client has named.
-pub fn open(config: &Config, filepath: &str) -> Result<File, Problem> {
-    let path = confine(config, filepath)?;
-    File::open(path).map_err(|error| Problem::not_ready("the file cannot be opened", &error.into()))
 }
 
 /// Predicts for the rows of a CSV table, one after the other; `name` is what a complaint calls it.

@@ -1,14 +1,22 @@
-//! What a request can fail with: a problem document (RFC 9457) that says what to change.
+//! What a request can fail with: a problem document (RFC 9457) that says what to change, and for a browser a page.
 //!
 //! A detail never holds an absolute path: what the server's own files say goes to its log, not to the client.
+
+mod readable;
 
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header;
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::http::header::{self, Accept, ContentType, Header};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use common::config::Config;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::pages;
+
+/// The most characters of a detail. A detail repeats what the request holds, which may be megabytes.
+const LONGEST_DETAIL: usize = 600;
 
 /// Why a request has no answer.
 #[derive(Debug)]
@@ -27,6 +35,8 @@ pub enum Problem {
     TooLarge(String),
     /// 415: the body's type is not known.
     UnsupportedType(String),
+    /// 421: the request names a host that this service does not answer for.
+    WrongHost(String),
     /// 422: the data in the request are wrong; the detail says where.
     WrongData(String),
     /// 503: the server lacks something that its operator must provide; the detail says what to run.
@@ -56,6 +66,53 @@ impl Problem {
         Self::NotReady(format!("{what}; the server's log says why"))
     }
 
+    /// The response to `request`; `config` tells which files the service should be able to read.
+    pub fn respond(&self, request: &HttpRequest, config: &Config) -> HttpResponse {
+        self.response(&self.detail(config), prefers_html(request))
+    }
+
+    /// The text for the client. Where the server lacks something, it names the files that the service is not allowed to
+    /// read; these are logged too.
+    pub fn detail(&self, config: &Config) -> String {
+        let Self::NotReady(detail) = self else { return self.to_string() };
+        match readable::complaint(config) {
+            Some(complaint) => {
+                tracing::error!("{complaint}");
+                format!("{detail}; {complaint}")
+            }
+            None => detail.clone(),
+        }
+    }
+
+    fn response(&self, detail: &str, as_page: bool) -> HttpResponse {
+        let status = self.status_code();
+        let mut response = HttpResponse::build(status);
+        match self {
+            Self::WrongMethod(method) => {
+                response.insert_header((header::ALLOW, *method));
+            }
+            Self::Unauthorized => {
+                for way in ["Bearer", "Basic realm=\"clients at risk\", charset=\"UTF-8\""] {
+                    response.append_header((header::WWW_AUTHENTICATE, way));
+                }
+            }
+            Self::Busy(_, seconds) => {
+                response.insert_header((header::RETRY_AFTER, *seconds));
+            }
+            // What remains of the body is not wanted.
+            Self::TooSlow(_) => {
+                response.force_close();
+            }
+            _ => {}
+        }
+        let (title, detail) = (status.canonical_reason().unwrap_or_default(), shortened(detail));
+        if as_page {
+            return response.content_type(ContentType::html()).body(pages::problem(title, &detail).into_string());
+        }
+        let document = Document { r#type: "about:blank", title, status: status.as_u16(), detail };
+        response.content_type("application/problem+json").body(serde_json::to_string(&document).unwrap_or_default())
+    }
+
     fn parts(&self) -> (StatusCode, &str) {
         match self {
             Self::BadRequest(detail) => (StatusCode::BAD_REQUEST, detail),
@@ -68,6 +125,7 @@ impl Problem {
             Self::TooSlow(detail) => (StatusCode::REQUEST_TIMEOUT, detail),
             Self::TooLarge(detail) => (StatusCode::PAYLOAD_TOO_LARGE, detail),
             Self::UnsupportedType(detail) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, detail),
+            Self::WrongHost(detail) => (StatusCode::MISDIRECTED_REQUEST, detail),
             Self::WrongData(detail) => (StatusCode::UNPROCESSABLE_ENTITY, detail),
             Self::NotReady(detail) | Self::Busy(detail, _) => (StatusCode::SERVICE_UNAVAILABLE, detail),
         }
@@ -89,32 +147,38 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let status = self.status_code();
-        let mut response = HttpResponse::build(status);
-        match self {
-            Self::WrongMethod(method) => {
-                response.insert_header((header::ALLOW, *method));
-            }
-            Self::Unauthorized => {
-                for way in ["Bearer", "Basic realm=\"clients at risk\", charset=\"UTF-8\""] {
-                    response.append_header((header::WWW_AUTHENTICATE, way));
-                }
-            }
-            Self::Busy(_, seconds) => {
-                response.insert_header((header::RETRY_AFTER, *seconds));
-            }
-            // What remains of the body is not wanted.
-            Self::TooSlow(_) => {
-                response.force_close();
-            }
-            _ => {}
+        self.response(&self.to_string(), false)
+    }
+}
+
+/// Whether a client wants a page rather than a document: a browser names `text/html` before everything else.
+fn prefers_html(request: &HttpRequest) -> bool {
+    let wishes = Accept::parse(request).map(|wishes| wishes.ranked()).unwrap_or_default();
+    wishes.first().is_some_and(|wish| ["text/html", "application/xhtml+xml"].contains(&wish.essence_str()))
+}
+
+/// A detail without its middle where it is too long: the beginning says what is wrong, the end what to do.
+fn shortened(detail: &str) -> String {
+    let longest = LONGEST_DETAIL / 2;
+    match (detail.char_indices().nth(longest), detail.char_indices().nth_back(longest - 1)) {
+        (Some((begin, _)), Some((end, _))) if begin < end => format!("{} … {}", &detail[..begin], &detail[end..]),
+        _ => detail.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_middle_of_a_long_detail_is_left_out() {
+        let half = LONGEST_DETAIL / 2;
+        for short in [String::new(), "ä".repeat(half), "ä".repeat(LONGEST_DETAIL)] {
+            assert_eq!(shortened(&short), short);
         }
-        let document = Document {
-            r#type: "about:blank",
-            title: status.canonical_reason().unwrap_or_default(),
-            status: status.as_u16(),
-            detail: self.to_string(),
-        };
-        response.content_type("application/problem+json").body(serde_json::to_string(&document).unwrap_or_default())
+        let long = format!("begin{}end", "ä".repeat(16 << 20));
+        let cut = shortened(&long);
+        assert_eq!(cut.chars().count(), LONGEST_DETAIL + 3);
+        assert!(cut.starts_with("beginä") && cut.ends_with("äend") && cut.contains("ä … ä"), "{cut}");
     }
 }

@@ -51,7 +51,7 @@ pub struct ClientRow {
 pub struct Found {
     /// Its name.
     pub corporation: String,
-    /// Its place in the call list; `None` where it has left.
+    /// The client's entry in the call list; `None` if it has left, or if the list is not whole and ends before it.
     pub call: Option<Call>,
 }
 

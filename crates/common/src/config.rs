@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::database::{DatabaseUrl, InputDatabase, InputRows};
 use crate::engine::{Cluster, EngineAddress};
 use crate::files::is_address;
-use crate::service::{Bind, TokenSource};
+use crate::service::{Bind, HostName, TokenSource};
 
 /// Everything a step may be told, checked, with absolute paths.
 #[derive(Clone, Debug)]
@@ -48,6 +48,8 @@ pub struct Config {
     pub bind: Vec<Bind>,
     /// Where the token stands that clients of `app` must show; `None` where they need none.
     pub api_token: Option<TokenSource>,
+    /// The host names by which clients may ask `app`, beside IP addresses and `localhost`.
+    pub allowed_hosts: Vec<HostName>,
     /// How old an answer of `app` may be that is shared because it costs seconds to make.
     pub answer_max_age: Duration,
     /// The probability from which a client counts as leaving.
@@ -105,7 +107,7 @@ impl Promotion {
 
 const REQUIRED: [&str; 5] =
     ["input_folder_path", "output_folder_path", "test_data_path", "output_model_path", "prod_deployment_path"];
-const OPTIONAL: [&str; 16] = [
+const OPTIONAL: [&str; 17] = [
     "engine",
     "engine_time_limit",
     "local_output_path",
@@ -116,6 +118,7 @@ const OPTIONAL: [&str; 16] = [
     "bind",
     "api_token",
     "api_token_file",
+    "allowed_hosts",
     "answer_max_age",
     "threshold",
     "regularization",
@@ -301,6 +304,7 @@ impl RawConfig {
                 (None, Some(path)) => Some(TokenSource::File(path)),
                 (Some(_), Some(_)) => bail!("keys \"api_token\" and \"api_token_file\": expected one of them"),
             },
+            allowed_hosts: self.allowed_hosts().context("key \"allowed_hosts\"")?,
             answer_max_age: self.number("answer_max_age", 10.0, "seconds from 0 to 86400", |seconds| {
                 (0.0..=86400.0).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
             })?,
@@ -325,6 +329,17 @@ impl RawConfig {
             folder,
             file,
         })
+    }
+
+    fn allowed_hosts(&self) -> Result<Vec<HostName>> {
+        const EXPECTED: &str = "expected a list of host names such as [\"risk.example\"]";
+        match self.0.get("allowed_hosts") {
+            None => Ok(Vec::new()),
+            Some(Value::Array(names)) => {
+                names.iter().map(|name| HostName::parse(name.as_str().context(EXPECTED)?)).collect()
+            }
+            Some(_) => bail!(EXPECTED),
+        }
     }
 
     fn bind(&self, folder: &Path) -> Result<Vec<Bind>> {
@@ -618,6 +633,9 @@ mod tests {
             ("bind", json!([]), "or a list of them"),
             ("bind", json!(["127.0.0.1:80", 3]), "or a list of them"),
             ("api_token", json!("secret secret secret"), "expected ${NAME}"),
+            ("allowed_hosts", json!("risk.example"), "expected a list of host names"),
+            ("allowed_hosts", json!(["risk.example", 7]), "expected a list of host names"),
+            ("allowed_hosts", json!(["http://risk.example:80"]), "without scheme and port"),
             ("answer_max_age", json!(-1), "expected seconds from 0 to 86400, found -1"),
             ("threshold", json!(1.0), "expected a probability between 0 and 1, found 1.0"),
             ("threshold", json!("0.5"), "expected a probability between 0 and 1, found \"0.5\""),

@@ -7,6 +7,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 
 /// One place to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +58,29 @@ impl fmt::Display for Bind {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
+    }
+}
+
+/// A host's name as a request gives it: in lower case, without a port and without the dot at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostName(String);
+
+impl HostName {
+    /// Reads a name such as `risk.example`.
+    pub fn parse(text: &str) -> Result<Self> {
+        let name = text.strip_suffix('.').unwrap_or(text);
+        let is_name = name.split('.').all(|label| {
+            !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        });
+        match is_name {
+            true => Ok(Self(name.to_ascii_lowercase())),
+            false => bail!("expected a host name such as risk.example, without scheme and port, found \"{text}\""),
+        }
+    }
+
+    /// Whether it is the name by which every machine knows itself (RFC 6761).
+    pub fn is_localhost(&self) -> bool {
+        self.0 == "localhost"
     }
 }
 
@@ -121,6 +146,55 @@ impl Token {
     pub fn secret(&self) -> &str {
         &self.0
     }
+
+    /// The answer to `challenge` that only a holder of this token can give: the HMAC-SHA256 of the challenge under the
+    /// token, in hexadecimal digits. `None` unless the challenge has the form of [`challenge`], so that no other text can
+    /// be signed.
+    ///
+    /// It lets a client check that it talks to the service before it sends the token. A challenge is used once, so a
+    /// recorded answer is worthless to a listener that repeats it. There are two limits. A listener that can reach the
+    /// service at another address can pass the challenge on and then receives the token. And an answer lets its receiver
+    /// test guesses of the token offline, so the token must be random, not a password.
+    pub fn proof(&self, challenge: &str) -> Option<String> {
+        let mac = self.mac(challenge)?.finalize().into_bytes();
+        Some(mac.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Whether `proof` is the answer to `challenge`; compared in constant time.
+    pub fn is_proved(&self, challenge: &str, proof: &str) -> bool {
+        let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let byte = |digits: &[u8]| Some(digit(digits.first()?)? << 4 | digit(digits.get(1)?)?);
+        let bytes: Option<Vec<u8>> = proof.as_bytes().chunks(2).map(byte).collect();
+        let (Some(mac), Some(bytes)) = (self.mac(challenge), bytes) else { return false };
+        mac.verify_slice(&bytes).is_ok()
+    }
+
+    fn mac(&self, challenge: &str) -> Option<Hmac<Sha256>> {
+        let is_challenge =
+            challenge.len() == CHALLENGE_DIGITS && challenge.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_bytes()).ok().filter(|_| is_challenge)?;
+        mac.update(b"client risk service: ");
+        mac.update(challenge.as_bytes());
+        Some(mac)
+    }
+}
+
+/// The header of a request for `/health/live` that asks the service to prove that it holds the token.
+pub const CHALLENGE_HEADER: &str = "x-challenge";
+
+/// The header of the response with the proof.
+pub const PROOF_HEADER: &str = "x-challenge-proof";
+
+const CHALLENGE_DIGITS: usize = 64;
+
+/// A challenge that was never used: 256 random bits in hexadecimal digits.
+///
+/// # Errors
+/// Where the system has no random numbers.
+pub fn challenge() -> Result<String> {
+    let mut random = [0; CHALLENGE_DIGITS / 2];
+    getrandom::fill(&mut random).context("drawing a random number")?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 impl fmt::Debug for Token {
@@ -177,6 +251,36 @@ mod tests {
                 Ok(token) => assert!(good && token.secret() == text.trim() && !format!("{token:?}").contains("0123")),
                 Err(error) => assert!(!good && !error.to_string().contains("0123"), "{error}"),
             }
+        }
+    }
+
+    #[test]
+    fn only_a_holder_of_the_token_can_answer_a_challenge() {
+        let (token, other) = (Token("0123456789abcdef".to_owned()), Token("0123456789abcdeg".to_owned()));
+        let (first, second) = (challenge().unwrap(), challenge().unwrap());
+        assert_ne!(first, second);
+        let proof = token.proof(&first).unwrap();
+        assert!(token.is_proved(&first, &proof) && token.is_proved(&first, &proof.to_uppercase()));
+        assert!(!token.is_proved(&second, &proof) && !other.is_proved(&first, &proof));
+        for wrong in ["", "0", &proof[1..], &proof[2..], &format!("{proof}00"), &proof.replace(&proof[..1], "x"), "ä"]
+        {
+            assert!(!token.is_proved(&first, wrong), "{wrong}");
+        }
+        for no_challenge in ["", "GET /scoring", &first[1..], &format!("{first}0"), &"ä".repeat(32)] {
+            assert_eq!(token.proof(no_challenge), None, "{no_challenge}");
+        }
+        // The known answer of another implementation (Python's hmac module).
+        let zeros = "0".repeat(64);
+        assert_eq!(token.proof(&zeros).unwrap(), "016ade769128a71a35127fe8eefed2239b430268ff5979292ae2d592032e60b7");
+    }
+
+    #[test]
+    fn host_names_have_neither_scheme_nor_port() {
+        for (text, name) in [("Risk.Example", "risk.example"), ("a_b-1.", "a_b-1"), ("localhost", "localhost")] {
+            assert_eq!(HostName::parse(text).unwrap(), HostName(name.to_owned()));
+        }
+        for wrong in ["", ".", "a..b", "http://a", "a:80", "*.example", "a b", "größe.example", "[::1]"] {
+            assert!(HostName::parse(wrong).unwrap_err().to_string().contains("risk.example"), "{wrong}");
         }
     }
 }

@@ -156,6 +156,7 @@ impl<R> Source<R> {
 
 impl<R: Read> Read for Source<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        const BYTE_ORDER_MARK: usize = "\u{feff}".len();
         self.window.drain(..(self.record_start - self.window_start) as usize);
         self.window_start = self.record_start;
         if self.window.len() > LONGEST_ROW {
@@ -163,7 +164,16 @@ impl<R: Read> Read for Source<R> {
                 "the row that begins here is longer than {LONGEST_ROW} bytes; is a quote not closed?"
             )));
         }
-        let n = self.stream.read(buffer)?;
+        let mut n = self.stream.read(buffer)?;
+        // The parser skips a byte order mark only if the first piece holds more than the whole mark.
+        while self.window_start == 0 && self.window.is_empty() && (1..=BYTE_ORDER_MARK).contains(&n) {
+            match self.stream.read(&mut buffer[n..]) {
+                Ok(0) => break,
+                Ok(more) => n += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
         self.hasher.update(&buffer[..n]);
         self.window.extend_from_slice(&buffer[..n]);
         Ok(n)
@@ -216,6 +226,22 @@ mod tests {
             plain.replace(",1,2,", ", 1 ,2.0,"),
         ] {
             assert_eq!(read(text.as_bytes()).unwrap(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_known_however_the_stream_is_cut() {
+        let text = format!("\u{feff}{HEADER}a,1,2,3,0\n");
+        for cut in 0..8 {
+            let (first, second) = text.as_bytes().split_at(cut);
+            let mut reader = RowReader::new(first.chain(second)).unwrap_or_else(|error| panic!("{cut}: {error:#}"));
+            assert!(matches!(reader.read_next(), Ok(Some(Next::Row(row))) if row.corporation == Some("a")), "{cut}");
+        }
+        let (first, rest) = text.as_bytes().split_at(1);
+        let (second, third) = rest.split_at(1);
+        assert!(RowReader::new(first.chain(second).chain(third)).is_ok());
+        for short in [&b"\xef"[..], b"\xef\xbb", b"\xef\xbb\xbf"] {
+            assert!(RowReader::new(short).is_err());
         }
     }
 

@@ -42,9 +42,14 @@ pub fn parse_name(field: &[u8]) -> Result<Option<&str>, Malformed> {
     }
     // A record that is not UTF-8 ends the reading (`RowReader`), so for that the reason given here is never shown.
     let name = std::str::from_utf8(field).map_err(|_| Malformed::NotAName)?;
+    check_name(name).map(Some)
+}
+
+/// Checks a name that came as a text.
+pub fn check_name(name: &str) -> Result<&str, Malformed> {
     match name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
         true => Err(Malformed::NotAName),
-        false => Ok(Some(name)),
+        false => Ok(name),
     }
 }
 

@@ -79,6 +79,8 @@ pub(crate) enum Opening {
     Existing,
     /// It must be there, and stays as it is.
     ReadOnly,
+    /// It must be there, no process writes to it, and no file is made beside it.
+    Unchanging,
 }
 
 impl Connection {
@@ -90,11 +92,12 @@ impl Connection {
                     let options = SqliteConnectOptions::new()
                         .filename(path)
                         .create_if_missing(opening == Opening::Create)
-                        .read_only(opening == Opening::ReadOnly)
+                        .read_only(matches!(opening, Opening::ReadOnly | Opening::Unchanging))
+                        .immutable(opening == Opening::Unchanging)
                         .busy_timeout(BUSY_LIMIT)
                         .disable_statement_logging();
                     let options = match opening {
-                        Opening::ReadOnly => options,
+                        Opening::ReadOnly | Opening::Unchanging => options,
                         // `app` reads while cron's run writes.
                         _ => options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Normal),
                     };

@@ -1,6 +1,7 @@
 //! The open history: opened in one of three ways, appended to, asked.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -23,6 +24,8 @@ pub struct History {
     runtime: Runtime,
     /// `Some` until dropped.
     connection: Option<Connection>,
+    /// The file's stamp when it was opened with [`Opening::Unchanging`].
+    unchanging: Option<Stamp>,
 }
 
 /// What a database is, seen from this program.
@@ -58,18 +61,35 @@ impl History {
         })
     }
 
-    /// Opens the history to read, making and migrating nothing; `None` where there is no SQLite file yet.
+    /// Opens the history to read, making and migrating nothing; `None` where there is no SQLite file or schema yet.
     pub fn open_existing(config: &Config) -> Result<Option<Self>> {
-        if let DatabaseUrl::Sqlite(path) = &config.database
-            && !path.exists()
-        {
-            return Ok(None);
-        }
-        let opened = Self::open_with(config, |url| match url {
-            DatabaseUrl::Sqlite(path) => Self::open_file(url, path, Opening::Existing),
-            _ => Self::connect(url, Opening::Existing)?.of_this_version(),
-        });
-        opened.map(Some)
+        Self::open_with(config, |url| match url {
+            DatabaseUrl::Sqlite(path) => match path.try_exists().context("looking for the file")? {
+                true => Self::read_file(url, path),
+                false => Ok(None),
+            },
+            _ => Self::connect(url, Opening::Existing)?.of_this_version().map(Some),
+        })
+    }
+
+    /// Opens a file to read, which may belong to another user.
+    ///
+    /// SQLite reads the write-ahead log through the file `-shm` beside it, and makes that file if it is missing. A user who
+    /// is not allowed to make it can still read while there is no log, because the last writer has closed the file
+    /// properly: everything is in the file itself. It is then opened as a file that does not change, and that is checked
+    /// after every answer.
+    fn read_file(url: &DatabaseUrl, path: &Path) -> Result<Option<Self>> {
+        let open = |opening, unchanging| -> Result<Option<Self>> {
+            let mut history = Self::connect(url, opening)?;
+            history.unchanging = unchanging;
+            match history.version()? {
+                0 => Ok(None), // another process is just making it
+                _ => history.of_this_version().map(Some),
+            }
+        };
+        open(Opening::ReadOnly, None).or_else(|refused| {
+            Stamp::without_log(path).and_then(|stamp| open(Opening::Unchanging, Some(stamp))).map_err(|_| refused)
+        })
     }
 
     /// Opens the history for dbsetup: makes the database where there is none and may be one, and migrates it.
@@ -91,7 +111,7 @@ impl History {
         let mut version = 0;
         Self::open_with(config, |url| {
             let mut history = Self::connect(url, Opening::ReadOnly)?;
-            version = history.ask(async |connection| schema::version(connection).await)?;
+            version = history.version()?;
             schema::check_not_newer(version)?;
             Ok(history)
         })?;
@@ -102,7 +122,7 @@ impl History {
         })
     }
 
-    fn open_with(config: &Config, open: impl FnOnce(&DatabaseUrl) -> Result<Self>) -> Result<Self> {
+    fn open_with<T>(config: &Config, open: impl FnOnce(&DatabaseUrl) -> Result<T>) -> Result<T> {
         let url = &config.database;
         open(url).map_err(|error| {
             let advice = match url {
@@ -117,7 +137,7 @@ impl History {
     fn connect(url: &DatabaseUrl, opening: Opening) -> Result<Self> {
         let runtime = runtime()?;
         match runtime.block_on(Connection::open(url, opening)) {
-            Ok(connection) => Ok(Self { url: url.clone(), runtime, connection: Some(connection) }),
+            Ok(connection) => Ok(Self { url: url.clone(), runtime, connection: Some(connection), unchanging: None }),
             Err(error) => {
                 runtime.shutdown_background(); // without waiting for a look-up of the host that hangs
                 Err(error)
@@ -163,8 +183,12 @@ impl History {
         Ok(self)
     }
 
+    fn version(&mut self) -> Result<i64> {
+        self.ask(async |connection| schema::version(connection).await)
+    }
+
     fn of_this_version(mut self) -> Result<Self> {
-        let version = self.ask(async |connection| schema::version(connection).await)?;
+        let version = self.version()?;
         schema::check_not_newer(version)?;
         if version < schema::VERSION {
             bail!("its schema has version {version}, this program needs {}; run dbsetup", schema::VERSION);
@@ -237,7 +261,18 @@ impl History {
     /// Asks the database.
     pub(crate) fn fetch<T: Record>(&mut self, query: &str, values: &[Value]) -> Result<Vec<T>> {
         let rows = self.ask(async |connection| connection.fetch(query, values).await);
+        let rows = rows.and_then(|rows| self.check_unchanged().map(|()| rows));
         rows.with_context(|| format!("reading the history {}", self.url))
+    }
+
+    /// Fails if the file that was opened as one that does not change has changed.
+    fn check_unchanged(&self) -> Result<()> {
+        match (&self.url, self.unchanging) {
+            (DatabaseUrl::Sqlite(path), Some(before)) if Stamp::of(path)? != before => {
+                bail!("another process wrote to it at the same time; try again")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Waits for what `work` does with the open connection. Where that fails, the connection is given up: what it had begun
@@ -246,7 +281,7 @@ impl History {
     /// A server may have closed a connection that was idle while a step worked for hours, or may have been restarted; then
     /// `work`, which is a whole transaction each time, gets a new one.
     fn ask<T>(&mut self, work: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
-        let Self { url, runtime, connection } = self;
+        let Self { url, runtime, connection, .. } = self;
         if let Some(open) = connection.as_mut().filter(|_| url.is_server())
             && !runtime.block_on(open.is_alive())
         {
@@ -268,6 +303,34 @@ impl History {
             connection.simple("COMMIT").await
         })
         .with_context(|| format!("writing to the history {}", self.url))
+    }
+}
+
+/// What changes whenever a SQLite file does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Result<Self> {
+        let file = fs::metadata(path).with_context(|| format!("looking at {}", path.display()))?;
+        Ok(Self { inode: file.ino(), size: file.size(), modified: (file.mtime(), file.mtime_nsec()) })
+    }
+
+    /// The stamp of a file that holds all that was written: there is no log of later transactions beside it.
+    fn without_log(path: &Path) -> Result<Self> {
+        let stamp = Self::of(path)?;
+        for suffix in ["-wal", "-journal"] {
+            let mut log = path.as_os_str().to_owned();
+            log.push(suffix);
+            if Path::new(&log).try_exists()? {
+                bail!("{} holds transactions that are not in the file yet", Path::new(&log).display());
+            }
+        }
+        Ok(stamp)
     }
 }
 
@@ -408,6 +471,45 @@ mod tests {
             assert!(error.contains("version 99") && error.contains("newer"), "{error}");
         }
         assert_eq!(fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_file_without_a_log_is_read_until_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, path) = config(folder.path());
+        let write = |step: &str| {
+            let row =
+                "INSERT INTO runs (step, version, started, seconds, ended, outcome) VALUES (?, '', '', 0, '', 'done')";
+            let mut history = History::open(&config).unwrap();
+            history.ask(async |connection| connection.execute(row, &[step.into()]).await).unwrap();
+            history
+        };
+        drop(write("first"));
+        let mut reader = History::connect(&config.database, Opening::Unchanging).unwrap();
+        reader.unchanging = Some(Stamp::without_log(&path).unwrap());
+        let mut steps = || reader.fetch::<(String,)>("SELECT step FROM runs", &[]);
+        assert_eq!(steps().unwrap(), [("first".to_owned(),)]);
+        // The log holds the second run, and the file is as it was.
+        let writer = write("second");
+        assert!(Stamp::without_log(&path).is_err());
+        assert_eq!(steps().unwrap(), [("first".to_owned(),)]);
+        drop(writer);
+        let error = format!("{:#}", steps().unwrap_err());
+        assert!(error.contains("history.sqlite") && error.contains("try again"), "{error}");
+        let mut history = History::open_existing(&config).unwrap().unwrap();
+        assert_eq!(history.row_counts().unwrap()[0], ("runs", 2));
+    }
+
+    #[test]
+    fn reading_makes_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, path) = config(folder.path());
+        assert!(History::open_existing(&config).unwrap().is_none());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "the config and two folders");
+        // As while another process is just making it.
+        fs::write(&path, "").unwrap();
+        assert!(History::open_existing(&config).unwrap().is_none());
+        assert!(!path.with_added_extension("lock").exists());
     }
 
     #[test]

@@ -154,6 +154,11 @@ impl CallList {
         })
     }
 
+    /// Whether the list holds every current client. A cluster may have more of them.
+    pub fn is_whole(&self) -> bool {
+        self.calls.len() == self.clients
+    }
+
     /// The log-odds of leaving of the average client.
     pub fn average_log_odds(&self) -> f64 {
         self.model.log_odds(&self.model.averages())

@@ -5,7 +5,7 @@ use common::config::Threshold;
 use common::schema::{PREDICTORS, Predictors};
 use dataset::row::parse_count;
 use maud::{Markup, html};
-use reporting::call_list::Call;
+use reporting::call_list::{Call, CallList};
 use reporting::charts;
 use reporting::words::{grouped, number, percent, points};
 use serde::Deserialize;
@@ -20,6 +20,7 @@ const ROWS_SHOWN: usize = 200;
 
 /// Other numbers for a client, as they stand in the page's address.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct WhatIf {
     lastmonth_activity: Option<String>,
     lastyear_activity: Option<String>,
@@ -80,7 +81,7 @@ pub fn page_of(
         .map_err(|error| Problem::not_ready("the chart failed", &error))?;
     let content = html! {
         h1 { (corporation) }
-        (standing(clients, &call))
+        (standing(&clients.list, &call, newest.exited))
         (reasons(clients, &call))
         (ask(live, &call, asked))
         section aria-labelledby="rows-title" {
@@ -92,8 +93,7 @@ pub fn page_of(
     Ok((status, page(corporation, "", Some(&live.id), &content)))
 }
 
-fn standing(clients: &Clients, call: &Call) -> Markup {
-    let list = &clients.list;
+fn standing(list: &CallList, call: &Call, exited: Option<bool>) -> Markup {
     html! {
         dl {
             dt { "Risk of leaving" }
@@ -106,10 +106,12 @@ fn standing(clients: &Clients, call: &Call) -> Markup {
             }
             dt { "Place" }
             dd {
-                @if call.rank == 0 { "It has left." }
-                @else {
+                @if call.rank > 0 {
                     (grouped(call.rank as u64)) " of " (grouped(list.clients as u64))
                     @if call.today { ", one of today's calls" }
+                } @else if exited == Some(true) { "It has left." }
+                @else {
+                    "It is not among the " (grouped(list.calls.len() as u64)) " clients of the highest risk, which alone are ranked."
                 }
             }
             dt { "What would bring it under " (percent(list.threshold.value())) }
@@ -203,5 +205,32 @@ fn label(column: &str) -> &str {
         "lastyear_activity" => "Last year's activity",
         "number_of_employees" => "Employees",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::Live;
+    use crate::views::Views;
+    use testkit::Workspace;
+
+    #[test]
+    fn only_a_client_known_to_have_left_is_said_to_have_left() {
+        let workspace = Workspace::with_data();
+        workspace.deploy();
+        let config = workspace.config();
+        let live = Live::new(&config).model().unwrap();
+        let mut list = (*Views::default().clients(&config, &live).unwrap().list).clone();
+        let beyond = Call { rank: 0, ..list.calls[5].clone() };
+        let text = |list: &CallList, exited| standing(list, &beyond, exited).into_string();
+        assert!(list.is_whole() && text(&list, Some(true)).contains("It has left."));
+        // As of a cluster, whose list ends before its clients do.
+        list.calls.truncate(5);
+        for exited in [Some(false), None] {
+            let text = text(&list, exited);
+            assert!(text.contains("not among the 5 clients of the highest risk") && !text.contains("left"), "{text}");
+        }
+        assert!(!list.is_whole() && text(&list, Some(true)).contains("It has left."));
     }
 }

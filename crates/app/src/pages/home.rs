@@ -28,7 +28,7 @@ const FILES_SHOWN: usize = 15;
 const OVERDUE: i64 = 60;
 
 /// The page.
-pub fn home(live: &LiveModel, clients: &Clients, overview: Result<Arc<Overview>, Problem>) -> Markup {
+pub fn home(live: &LiveModel, clients: &Clients, overview: Result<Arc<Overview>, String>) -> Markup {
     let content = html! {
         (calls(&clients.list))
         @match &overview {
@@ -38,7 +38,7 @@ pub fn home(live: &LiveModel, clients: &Clients, overview: Result<Arc<Overview>,
                 (data(&overview.evidence))
                 (dependencies(&overview.evidence))
             }
-            Err(problem) => section id="model" { h2 { "The model" } p.warning { (problem) "." } }
+            Err(detail) => section id="model" { h2 { "The model" } p.warning { (detail) "." } }
         }
     };
     page("Today's calls", "", Some(&live.id), &content)
@@ -75,7 +75,7 @@ pub fn found(live: &LiveModel, clients: &Clients, part: &str) -> Result<Markup, 
                                             td.number data-value=(call.risk) { (risk(call.risk, live.threshold)) }
                                             td.number data-value=(call.rank) { (grouped(call.rank as u64)) }
                                         }
-                                        None => { td.number { "has left" } td.number {} }
+                                        None => { td.number { @if clients.list.is_whole() { "has left" } @else { "–" } } td.number {} }
                                     }
                                 }
                             }
@@ -89,13 +89,13 @@ pub fn found(live: &LiveModel, clients: &Clients, part: &str) -> Result<Markup, 
 }
 
 /// Before the first deployment: what there is, and what to run.
-pub fn nothing_yet(config: &Config, problem: &Problem) -> Markup {
+pub fn nothing_yet(config: &Config, detail: &str) -> Markup {
     let files = csv_files_if_any(&config.input_folder).map_or(0, |files| files.len());
     let compiled = config.output_folder.join(common::files::FINAL_DATA).exists();
     let content = html! {
         section id="empty" {
             h1 { "There is nothing to show yet" }
-            p.warning role="status" { (problem) "." }
+            p.warning role="status" { (detail) "." }
             ol {
                 li {
                     @match files {

@@ -2,9 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use actix_web::HttpResponse;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use common::service::{CHALLENGE_HEADER, PROOF_HEADER};
 use history::History;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -42,11 +43,24 @@ pub struct Ready {
 }
 
 /// Whether the process answers at all.
-#[utoipa::path(get, path = "/health/live", tag = "operations", security(()), responses(
-    (status = 200, body = Alive, description = "It does"),
-))]
-pub async fn live() -> Result<HttpResponse, Problem> {
-    ok(&Alive { status: "alive" })
+///
+/// A client that is about to send its token can first have the service prove that it holds the same one.
+#[utoipa::path(get, path = "/health/live", tag = "operations", security(()),
+    params(("x-challenge" = Option<String>, Header, description = "64 hexadecimal digits, never used before")),
+    responses(
+        (status = 200, body = Alive, description = "It does", headers(
+            ("x-challenge-proof" = String, description = "HMAC-SHA256 of `client risk service: ` and the challenge \
+                under the token, where there are both")
+        )),
+    ))]
+pub async fn live(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
+    let mut response = ok(&Alive { status: "alive" })?;
+    let challenge = request.headers().get(CHALLENGE_HEADER).and_then(|challenge| challenge.to_str().ok());
+    let proof = challenge.and_then(|challenge| state.access.proof(challenge));
+    if let Some(proof) = proof.and_then(|proof| HeaderValue::from_str(&proof).ok()) {
+        response.headers_mut().insert(HeaderName::from_static(PROOF_HEADER), proof);
+    }
+    Ok(response)
 }
 
 /// Whether a model is loaded that has passed its self-test.
@@ -67,9 +81,13 @@ pub async fn ready(state: Data<State>) -> Result<HttpResponse, Problem> {
             refused,
             detail: advice,
         },
-        Err(problem) => {
-            Ready { status: "not ready", release: None, deployed: None, refused, detail: Some(problem.to_string()) }
-        }
+        Err(problem) => Ready {
+            status: "not ready",
+            release: None,
+            deployed: None,
+            refused,
+            detail: Some(problem.detail(&state.config)),
+        },
     };
     let mut response = ok(&answer)?;
     if answer.release.is_none() {

@@ -97,7 +97,7 @@ async fn file(state: Data<State>, filepath: String, form: Form) -> Result<Finish
     let turn = state.files.take().await?;
     beside(turn, move || {
         let live = state.live.model()?;
-        let stream = InTurns::new(prediction::open(&state.config, &filepath)?, &state.computing);
+        let stream = InTurns::new(crate::confine::open(&state.config, &filepath)?, &state.computing);
         prediction::table(&filepath, stream, &live, form)
     })
     .await

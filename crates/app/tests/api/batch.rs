@@ -147,7 +147,7 @@ fn a_client_that_reads_slowly_or_hangs_up_keeps_nobody_waiting() {
     let api = Api::deployed();
     let body = format!("{}{}", testkit::HEADER, "a,1,2,3,0\n".repeat(100_000));
     let head = format!(
-        "POST /prediction HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nAccept: text/csv\r\nConnection: close\r\n\
+        "POST /prediction HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\nAccept: text/csv\r\nConnection: close\r\n\
          Content-Length: {}\r\n\r\n",
         body.len()
     );

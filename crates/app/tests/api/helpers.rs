@@ -63,7 +63,8 @@ impl Api {
         Self::with(workspace, server)
     }
 
-    fn with(workspace: Workspace, server: Server) -> Self {
+    /// A service of `workspace` that was started in another way.
+    pub fn with(workspace: Workspace, server: Server) -> Self {
         let client = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
@@ -75,6 +76,15 @@ impl Api {
 
     pub fn get(&self, page: &str) -> Answer {
         self.ask("GET", page)
+    }
+
+    /// A page as a browser asks for it.
+    pub fn browse(&self, method: &str, page: &str) -> Answer {
+        let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
+        let request =
+            Request::builder().method(method).uri(format!("{}{page}", self.server.url)).header("accept", accept);
+        let answered = self.client.run(request.body(()).unwrap());
+        answered.map(answer).unwrap_or_else(|error| panic!("{method} {page}: {error}"))
     }
 
     /// A request without a body.

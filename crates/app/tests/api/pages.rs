@@ -38,11 +38,12 @@ fn before_the_first_deployment_the_page_says_what_to_run() {
     let api = Api::of(Workspace::with_data());
     let page = api.get("/");
     for part in ["nothing is deployed yet", "fullprocess", "2 CSV files", "not been compiled", "Nothing is deployed"] {
-        assert!(html(&page, 200).contains(part), "{part}: {page:?}");
+        assert!(html(&page, 503).contains(part), "{part}: {page:?}");
     }
     api.workspace.run("ingestion", &[]);
     assert!(api.get("/").text.contains("They were compiled"));
     api.check_problem("client", &api.get("/clients/a0"), 503, &["fullprocess"]);
+    assert!(html(&api.browse("GET", "/clients/a0"), 503).contains("nothing is deployed yet; run fullprocess"));
     api.workspace.deploy();
     assert!(api.get("/").text.contains("Whom to call today"));
 }
@@ -166,6 +167,17 @@ fn what_if_tells_the_risk_that_prediction_gives() {
         let page = api.get(&format!("/clients/a0?{query}"));
         assert!(html(&page, 422).contains(wrong), "{query}: {page:?}");
     }
+    for (query, named) in [
+        ("lastmonth_activty=5", "`lastmonth_activty`"),
+        ("lastmonth_activity=5&employees=3", "`employees`"),
+        ("lastmonth_activity=5&lastmonth_activity=6", "`lastmonth_activity`"),
+        ("=5", "``"),
+    ] {
+        let page = format!("/clients/a0?{query}");
+        api.check_problem(query, &api.get(&page), 400, &["query", named]);
+        assert!(html(&api.browse("GET", &page), 400).contains(named), "{query}");
+    }
+    api.check_problem("q twice", &api.get("/?q=a&q=b"), 400, &["query", "`q`"]);
     assert!(api.workspace.snapshot(&OUTPUTS) == before, "a question has changed an output");
 }
 
@@ -179,7 +191,7 @@ fn data_or_a_history_that_are_away_leave_a_page_that_says_so() {
     assert!(!api.get("/").text.contains("log says why"));
     std::fs::remove_dir_all(api.workspace.path("ingesteddata")).unwrap();
     let page = api.get("/");
-    assert!(html(&page, 200).contains("run ingestion"), "{page:?}");
+    assert!(html(&page, 503).contains("run ingestion"), "{page:?}");
 }
 
 #[test]
@@ -201,4 +213,26 @@ fn a_database_that_does_not_answer_costs_one_request_its_wait_and_not_the_next()
     let (page, at_once) = timed("/");
     assert!(html(&page, 200).contains("Whom to call today") && page.text.contains("log says why"), "{page:?}");
     assert!(at_once < waited / 2, "{waited:?}, then {at_once:?}");
+}
+
+#[test]
+fn what_fails_is_a_page_for_a_browser_and_a_document_for_a_program() {
+    let api = Api::deployed();
+    for (method, path, status, part) in [
+        ("GET", "/nothing", 404, "there are POST /prediction and GET /scoring"),
+        ("GET", "/client/a0", 404, "/clients/{corporation}"),
+        ("GET", "/assets/nothing", 404, "page.css"),
+        ("GET", "/docs/nothing", 404, "begin at /docs/"),
+        ("GET", "/prediction", 405, "ask with POST"),
+        ("DELETE", "/", 405, "ask with GET"),
+        ("GET", "/calllist?limit=many", 400, "query"),
+    ] {
+        let page = api.browse(method, path);
+        assert!(html(&page, status).contains(part), "{method} {path}: {page:?}");
+        assert!(page.header("content-security-policy").contains("default-src 'none'"), "{page:?}");
+        assert_eq!(page.allow.is_empty(), status != 405, "{page:?}");
+        api.check_problem(path, &api.ask(method, path), status, &[part]);
+    }
+    let page = api.browse("GET", "/clients/a0?%3Cscript%3Ealert(1)%3C/script%3E=1");
+    assert!(html(&page, 400).contains("&lt;script&gt;alert(1)"), "{page:?}");
 }

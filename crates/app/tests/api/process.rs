@@ -98,7 +98,9 @@ fn a_client_that_hangs_up_does_not_let_the_next_long_answer_begin() {
     // The unread answer to the first request makes the hanging up a reset, which the service notices.
     let mut impatient = api.connect();
     impatient
-        .write_all(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\nGET /diagnostics HTTP/1.1\r\nHost: x\r\n\r\n")
+        .write_all(
+            b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\nGET /diagnostics HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        )
         .unwrap();
     wait_for_file(&api.workspace.path(".stand-in/started"));
     drop(impatient);
@@ -111,7 +113,7 @@ fn sigterm_lets_a_running_request_finish_and_ends_with_0() {
     // Longer than a server needs that breaks off what is running, and well within the time that is granted.
     let mut api = Api::with_cargo(&waiting_cargo("sleep 1.5"));
     let mut running = api.connect();
-    running.write_all(b"GET /diagnostics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    running.write_all(b"GET /diagnostics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     wait_for_file(&api.workspace.path(".stand-in/started"));
     terminate(api.server.child.id());
     wait_until("nobody new is let in", || TcpStream::connect(api.address()).is_err());

@@ -157,7 +157,9 @@ fn a_queue_that_is_full_is_answered_with_503_and_when_to_come_again() {
 fn a_body_that_comes_too_slowly_is_given_up_and_hinders_nobody() {
     let api = Api::deployed();
     let head = |length: usize| {
-        format!("POST /prediction HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nContent-Length: {length}\r\n\r\n")
+        format!(
+            "POST /prediction HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\nContent-Length: {length}\r\n\r\n"
+        )
     };
     // More of them than may send large bodies at once, so that some are sent away at once.
     let mut slow: Vec<TcpStream> = (0..20)
@@ -228,7 +230,7 @@ fn it_listens_in_several_places_and_on_a_unix_socket() {
     };
     let ask = || {
         let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
-        stream.write_all(b"GET /scoring HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        stream.write_all(b"GET /scoring HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");

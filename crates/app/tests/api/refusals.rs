@@ -17,6 +17,7 @@ fn a_wrong_body_is_refused_with_the_place_of_the_fault() {
     let api = Api::deployed();
     let table = |rows: &str| format!("{}{rows}", testkit::HEADER);
     let row = |row: &str| format!(r#"{{"rows": [{{"lastmonth_activity": 1}}, {row}]}}"#);
+    let name = |length: usize| format!(r#"{{"corporation": "{}"}}"#, "n".repeat(length));
     let deep = format!(r#"{{"rows": {}}}"#, "[".repeat(100_000));
     let cases: &[(&str, u16, &str, &str, &[&str])] = &[
         // What is no JSON at all.
@@ -44,6 +45,21 @@ fn a_wrong_body_is_refused_with_the_place_of_the_fault() {
         ("a row as null", 422, JSON, &row("null"), &["rows[1]"]),
         ("an unknown key", 422, JSON, &row(r#"{"lastmonth": 3}"#), &["rows[1]", "lastmonth", "lastmonth_activity"]),
         ("a key twice", 422, JSON, &row(r#"{"lastmonth_activity": 3, "lastmonth_activity": 3}"#), &["rows[1]"]),
+        (
+            "a control character",
+            422,
+            JSON,
+            &row(r#"{"corporation": "a\nb"}"#),
+            &["rows[1].corporation", "control character"],
+        ),
+        (
+            "NUL in JSON",
+            422,
+            JSON,
+            &row(r#"{"corporation": "a\u0000"}"#),
+            &["rows[1].corporation", "control character"],
+        ),
+        ("an endless name", 422, JSON, &row(&name(1001)), &["rows[1].corporation", "longer than 1000 bytes"]),
         ("a name as a number", 422, JSON, &row(r#"{"corporation": 3}"#), &["rows[1].corporation", "string"]),
         ("text", 422, JSON, &row(r#"{"lastyear_activity": "3"}"#), &["rows[1].lastyear_activity", "\"3\""]),
         ("truth", 422, JSON, &row(r#"{"lastyear_activity": true}"#), &["rows[1].lastyear_activity", "true"]),
@@ -95,7 +111,36 @@ fn a_wrong_body_is_refused_with_the_place_of_the_fault() {
     for (what, status, content_type, body, parts) in cases {
         api.check_problem(what, &api.post("", content_type, body.as_bytes()), *status, parts);
     }
+    // As in a table, a name may be as long as this.
+    api.post("", JSON, row(&name(1000)).as_bytes()).ok();
     api.check_alive();
+}
+
+#[test]
+fn an_error_repeats_no_more_than_an_excerpt_of_what_was_sent() {
+    let api = Api::deployed();
+    let long = "k".repeat(10 << 20);
+    let table = testkit::HEADER.replace("exited", &long);
+    for (what, status, content_type, body, parts) in [
+        ("a key", 422, JSON, format!(r#"{{"rows": [{{"{long}": 1}}]}}"#), &["kkk", "number_of_employees"][..]),
+        ("a form", 422, JSON, format!(r#"{{"{long}": 1}}"#), &["kkk", "`rows`"]),
+        (
+            "a value",
+            422,
+            JSON,
+            format!(r#"{{"rows": [{{"lastmonth_activity": "{long}"}}]}}"#),
+            &["rows[0].lastmonth_activity"],
+        ),
+        ("a column", 422, CSV, table, &["line 1", "kkk"]),
+        ("a type", 415, &long[..50_000], "x".to_owned(), &["kkk", "application/json"]),
+    ] {
+        let answer = api.post("", content_type, body.as_bytes());
+        api.check_problem(what, &answer, status, parts);
+        assert!(answer.text.len() < 1500, "{what}: {} bytes", answer.text.len());
+    }
+    let answer = api.post(&format!("?{}=1", &long[..50_000]), JSON, b"");
+    api.check_problem("a query", &answer, 400, &["kkk", "filepath"]);
+    assert!(answer.text.len() < 1500, "{} bytes", answer.text.len());
 }
 
 #[test]
@@ -252,7 +297,7 @@ fn a_body_over_the_limit_is_refused_however_it_is_sent() {
     let refusal = "16777216 bytes; send it in parts";
     // Announced: refused before it is sent.
     let mut stream = api.connect();
-    let head = format!("POST /prediction HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", LIMIT + 1);
+    let head = format!("POST /prediction HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", LIMIT + 1);
     stream.write_all(head.as_bytes()).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     let answer = read_answer(&mut stream);

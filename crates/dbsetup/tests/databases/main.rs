@@ -192,7 +192,7 @@ fn get(server: &Server, page: &str) -> Value {
 fn ask(server: &Server, page: &str) -> (String, String) {
     let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
-    write!(stream, "GET {page} HTTP/1.0\r\nHost: test\r\n\r\n").unwrap();
+    write!(stream, "GET {page} HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -122,6 +122,22 @@ fn the_csv_holds_every_client_in_full_and_no_formula() {
 }
 
 #[test]
+fn whatever_a_spreadsheet_takes_for_a_formula_is_neutralised() {
+    for before in ["", "\n", "\r", "\r\n", "\t", " ", "\0", "\u{feff}", "\u{a0}", "\u{200b}", " \u{feff}\0 \t"] {
+        for sign in ["=", "+", "-", "@", "\u{ff1d}", "\u{ff0b}", "\u{ff0d}", "\u{ff20}"] {
+            let name = format!("{before}{sign}cmd|' /C calc'!A0");
+            assert_eq!(neutralised(&name), format!("'{name}"), "{name:?}");
+        }
+    }
+    for moved in ["\tacme", "\nacme", "\racme", "\0acme"] {
+        assert_eq!(neutralised(moved), format!("'{moved}"), "{moved:?}");
+    }
+    for harmless in ["", "acme", " acme", "\u{feff}acme", "o'neil", "a=b", "größe", "7 seas", "\u{200b}"] {
+        assert_eq!(neutralised(harmless), harmless, "{harmless:?}");
+    }
+}
+
+#[test]
 fn the_answer_is_cut_at_its_limit_and_counts_all() {
     let list = list("a,0,0,10,0\nb,0,0,9,0\nc,0,0,8,0\n", 2);
     let answer = serde_json::to_value(list.answer(1)).unwrap();

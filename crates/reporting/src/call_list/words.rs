@@ -45,11 +45,26 @@ impl fmt::Display for Help {
 }
 
 /// A text that a spreadsheet takes as a text: what begins like a formula gets an apostrophe before it.
+///
+/// Spreadsheets drop white space, control characters and invisible characters before they look for a formula, and some
+/// take the full-width signs for the plain ones, so all of these are looked through; a tab or a line end at the beginning
+/// also moves the text into another cell (OWASP, CSV injection).
 pub fn neutralised(text: &str) -> String {
-    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+    let first = text.trim_start_matches(is_invisible).chars().next();
+    let is_formula = first.is_some_and(|first| "=+-@\u{ff1d}\u{ff0b}\u{ff0d}\u{ff20}".contains(first));
+    match is_formula || text.starts_with(char::is_control) {
         true => format!("'{text}"),
         false => text.to_owned(),
     }
+}
+
+/// White space, control characters, and what has no width: soft hyphens, joiners, marks of direction and of byte order.
+fn is_invisible(character: char) -> bool {
+    let no_width = matches!(
+        character,
+        '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    );
+    no_width || character.is_whitespace() || character.is_control()
 }
 
 /// A predictor as people call it.
