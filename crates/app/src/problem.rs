@@ -27,6 +27,8 @@ pub enum Problem {
     TooLarge(String),
     /// 415: the body's type is not known.
     UnsupportedType(String),
+    /// 431: the request's head is too large.
+    HeadTooLarge,
     /// 422: the data in the request are wrong; the detail says where.
     WrongData(String),
     /// 503: the server lacks something that its operator must provide; the detail says what to run.
@@ -68,6 +70,9 @@ impl Problem {
             Self::TooSlow(detail) => (StatusCode::REQUEST_TIMEOUT, detail),
             Self::TooLarge(detail) => (StatusCode::PAYLOAD_TOO_LARGE, detail),
             Self::UnsupportedType(detail) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, detail),
+            Self::HeadTooLarge => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's head is too large; send data as the body")
+            }
             Self::WrongData(detail) => (StatusCode::UNPROCESSABLE_ENTITY, detail),
             Self::NotReady(detail) | Self::Busy(detail, _) => (StatusCode::SERVICE_UNAVAILABLE, detail),
         }

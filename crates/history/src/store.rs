@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use common::config::Config;
@@ -23,6 +24,8 @@ pub struct History {
     runtime: Runtime,
     /// `Some` until dropped.
     connection: Option<Connection>,
+    /// How long each question may take, where that is less than the connection allows.
+    limit: Option<Duration>,
 }
 
 /// What a database is, seen from this program.
@@ -116,7 +119,7 @@ impl History {
     fn connect(url: &DatabaseUrl, opening: Opening) -> Result<Self> {
         let runtime = runtime()?;
         match runtime.block_on(Connection::open(url, opening)) {
-            Ok(connection) => Ok(Self { url: url.clone(), runtime, connection: Some(connection) }),
+            Ok(connection) => Ok(Self { url: url.clone(), runtime, connection: Some(connection), limit: None }),
             Err(error) => {
                 runtime.shutdown_background(); // without waiting for a look-up of the host that hangs
                 Err(error)
@@ -184,6 +187,11 @@ impl History {
         }
     }
 
+    /// From now on gives up a question that takes longer than `limit`.
+    pub fn hurry(&mut self, limit: Duration) {
+        self.limit = Some(limit);
+    }
+
     /// Where it is.
     pub fn url(&self) -> &DatabaseUrl {
         &self.url
@@ -241,9 +249,14 @@ impl History {
     /// Waits for what `work` does with the open connection. Where that fails, the connection is given up: what it had begun
     /// must not be taken up again.
     fn ask<T>(&mut self, work: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
-        let Self { url, runtime, connection } = self;
+        let Self { url, runtime, connection, limit } = self;
         let open = connection.as_mut().with_context(|| format!("the connection to {url} is lost"))?;
-        let done = runtime.block_on(work(open));
+        let done = runtime.block_on(async {
+            match *limit {
+                Some(limit) => within(limit, async { Ok(work(open).await) }).await?,
+                None => work(open).await,
+            }
+        });
         if done.is_err() {
             let _given_up = connection.take();
         }
