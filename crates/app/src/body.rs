@@ -39,7 +39,7 @@ impl Beginning {
 }
 
 impl Body {
-    /// The body of `request`, of `limit` bytes at the most.
+    /// The body of `request`, which may have up to `limit` bytes.
     ///
     /// # Errors
     /// Where more is announced.
@@ -73,7 +73,8 @@ impl Body {
         }
     }
 
-    /// The body up to where it is known to be a light one, or not: what was announced and is not sent takes no room.
+    /// The beginning of the body, up to its end or to more than a light body has. Bytes that are announced and not sent
+    /// take no permit.
     pub async fn beginning(&mut self) -> Result<Beginning, Problem> {
         // Most bodies come in one piece, which then need not be copied.
         let first = self.next().await?.unwrap_or_default();
@@ -89,7 +90,7 @@ impl Body {
         Ok(Beginning::of(part.freeze()))
     }
 
-    /// The whole body, of which `part` has come.
+    /// The whole body, of which `part` was received before.
     pub async fn rest(mut self, part: Bytes) -> Result<Bytes, Problem> {
         let mut whole = BytesMut::from(part);
         while let Some(piece) = self.next().await? {
@@ -98,7 +99,7 @@ impl Body {
         Ok(whole.freeze())
     }
 
-    /// Sends `part`, which has come, and the pieces after it until the end, or until nobody takes them any more.
+    /// Sends `part`, which was received before, and the pieces after it, until the body or its reader ends.
     pub async fn pump(mut self, part: Bytes, into: mpsc::Sender<io::Result<Bytes>>) -> Result<(), Problem> {
         let mut piece = part;
         loop {

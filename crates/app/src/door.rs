@@ -1,5 +1,6 @@
-//! The way to the history. A database that does not answer costs time to find out, so after that nobody knocks for a while:
-//! pages show what they have at once, and questions get their 503 at once. One that refuses at once is asked again at once.
+//! A circuit breaker before the history. Finding out that a database does not answer takes time, so no attempt is made for
+//! some seconds after that: pages show what they have, and questions get their 503, at once. A database that refuses at
+//! once is asked again at once.
 
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,13 +13,13 @@ use history::History;
 
 use crate::limits::DATABASE_LIMIT;
 
-/// For how long nobody knocks after a slow failure.
+/// Pause after a slow failure, in which no attempt is made.
 const CLOSED_FOR: Duration = Duration::from_secs(5);
 
 /// A failure that takes longer than this is a slow one.
 const SLOW: Duration = Duration::from_millis(500);
 
-/// See the module.
+/// The circuit breaker and the state of its last attempt.
 #[derive(Default)]
 pub struct Door {
     state: Mutex<State>,
@@ -28,7 +29,7 @@ pub struct Door {
 struct State {
     /// When the last attempt failed slowly.
     failed: Option<Instant>,
-    /// Lives as long as an attempt that was given up: another would wait beside it.
+    /// A token of the attempt that was given up, alive until its thread ends: another attempt would only wait beside it.
     waiting: Weak<()>,
 }
 

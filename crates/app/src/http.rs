@@ -34,7 +34,7 @@ use crate::problem::Problem;
 /// An answer in memory that is longer is sent in pieces of this length, and counted as held for its peer.
 const PIECE: usize = 64 << 10;
 
-/// So much of an answer is collected before it is sent.
+/// Bytes of a streamed answer that are collected before they are sent.
 const COLLECTED: usize = 32 << 10;
 
 /// Answers the requests of one connection until it ends.

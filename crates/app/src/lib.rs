@@ -36,7 +36,7 @@ use std::thread;
 use actix_web::middleware::from_fn;
 use actix_web::rt::signal::unix::{Signal, SignalKind, signal};
 use actix_web::{App, web};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use common::cli::narrate;
 use common::config::Config;
 use common::service::Bind;
@@ -79,8 +79,8 @@ pub fn serve(config: Config, options: &Options) -> Result<()> {
     actix_web::rt::System::new().block_on(async {
         let mut listeners = Listeners::bind(&options.bind)?;
         let app = move || App::new().wrap(from_fn(observe)).app_data(state.clone()).configure(routes);
-        let workers = Workers::start(options.workers.unwrap_or_else(workers), app)?;
-        // Before anybody is told that there is something to stop.
+        let (workers, mut ends) = Workers::start(options.workers.unwrap_or_else(workers), app)?;
+        // Installed before the addresses are printed: a parent may send a signal as soon as it has read them.
         let mut stop_signals = StopSignals::listen()?;
         for url in listeners.urls()? {
             say(options.json, &url);
@@ -97,13 +97,15 @@ pub fn serve(config: Config, options: &Options) -> Result<()> {
             may_finish = stop_signals.next() => may_finish,
             () = parent => true,
             () = listeners.accept(&peers, &workers) => false,
+            error = ends.next() => return Err(error.unwrap_or_else(|| anyhow!("the threads that answer have ended"))),
         };
         if may_finish {
-            // What was sent before is answered: on connections that are not accepted yet too.
+            // Requests that were sent before the signal are answered, also on connections that are not accepted yet.
             let finish = async {
                 let _sockets = listeners.finish(&peers, &workers).await;
                 peers.stop();
-                workers.finish().await;
+                drop(workers); // each thread ends with its last connection
+                while ends.next().await.is_some() {}
             };
             tokio::select! {
                 _ = timeout(SHUTDOWN_LIMIT, finish) => {}

@@ -35,14 +35,14 @@ pub const HEAD_LIMIT: Duration = Duration::from_secs(5);
 /// How long a connection that ends before the whole body has come takes what still comes, so that the answer is not lost.
 pub const LINGER_LIMIT: Duration = Duration::from_secs(2);
 
-/// The most memory that may wait for peers, in bytes, over all connections.
-pub const MOST_HELD: u64 = 128 << 20;
+/// The most memory that may wait for peers, in bytes, over all connections; one answer, the largest, may come on top of it.
+pub const MOST_HELD: u64 = 64 << 20;
 
 /// What a request takes of it while its body comes, in bytes, beside the body: its head, and the work that waits.
 pub const HELD_BY_REQUEST: u64 = 16 << 10;
 
-/// The most bytes of temporary files that may wait for peers, over all connections.
-pub const MOST_STORED: u64 = 16 << 30;
+/// The most bytes of temporary files that may wait for peers; again, the largest answer may come on top.
+pub const MOST_STORED: u64 = 4 << 30;
 
 /// How often deadlines are looked after.
 pub const SWEEP: Duration = Duration::from_millis(50);

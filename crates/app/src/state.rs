@@ -70,7 +70,7 @@ impl State {
     }
 }
 
-/// The live model, loaded beside the event loop where it is new; whoever asks meanwhile is answered by the one before it.
+/// The live model. A new release is loaded on another thread; requests that arrive meanwhile get the release before it.
 pub async fn live(state: &Data<State>) -> Result<Arc<LiveModel>, Problem> {
     if let Some(live) = state.live.at_once()? {
         return Ok(live);

@@ -13,7 +13,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, ServiceResponse};
 use actix_web::rt::Runtime;
 use anyhow::{Context, Result, anyhow};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::http::{Peer, serve};
@@ -30,12 +30,21 @@ pub struct Workers(Vec<Worker>);
 struct Worker {
     queue: mpsc::UnboundedSender<(Connection, Peer)>,
     open: Arc<AtomicUsize>,
-    ended: oneshot::Receiver<()>,
+}
+
+/// The end of the threads.
+pub struct Ends(mpsc::UnboundedReceiver<anyhow::Error>);
+
+impl Ends {
+    /// Waits until a thread has failed, or all have ended.
+    pub async fn next(&mut self) -> Option<anyhow::Error> {
+        self.0.recv().await
+    }
 }
 
 impl Workers {
     /// Starts `count` threads, each with an application that `app` makes.
-    pub fn start<A, F, S, B>(count: usize, app: A) -> Result<Self>
+    pub fn start<A, F, S, B>(count: usize, app: A) -> Result<(Self, Ends)>
     where
         A: Fn() -> F + Clone + Send + 'static,
         F: IntoServiceFactory<S, Request>,
@@ -43,24 +52,23 @@ impl Workers {
         S::Service: 'static,
         B: MessageBody + 'static,
     {
+        let (end, ends) = mpsc::unbounded_channel();
         let worker = |number| {
             let (queue, connections) = mpsc::unbounded_channel();
-            let (ends, ended) = oneshot::channel();
             let open = Arc::new(AtomicUsize::new(0));
-            let (app, counted) = (app.clone(), open.clone());
+            let (app, counted, end) = (app.clone(), open.clone(), end.clone());
             let work = move || {
-                let _ends = ends;
                 if let Err(error) = Runtime::new()
                     .map_err(Into::into)
                     .and_then(|runtime: Runtime| runtime.block_on(answer(app().into_factory(), connections, &counted)))
                 {
-                    tracing::error!("a thread that answers cannot begin: {error:#}");
+                    let _ = end.send(error); // nobody waits where the service has ended
                 }
             };
             thread::Builder::new().name(format!("worker {number}")).spawn(work).context("starting a thread")?;
-            Ok(Worker { queue, open, ended })
+            Ok(Worker { queue, open })
         };
-        (0..count).map(worker).collect::<Result<_>>().map(Self)
+        Ok((Self((0..count).map(worker).collect::<Result<_>>()?), Ends(ends)))
     }
 
     /// Gives a connection to the thread that has the fewest.
@@ -68,14 +76,6 @@ impl Workers {
         if let Some(worker) = self.0.iter().min_by_key(|worker| worker.open.load(Ordering::Relaxed)) {
             worker.open.fetch_add(1, Ordering::Relaxed);
             let _ = worker.queue.send((connection, peer)); // a thread that has ended closes it
-        }
-    }
-
-    /// Waits until all connections have ended.
-    pub async fn finish(self) {
-        let ended: Vec<_> = self.0.into_iter().map(|worker| worker.ended).collect();
-        for ended in ended {
-            let _ = ended.await;
         }
     }
 }

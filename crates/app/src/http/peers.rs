@@ -17,7 +17,7 @@ use crate::limits::{MOST_HELD, MOST_STORED};
 /// A deadline of a connection that does not wait for its peer.
 const NONE: u64 = u64::MAX;
 
-/// How many connections are given up at once. Each is told why, and requests that are in time must not wait for all that.
+/// The most connections that are given up at once. Each gets an answer that says why, which delays other requests.
 const AT_ONCE: usize = 100;
 
 /// All open connections of the process.
@@ -60,7 +60,7 @@ pub struct Peer {
 }
 
 impl Peers {
-    /// No connection yet, and at the most `most` at once.
+    /// An empty registry of up to `most` connections.
     pub fn new(most: usize) -> Self {
         Self {
             open: Mutex::default(),
@@ -129,7 +129,8 @@ impl Open {
         self.given_up += most;
     }
 
-    /// Gives up those that have waited longest, until no more is held than may be; returns whether that is so.
+    /// Gives up those that have waited longest, until no more is held than may be; returns whether that is so. The largest
+    /// answer is not counted, so that one that is larger than all may be is sent too.
     fn relieve(&mut self) -> bool {
         let held = self.relieve_of(|state| &state.held, MOST_HELD);
         let stored = self.relieve_of(|state| &state.stored, MOST_STORED);
@@ -139,20 +140,24 @@ impl Open {
     fn relieve_of(&mut self, amount: fn(&State) -> &AtomicU64, most: u64) -> bool {
         let of = |state: &State| amount(state).load(Ordering::Relaxed);
         let counted = self.peers.values().filter(|state| !state.given_up.load(Ordering::Relaxed));
-        let mut sum: u64 = counted.map(|state| of(state)).sum();
-        if sum > most {
+        let (mut sum, mut largest) = (0, 0);
+        for amount in counted.map(|state| of(state)) {
+            sum += amount;
+            largest = amount.max(largest);
+        }
+        if sum - largest > most {
             let mut waiting: Vec<_> = self.peers.values().filter(|state| state.waits() && of(state) > 0).collect();
             waiting.sort_by_key(|state| state.since.load(Ordering::Relaxed));
             for state in waiting {
-                if sum <= most {
+                if sum - largest.min(sum) <= most {
                     break;
                 }
-                sum = sum.saturating_sub(of(state));
+                sum -= of(state).min(sum);
                 state.give_up();
                 self.given_up += 1;
             }
         }
-        sum <= most
+        sum - largest.min(sum) <= most
     }
 }
 
@@ -223,5 +228,67 @@ impl Drop for Peer {
         open.given_up -= usize::from(self.state.given_up.load(Ordering::Relaxed));
         drop(open);
         self.peers.closed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn waiting(peers: &Arc<Peers>, seconds: u64, held: u64) -> Peer {
+        let peer = peers.admit().await;
+        peer.waits(peers.began + Duration::from_secs(seconds), Duration::from_secs(60), held);
+        peer
+    }
+
+    fn given_up(peers: &[Peer]) -> Vec<bool> {
+        peers.iter().map(|peer| peer.state.given_up.load(Ordering::Relaxed)).collect()
+    }
+
+    #[actix_web::test]
+    async fn the_peers_that_have_waited_longest_make_room_for_memory_and_the_largest_answer_is_not_counted() {
+        let peers = Arc::new(Peers::new(100));
+        let mut all = Vec::new();
+        for seconds in [3, 1, 2] {
+            all.push(waiting(&peers, seconds, MOST_HELD / 2).await);
+        }
+        peers.sweep();
+        assert_eq!(given_up(&all), [false, false, false]);
+        let new = peers.admit().await;
+        assert!(new.holds(2 * MOST_HELD, 0));
+        assert_eq!(given_up(&all), [false, true, false]);
+        // A peer that is being answered is not given up.
+        let second = peers.admit().await;
+        assert!(!second.holds(3 * MOST_HELD, 0));
+        assert_eq!(given_up(&all), [true, true, true]);
+        drop(new);
+        assert!(second.holds(3 * MOST_HELD, 0));
+    }
+
+    #[actix_web::test]
+    async fn the_peers_that_have_waited_longest_make_room_for_connections() {
+        let peers = Arc::new(Peers::new(16));
+        let mut all = vec![peers.admit().await];
+        for seconds in 1..15 {
+            all.push(waiting(&peers, seconds, 0).await);
+        }
+        assert!(!given_up(&all).contains(&true));
+        let _new = peers.admit().await;
+        assert_eq!(given_up(&all)[..4], [false, true, true, false]);
+    }
+
+    #[actix_web::test]
+    async fn a_missed_deadline_ends_a_connection_only_while_it_waits() {
+        let peers = Arc::new(Peers::new(16));
+        let all = [peers.admit().await, peers.admit().await, peers.admit().await];
+        let past = peers.began;
+        all[1].waits(past, Duration::ZERO, 0);
+        all[2].waits(past, Duration::ZERO, 0);
+        all[2].acted();
+        while peers.milliseconds(Instant::now()) < 2 {
+            std::thread::yield_now();
+        }
+        peers.sweep();
+        assert_eq!(given_up(&all), [false, true, false]);
     }
 }

@@ -25,7 +25,7 @@ pub struct Wire<IO> {
     io: IO,
     pub peer: Peer,
     pub codec: Codec,
-    /// What was received and not yet understood.
+    /// Bytes that were received and are not decoded yet.
     input: BytesMut,
     /// The peer sends no more.
     ended: bool,
@@ -72,7 +72,7 @@ pub enum Next {
     End,
     /// The head of a request has not come in time.
     TooSlow,
-    /// What came is no request.
+    /// The bytes are not a request.
     Wrong(ParseError),
 }
 
@@ -92,7 +92,7 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
         }
     }
 
-    /// Waits for the next request until `until`, which begins anew with the first byte of its head.
+    /// Waits for the next request until `until`, which is set again when the first byte of a head arrives.
     pub fn poll_request(&mut self, cx: &mut Context, until: &mut Option<Instant>) -> Poll<Next> {
         loop {
             if !self.input.is_empty() {
@@ -161,7 +161,8 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
         }
     }
 
-    /// Takes what has come of a body that nobody wanted; returns whether that is all, so that another request may follow.
+    /// Discards the received part of a body that was not read; returns whether it is the whole body, so that another
+    /// request may follow.
     pub fn skip_body(&mut self, cx: &mut Context) -> bool {
         while self.body == Body::Coming && !self.expects {
             match self.decode_body() {

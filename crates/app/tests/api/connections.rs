@@ -38,7 +38,7 @@ fn every_wait_for_a_client_ends() {
         });
     };
     thread::scope(|scope| {
-        // Refused before its body has come, whose rest nobody wants.
+        // The request is refused before its body has arrived, and the rest is discarded.
         scope.spawn(|| trickle(send(&guarded, CHUNKED), "1\r\nx\r\n"));
         scope.spawn(|| trickle(send(&api, &CHUNKED.replace("POST /prediction", "GET /health/live")), "1\r\nx\r\n"));
         // A body that comes too slowly, and one that does not come.
@@ -152,7 +152,7 @@ fn a_release_that_is_slow_to_load_keeps_nobody_waiting() {
     let current = fs::canonicalize(api.workspace.path("production_deployment/current")).unwrap();
     let slow = releases.join("99991231T000000000Z-slow");
     Command::new("cp").arg("-r").arg(&current).arg(&slow).status().unwrap();
-    // Whoever reads this waits until somebody writes it.
+    // Reading this file waits until another process writes it.
     let model: PathBuf = slow.join("trainedmodel.bin");
     fs::remove_file(&model).unwrap();
     assert!(Command::new("mkfifo").arg(&model).status().unwrap().success());
