@@ -1,7 +1,7 @@
 //! The answer to a request for predictions: columns in JSON, or a CSV table of any length.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, Write};
+use std::io::{self, BufWriter, Read, Seek};
 
 use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
@@ -12,6 +12,7 @@ use common::schema::{PREDICTORS, Predictors};
 use diagnostics::predictions::Predictions;
 use futures_util::stream;
 use reporting::call_list::neutralised;
+use tempfile::{SpooledData, SpooledTempFile};
 
 use crate::limits::MOST_JSON_ROWS;
 use crate::live::LiveModel;
@@ -20,8 +21,9 @@ use crate::problem::Problem;
 /// The header that names the release which has answered.
 pub const RELEASE_HEADER: &str = "x-release";
 
-/// An answer that has fewer rows than this is made in memory.
-const FEW_ROWS: usize = 10_000;
+/// An answer is made in memory up to this length, in bytes, and in a file from there on. That of a light body stays below,
+/// so that the event loop writes no file.
+const IN_MEMORY: usize = 4 << 20;
 
 /// What form the client wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +43,7 @@ pub struct Answer<'m> {
 
 enum Content {
     Columns(Predictions),
-    Table(Box<csv::Writer<BufWriter<File>>>),
+    Table(Box<csv::Writer<BufWriter<SpooledTempFile>>>),
 }
 
 /// A finished answer.
@@ -66,7 +68,7 @@ impl<'m> Answer<'m> {
         let content = match form {
             Form::Json => Content::Columns(Predictions::of(&live.id)),
             Form::Csv => {
-                let mut table = csv::Writer::from_writer(BufWriter::new(scratch()?));
+                let mut table = csv::Writer::from_writer(BufWriter::new(SpooledTempFile::new(IN_MEMORY)));
                 table
                     .write_record(["corporation", "prediction", "probability", "filled"])
                     .map_err(|error| cannot_store(error.into()))?;
@@ -107,11 +109,8 @@ impl<'m> Answer<'m> {
     pub fn finish(self) -> Result<Finished, Problem> {
         let (release, rows) = (self.live.id.clone(), self.rows);
         let (form, bytes) = match self.content {
-            Content::Columns(columns) if columns.predictions.len() < FEW_ROWS => {
-                (Form::Json, Stored::Memory(serde_json::to_vec(&columns).map_err(|error| cannot_store(error.into()))?))
-            }
             Content::Columns(columns) => {
-                let mut file = BufWriter::new(scratch()?);
+                let mut file = BufWriter::new(SpooledTempFile::new(IN_MEMORY));
                 serde_json::to_writer(&mut file, &columns).map_err(|error| cannot_store(error.into()))?;
                 (Form::Json, stored(file)?)
             }
@@ -165,18 +164,18 @@ impl Iterator for Chunks {
     }
 }
 
-fn scratch() -> Result<File, Problem> {
-    tempfile::tempfile().map_err(|error| cannot_store(error.into()))
-}
-
-fn stored(file: BufWriter<File>) -> Result<Stored, Problem> {
-    let rewound = || -> anyhow::Result<File> {
-        let mut file = file.into_inner().map_err(|error| error.into_error()).context("writing")?;
-        file.flush()?;
-        file.rewind()?;
-        Ok(file)
+fn stored(file: BufWriter<SpooledTempFile>) -> Result<Stored, Problem> {
+    let stored = || -> anyhow::Result<Stored> {
+        let file = file.into_inner().map_err(|error| error.into_error()).context("writing")?;
+        Ok(match file.into_inner() {
+            SpooledData::InMemory(bytes) => Stored::Memory(bytes.into_inner()),
+            SpooledData::OnDisk(mut file) => {
+                file.rewind()?;
+                Stored::File(file)
+            }
+        })
     };
-    rewound().map(Stored::File).map_err(cannot_store)
+    stored().map_err(cannot_store)
 }
 
 fn cannot_store(error: anyhow::Error) -> Problem {

@@ -1,47 +1,56 @@
-//! Taking in a request's body: piece by piece, at a bearable pace, never more of it in memory than its kind allows.
+//! Taking in a request's body: piece by piece, never more of it in memory than its kind allows.
 
 use std::io::{self, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
+use actix_web::error::PayloadError;
 use actix_web::http::header::CONTENT_LENGTH;
-use actix_web::web::{Buf, Bytes, Payload};
+use actix_web::web::{Buf, Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout_at;
 
-use crate::limits::{BODY_GRACE, LIGHT_BODY, RETRY_AFTER, SLOWEST_BODY};
+use crate::limits::{LIGHT_BODY, RETRY_AFTER, SLOWEST_PACE};
 use crate::problem::Problem;
 
-/// A body on its way.
+/// A body on its way. The connection sees to its pace.
 pub struct Body {
     payload: Payload,
-    announced: Option<u64>,
     limit: u64,
     received: u64,
-    began: Instant,
+}
+
+/// What a body begins with.
+pub enum Beginning {
+    /// The whole body, which is a light one.
+    Whole(Bytes),
+    /// More than a light body has.
+    Part(Bytes),
+}
+
+impl Beginning {
+    fn of(part: Bytes) -> Self {
+        match part.len() as u64 <= LIGHT_BODY {
+            true => Self::Whole(part),
+            false => Self::Part(part),
+        }
+    }
 }
 
 impl Body {
-    /// The body of `request`, of `limit` bytes at the most.
+    /// The body of `request`, which may have up to `limit` bytes.
     ///
     /// # Errors
     /// Where more is announced.
     pub fn of(request: &HttpRequest, payload: Payload, limit: u64) -> Result<Self, Problem> {
         let announced = request.headers().get(CONTENT_LENGTH);
-        let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
-        let body = Self { payload, announced, limit, received: 0, began: Instant::now() };
+        let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        let body = Self { payload, limit, received: 0 };
         match announced {
             Some(length) if length > limit => Err(body.too_large()),
             _ => Ok(body),
         }
-    }
-
-    /// Whether it is known to be small enough for the event loop.
-    pub fn is_light(&self) -> bool {
-        self.announced.is_some_and(|length| length <= LIGHT_BODY)
     }
 
     /// The next piece; `None` at the end.
@@ -49,16 +58,14 @@ impl Body {
     /// # Errors
     /// Where the body is too large, comes too slowly, or breaks off.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
-        let deadline = self.began + BODY_GRACE + Duration::from_secs_f64(self.received as f64 / SLOWEST_BODY);
-        let Ok(next) = timeout_at(deadline.into(), self.payload.next()).await else {
-            return Err(Problem::TooSlow(format!(
-                "the body comes too slowly: {} bytes in {} s; send {SLOWEST_BODY} bytes a second or more",
-                self.received,
-                self.began.elapsed().as_secs()
-            )));
-        };
-        let Some(piece) = next else { return Ok(None) };
-        let piece = piece.map_err(|error| Problem::BadRequest(format!("the body cannot be read: {error}")))?;
+        let Some(piece) = self.payload.next().await else { return Ok(None) };
+        let piece = piece.map_err(|error| match error {
+            PayloadError::Io(error) if error.kind() == io::ErrorKind::TimedOut => Problem::TooSlow(format!(
+                "the body comes too slowly: {} bytes have come; send {SLOWEST_PACE} bytes a second or more",
+                self.received
+            )),
+            error => Problem::BadRequest(format!("the body cannot be read: {error}")),
+        })?;
         self.received += piece.len() as u64;
         match self.received > self.limit {
             true => Err(self.too_large()),
@@ -66,37 +73,42 @@ impl Body {
         }
     }
 
-    /// The whole body, and a permit of `places` where it is not a light one.
-    pub async fn whole<'p>(mut self, places: &'p Semaphore) -> Result<(Bytes, Option<SemaphorePermit<'p>>), Problem> {
-        let mut permit = None;
-        if self.announced.is_some() && !self.is_light() {
-            permit = Some(place(places)?);
-        }
-        let Some(first) = self.next().await? else { return Ok((Bytes::new(), None)) };
+    /// The beginning of the body, up to its end or to more than a light body has. Bytes that are announced and not sent
+    /// take no permit.
+    pub async fn beginning(&mut self) -> Result<Beginning, Problem> {
         // Most bodies come in one piece, which then need not be copied.
-        if self.announced == Some(first.len() as u64) {
-            return Ok((first, permit));
-        }
-        let mut whole = Vec::from(first);
-        while let Some(piece) = self.next().await? {
-            whole.extend_from_slice(&piece);
-            if permit.is_none() && whole.len() as u64 > LIGHT_BODY {
-                permit = Some(place(places)?);
+        let first = self.next().await?.unwrap_or_default();
+        let Some(second) = self.next().await? else { return Ok(Beginning::of(first)) };
+        let mut part = BytesMut::from(first);
+        part.extend_from_slice(&second);
+        while part.len() as u64 <= LIGHT_BODY {
+            match self.next().await? {
+                Some(piece) => part.extend_from_slice(&piece),
+                None => break,
             }
         }
-        Ok((whole.into(), permit))
+        Ok(Beginning::of(part.freeze()))
     }
 
-    /// Sends the pieces until the end, or until nobody takes them any more.
-    pub async fn pump(mut self, into: mpsc::Sender<io::Result<Bytes>>) -> Result<(), Problem> {
+    /// The whole body, of which `part` was received before.
+    pub async fn rest(mut self, part: Bytes) -> Result<Bytes, Problem> {
+        let mut whole = BytesMut::from(part);
+        while let Some(piece) = self.next().await? {
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// Sends `part`, which was received before, and the pieces after it, until the body or its reader ends.
+    pub async fn pump(mut self, part: Bytes, into: mpsc::Sender<io::Result<Bytes>>) -> Result<(), Problem> {
+        let mut piece = part;
         loop {
+            if into.send(Ok(piece)).await.is_err() {
+                return Ok(()); // the reader has an answer, or a complaint, already
+            }
             match self.next().await {
                 Ok(None) => return Ok(()),
-                Ok(Some(piece)) => {
-                    if into.send(Ok(piece)).await.is_err() {
-                        return Ok(()); // the reader has an answer, or a complaint, already
-                    }
-                }
+                Ok(Some(next)) => piece = next,
                 Err(problem) => {
                     let _ = into.send(Err(io::Error::other("the body broke off"))).await;
                     return Err(problem);

@@ -12,8 +12,9 @@ pub mod body;
 pub mod cached;
 pub mod confine;
 pub mod door;
+mod http;
 mod limits;
-pub mod listen;
+mod listen;
 pub mod live;
 pub mod log;
 pub mod metrics;
@@ -26,24 +27,30 @@ pub mod routes;
 pub mod state;
 pub mod turn;
 pub mod views;
+mod workers;
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::thread;
 
 use actix_web::middleware::from_fn;
 use actix_web::rt::signal::unix::{Signal, SignalKind, signal};
-use actix_web::{App, HttpServer, web};
-use anyhow::{Context, Result};
+use actix_web::{App, web};
+use anyhow::{Context, Result, anyhow};
 use common::cli::narrate;
 use common::config::Config;
 use common::service::Bind;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
 
 use crate::access::Access;
-use crate::limits::{HEAD_LIMIT, SHUTDOWN_SECONDS};
-use crate::listen::Sockets;
+use crate::http::Peers;
+use crate::limits::{SHUTDOWN_LIMIT, SWEEP};
+use crate::listen::Listeners;
 use crate::observe::observe;
 use crate::routes::routes;
 use crate::state::State;
+use crate::workers::Workers;
 
 pub use crate::log::LogFormat;
 
@@ -65,58 +72,63 @@ pub struct Options {
 /// Serves until SIGTERM or SIGINT. One line on stdout for each place says where it listens.
 pub fn serve(config: Config, options: &Options) -> Result<()> {
     let access = Access::decide(&config, &options.bind, options.no_auth)?;
-    let workers = options.workers.unwrap_or_else(workers);
-    let connections = listen::connections_of_each(workers);
+    let peers = Arc::new(Peers::new(listen::most_connections()));
     let state = web::Data::new(State::new(config, access));
     // The first request should not wait for the model; whether there is one, `/health/ready` says.
     drop(state.live.model());
-    let mut sockets = Sockets::default();
     actix_web::rt::System::new().block_on(async {
-        let mut server =
-            HttpServer::new(move || App::new().wrap(from_fn(observe)).app_data(state.clone()).configure(routes))
-                .workers(workers)
-                .max_connections(connections)
-                .client_request_timeout(HEAD_LIMIT)
-                .shutdown_timeout(SHUTDOWN_SECONDS);
-        let (addresses, sockets_wanted): (Vec<_>, Vec<_>) =
-            options.bind.iter().partition(|place| place.address().is_some());
-        let busy = |place: &Bind| format!("listening on {place}; is another server there? (--bind takes another)");
-        for place in addresses {
-            if let Bind::Tcp(address) = place {
-                server = server.bind(address).with_context(|| busy(place))?;
-            }
-        }
-        // Before the sockets, for which actix-web would name an address that there is not.
-        let listening = server.addrs();
-        for place in &sockets_wanted {
-            if let Bind::Unix(path) = place {
-                sockets.claim(path).with_context(|| busy(place))?;
-                server = server.bind_uds(path).with_context(|| busy(place))?;
-            }
-        }
-        // Before anybody is told that there is something to stop; actix-web's own handlers come after its first answers.
+        let mut listeners = Listeners::bind(&options.bind)?;
+        let app = move || App::new().wrap(from_fn(observe)).app_data(state.clone()).configure(routes);
+        let (workers, mut ends) = Workers::start(options.workers.unwrap_or_else(workers), app)?;
+        // Installed before the addresses are printed: a parent may send a signal as soon as it has read them.
         let mut stop_signals = StopSignals::listen()?;
-        let listening = listening.iter().map(|address| format!("http://{address}"));
-        for url in listening.chain(sockets_wanted.iter().map(ToString::to_string)) {
+        for url in listeners.urls()? {
             say(options.json, &url);
         }
-        let server = server.disable_signals().run();
-        let handle = server.handle();
+        let parent = parent_is_gone(options.stop_with_stdin);
+        let sweeping = peers.clone();
         actix_web::rt::spawn(async move {
-            let graceful = stop_signals.next().await;
-            handle.stop(graceful).await;
+            loop {
+                sleep(SWEEP).await;
+                sweeping.sweep();
+            }
         });
-        if options.stop_with_stdin {
-            let handle = server.handle();
-            thread::spawn(move || {
-                let _ = io::copy(&mut io::stdin(), &mut io::sink());
-                drop(handle.stop(true)); // the command is sent at once; the future only waits for its end
-            });
+        let may_finish = tokio::select! {
+            may_finish = stop_signals.next() => may_finish,
+            () = parent => true,
+            () = listeners.accept(&peers, &workers) => false,
+            error = ends.next() => return Err(error.unwrap_or_else(|| anyhow!("the threads that answer have ended"))),
+        };
+        if may_finish {
+            // Requests that were sent before the signal are answered, also on connections that are not accepted yet.
+            let finish = async {
+                let _sockets = listeners.finish(&peers, &workers).await;
+                peers.stop();
+                drop(workers); // each thread ends with its last connection
+                while ends.next().await.is_some() {}
+            };
+            tokio::select! {
+                _ = timeout(SHUTDOWN_LIMIT, finish) => {}
+                _ = stop_signals.next() => {}
+            }
         }
-        server.await.context("serving")
+        anyhow::Ok(())
     })?;
     narrate("stopped");
     Ok(())
+}
+
+/// Waits for the end of stdin, where that is wanted.
+async fn parent_is_gone(wanted: bool) {
+    let (tell, told) = oneshot::channel::<()>();
+    match wanted {
+        true => drop(thread::spawn(move || {
+            let _ = io::copy(&mut io::stdin(), &mut io::sink());
+            drop(tell);
+        })),
+        false => std::future::pending().await,
+    }
+    let _ = told.await;
 }
 
 /// What tells the service to stop.

@@ -20,20 +20,41 @@ pub const LIGHT_BODY: u64 = 64 << 10;
 /// How many larger bodies are taken in at once.
 pub const LARGE_BODIES: usize = 16;
 
-/// How long a body may take before its pace counts.
-pub const BODY_GRACE: Duration = Duration::from_secs(10);
+/// How long a peer may take for its next step in a body or an answer, and for all of it before its pace counts.
+pub const GRACE: Duration = Duration::from_secs(10);
 
-/// The slowest pace of a body after that, in bytes a second, on average.
-pub const SLOWEST_BODY: f64 = 64.0 * 1024.0;
+/// The slowest pace of a body or an answer after that, in bytes a second, on average.
+pub const SLOWEST_PACE: f64 = 64.0 * 1024.0;
 
-/// How long a client may take to send the head of a request.
+/// How long a connection may stay without a request.
+pub const IDLE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a client may take to send the head of a request, from its first byte on.
 pub const HEAD_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a connection that ends before the whole body has come takes what still comes, so that the answer is not lost.
+pub const LINGER_LIMIT: Duration = Duration::from_secs(2);
+
+/// The most memory that may wait for peers, in bytes, over all connections; one answer, the largest, may come on top of it.
+pub const MOST_HELD: u64 = 64 << 20;
+
+/// What a request takes of it while its body comes, in bytes, beside the body: its head, and the work that waits.
+pub const HELD_BY_REQUEST: u64 = 16 << 10;
+
+/// The most bytes of temporary files that may wait for peers; again, the largest answer may come on top.
+pub const MOST_STORED: u64 = 4 << 30;
+
+/// How often deadlines are looked after.
+pub const SWEEP: Duration = Duration::from_millis(50);
 
 /// How many requests may wait for a turn at work that is done one at a time.
 pub const LONGEST_QUEUE: usize = 32;
 
 /// What a client is told to wait for, in seconds, where that queue is full.
 pub const RETRY_AFTER: u64 = 5;
+
+/// How long the database may take to answer a question.
+pub const DATABASE_LIMIT: Duration = Duration::from_secs(1);
 
 /// The most rows of the history in one answer.
 pub const LONGEST_HISTORY: u32 = 10_000;
@@ -44,5 +65,5 @@ pub const LONGEST_CALL_LIST: usize = 100_000;
 /// The most connections at once, over all workers.
 pub const MOST_CONNECTIONS: usize = 25_000;
 
-/// How long running requests have to finish after SIGTERM, in seconds.
-pub const SHUTDOWN_SECONDS: u64 = 30;
+/// How long running requests have to finish after SIGTERM.
+pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(30);

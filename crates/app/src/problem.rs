@@ -37,6 +37,8 @@ pub enum Problem {
     UnsupportedType(String),
     /// 421: the request names a host that this service does not answer for.
     WrongHost(String),
+    /// 431: the request's head is too large.
+    HeadTooLarge,
     /// 422: the data in the request are wrong; the detail says where.
     WrongData(String),
     /// 503: the server lacks something that its operator must provide; the detail says what to run.
@@ -126,6 +128,9 @@ impl Problem {
             Self::TooLarge(detail) => (StatusCode::PAYLOAD_TOO_LARGE, detail),
             Self::UnsupportedType(detail) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, detail),
             Self::WrongHost(detail) => (StatusCode::MISDIRECTED_REQUEST, detail),
+            Self::HeadTooLarge => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's head is too large; send data as the body")
+            }
             Self::WrongData(detail) => (StatusCode::UNPROCESSABLE_ENTITY, detail),
             Self::NotReady(detail) | Self::Busy(detail, _) => (StatusCode::SERVICE_UNAVAILABLE, detail),
         }

@@ -1,7 +1,8 @@
 //! What all requests share.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
+use actix_web::web::{self, Data};
 use common::config::Config;
 use diagnostics::Health;
 use tokio::sync::Semaphore;
@@ -9,9 +10,10 @@ use tokio::sync::Semaphore;
 use crate::access::Access;
 use crate::door::Door;
 use crate::limits::LARGE_BODIES;
-use crate::live::Live;
+use crate::live::{Live, LiveModel};
 use crate::metrics::Metrics;
-use crate::turn::{Shared, Turn};
+use crate::problem::Problem;
+use crate::turn::{Shared, Turn, broken_off};
 use crate::views::Views;
 
 /// One service.
@@ -66,4 +68,13 @@ impl State {
             computing: Mutex::default(),
         }
     }
+}
+
+/// The live model. A new release is loaded on another thread; requests that arrive meanwhile get the release before it.
+pub async fn live(state: &Data<State>) -> Result<Arc<LiveModel>, Problem> {
+    if let Some(live) = state.live.at_once()? {
+        return Ok(live);
+    }
+    let state = Arc::clone(state);
+    web::block(move || state.live.model()).await.map_err(broken_off)?
 }

@@ -148,5 +148,10 @@ pub async fn beside<T: Send + 'static>(
         let _turn = turn;
         work()
     });
-    done.await.map_err(|error| Problem::not_ready("the work was broken off", &error.into()))?
+    done.await.map_err(broken_off)?
+}
+
+/// The problem with work beside the event loop that ended without an answer.
+pub fn broken_off(error: actix_web::error::BlockingError) -> Problem {
+    Problem::not_ready("the work was broken off", &error.into())
 }

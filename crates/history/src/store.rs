@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use common::config::Config;
@@ -26,6 +27,8 @@ pub struct History {
     connection: Option<Connection>,
     /// The file's stamp when it was opened with [`Opening::Unchanging`].
     unchanging: Option<Stamp>,
+    /// How long each question may take, where that is less than the connection allows.
+    limit: Option<Duration>,
 }
 
 /// What a database is, seen from this program.
@@ -137,7 +140,9 @@ impl History {
     fn connect(url: &DatabaseUrl, opening: Opening) -> Result<Self> {
         let runtime = runtime()?;
         match runtime.block_on(Connection::open(url, opening)) {
-            Ok(connection) => Ok(Self { url: url.clone(), runtime, connection: Some(connection), unchanging: None }),
+            Ok(connection) => {
+                Ok(Self { url: url.clone(), runtime, connection: Some(connection), unchanging: None, limit: None })
+            }
             Err(error) => {
                 runtime.shutdown_background(); // without waiting for a look-up of the host that hangs
                 Err(error)
@@ -203,6 +208,11 @@ impl History {
         if let DatabaseUrl::Sqlite(_) = self.url {
             std::mem::forget(self.connection.take());
         }
+    }
+
+    /// From now on gives up a question that takes longer than `limit`.
+    pub fn hurry(&mut self, limit: Duration) {
+        self.limit = Some(limit);
     }
 
     /// Where it is.
@@ -281,14 +291,21 @@ impl History {
     /// A server may have closed a connection that was idle while a step worked for hours, or may have been restarted; then
     /// `work`, which is a whole transaction each time, gets a new one.
     fn ask<T>(&mut self, work: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
-        let Self { url, runtime, connection, .. } = self;
-        if let Some(open) = connection.as_mut().filter(|_| url.is_server())
-            && !runtime.block_on(open.is_alive())
-        {
-            *connection = Some(runtime.block_on(Connection::open(url, Opening::Existing))?);
-        }
-        let open = connection.as_mut().with_context(|| format!("the connection to {url} is lost"))?;
-        let done = runtime.block_on(work(open));
+        let Self { url, runtime, connection, limit, .. } = self;
+        let done = runtime.block_on(async {
+            let asked = async {
+                if let Some(open) = connection.as_mut().filter(|_| url.is_server())
+                    && !open.is_alive().await
+                {
+                    *connection = Some(Connection::open(url, Opening::Existing).await?);
+                }
+                work(connection.as_mut().with_context(|| format!("the connection to {url} is lost"))?).await
+            };
+            match *limit {
+                Some(limit) => within(limit, async { Ok(asked.await) }).await?,
+                None => asked.await,
+            }
+        });
         if done.is_err() {
             let _given_up = connection.take();
         }

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::web::Data;
+use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use common::service::{CHALLENGE_HEADER, PROOF_HEADER};
 use history::History;
@@ -17,7 +17,7 @@ use crate::metrics::{MEDIA_TYPE, Momentary};
 use crate::openapi;
 use crate::problem::Problem;
 use crate::state::State;
-use crate::turn::beside;
+use crate::turn::{beside, broken_off};
 
 /// That the process answers.
 #[derive(Serialize, ToSchema)]
@@ -69,7 +69,9 @@ pub async fn live(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
     (status = 503, body = Ready, description = "Nothing is deployed, or it cannot be loaded"),
 ))]
 pub async fn ready(state: Data<State>) -> Result<HttpResponse, Problem> {
-    let Status { served, refused, .. } = state.live.status();
+    // A release that is new is loaded now, which takes as long as its files are large.
+    let asked = state.clone();
+    let Status { served, refused, .. } = web::block(move || asked.live.status()).await.map_err(broken_off)?;
     let refused = refused.map(|Refused { id }| id);
     let advice = "the live release cannot be loaded; the log says why; deployment --rollback leaves it";
     let advice = refused.is_some().then(|| advice.to_owned());
@@ -103,8 +105,8 @@ pub async fn ready(state: Data<State>) -> Result<HttpResponse, Problem> {
     openapi::NotReady,
 ))]
 pub async fn metrics(state: Data<State>) -> Result<HttpResponse, Problem> {
-    let turn = state.history.take().await?;
-    let text = beside(turn, move || {
+    let sharing = state.clone();
+    let text = move || {
         let mut now = of_model(state.live.status());
         match state.door.open(&state.config) {
             Ok(Some(mut history)) => of_history(&mut history, &mut now)
@@ -113,8 +115,13 @@ pub async fn metrics(state: Data<State>) -> Result<HttpResponse, Problem> {
             Err(error) => tracing::warn!("metrics without the history: {error:#}"),
         }
         state.metrics.text(&now).map_err(|error| Problem::not_ready("the metrics failed", &error.into()))
-    });
-    Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, MEDIA_TYPE)).body(text.await?))
+    };
+    // Who gets nothing from the history need not wait for a turn.
+    let text = match sharing.door.check() {
+        Ok(()) => beside(sharing.history.take().await?, text).await,
+        Err(_) => web::block(text).await.map_err(broken_off)?,
+    };
+    Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, MEDIA_TYPE)).body(text?))
 }
 
 fn of_model(Status { served, refused, failures }: Status) -> Momentary {

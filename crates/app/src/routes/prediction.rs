@@ -11,14 +11,13 @@ use tokio::sync::mpsc;
 
 use super::query;
 use crate::answer::{Finished, Form};
-use crate::body::{Body, InTurns, Pieces, place};
+use crate::body::{Beginning, Body, InTurns, Pieces, place};
 use crate::limits::{LARGEST_CSV, LARGEST_JSON};
-use crate::live::LiveModel;
 use crate::openapi::{Refused, TooLargeOrSlow};
 use crate::prediction::{self, Request, RequestSchema};
 use crate::problem::Problem;
-use crate::state::State;
-use crate::turn::beside;
+use crate::state::{State, live};
+use crate::turn::{beside, broken_off};
 
 /// How many pieces of a body wait for their reader.
 const PIECES: usize = 4;
@@ -72,25 +71,27 @@ pub async fn prediction(request: HttpRequest, state: Data<State>, payload: Paylo
     finished.respond()
 }
 
-async fn json(state: &Data<State>, body: Body, form: Form) -> Result<Finished, Problem> {
-    let (body, place) = body.whole(&state.places).await?;
-    if place.is_some() {
-        let state = Arc::clone(state);
-        let answer = web::block(move || {
-            let _computing = state.computing.lock().unwrap_or_else(PoisonError::into_inner);
-            match Request::from_json(&body)? {
-                Request::Rows(rows) => prediction::rows(rows, &*state.live.model()?, form),
-                Request::File(_) => {
-                    Err(Problem::BadRequest("a body this large must hold rows, not a filepath".to_owned()))
-                }
-            }
-        });
-        return answer.await.map_err(broken_off)?;
-    }
-    match Request::from_json(&body)? {
-        Request::Rows(rows) => prediction::rows(rows, &*live(state).await?, form),
-        Request::File(filepath) => file(state.clone(), filepath, form).await,
-    }
+async fn json(state: &Data<State>, mut body: Body, form: Form) -> Result<Finished, Problem> {
+    let part = match body.beginning().await? {
+        Beginning::Whole(body) => {
+            return match Request::from_json(&body)? {
+                Request::Rows(rows) => prediction::rows(rows, &*live(state).await?, form),
+                Request::File(filepath) => file(state.clone(), filepath, form).await,
+            };
+        }
+        Beginning::Part(part) => part,
+    };
+    let _place = place(&state.places)?;
+    let body = body.rest(part).await?;
+    let state = Arc::clone(state);
+    let answer = web::block(move || {
+        let _computing = state.computing.lock().unwrap_or_else(PoisonError::into_inner);
+        match Request::from_json(&body)? {
+            Request::Rows(rows) => prediction::rows(rows, &*state.live.model()?, form),
+            Request::File(_) => Err(Problem::BadRequest("a body this large must hold rows, not a filepath".to_owned())),
+        }
+    });
+    answer.await.map_err(broken_off)?
 }
 
 async fn file(state: Data<State>, filepath: String, form: Form) -> Result<Finished, Problem> {
@@ -103,12 +104,14 @@ async fn file(state: Data<State>, filepath: String, form: Form) -> Result<Finish
     .await
 }
 
-async fn table(state: &Data<State>, body: Body, form: Form) -> Result<Finished, Problem> {
+async fn table(state: &Data<State>, mut body: Body, form: Form) -> Result<Finished, Problem> {
     const NAME: &str = "the table";
-    if body.is_light() {
-        let (body, _) = body.whole(&state.places).await?;
-        return prediction::table(NAME, &*body, &*live(state).await?, form);
-    }
+    let part = match body.beginning().await? {
+        Beginning::Whole(body) => {
+            return prediction::table(NAME, &*body, &*live(state).await?, form);
+        }
+        Beginning::Part(part) => part,
+    };
     let _place = place(&state.places)?;
     let (into, pieces) = mpsc::channel(PIECES);
     let sharing = Arc::clone(state);
@@ -116,22 +119,9 @@ async fn table(state: &Data<State>, body: Body, form: Form) -> Result<Finished, 
         let live = sharing.live.model()?;
         prediction::table(NAME, InTurns::new(Pieces::new(pieces), &sharing.computing), &live, form)
     });
-    let (pumped, answer) = join(body.pump(into), answer).await;
+    let (pumped, answer) = join(body.pump(part, into), answer).await;
     pumped?;
     answer.map_err(broken_off)?
-}
-
-/// The live model, loaded beside the event loop where it is new; whoever asks meanwhile is answered by the one before it.
-async fn live(state: &Data<State>) -> Result<Arc<LiveModel>, Problem> {
-    if let Some(live) = state.live.at_once()? {
-        return Ok(live);
-    }
-    let state = Arc::clone(state);
-    web::block(move || state.live.model()).await.map_err(broken_off)?
-}
-
-fn broken_off(error: actix_web::error::BlockingError) -> Problem {
-    Problem::not_ready("the work was broken off", &error.into())
 }
 
 /// CSV where the client likes it best of the two, else JSON: also for a client that names neither, which may still read it,

@@ -13,7 +13,7 @@ use super::{json, of_release, ok, query, to_json};
 use crate::limits::{LONGEST_CALL_LIST, LONGEST_HISTORY};
 use crate::openapi::{NoQuery, NotReady};
 use crate::problem::Problem;
-use crate::state::State;
+use crate::state::{State, live};
 use crate::turn::{Aged, beside};
 
 /// The score of the deployed model on the test data as they are now.
@@ -25,7 +25,7 @@ use crate::turn::{Aged, beside};
     NotReady,
 ))]
 pub async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
-    let release = state.live.model()?.id.clone();
+    let release = live(&state).await?.id.clone();
     let sharing = state.clone();
     let score = state.scores.get(&state.heavy, release, state.config.answer_max_age, move || {
         let live = sharing.live.model()?;
@@ -130,13 +130,15 @@ pub async fn history(request: HttpRequest, state: Data<State>) -> Result<HttpRes
     if last > LONGEST_HISTORY {
         return Err(Problem::WrongData(format!("last is {last}; ask for {LONGEST_HISTORY} rows or fewer")));
     }
+    let cannot = |error| Problem::not_ready("the history cannot be read", &error);
+    state.door.check().map_err(cannot)?; // who cannot be answered need not wait for a turn
     let turn = state.history.take().await?;
     let listing = beside(turn, move || {
         let read = || match state.door.open(&state.config)? {
             Some(mut history) => history.listing(what, last),
             None => Ok(Listing::empty(what)),
         };
-        to_json(&read().map_err(|error| Problem::not_ready("the history cannot be read", &error))?)
+        to_json(&read().map_err(cannot)?)
     });
     Ok(json(listing.await?))
 }

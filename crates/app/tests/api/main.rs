@@ -4,7 +4,9 @@
 
 mod batch;
 mod browser;
+mod connections;
 mod contract;
+mod flood;
 mod fuzzing;
 mod helpers;
 mod host_names;

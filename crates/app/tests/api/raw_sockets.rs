@@ -136,6 +136,6 @@ fn requests_on_one_connection_are_answered_in_their_order() {
 }
 
 /// The status codes of the responses that came over one connection.
-fn statuses(answers: &str) -> Vec<&str> {
+pub fn statuses(answers: &str) -> Vec<&str> {
     answers.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.get(..3)).collect()
 }

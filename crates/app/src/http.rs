@@ -1,0 +1,196 @@
+//! HTTP/1 connections: one request after the other is read, answered by the application and its answer sent.
+//!
+//! The codec is that of actix-web. Its own connections wait without a limit for chunked bodies, for the heads of second
+//! requests and for peers that do not read, and they read ahead, so that a HEAD spoils the answer before it. Here a request
+//! is read when the one before it is answered, and every wait for the peer is one of [`wire`].
+
+mod peers;
+mod wire;
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::AsFd;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use actix_http::body::{BodySize, BoxBody, MessageBody};
+use actix_http::error::{ParseError, PayloadError};
+use actix_http::h1::{Codec, Message};
+use actix_http::{ConnectionType, Method, Payload, Request, Response, ServiceConfig};
+use actix_web::dev::{Service, ServiceResponse};
+use actix_web::web::{Bytes, BytesMut};
+use actix_web::{Error, ResponseError};
+use futures_util::Stream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::codec::Encoder;
+
+pub use self::peers::{Peer, Peers};
+use self::wire::{Next, Wire};
+use crate::limits::RETRY_AFTER;
+use crate::problem::Problem;
+
+/// An answer in memory that is longer is sent in pieces of this length, and counted as held for its peer.
+const PIECE: usize = 64 << 10;
+
+/// Bytes of a streamed answer that are collected before they are sent.
+const COLLECTED: usize = 32 << 10;
+
+/// Answers the requests of one connection until it ends.
+pub async fn serve<IO, S, B>(io: IO, peer: Peer, service: Rc<S>, config: ServiceConfig)
+where
+    IO: AsyncRead + AsyncWrite + AsFd + Unpin + 'static,
+    S: Service<Request, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody + 'static,
+{
+    let wire = Rc::new(RefCell::new(Wire::new(io, peer, config.clone())));
+    loop {
+        let mut until = None;
+        let next = poll_fn(|cx| wire.borrow_mut().poll_request(cx, &mut until)).await;
+        let going_on = match next {
+            Next::Request(request) => answer(&wire, request, &*service).await,
+            Next::End => return,
+            Next::TooSlow => {
+                let problem = Problem::TooSlow("the request's head comes too slowly".to_owned());
+                refuse(&wire, &problem, config.clone()).await
+            }
+            Next::Wrong(error) => refuse(&wire, &problem(&error), config.clone()).await,
+        };
+        match going_on {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(_) => return, // the peer has gone away, or does not read
+        }
+    }
+    let until = Wire::<IO>::linger_until();
+    poll_fn(|cx| wire.borrow_mut().poll_linger(cx, until)).await;
+}
+
+/// Answers one request; returns whether another may follow.
+async fn answer<IO, S, B>(wire: &Rc<RefCell<Wire<IO>>>, mut request: Request, service: &S) -> io::Result<bool>
+where
+    IO: AsyncRead + AsyncWrite + AsFd + Unpin + 'static,
+    S: Service<Request, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody + 'static,
+{
+    let only_head = request.method() == Method::HEAD;
+    if wire.borrow().has_body() {
+        *request.payload() = Payload::Stream { payload: Box::pin(Incoming(wire.clone())) };
+    }
+    let mut answering = pin!(service.call(request));
+    let answered = poll_fn(|cx| match answering.as_mut().poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(Ok(answer)),
+        Poll::Pending => wire.borrow_mut().poll_gone(cx).map(Err),
+    });
+    let mut answer = match answered.await? {
+        Ok(response) => Answer::new(Response::from(response).map_into_boxed_body()),
+        Err(error) => Answer::new(error.error_response().into()),
+    };
+    if !only_head && !answer.has_room(&wire.borrow().peer) {
+        let full = "too many answers wait for clients that do not read them; ask again later";
+        answer = Answer::new(Problem::Busy(full.to_owned(), RETRY_AFTER).error_response().into());
+    }
+    let whole = poll_fn(|cx| Poll::Ready(wire.borrow_mut().skip_body(cx))).await;
+    if !whole || wire.borrow().is_last() {
+        answer.head.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    send(wire, answer, only_head).await?;
+    let wire = wire.borrow();
+    wire.peer.holds(0, 0);
+    Ok(whole && wire.codec.keep_alive())
+}
+
+/// Sends an answer of the connection itself, after which it ends.
+async fn refuse<IO>(wire: &RefCell<Wire<IO>>, problem: &Problem, config: ServiceConfig) -> io::Result<bool>
+where
+    IO: AsyncRead + AsyncWrite + AsFd + Unpin,
+{
+    // The codec of before may be in the midst of something.
+    wire.borrow_mut().codec = Codec::new(config);
+    let mut answer = Answer::new(problem.error_response().into());
+    answer.head.head_mut().set_connection_type(ConnectionType::Close);
+    send(wire, answer, false).await?;
+    Ok(false)
+}
+
+async fn send<IO>(wire: &RefCell<Wire<IO>>, answer: Answer, only_head: bool) -> io::Result<()>
+where
+    IO: AsyncRead + AsyncWrite + AsFd + Unpin,
+{
+    let mut output = BytesMut::with_capacity(COLLECTED / 16);
+    {
+        let mut wire = wire.borrow_mut();
+        wire.begin_answer();
+        wire.codec.encode(Message::Item((answer.head, answer.size)), &mut output)?;
+    }
+    match answer.body {
+        _ if only_head => {}
+        Ok(mut rest) => {
+            while !rest.is_empty() {
+                let piece = rest.split_to(rest.len().min(PIECE));
+                wire.borrow_mut().codec.encode(Message::Chunk(Some(piece)), &mut output)?;
+                wire.borrow_mut().held = rest.len() as u64;
+                if !rest.is_empty() {
+                    poll_fn(|cx| wire.borrow_mut().poll_send(cx, &mut output)).await?;
+                }
+            }
+        }
+        Err(mut body) => {
+            while let Some(piece) = poll_fn(|cx| body.as_pin_mut().poll_next(cx)).await {
+                let piece = piece.map_err(|error| io::Error::other(error.to_string()))?;
+                wire.borrow_mut().codec.encode(Message::Chunk(Some(piece)), &mut output)?;
+                if output.len() >= COLLECTED {
+                    poll_fn(|cx| wire.borrow_mut().poll_send(cx, &mut output)).await?;
+                }
+            }
+        }
+    }
+    wire.borrow_mut().codec.encode(Message::Chunk(None), &mut output)?;
+    poll_fn(|cx| wire.borrow_mut().poll_send(cx, &mut output)).await
+}
+
+/// An answer to be sent.
+struct Answer {
+    head: Response<()>,
+    size: BodySize,
+    /// The body in memory, or what makes it.
+    body: Result<Bytes, BoxBody>,
+}
+
+impl Answer {
+    fn new(response: Response<BoxBody>) -> Self {
+        let mut body = BoxBody::new(());
+        let head = response.map_body(|_, of_response| body = of_response);
+        Self { head, size: body.size(), body: body.try_into_bytes() }
+    }
+
+    /// Counts an answer that is long and in memory, or in a file, for its peer until it is sent; returns whether there is
+    /// room for it.
+    fn has_room(&self, peer: &Peer) -> bool {
+        match (&self.body, self.size) {
+            (Ok(bytes), _) if bytes.len() > PIECE => peer.holds(bytes.len() as u64, 0),
+            (Err(_), BodySize::Sized(length)) => peer.holds(0, length),
+            _ => true,
+        }
+    }
+}
+
+/// The problem with a head that cannot be read.
+fn problem(error: &ParseError) -> Problem {
+    match error {
+        ParseError::TooLarge => Problem::HeadTooLarge,
+        error => Problem::BadRequest(format!("the request is not HTTP/1.1: {error}")),
+    }
+}
+
+/// The body of a request, read as the application asks for it.
+struct Incoming<IO>(Rc<RefCell<Wire<IO>>>);
+
+impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Stream for Incoming<IO> {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.borrow_mut().poll_body(cx)
+    }
+}

@@ -1,0 +1,319 @@
+//! One connection's bytes: requests and bodies in, answers out. Every wait for the peer has a limit.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use actix_http::error::{ParseError, PayloadError};
+use actix_http::h1::{Codec, Message, MessageType};
+use actix_http::{Request, ServiceConfig};
+use actix_web::web::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::codec::Decoder;
+
+use super::peers::Peer;
+use crate::limits::{GRACE, HEAD_LIMIT, HELD_BY_REQUEST, IDLE_LIMIT, LIGHT_BODY, LINGER_LIMIT, SLOWEST_PACE};
+
+/// How much is read at once.
+const READ: usize = 64 << 10;
+
+/// A connection to a peer.
+pub struct Wire<IO> {
+    io: IO,
+    pub peer: Peer,
+    pub codec: Codec,
+    /// Bytes that were received and are not decoded yet.
+    input: BytesMut,
+    /// The peer sends no more.
+    ended: bool,
+    body: Body,
+    /// The peer waits for a word before it sends the body.
+    expects: bool,
+    /// What the peer received or sent of the current body.
+    pace: Pace,
+    /// Since when the peer is waited for.
+    waiting: Option<Instant>,
+    /// Bytes of an answer in memory that wait for the peer.
+    pub held: u64,
+}
+
+/// The body of the current request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Body {
+    /// There is none, or all of it was taken.
+    Taken,
+    Coming,
+    /// It broke off; what follows cannot be understood.
+    Broken,
+}
+
+/// How a body comes along. Only the time counts in which the service waited for the peer.
+#[derive(Default)]
+struct Pace {
+    bytes: u64,
+    waited: Duration,
+}
+
+impl Pace {
+    /// How long the peer may take for the next piece.
+    fn patience(&self, _now: Instant) -> Duration {
+        let whole = GRACE + Duration::from_secs_f64(self.bytes as f64 / SLOWEST_PACE);
+        GRACE.min(whole.saturating_sub(self.waited))
+    }
+}
+
+/// What comes next on a connection.
+pub enum Next {
+    Request(Request),
+    /// Nothing more, or nothing in time.
+    End,
+    /// The head of a request has not come in time.
+    TooSlow,
+    /// The bytes are not a request.
+    Wrong(ParseError),
+}
+
+impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
+    pub fn new(io: IO, peer: Peer, config: ServiceConfig) -> Self {
+        Self {
+            io,
+            peer,
+            codec: Codec::new(config),
+            input: BytesMut::new(),
+            ended: false,
+            body: Body::Taken,
+            expects: false,
+            pace: Pace::default(),
+            waiting: None,
+            held: 0,
+        }
+    }
+
+    /// Waits for the next request until `until`, which is set again when the first byte of a head arrives.
+    pub fn poll_request(&mut self, cx: &mut Context, until: &mut Option<Instant>) -> Poll<Next> {
+        loop {
+            if !self.input.is_empty() {
+                match self.codec.decode(&mut self.input) {
+                    Ok(Some(Message::Item(request))) => {
+                        self.body = match self.codec.message_type() {
+                            MessageType::None => Body::Taken,
+                            MessageType::Payload | MessageType::Stream => Body::Coming,
+                        };
+                        self.expects = request.head().expect();
+                        self.pace = Pace::default();
+                        return Poll::Ready(Next::Request(request));
+                    }
+                    Ok(None) => {}
+                    Ok(Some(Message::Chunk(_))) => return Poll::Ready(Next::Wrong(ParseError::Incomplete)),
+                    Err(error) => return Poll::Ready(Next::Wrong(error)),
+                }
+            }
+            if self.ended {
+                return Poll::Ready(Next::End);
+            }
+            let idle = self.input.is_empty();
+            if idle {
+                self.input = BytesMut::new(); // its memory belongs to the requests that were made of it
+            }
+            let limit = if idle { IDLE_LIMIT } else { HEAD_LIMIT };
+            let until_then = *until.get_or_insert_with(|| Instant::now() + limit);
+            match self.poll_read(cx, |_, now| until_then.saturating_duration_since(now)) {
+                Poll::Ready(Ok(_)) if idle => *until = None,
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut && !idle => {
+                    return Poll::Ready(Next::TooSlow);
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Next::End),
+                Poll::Pending if self.is_last() => return Poll::Ready(Next::End),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// The next piece of the current request's body.
+    pub fn poll_body(&mut self, cx: &mut Context) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        loop {
+            match self.body {
+                Body::Taken => return Poll::Ready(None),
+                Body::Broken => return Poll::Ready(Some(Err(PayloadError::EncodingCorrupted))),
+                Body::Coming => {}
+            }
+            match self.decode_body() {
+                Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
+                Ok(None) if self.body == Body::Taken => return Poll::Ready(None),
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+            let read = match self.ended {
+                true => Err(PayloadError::Incomplete(None)),
+                false => {
+                    self.invite(cx);
+                    ready!(self.poll_read(cx, Pace::patience)).map_err(PayloadError::Io)
+                }
+            };
+            if let Err(error) = read {
+                self.body = Body::Broken;
+                return Poll::Ready(Some(Err(error)));
+            }
+        }
+    }
+
+    /// Discards the received part of a body that was not read; returns whether it is the whole body, so that another
+    /// request may follow.
+    pub fn skip_body(&mut self, cx: &mut Context) -> bool {
+        while self.body == Body::Coming && !self.expects {
+            match self.decode_body() {
+                Ok(Some(_)) => continue,
+                Ok(None) if self.body == Body::Taken => break,
+                Ok(None) => {}
+                Err(_) => break,
+            }
+            if self.ended || !matches!(self.poll_input(cx), Poll::Ready(Ok(1..))) {
+                break;
+            }
+        }
+        self.body == Body::Taken
+    }
+
+    /// Notices a peer that has gone away while its request is being answered. One that only sends no more wants its answer.
+    pub fn poll_gone(&mut self, cx: &mut Context) -> Poll<io::Error> {
+        while self.body == Body::Taken && !self.ended && self.input.len() < READ {
+            if let Err(error) = ready!(self.poll_input(cx)) {
+                return Poll::Ready(error);
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Begins an answer, whose pace is watched from here on.
+    pub fn begin_answer(&mut self) {
+        self.pace = Pace::default();
+    }
+
+    /// Sends all of `output`.
+    pub fn poll_send(&mut self, cx: &mut Context, output: &mut BytesMut) -> Poll<io::Result<()>> {
+        while !output.is_empty() {
+            let sent = Pin::new(&mut self.io).poll_write(cx, output);
+            let sent = ready!(self.waited(cx, sent, output.len() as u64, Pace::patience))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.pace.bytes += sent as u64;
+            output.advance(sent);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Closes the connection for sending, and takes what still comes until the peer closes it too: a connection that is
+    /// closed with something unread is reset, and the peer may lose the answer.
+    pub fn poll_linger(&mut self, cx: &mut Context, until: Instant) -> Poll<()> {
+        if !self.ended && (self.body != Body::Taken || !self.input.is_empty() || self.has_more()) {
+            let _ = ready!(Pin::new(&mut self.io).poll_shutdown(cx));
+            loop {
+                self.input.clear();
+                let read = ready!(self.poll_read(cx, |_, now| until.saturating_duration_since(now)));
+                if !matches!(read, Ok(1..)) || Instant::now() > until {
+                    break;
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Until when to linger.
+    pub fn linger_until() -> Instant {
+        Instant::now() + LINGER_LIMIT
+    }
+
+    /// Whether the current request has a body that was not taken yet.
+    pub fn has_body(&self) -> bool {
+        self.body != Body::Taken
+    }
+
+    /// Whether the service is stopping, and no further request was sent to it.
+    pub fn is_last(&self) -> bool {
+        self.peer.is_stopping() && self.input.is_empty() && !self.has_more()
+    }
+
+    /// Whether the system holds bytes that were not read yet; the runtime may not know of them.
+    fn has_more(&self) -> bool {
+        rustix::io::ioctl_fionread(&self.io).is_ok_and(|bytes| bytes > 0)
+    }
+
+    /// A piece of the body of what was received.
+    fn decode_body(&mut self) -> Result<Option<Bytes>, PayloadError> {
+        match self.codec.decode(&mut self.input) {
+            Ok(Some(Message::Chunk(Some(piece)))) => return Ok(Some(piece)),
+            Ok(Some(Message::Chunk(None))) => self.body = Body::Taken,
+            Ok(None) => {}
+            Ok(Some(Message::Item(_))) | Err(_) => {
+                self.body = Body::Broken;
+                return Err(PayloadError::EncodingCorrupted);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Tells a peer that waits for it to send the body.
+    fn invite(&mut self, cx: &mut Context) {
+        if std::mem::take(&mut self.expects) {
+            const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+            // All answers before were taken, so there is room for a line; without it the peer sends the body after a while.
+            let _ = Pin::new(&mut self.io).poll_write(cx, GO_ON);
+        }
+    }
+
+    /// Waits for more input, for as long as `patience` says.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context,
+        patience: impl FnOnce(&Pace, Instant) -> Duration,
+    ) -> Poll<io::Result<usize>> {
+        let read = self.poll_input(cx);
+        let coming = self.body == Body::Coming;
+        // A light body is kept until it is whole.
+        let held = self.input.len() as u64 + if coming { HELD_BY_REQUEST + self.pace.bytes.min(LIGHT_BODY) } else { 0 };
+        let read = ready!(self.waited(cx, read, held, patience))?;
+        self.pace.bytes += read as u64;
+        Poll::Ready(Ok(read))
+    }
+
+    fn poll_input(&mut self, cx: &mut Context) -> Poll<io::Result<usize>> {
+        let mut buffer = [const { MaybeUninit::uninit() }; READ];
+        let mut buffer = ReadBuf::uninit(&mut buffer);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
+        self.input.extend_from_slice(buffer.filled());
+        self.ended = buffer.filled().is_empty();
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    /// Passes on what was `polled` of the peer. While that is pending, `held` bytes wait for it, and it has the time that
+    /// `patience` gives it.
+    fn waited<T>(
+        &mut self,
+        cx: &mut Context,
+        polled: Poll<io::Result<T>>,
+        held: u64,
+        patience: impl FnOnce(&Pace, Instant) -> Duration,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            if let Some(since) = self.waiting.take() {
+                self.peer.acted();
+                self.pace.waited += since.elapsed();
+            }
+            return polled;
+        }
+        if self.waiting.is_none() {
+            let now = Instant::now();
+            self.waiting = Some(now);
+            self.peer.waits(now, patience(&self.pace, now), self.held + held);
+        }
+        match self.peer.is_given_up(cx.waker()) {
+            true => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            false => Poll::Pending,
+        }
+    }
+}
