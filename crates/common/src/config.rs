@@ -253,6 +253,7 @@ impl RawConfig {
         if engine.is_some() && self.0.contains_key("input_database") {
             bail!("key \"input_database\": an \"engine\" takes files alone; write the rows to files, or do without it");
         }
+        let input_folder = input("input_folder_path")?;
         let shared_output = shared("output_folder_path")?;
         let (output_key, output_folder) = match (&shared_output, self.0.contains_key("local_output_path")) {
             (Some(_), true) => ("local_output_path", output("local_output_path")?),
@@ -260,7 +261,6 @@ impl RawConfig {
             (None, true) => bail!("key \"local_output_path\" is for an \"output_folder_path\" that is an address"),
             (None, false) => ("output_folder_path", output("output_folder_path")?),
         };
-        let input_folder = input("input_folder_path")?;
         let test_data = input("test_data_path")?;
         let output_model = output("output_model_path")?;
         let production = output("prod_deployment_path")?;

@@ -37,7 +37,11 @@ impl WhatIf {
             for ((predictor, text), column) in predictors.iter_mut().zip(texts).zip(PREDICTORS) {
                 *predictor = match text.as_deref().map(str::trim) {
                     None => *predictor,
-                    Some(text) => parse_count(column, text.as_bytes()).map_err(|wrong| wrong.to_string())?,
+                    Some("") => None,
+                    Some(text) => {
+                        let value = parse_count(column, text.as_bytes()).map_err(|wrong| wrong.to_string())?;
+                        Some(value.ok_or_else(|| format!("{column} is not a number"))?)
+                    }
                 };
             }
             Ok(predictors)
