@@ -51,13 +51,9 @@ impl Basis {
 
     /// The basis of the columns q' with q = M q', where `m` is upper triangular with ones on its diagonal.
     pub fn followed_by(&self, m: &[[f64; 4]; 4]) -> Self {
-        let mut upper = identity();
-        for i in 0..4 {
-            for j in i + 1..4 {
-                upper[i][j] = sum((i..=j).map(|k| TwoFloat::new_mul(self.upper[i][k], m[k][j])));
-            }
-        }
-        Self { upper }
+        // Empty below the diagonal, and exactly 1 on it.
+        let entry = |i: usize, j: usize| sum((i..=j).map(|k| TwoFloat::new_mul(self.upper[i][k], m[k][j])));
+        Self { upper: std::array::from_fn(|i| std::array::from_fn(|j| entry(i, j))) }
     }
 
     /// The columns of a row and, for each, the size of the terms it was computed from. Computed in pairs of doubles, a column is

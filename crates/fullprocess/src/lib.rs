@@ -14,6 +14,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use common::atomic::Scratch;
 use common::checksum::Checksum;
 use common::cli::narrate;
 use common::config::{Config, DriftTest};
@@ -160,7 +161,7 @@ fn without_new_files(repaired: bool, reports_are_current: bool) -> Decision {
 
 /// What [`process`] would do, found out without a trace.
 fn plan(config: &Config) -> Result<Outcome> {
-    let scratch = tempfile::tempdir().context("creating a scratch folder")?;
+    let scratch = Scratch::new()?;
     let steps = Steps::of(config, None)?;
     let mut files = new_files::listed(config, &steps)?;
     if let Some(input) = &config.input_database {

@@ -25,7 +25,7 @@ impl Cholesky {
             };
             let pivot = rest(j, &r);
             // Not `f64::min`, which would lose a NaN.
-            if !(pivot >= least_pivot) {
+            if pivot.is_nan() || pivot < least_pivot {
                 least_pivot = pivot;
             }
             r[j][j] = pivot.max(NOISE).sqrt();
