@@ -1,6 +1,7 @@
 //! CSV files as an engine sees them: found by listing, hashed where they are, and known by their heads.
 //!
-//! However many files there are, a query reads at most [`BATCH`] of them, and its SQL does not name one.
+//! A query of this module looks at [`BATCH`] files at the most. The queries of their rows ([`crate::lines`]) are about all files
+//! at once: they carry each file's name as data.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
