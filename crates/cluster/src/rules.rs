@@ -83,6 +83,15 @@ fn is_missing(text: &str) -> String {
     format!("{text} IN {}", sql::texts(MISSING))
 }
 
+/// Whether a number is over [`LARGEST_EXACT`], which the next whole number is rounded to: then its digits tell.
+fn is_too_large(column: usize) -> String {
+    let (largest, digits) = (sql::number(LARGEST_EXACT), trimmed(column));
+    format!(
+        "(x{column} > {largest} OR x{column} = {largest} \
+         AND coalesce(try_cast({digits} AS DECIMAL(38, 10)) > {LARGEST_EXACT:.0}, false))"
+    )
+}
+
 /// Whether a name cannot be one.
 fn is_no_name() -> String {
     format!("(octet_length(t0) > {LONGEST_NAME} OR t0 RLIKE '[\\\\p{{Cc}}]')")
@@ -90,9 +99,8 @@ fn is_no_name() -> String {
 
 /// [`FILE`], `readable` ([`READABLE`]) and [`COLUMNS`] of each line of a query; the latter are NULL where it is no row.
 pub fn checked(lines: &str) -> String {
-    let largest = sql::number(LARGEST_EXACT);
     let counts = (1..=PREDICTORS.len()).map(|j| {
-        let known = format!("x{j} >= 0D AND x{j} <= {largest}");
+        let known = format!("x{j} >= 0D AND NOT {}", is_too_large(j));
         format!("({known} OR (x{j} IS NULL OR isnan(x{j})) AND {})", is_missing(&trimmed(j)))
     });
     let target = format!("(x4 = 0D OR x4 = 1D OR {})", is_missing(&trimmed(4)));
@@ -123,14 +131,14 @@ pub fn reasoned(lines: &str) -> String {
         format!("WHEN {} THEN {}", is_no_name(), say(Malformed::NotAName)),
     ];
     for (j, column) in (1..).zip(PREDICTORS) {
-        let largest = sql::number(LARGEST_EXACT);
         cases.push(format!(
             "WHEN (x{j} IS NULL OR isnan(x{j})) AND NOT {} THEN {}",
             is_missing(&trimmed(j)),
             say(Malformed::NotANumber(column))
         ));
         cases.push(format!("WHEN x{j} < 0D THEN {}", say(Malformed::Negative(column))));
-        cases.push(format!("WHEN x{j} > {largest} AND NOT isnan(x{j}) THEN {}", say(Malformed::TooLarge(column))));
+        let too_large = say(Malformed::TooLarge(column));
+        cases.push(format!("WHEN {} AND NOT isnan(x{j}) THEN {too_large}", is_too_large(j)));
     }
     cases.push(format!(
         "WHEN NOT coalesce(x4 = 0D OR x4 = 1D, false) AND NOT {} THEN {}",

@@ -39,7 +39,7 @@ pub fn untidy() -> Workspace {
     let numbers = "n0, 5 ,+5,007,1.0\nn1,1e3,.5,5.,0\nn2,-0,9007199254740992,0.1,1\nn3,NaN,#N/A,<NA>,\n\
                    n4,\"7\",\" 8 \",\"9\",\"1\"\n\"o'neil, \"\"ltd\"\"\",1,2,3,0\nNA,1,2,3,1\n,,,,\n\u{fc}\u{df} \u{682a},1,2,3,0\n\
                    a\\b'c,4,5,6,1\n  spaced  ,1,2,3,0\n";
-    let broken = "b0,1,2,3\nb1,1,2,3,0,9\nb2,one,2,3,0\nb3,1,-2,3,0\nb4,1,2,1e20,0\nb5,1,2,3,2\nb6,1,2,3,yes\n\
+    let broken = "b0,1,2,3\nb1,1,2,3,0,9\nb2,one,2,3,0\nb3,1,-2,3,0\nb4,1,2,1e20,0\nb4,1,9007199254740993,2,0\nb5,1,2,3,2\nb6,1,2,3,yes\n\
                   b7,inf,2,3,0\nb8,0x10,2,3,0\nb9,1_000,2,3,0\nb\u{7},1,2,3,0\n\"b10, x\",1,,\"a\",0\n";
     let long = format!("{},1,2,3,0\n", "x".repeat(1001));
     let text = [HEADER, &noisy("b", 600, 500), "\n  \n", numbers, broken, &long, HEADER, "last,1,2,3,0"].concat();
