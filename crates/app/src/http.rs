@@ -10,6 +10,7 @@ mod wire;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -37,8 +38,8 @@ const PIECE: usize = 64 << 10;
 /// Bytes of a streamed answer that are collected before they are sent.
 const COLLECTED: usize = 32 << 10;
 
-/// Answers the requests of one connection until it ends.
-pub async fn serve<IO, S, B>(io: IO, peer: Peer, service: Rc<S>, config: ServiceConfig)
+/// Answers the requests of one connection until it ends. A Unix socket has no `address`.
+pub async fn serve<IO, S, B>(io: IO, peer: Peer, address: Option<SocketAddr>, service: Rc<S>, config: ServiceConfig)
 where
     IO: AsyncRead + AsyncWrite + AsFd + Unpin + 'static,
     S: Service<Request, Response = ServiceResponse<B>, Error = Error>,
@@ -49,7 +50,10 @@ where
         let mut until = None;
         let next = poll_fn(|cx| wire.borrow_mut().poll_request(cx, &mut until)).await;
         let going_on = match next {
-            Next::Request(request) => answer(&wire, request, &*service).await,
+            Next::Request(mut request) => {
+                request.head_mut().peer_addr = address;
+                answer(&wire, request, &*service).await
+            }
             Next::End => return,
             Next::TooSlow => {
                 let problem = Problem::TooSlow("the request's head comes too slowly".to_owned());

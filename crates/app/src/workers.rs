@@ -117,8 +117,15 @@ where
     B: MessageBody + 'static,
 {
     match connection {
-        Connection::Tcp(stream) => serve(tokio::net::TcpStream::from_std(stream)?, peer, app, config).await,
-        Connection::Unix(stream) => serve(tokio::net::UnixStream::from_std(stream)?, peer, app, config).await,
+        Connection::Tcp(stream) => {
+            let stream = tokio::net::TcpStream::from_std(stream)?;
+            // Only a Unix socket has no address, and is asked by any host name: a peer that is already gone gets no answer.
+            let address = Some(stream.peer_addr()?);
+            serve(stream, peer, address, app, config).await;
+        }
+        Connection::Unix(stream) => {
+            serve(tokio::net::UnixStream::from_std(stream)?, peer, None, app, config).await;
+        }
     }
     Ok(())
 }

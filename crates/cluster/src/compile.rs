@@ -17,8 +17,11 @@ use common::schema::{COLUMNS, CORPORATION, TARGET, by_column};
 use engine::MalformedRows;
 use engine::rules::{QUARANTINE_HEADER, check_any_row};
 
-use crate::connection::{Connection, Format};
-use crate::input::{self, InputFile, Lines, READABLE};
+use crate::connection::Connection;
+use crate::files::{self, InputFile};
+use crate::lines::{self, Lines};
+use crate::plan::{Existing, Format};
+use crate::rules::READABLE;
 use crate::sql::{self, Cells};
 
 /// The column that says from which file a row comes first: its place in ingestedfiles.txt, from 0. It is the only order
@@ -36,9 +39,9 @@ pub fn compile(
     files: &[DataFile],
     stage: &Path,
 ) -> Result<Ingested> {
-    let probed = input::probe(connection, files)?;
+    let probed = files::probe(connection, files)?;
     let inputs = probed.iter().cloned().map(|file| InputFile::new(file, true)).collect::<Result<Vec<_>>>()?;
-    let lines = Lines::open(connection, inputs)?;
+    let lines = Lines::open(connection, inputs);
     let counted = lines.count(MalformedRows::LeaveOut)?;
     check_any_row(counted.iter().map(|file| file.rows).sum(), files.len())?;
     let bad: Vec<usize> = (0..counted.len()).filter(|i| counted[*i].malformed > 0).collect();
@@ -52,14 +55,14 @@ pub fn compile(
          HAVING max(readable) = 1",
         lines.rows()
     );
-    let write = |what, sql, format, to| connection.write(what, sql, format, "overwrite", to);
+    let write = |what, sql, format, to| connection.write(what, sql, format, Existing::Overwrite, to);
     write("compiling the dataset", distinct, Format::Parquet, location.clone())?;
     if cluster.dataset_csv {
         let text = format!("SELECT {} FROM {}", as_text(), sql::files("parquet", &location));
         write("writing the dataset as CSV", text, Format::Csv, format!("{location}.csv"))?;
     }
     let dataset = Dataset::describe(connection, &location, files.len())?;
-    input::check_unchanged(connection, &probed)?;
+    files::check_unchanged(connection, &probed)?;
 
     let hashes: String = probed.iter().map(|file| file.sha256.as_str()).collect();
     let ingested_files =
@@ -110,7 +113,7 @@ fn write_quarantine(lines: &Lines, bad: &[usize], path: &Path) -> Result<()> {
     if !bad.is_empty() {
         lines.malformed(bad, None, |file, line, reason, row| {
             let name = lines.files.get(file).map_or("", |file| &file.probed.file.name);
-            input::write_quarantined(&mut out, name, line, reason, row)
+            lines::write_quarantined(&mut out, name, line, reason, row)
         })?;
     }
     out.flush().context("writing the quarantine")

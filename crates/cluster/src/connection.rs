@@ -1,51 +1,75 @@
 //! One session of a Spark Connect server: what is asked of it ends in time, can be cancelled, and fails with an error that
 //! names the server and what was being done.
 //!
-//! The client blocks and retries by itself for many minutes. So every request runs on a thread of its own while this one
-//! waits: for its end, for its time limit, for a signal, and for the server to be there at all.
+//! Requests run on a thread of the connection's own, while the thread that asks waits: for rows and for the end, for its time
+//! limit, for a signal, and for the server to be there at all.
 
 use std::fmt::Display;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use common::cli::Progress;
 use common::engine::{Cluster, EngineAddress, STEP_OF_VARIABLE};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use spark_connect::row::Row;
-use spark_connect::{SparkError, SparkSession};
+use spark_connect_proto::Plan;
+use spark_connect_proto::execute_plan_response::ExecutionProgress;
+use tokio::runtime::{self, Runtime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Status;
+
+use crate::client::Client;
+use crate::endpoint::Endpoint;
+use crate::execution::{self, Broken, Event, Sink, Unwanted};
+use crate::plan::{self, Existing, Files, Format};
+use crate::row::{self, Row};
+use crate::view::{View, Views};
 
 /// How long to wait until a server takes a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long a server that takes connections may need for a first answer; Spark starts a session meanwhile.
 const FIRST_ANSWER_LIMIT: Duration = Duration::from_secs(60);
+/// How many sessions may be lost while they are opened.
+const MOST_OPENINGS: u32 = 3;
 /// How often it is asked whether the server is still there, and how often in a row it may not be.
 const PULSE: Duration = Duration::from_secs(5);
 const MISSED_PULSES: u32 = 2;
 /// How long cancelling and saying goodbye may take.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(3);
-/// Rows on their way that may wait.
-const WAITING: usize = 1024;
+/// Messages on their way that may wait; each has some MB at the most.
+const WAITING: usize = 4;
 
 /// A session, closed when it is dropped.
 pub struct Connection {
     cluster: Cluster,
-    session: Mutex<SparkSession>,
-    host: String,
-    progress: Arc<Mutex<Option<String>>>,
+    endpoint: Endpoint,
+    client: Mutex<Client>,
+    views: Views,
+    lines_know_their_file: bool,
+    /// `None` only while it is dropped.
+    runtime: Option<Runtime>,
 }
 
-/// How a question ended.
-type Asked = Result<(), Box<SparkError>>;
+/// What the thread that receives an answer sends; the permit makes room for another message.
+enum Told {
+    Event(Event, OwnedSemaphorePermit),
+    End(Result<(), Broken>),
+}
 
-/// What a thread that asks the server sends.
-enum Event<T> {
-    Item(T),
-    End(Asked),
+/// Hands events to the thread that waits for them, a few at a time.
+struct Waiting {
+    events: mpsc::Sender<Told>,
+    room: Arc<Semaphore>,
+}
+
+impl Sink for Waiting {
+    async fn send(&mut self, event: Event) -> Result<(), Unwanted> {
+        let room = self.room.clone().acquire_owned().await.map_err(|_| Unwanted)?;
+        self.events.send(Told::Event(event, room)).map_err(|_| Unwanted)
+    }
 }
 
 impl Connection {
@@ -55,27 +79,59 @@ impl Connection {
     /// Where nobody listens, nobody answers, or the address is wrong.
     pub fn open(cluster: &Cluster) -> Result<Self> {
         die_with_fullprocess()?;
-        let progress = Arc::default();
-        let session = Mutex::new(start(&cluster.address, &progress)?);
-        let host = host_and_port(&cluster.address);
-        let connection = Self { cluster: cluster.clone(), session, host, progress };
+        let address = &cluster.address;
+        let endpoint = Endpoint::parse(address)?;
+        reach(&endpoint.authority)
+            .with_context(|| format!("{address} cannot be reached; is the Spark Connect server running?"))?;
+        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let session_id = endpoint.session_id.clone().unwrap_or_else(Client::new_id);
+        let client = {
+            let _context = runtime.enter();
+            Client::new(&endpoint, session_id).with_context(|| address.to_string())?
+        };
+        let mut connection = Self {
+            cluster: cluster.clone(),
+            endpoint,
+            client: Mutex::new(client),
+            views: Views::default(),
+            lines_know_their_file: false,
+            runtime: Some(runtime),
+        };
         connection.greet()?;
+        // An engine without the function refuses the query.
+        let asked = connection.row("opening a session", "SELECT input_file_name()".to_owned());
+        connection.lines_know_their_file = asked.is_ok();
         Ok(connection)
     }
 
     fn greet(&self) -> Result<()> {
-        let ask = |session: &SparkSession, _: &SyncSender<Event<()>>| {
-            // Not its version, for which a Sail needs a Spark beside it.
-            session.sql("SELECT 1")?.collect()?;
-            Ok(())
-        };
         let limit = FIRST_ANSWER_LIMIT.min(self.cluster.time_limit);
-        Ok(self.wait("opening a session", limit, ask, |()| Ok(()))?)
+        // Not its version, for which a Sail needs a Spark beside it.
+        let plan = plan::query("SELECT 1".to_owned(), Vec::new());
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.execute("opening a session", limit, plan.clone(), |_| Ok(())) {
+                // A server that forgets sessions soon may forget one while it starts.
+                Err(Failure::SessionLost(_)) if attempts < MOST_OPENINGS => self.lock().renew(),
+                ended => return Ok(ended?),
+            }
+        }
     }
 
     /// Where it goes, without its secrets.
     pub fn address(&self) -> &EngineAddress {
         &self.cluster.address
+    }
+
+    /// Whether the engine can say of a line from which file it comes. Spark can; Sail can only of whole contents.
+    pub fn lines_know_their_file(&self) -> bool {
+        self.lines_know_their_file
+    }
+
+    /// Files under a name by which queries of this connection can read them, until the view is dropped.
+    pub fn view(&self, files: Files) -> View {
+        self.views.add(files)
     }
 
     /// All rows of a query that has few. `what` says what for, in errors and on a terminal.
@@ -96,119 +152,87 @@ impl Connection {
     /// Shows each row of a query as it comes; of many, few are in memory at a time.
     ///
     /// A session that the server has forgotten, because nobody asked for an hour or it was started again, is replaced: no
-    /// query needs what an earlier one left but [`Connection::view_of_lines`], and those are asked at once.
+    /// query needs what an earlier one left.
     pub fn each(&self, what: &str, sql: String, mut visit: impl FnMut(Row) -> Result<()>) -> Result<()> {
         let mut seen = false;
-        let ask = || {
-            let sql = sql.clone();
-            move |session: &SparkSession, rows: &SyncSender<Event<Row>>| {
-                for row in session.sql(&sql)?.to_local_iterator(false)? {
-                    if rows.send(Event::Item(row?)).is_err() {
-                        break; // nobody waits any more
-                    }
-                }
-                Ok(())
-            }
-        };
         let mut see = |row| {
             seen = true;
             visit(row)
         };
-        match self.wait(what, self.cluster.time_limit, ask(), &mut see) {
+        let plan = plan::query(sql.clone(), self.views.named_in(&sql));
+        match self.execute(what, self.cluster.time_limit, plan.clone(), &mut see) {
             Err(Failure::SessionLost(_)) if !seen => {
-                let session = start(self.address(), &self.progress)?;
-                *self.session.lock().unwrap_or_else(PoisonError::into_inner) = session;
+                self.lock().renew();
                 self.greet()?;
-                Ok(self.wait(what, self.cluster.time_limit, ask(), visit)?)
+                Ok(self.execute(what, self.cluster.time_limit, plan, visit)?)
             }
             ended => Ok(ended?),
         }
     }
 
-    /// Makes the lines of a text file a view; lines end with LF alone.
-    pub fn view_of_lines(&self, what: &str, name: String, path: String) -> Result<()> {
-        let ask = move |session: &SparkSession, _: &SyncSender<Event<()>>| {
-            let lines = session.read().format("text").option("lineSep", "\n").load(Some(&path));
-            lines.create_or_replace_temp_view(&name)?;
-            Ok(())
-        };
-        Ok(self.wait(what, self.cluster.time_limit, ask, |()| Ok(()))?)
-    }
-
     /// Writes the rows of a query into a folder.
-    pub fn write(&self, what: &str, sql: String, format: Format, mode: &'static str, folder: String) -> Result<()> {
-        let ask = move |session: &SparkSession, _: &SyncSender<Event<()>>| {
-            let writer = session.sql(&sql)?.write().mode(mode);
-            match format {
-                Format::Parquet => writer.parquet(&folder)?,
-                Format::Csv => {
-                    let options = [
-                        ("header", "true"),
-                        ("escape", "\""),
-                        ("emptyValue", ""),
-                        // Names keep their spaces.
-                        ("ignoreLeadingWhiteSpace", "false"),
-                        ("ignoreTrailingWhiteSpace", "false"),
-                    ];
-                    options
-                        .into_iter()
-                        .fold(writer, |writer, (name, value)| writer.option(name, value))
-                        .csv(&folder)?;
-                }
-            }
-            Ok(())
-        };
-        Ok(self.wait(what, self.cluster.time_limit, ask, |()| Ok(()))?)
+    pub fn write(&self, what: &str, sql: String, format: Format, existing: Existing, folder: String) -> Result<()> {
+        let reads = self.views.named_in(&sql);
+        let plan = plan::write(sql, reads, format, existing, folder);
+        Ok(self.execute(what, self.cluster.time_limit, plan, |_| Ok(()))?)
     }
 
-    /// Asks on another thread and waits for the end, the time limit, a signal, or the server's.
-    fn wait<T: Send + 'static>(
+    /// Has a plan executed and waits for the complete answer, the time limit, a signal, or the server's end.
+    fn execute(
         &self,
         what: &str,
         limit: Duration,
-        ask: impl FnOnce(&SparkSession, &SyncSender<Event<T>>) -> Asked + Send + 'static,
-        mut visit: impl FnMut(T) -> Result<()>,
+        plan: Plan,
+        mut visit: impl FnMut(Row) -> Result<()>,
     ) -> Result<(), Failure> {
-        let failed = |why: &dyn Display| Failure::Other(anyhow!("{what} on {}: {why}", self.address()));
+        let failed = |why: &dyn Display| anyhow!("{what} on {}: {why}", self.address());
         let stop = stop_asked();
-        let (sender, events) = sync_channel(WAITING);
-        let session = self.session();
-        thread::spawn(move || {
-            let end = ask(&session, &sender);
-            let _ = sender.send(Event::End(end)); // fails only where nobody waits any more
-        });
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = None; // that was the question before
+        let running = self.start(plan).map_err(Failure::Other)?;
         let (begin, mut pulse, mut missed) = (Instant::now(), Instant::now(), 0);
-        let progress = Progress::new(what);
+        let (progress, mut told) = (Progress::new(what), String::new());
         loop {
             if stop.load(Ordering::Relaxed) {
-                self.cancel();
-                return Err(failed(&"cancelled by a signal; nothing was changed"));
+                running.cancel();
+                return Err(Failure::Other(failed(&"cancelled by a signal; nothing was changed")));
             }
-            match events.recv_timeout(Duration::from_millis(50)) {
-                Ok(Event::Item(item)) => visit(item).inspect_err(|_| self.cancel()).map_err(Failure::Other)?,
-                Ok(Event::End(Ok(()))) => return Ok(()),
-                Ok(Event::End(Err(error))) => {
-                    let said = words(&error);
-                    let lost = LOST.iter().any(|lost| said.contains(lost));
-                    return Err(if lost { Failure::SessionLost(failed(&said).into()) } else { failed(&said) });
-                }
-                Err(RecvTimeoutError::Disconnected) => return Err(failed(&"the client has failed")),
-                Err(RecvTimeoutError::Timeout) => {
-                    progress.tell(|| {
-                        let told = self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                        format!("{} s {}", begin.elapsed().as_secs(), told.unwrap_or_default())
+            match running.events.recv_timeout(Duration::from_millis(50)) {
+                Ok(Told::Event(Event::Progress(message), _)) => told = words(&message).unwrap_or(told),
+                Ok(Told::Event(Event::Rows(batch), room)) => {
+                    let rows = row::rows(&batch.data).and_then(|rows| match rows.len() as i64 == batch.row_count {
+                        true => Ok(rows),
+                        false => bail!("{} rows came where {} were announced", rows.len(), batch.row_count),
                     });
+                    let visited = rows
+                        .map_err(|error| failed(&format_args!("{error:#}")))
+                        .and_then(|rows| rows.into_iter().try_for_each(&mut visit));
+                    if let Err(error) = visited {
+                        running.cancel();
+                        return Err(Failure::Other(error));
+                    }
+                    drop(room);
+                }
+                Ok(Told::End(Ok(()))) => return Ok(()),
+                Ok(Told::End(Err(Broken::Incomplete(why)))) => {
+                    running.cancel();
+                    return Err(Failure::Other(failed(&why)));
+                }
+                Ok(Told::End(Err(Broken::Refused(status)))) => {
+                    let error = failed(&execution::message(&status));
+                    return Err(if is_lost(&status) { Failure::SessionLost(error) } else { Failure::Other(error) });
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(Failure::Other(failed(&"the client has failed"))),
+                Err(RecvTimeoutError::Timeout) => {
+                    progress.tell(|| format!("{} s {told}", begin.elapsed().as_secs()));
                     if begin.elapsed() > limit {
-                        self.cancel();
+                        running.cancel();
                         let why = format!("no end after {} s (\"engine_time_limit\"); cancelled", limit.as_secs_f64());
-                        return Err(failed(&why));
+                        return Err(Failure::Other(failed(&why)));
                     }
                     if pulse.elapsed() > PULSE {
-                        missed = if reach(&self.host).is_ok() { 0 } else { missed + 1 };
+                        missed = if reach(&self.endpoint.authority).is_ok() { 0 } else { missed + 1 };
                         pulse = Instant::now();
                         if missed == MISSED_PULSES {
-                            return Err(failed(&"the server has gone away"));
+                            return Err(Failure::Other(failed(&"the server has gone away")));
                         }
                     }
                 }
@@ -216,32 +240,66 @@ impl Connection {
         }
     }
 
-    fn session(&self) -> SparkSession {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Starts an execution.
+    fn start(&self, plan: Plan) -> Result<Running<'_>> {
+        let (sender, events) = mpsc::channel();
+        let (client, operation) = (self.lock().clone(), Client::new_id());
+        let name = operation.clone();
+        let mut waiting = Waiting { events: sender, room: Arc::new(Semaphore::new(WAITING)) };
+        self.runtime()?.spawn(async move {
+            let end = execution::execute(&client, plan, &name, &mut waiting).await;
+            let _ = waiting.events.send(Told::End(end)); // fails only where nobody waits any more
+            let _ = client.release(&name).await; // the server forgets it by itself in some minutes
+        });
+        Ok(Running { connection: self, operation, events })
     }
 
-    /// Tells the server to stop whatever runs, and does not insist.
-    fn cancel(&self) {
-        self.briefly(|session| {
-            session.interrupt_all()?;
-            Ok(())
-        });
+    fn lock(&self) -> std::sync::MutexGuard<'_, Client> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn briefly(&self, ask: impl FnOnce(&SparkSession) -> Asked + Send + 'static) {
-        let (sender, done) = sync_channel(1);
-        let session = self.session();
-        thread::spawn(move || {
-            let _ = ask(&session);
-            let _ = sender.send(());
-        });
-        let _ = done.recv_timeout(FAREWELL_LIMIT);
+    fn runtime(&self) -> Result<&Runtime> {
+        self.runtime.as_ref().context("the connection is closed")
+    }
+
+    /// Asks for something that need not be answered, and waits a little for it to arrive.
+    fn briefly<F: Future<Output = Result<(), Status>> + Send + 'static>(&self, ask: impl FnOnce(Client) -> F) {
+        let (sender, done) = mpsc::channel();
+        let asked = ask(self.lock().clone());
+        if let Ok(runtime) = self.runtime() {
+            runtime.spawn(async move {
+                let _ = asked.await;
+                let _ = sender.send(());
+            });
+            let _ = done.recv_timeout(FAREWELL_LIMIT);
+        }
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.briefly(|session| Ok(session.stop()?));
+        self.briefly(|client| async move { client.release_session().await });
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background(); // without waiting, which a thread of another runtime may not do
+        }
+    }
+}
+
+/// An execution whose events are waited for.
+struct Running<'a> {
+    connection: &'a Connection,
+    operation: String,
+    events: mpsc::Receiver<Told>,
+}
+
+impl Running<'_> {
+    /// Tells the server to stop it, and does not insist.
+    fn cancel(&self) {
+        let operation = self.operation.clone();
+        self.connection.briefly(|client| async move {
+            client.interrupt(&operation).await?;
+            client.release(&operation).await
+        });
     }
 }
 
@@ -252,9 +310,6 @@ enum Failure {
     Other(anyhow::Error),
 }
 
-/// What a server says of a session that it does not know.
-const LOST: [&str; 3] = ["SESSION_NOT_FOUND", "SESSION_CLOSED", "SESSION_CHANGED"];
-
 impl From<Failure> for anyhow::Error {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -263,51 +318,19 @@ impl From<Failure> for anyhow::Error {
     }
 }
 
-/// Starts a session, whose progress is told to `progress`; nobody has answered yet.
-fn start(address: &EngineAddress, progress: &Arc<Mutex<Option<String>>>) -> Result<SparkSession> {
-    reach(&host_and_port(address))
-        .with_context(|| format!("{address} cannot be reached; is the Spark Connect server running?"))?;
-    // The client's own words about an address repeat its parameters, and one of them is the token.
-    let session = SparkSession::builder().remote(address.with_secrets()).get_or_create().map_err(|_| {
-        anyhow!("{address} is refused: a parameter is no key=value, or a token is sent without use_ssl=true")
-    })?;
-    let told = progress.clone();
-    session.register_progress_handler(move |message| {
-        let (mut tasks, mut done, mut bytes) = (0, 0, 0);
-        for stage in &message.stages {
-            tasks += stage.num_tasks;
-            done += stage.num_completed_tasks;
-            bytes += stage.input_bytes_read;
-        }
-        if tasks > 0 {
-            let text = format!("{done} of {tasks} tasks, {:.1} MB read", bytes as f64 / 1e6);
-            *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
-        }
-    });
-    Ok(session)
+/// Whether a server does not know the session.
+fn is_lost(status: &Status) -> bool {
+    ["SESSION_NOT_FOUND", "SESSION_CLOSED", "SESSION_CHANGED"].iter().any(|word| status.message().contains(word))
 }
 
-/// How rows are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Typed columns.
-    Parquet,
-    /// Text with a header in every part.
-    Csv,
-}
-
-/// The engine's message without the stack of its functions.
-fn words(error: &SparkError) -> String {
-    let message = if error.message.is_empty() { error.get_message() } else { error.message.clone() };
-    let message = message.split("\n\nJVM stacktrace").next().unwrap_or_default().split("\nJVM stacktrace").next();
-    message.unwrap_or_default().trim().chars().take(2000).collect()
-}
-
-fn host_and_port(address: &EngineAddress) -> String {
-    let text = address.to_string();
-    let host = text.strip_prefix("sc://").unwrap_or_default();
-    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    if has_port { host.to_owned() } else { format!("{host}:15002") }
+/// How far an execution is, `None` while nobody knows.
+fn words(progress: &ExecutionProgress) -> Option<String> {
+    let sum = |of: fn(&spark_connect_proto::execute_plan_response::execution_progress::StageInfo) -> i64| -> i64 {
+        progress.stages.iter().map(of).sum()
+    };
+    let (tasks, done) = (sum(|stage| stage.num_tasks), sum(|stage| stage.num_completed_tasks));
+    let megabytes = sum(|stage| stage.input_bytes_read) as f64 / 1e6;
+    (tasks > 0).then(|| format!("{done} of {tasks} tasks, {megabytes:.1} MB read"))
 }
 
 /// Whether somebody listens there.

@@ -1,23 +1,33 @@
 //! The engine beyond one machine: Apache Spark, or Sail, through Spark Connect. The only crate that names the client.
 //!
 //! Every question is one SQL query that answers with sums, counts or few rows; rows stay where they are. [`connection`]
-//! asks and waits; [`input`] says in SQL what a good row of a CSV file is; [`compile`] merges files into a dataset on the
-//! storage that the cluster shares; [`table`] asks a table; [`distribution`] counts its values. [`sql`] writes numbers and
-//! names so that both engines read them alike.
+//! asks and waits, [`execution`] follows an answer to its end, [`client`] makes the calls; [`plan`] and [`view`] make
+//! statements, [`row`] reads answers. [`files`] finds and hashes files, [`lines`] reads and counts them, [`rules`] says in SQL
+//! what a good row is; [`compile`] merges files into a dataset on the storage that the cluster shares; [`table`] asks a table;
+//! [`distribution`] counts its values. [`sql`] writes numbers and names so that both engines read them alike.
 //!
-//! What both engines have in common is used and nothing else: Sail has no `input_file_name()`, so each file's rows carry
-//! its number; a filter over computed columns makes Sail compute them again for every use, so rows that are not good are
-//! marked and not filtered; `monotonically_increasing_id()` is no line number.
+//! What both engines have in common is used and nothing else, with one exception: a Spark tells from which file a line comes,
+//! a Sail only from which file a whole content comes ([`lines`]). A filter over computed columns makes Sail compute them again
+//! for every use, so rows that are not good are marked and not filtered; `monotonically_increasing_id()` is no line number.
 
 #![cfg(feature = "cluster")]
 
-pub mod compile;
+mod client;
+mod compile;
 pub mod connection;
-pub mod distribution;
-pub mod input;
-pub mod sql;
-pub mod table;
+mod distribution;
+mod endpoint;
+mod execution;
+mod files;
+mod lines;
+mod plan;
+pub mod row;
+mod rules;
+mod sql;
+mod table;
+mod view;
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,11 +39,13 @@ use common::cli::narrate;
 use common::config::Config;
 use common::engine::Cluster;
 use common::files::{DataFile, INGESTED_FILES, INGESTION_FACTS, QUARANTINE};
-use common::ingested::Ingested;
+use common::ingested::{Ingested, IngestedFile};
 use engine::{Clients, Engine, Reading};
 
-use crate::connection::{Connection, Format};
-use crate::input::{InputFile, Lines};
+use crate::connection::Connection;
+use crate::files::InputFile;
+use crate::lines::Lines;
+use crate::plan::{Existing, Format};
 use crate::table::ClusterTable;
 
 /// The file of the output folder that names the folder that is being written, so that a killed ingestion's is found again.
@@ -58,24 +70,26 @@ struct SparkConnect {
 
 impl Engine for SparkConnect {
     fn files(&self, folder: &Path) -> Result<Vec<DataFile>> {
-        input::list(&self.connection, &sql::place(folder)?)
+        files::list(&self.connection, &sql::place(folder)?)
     }
 
     fn checksums(&self, files: &[DataFile]) -> Result<Vec<Checksum>> {
         // A file that has not changed since it was ingested is not read again: there may be very many of them.
         let known = Ingested::read(&self.output).map(|ingested| ingested.files).unwrap_or_default();
-        let states = input::states(&self.connection, files)?;
+        let known: HashMap<&str, &IngestedFile> = known.iter().map(|known| (known.name.as_str(), known)).collect();
+        let states = files::states(&self.connection, files)?;
         let known: Vec<Option<Checksum>> = files
             .iter()
             .zip(&states)
             .map(|(file, state)| {
-                let known = known.iter().find(|known| known.name == file.name && known.state.is_some())?;
-                (known.state == *state).then(|| known.sha256.clone())
+                let known = known.get(file.name.as_str())?;
+                let same = known.state.as_ref() == state.as_ref().map(|(state, _)| state);
+                (known.state.is_some() && same).then(|| known.sha256.clone())
             })
             .collect();
         let unknown = files.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(file, _)| file.clone());
         let unknown: Vec<DataFile> = unknown.collect();
-        let mut probed = input::probe(&self.connection, &unknown)?.into_iter();
+        let mut probed = files::probe(&self.connection, &unknown)?.into_iter();
         let checksums = known.into_iter().map(|known| known.or_else(|| probed.next().map(|file| file.sha256)));
         checksums.collect::<Option<Vec<_>>>().context("a file is gone")
     }
@@ -100,12 +114,12 @@ impl Engine for SparkConnect {
     }
 
     fn read(&self, files: &[DataFile], reading: Reading) -> Result<Box<dyn Clients>> {
-        let probed = input::probe(&self.connection, files)?;
+        let probed = files::probe(&self.connection, files)?;
         let inputs = probed.into_iter().map(|file| InputFile::new(file, reading.target)).collect::<Result<Vec<_>>>()?;
-        let lines = Lines::open(&self.connection, inputs)?;
+        let lines = Lines::open(&self.connection, inputs);
         let counted = lines.count(reading.malformed)?;
         let malformed = counted.iter().map(|file| file.malformed).sum();
-        Ok(Box::new(ClusterTable::of_lines(self.connection.clone(), lines.rows(), malformed)))
+        Ok(Box::new(ClusterTable::of_lines(self.connection.clone(), lines.rows(), lines.views, malformed)))
     }
 
     fn retire(&self, ingested: &Ingested) {
@@ -132,7 +146,9 @@ impl SparkConnect {
             // No statement removes a folder; writing nothing over it gives its space back.
             let nothing = "SELECT 1 AS retired WHERE false".to_owned();
             let what = "emptying the dataset before this one";
-            if let Err(error) = self.connection.write(what, nothing, Format::Parquet, "overwrite", location.clone()) {
+            if let Err(error) =
+                self.connection.write(what, nothing, Format::Parquet, Existing::Overwrite, location.clone())
+            {
                 narrate(format_args!("warning: {location} is no longer used and could not be emptied: {error:#}"));
             }
             // On a file system that this machine shares, the folder itself too.

@@ -6,7 +6,8 @@ use anyhow::{Context, Result, bail};
 use common::files::is_address;
 use common::model::Model;
 use common::schema::PREDICTORS;
-use spark_connect::row::{Row, Value};
+
+use crate::row::{Row, Value};
 
 /// A number: an exponent makes it a DOUBLE, because Spark reads a plain `0.5` as DECIMAL.
 pub fn number(value: f64) -> String {
@@ -22,6 +23,19 @@ pub fn text(text: &str) -> String {
 /// A list of texts.
 pub fn texts<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
     format!("({})", all.into_iter().map(text).collect::<Vec<_>>().join(", "))
+}
+
+/// The rows of all queries. The text nests as deep as the logarithm of their number: an engine reads a plain chain of
+/// UNION ALL by recursion, and several hundred exhaust its stack.
+pub fn union_all(queries: &[String]) -> String {
+    match queries {
+        [] => String::new(),
+        [query] => query.clone(),
+        _ => {
+            let (left, right) = queries.split_at(queries.len() / 2);
+            format!("({}) UNION ALL ({})", union_all(left), union_all(right))
+        }
+    }
 }
 
 /// The files at an address as a table.
@@ -67,7 +81,7 @@ pub struct Cells<'a>(std::slice::Iter<'a, Value>);
 impl<'a> Cells<'a> {
     /// Of one row.
     pub fn of(row: &'a Row) -> Self {
-        Self(row.values().iter())
+        Self(row.iter())
     }
 
     fn next(&mut self) -> Option<&'a Value> {
@@ -76,8 +90,11 @@ impl<'a> Cells<'a> {
 
     /// A number, `None` where it is NULL.
     pub fn number(&mut self) -> Option<f64> {
-        let value = self.next()?;
-        value.as_f64().or_else(|| value.as_i64().map(|whole| whole as f64))
+        match self.next()? {
+            Value::Number(number) => Some(*number),
+            Value::Whole(whole) => Some(*whole as f64),
+            _ => None,
+        }
     }
 
     /// A sum, which of no rows is NULL.
@@ -87,14 +104,17 @@ impl<'a> Cells<'a> {
 
     /// A count, which of no rows may be NULL.
     pub fn count(&mut self) -> u64 {
-        self.next().and_then(Value::as_i64).unwrap_or(0) as u64
+        match self.next() {
+            Some(Value::Whole(whole)) => *whole as u64,
+            _ => 0,
+        }
     }
 
     /// A text, `None` where it is NULL. Sail takes the beginning of bytes as text, Spark as bytes.
     pub fn text(&mut self) -> Option<String> {
         match self.next()? {
-            Value::String(text) => Some(text.clone()),
-            Value::Binary(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+            Value::Text(text) => Some(text.clone()),
+            Value::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
             _ => None,
         }
     }
@@ -117,6 +137,18 @@ mod tests {
         assert_eq!(text("o'neil\\"), "'o\\'neil\\\\'");
         assert_eq!(texts(["a", "b"]), "('a', 'b')");
         assert_eq!(files("parquet", "file:///a`b"), "parquet.`file:///a``b`");
+    }
+
+    #[test]
+    fn a_union_of_many_is_not_deep() {
+        let queries = |n: usize| (0..n).map(|i| i.to_string()).collect::<Vec<_>>();
+        assert_eq!(union_all(&queries(3)), "(0) UNION ALL ((1) UNION ALL (2))");
+        let text = union_all(&queries(1000));
+        let depths = text.chars().scan(0, |depth: &mut i32, letter| {
+            *depth += i32::from(letter == '(') - i32::from(letter == ')');
+            Some(*depth)
+        });
+        assert_eq!(depths.max(), Some(10));
     }
 
     #[test]

@@ -20,16 +20,20 @@ use statistics::distribution::Distribution;
 use statistics::sketch::Sketch;
 
 use crate::compile::FILE;
-use crate::connection::{Connection, Format};
+use crate::connection::Connection;
 use crate::distribution::{Column, Moments, count, every, moments, sum_where};
-use crate::input::READABLE;
+use crate::plan::{Existing, Format};
+use crate::rules::READABLE;
 use crate::sql::{self, Cells};
+use crate::view::View;
 
 /// A table on the cluster.
 pub struct ClusterTable {
     connection: Arc<Connection>,
     /// A FROM clause of [`COLUMNS`], and `readable`: whether the row is one.
     relation: String,
+    /// What the relation reads.
+    _views: Vec<View>,
     malformed: u64,
     /// What ingestion knows of it, where it is the compiled dataset.
     ingested: Option<(Checksum, u64)>,
@@ -41,14 +45,15 @@ impl ClusterTable {
         Self {
             connection,
             relation: format!("(SELECT *, 1 AS readable FROM {})", sql::files("parquet", location)),
+            _views: Vec::new(),
             malformed: 0,
             ingested: Some((ingested.dataset_sha256.clone(), ingested.rows)),
         }
     }
 
-    /// The rows of CSV files, as [`crate::input::Lines::rows`] makes them.
-    pub fn of_lines(connection: Arc<Connection>, rows: String, malformed: u64) -> Self {
-        Self { connection, relation: format!("({rows})"), malformed, ingested: None }
+    /// The rows of CSV files, as [`crate::lines::Lines::rows`] makes them of `views`.
+    pub fn of_lines(connection: Arc<Connection>, rows: String, views: Vec<View>, malformed: u64) -> Self {
+        Self { connection, relation: format!("({rows})"), _views: views, malformed, ingested: None }
     }
 
     /// Fails where the dataset is not whole: Sail finds no row in a folder that is gone, and calls that no error.
@@ -265,7 +270,7 @@ impl Clients for ClusterTable {
             COLUMNS.map(|column| format!("r.{column}")).join(", ")
         );
         let format = if address.ends_with(".csv") { Format::Csv } else { Format::Parquet };
-        self.connection.write("writing the predictions", query, format, "error", address)?;
+        self.connection.write("writing the predictions", query, format, Existing::Refuse, address)?;
         let rows = format!("SELECT count(CASE WHEN {READABLE} THEN 1 END) FROM {}", self.relation);
         Ok(Cells::of(&self.connection.row("counting the predictions", rows)?).count())
     }

@@ -155,9 +155,11 @@ impl Scratch {
                     .suffix(PARTIAL)
                     .permissions(Permissions::from_mode(0o700))
                     .tempdir_in(&temporary)?;
-                let handle = File::open(folder.path())?;
-                if claim(&handle, folder.path())? {
-                    return Ok(Self { folder, _claim: handle });
+                // Until the claim, another process may take it for an abandoned one and remove it.
+                match File::open(folder.path()) {
+                    Ok(handle) if claim(&handle, folder.path())? => return Ok(Self { folder, _claim: handle }),
+                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+                    _ => {}
                 }
             }
         };
@@ -240,6 +242,20 @@ mod tests {
         living.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"second");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn many_processes_make_scratch_folders_at_once() {
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let scratch = Scratch::new().unwrap();
+                        fs::write(scratch.path().join("file"), b"").unwrap();
+                    }
+                });
+            }
+        });
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl<R: Read> RowReader<R> {
             .buffer_capacity(256 * 1024)
             .from_reader(source);
         let mut record = csv::ByteRecord::new();
-        if !csv.read_byte_record(&mut record)? {
+        if !csv.read_byte_record(&mut record).context("line 1")? {
             bail!("the file is empty; expected the columns {}", COLUMNS.join(", "));
         }
         let places = find_columns(record.iter())?;

@@ -202,24 +202,6 @@ fn a_line_end_after_the_score_changes_nothing() {
     assert_eq!(workspace.text("production_deployment/latestscore.txt"), "1");
 }
 
-#[test]
-fn an_outcome_that_cannot_be_printed_is_said_on_stderr() {
-    let workspace = deployed();
-    let before = live(&workspace.config()).unwrap().0;
-    for arguments in [&["--rollback", &before][..], &["--json"][..]] {
-        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let output = workspace.command("deployment").args(arguments).stdout(full).output().unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        let live = live(&workspace.config()).unwrap().0;
-        assert_eq!(output.status.code(), Some(1), "{stderr}");
-        for part in ["the work is done", "stdout", "No space left on device", &live] {
-            assert!(stderr.contains(part), "{part:?} is not in {stderr}");
-        }
-        assert!(stderr.contains("rolled back to") != stderr.contains("deployed\n"), "{stderr}");
-    }
-    assert_ne!(live(&workspace.config()).unwrap().0, before);
-}
-
 fn change(workspace: &Workspace, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = workspace.read(name);
     change(&mut bytes);

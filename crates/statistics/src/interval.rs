@@ -146,7 +146,8 @@ mod tests {
                 .filter_map(|_| f1_difference(&draw(), &draw()).map(|interval| interval.contains(0.0)))
                 .collect();
             let share = held.iter().filter(|held| **held).count() as f64 / held.len() as f64;
-            assert!((0.93..=0.99).contains(&share), "{population:?} {n}: {share}"); // 0.95 ± 0.0056
+            // 0.95 ± 0.0056, and more where an F1 near 1 leaves few different tables.
+            assert!((0.93..=0.997).contains(&share), "{population:?} {n}: {share}");
         }
     }
 

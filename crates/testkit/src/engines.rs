@@ -57,6 +57,13 @@ impl EngineServer {
         Self::spark("local[2]", &settings.each_ref().map(String::as_str))
     }
 
+    /// A Spark that ends every stream of responses after a second or a megabyte, and expects it to be continued.
+    pub fn impatient() -> Option<Self> {
+        let sender = "spark.connect.execute.reattachable.senderMaxStream";
+        let settings = [format!("{sender}Duration=1s"), format!("{sender}Size=1m")];
+        Self::spark("local[2]", &settings.each_ref().map(String::as_str))
+    }
+
     fn spark(master: &str, settings: &[&str]) -> Option<Self> {
         program("java", "default-jre-headless")?;
         let submit = program("spark-submit", "pyspark from PyPI")?;
@@ -83,6 +90,11 @@ impl EngineServer {
     /// Its address.
     pub fn url(&self) -> String {
         format!("sc://127.0.0.1:{}", self.port)
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// SIGKILL, as when the machine loses power.

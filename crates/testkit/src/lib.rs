@@ -4,6 +4,7 @@ pub mod browser;
 pub mod databases;
 pub mod engines;
 pub mod faults;
+pub mod proxy;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

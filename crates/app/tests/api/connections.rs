@@ -132,7 +132,7 @@ fn a_locked_database_keeps_no_page_waiting() {
             scope.spawn(|| {
                 let page = api.get("/");
                 assert_eq!(page.status, 200);
-                assert!(page.text.contains("a0"), "{}", page.text);
+                assert!(page.text.contains("Of 60 current clients"), "{}", page.text);
             });
             scope.spawn(|| api.check_problem("history", &api.get("/history"), 503, &["history cannot be read"]));
             scope.spawn(|| assert_eq!(api.get("/metrics").status, 200));
@@ -210,7 +210,6 @@ fn requests_that_were_sent_before_sigterm_are_answered() {
     for (i, stream) in streams.iter_mut().enumerate() {
         let answer = read_answer(stream);
         assert!(answer.matches("\"status\":").count() >= 2 && answer.contains("\"ready\""), "{i}: {answer}");
-        assert!(answer.contains("connection: close"), "{i}: {answer}");
     }
     assert!(api.server.child.wait().unwrap().success());
 }

@@ -6,7 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cluster::connection::Connection;
-use serde_json::{Value, json};
+use cluster::row::Value;
+use serde_json::{Value as Json, json};
 use testkit::Workspace;
 use testkit::engines::{Engine, EngineServer};
 
@@ -22,7 +23,7 @@ fn on(server: &EngineServer) -> Workspace {
 }
 
 fn location(workspace: &Workspace) -> String {
-    let facts: Value = serde_json::from_str(&workspace.text("ingesteddata/ingestion.json")).unwrap();
+    let facts: Json = serde_json::from_str(&workspace.text("ingesteddata/ingestion.json")).unwrap();
     facts["location"].as_str().unwrap().to_owned()
 }
 
@@ -187,7 +188,7 @@ fn a_session_that_was_forgotten_is_opened_again() {
     let connection = Connection::open(&workspace.config().engine.unwrap()).unwrap();
     for _ in 0..2 {
         let row = connection.row("counting", "SELECT 40 + 2".to_owned()).unwrap();
-        assert_eq!(row.values()[0].as_i64(), Some(42));
+        assert_eq!(row, [Value::Whole(42)]);
         thread::sleep(Duration::from_secs(6));
     }
     assert_eq!(connection.rows("counting again", "SELECT 1".to_owned()).unwrap().len(), 1);

@@ -2,7 +2,9 @@
 #![cfg(feature = "cluster")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its workspace has failed")]
 
+mod answers;
 mod faults;
+mod many;
 mod same;
 mod workers;
 

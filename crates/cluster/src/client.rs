@@ -1,0 +1,147 @@
+//! The remote calls of Spark Connect that are needed here, each with the headers of the connection.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use spark_connect_proto::execute_plan_request::RequestOption;
+use spark_connect_proto::execute_plan_request::request_option;
+use spark_connect_proto::interrupt_request::{Interrupt, InterruptType};
+use spark_connect_proto::release_execute_request::{Release, ReleaseAll};
+use spark_connect_proto::spark_connect_service_client::SparkConnectServiceClient;
+use spark_connect_proto::{
+    ExecutePlanRequest, ExecutePlanResponse, InterruptRequest, Plan, ReattachExecuteRequest, ReattachOptions,
+    ReleaseExecuteRequest, ReleaseSessionRequest, UserContext,
+};
+use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
+use tonic::transport::{Channel, ClientTlsConfig};
+use tonic::{Request, Status, Streaming};
+use uuid::Uuid;
+
+use crate::endpoint::Endpoint;
+
+/// The largest message that is taken; a server cuts its answers into batches of a few MB.
+const LARGEST_MESSAGE: usize = 128 * 1024 * 1024;
+/// How long a connection may take to be made, TLS included.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// How often the operating system asks whether a silent peer is still there.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// One session; a clone is the same session on the same connection.
+#[derive(Clone)]
+pub struct Client {
+    service: SparkConnectServiceClient<Channel>,
+    headers: MetadataMap,
+    user: UserContext,
+    session_id: String,
+}
+
+impl Client {
+    /// Prepares a session; the connection is made by the first call. Needs the context of a tokio runtime.
+    pub fn new(endpoint: &Endpoint, session_id: String) -> Result<Self> {
+        let scheme = if endpoint.tls { "https" } else { "http" };
+        let mut channel = Channel::from_shared(format!("{scheme}://{}", endpoint.authority))
+            .context("the server's name is no name of a host")?
+            .connect_timeout(CONNECT_LIMIT)
+            .tcp_keepalive(Some(TCP_KEEPALIVE));
+        if endpoint.tls {
+            let tls = ClientTlsConfig::new().with_native_roots().domain_name(&endpoint.host);
+            channel = channel.tls_config(tls).context("TLS cannot be set up")?;
+        }
+        let agent = format!("{} risk/{}", endpoint.user_agent, env!("CARGO_PKG_VERSION"));
+        channel = channel.user_agent(agent.trim().to_owned()).context("the user_agent is no text of a header")?;
+        let service = SparkConnectServiceClient::new(channel.connect_lazy())
+            .max_decoding_message_size(LARGEST_MESSAGE)
+            .max_encoding_message_size(LARGEST_MESSAGE);
+        let mut headers = MetadataMap::new();
+        for (name, value) in &endpoint.headers {
+            // Neither the text of a header nor the library's error is shown: it may be the token.
+            let (Ok(key), Ok(value)) = (AsciiMetadataKey::from_str(name), AsciiMetadataValue::from_str(value)) else {
+                bail!("a parameter of its address, or the token, holds a letter that no header can hold");
+            };
+            headers.insert(key, value);
+        }
+        let user = UserContext { user_id: endpoint.user_id.clone(), ..Default::default() };
+        Ok(Self { service, headers, user, session_id })
+    }
+
+    /// An id of a session or of an execution that nobody has used.
+    pub fn new_id() -> String {
+        Uuid::new_v4().to_string()
+    }
+
+    /// Goes on in another session.
+    pub fn renew(&mut self) {
+        self.session_id = Self::new_id();
+    }
+
+    /// Begins to execute a plan. The server keeps what the stream could not deliver until [`Client::release`].
+    pub async fn execute(&self, plan: Plan, operation: &str) -> Result<Streaming<ExecutePlanResponse>, Status> {
+        let reattachable = request_option::RequestOption::ReattachOptions(ReattachOptions { reattachable: true });
+        let request = ExecutePlanRequest {
+            session_id: self.session_id.clone(),
+            user_context: Some(self.user.clone()),
+            operation_id: Some(operation.to_owned()),
+            plan: Some(plan),
+            request_options: vec![RequestOption { request_option: Some(reattachable) }],
+            ..Default::default()
+        };
+        Ok(self.service.clone().execute_plan(self.request(request)).await?.into_inner())
+    }
+
+    /// Continues the answer of an execution after the response `last`, or from its beginning.
+    pub async fn reattach(
+        &self,
+        operation: &str,
+        last: Option<String>,
+    ) -> Result<Streaming<ExecutePlanResponse>, Status> {
+        let request = ReattachExecuteRequest {
+            session_id: self.session_id.clone(),
+            user_context: Some(self.user.clone()),
+            operation_id: operation.to_owned(),
+            last_response_id: last,
+            ..Default::default()
+        };
+        Ok(self.service.clone().reattach_execute(self.request(request)).await?.into_inner())
+    }
+
+    /// Lets the server forget an execution and what it keeps of its answer.
+    pub async fn release(&self, operation: &str) -> Result<(), Status> {
+        let request = ReleaseExecuteRequest {
+            session_id: self.session_id.clone(),
+            user_context: Some(self.user.clone()),
+            operation_id: operation.to_owned(),
+            release: Some(Release::ReleaseAll(ReleaseAll {})),
+            ..Default::default()
+        };
+        self.service.clone().release_execute(self.request(request)).await.map(drop)
+    }
+
+    /// Has the server stop an execution.
+    pub async fn interrupt(&self, operation: &str) -> Result<(), Status> {
+        let request = InterruptRequest {
+            session_id: self.session_id.clone(),
+            user_context: Some(self.user.clone()),
+            interrupt_type: InterruptType::OperationId.into(),
+            interrupt: Some(Interrupt::OperationId(operation.to_owned())),
+            ..Default::default()
+        };
+        self.service.clone().interrupt(self.request(request)).await.map(drop)
+    }
+
+    /// Ends the session and all that runs in it.
+    pub async fn release_session(&self) -> Result<(), Status> {
+        let request = ReleaseSessionRequest {
+            session_id: self.session_id.clone(),
+            user_context: Some(self.user.clone()),
+            ..Default::default()
+        };
+        self.service.clone().release_session(self.request(request)).await.map(drop)
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        *request.metadata_mut() = self.headers.clone();
+        request
+    }
+}

@@ -1,0 +1,227 @@
+//! One execution of a plan, from its first response to the one that says that the answer is complete.
+//!
+//! A server may end the stream of responses at any time: Spark does so every two minutes
+//! (`spark.connect.execute.reattachable.senderMaxStreamDuration`), proxies and networks when they like. The end of a stream
+//! therefore says nothing. An answer is complete when `ResultComplete` has come; until then the stream is continued after the
+//! last response that has come, and where that is impossible the execution has failed.
+
+use std::time::{Duration, Instant};
+
+use spark_connect_proto::execute_plan_response::{ArrowBatch, ExecutionProgress, ResponseType};
+use spark_connect_proto::{ExecutePlanResponse, Plan};
+use tonic::{Code, Status, Streaming};
+
+use crate::client::Client;
+
+/// How many streams in a row may break without a response before the execution counts as lost.
+const MOST_BREAKS: u32 = 10;
+/// The pauses before continuing a stream that brought nothing; a stream that brought something is continued at once.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What an execution tells while it runs.
+pub enum Event {
+    /// Rows as an Arrow stream.
+    Rows(ArrowBatch),
+    Progress(ExecutionProgress),
+}
+
+/// A receiver of events, which are given to it one by one; `Err` when they are no longer wanted.
+pub trait Sink: Send {
+    fn send(&mut self, event: Event) -> impl Future<Output = Result<(), Unwanted>> + Send;
+}
+
+/// The error of a receiver that no longer waits for the answer.
+pub struct Unwanted;
+
+/// Why an execution has no complete answer.
+#[derive(Debug)]
+pub enum Broken {
+    /// The server's word, of the execution or of the session.
+    Refused(Status),
+    /// The answer could not be received to its end.
+    Incomplete(String),
+}
+
+/// How a stream of responses ended.
+enum End {
+    Complete,
+    Unwanted,
+    /// The server or something between has closed it.
+    Closed,
+    Failed(Status),
+    /// Responses are missing or are not what they say.
+    Damaged(String),
+}
+
+/// What has come so far.
+#[derive(Default)]
+struct Received {
+    last_response: Option<String>,
+    rows: i64,
+    /// Responses of all streams.
+    responses: u64,
+}
+
+/// Executes `plan` and gives its events to `sink` until the answer is complete.
+pub async fn execute(client: &Client, plan: Plan, operation: &str, sink: &mut impl Sink) -> Result<(), Broken> {
+    let mut received = Received::default();
+    let (mut begin, mut breaks, mut pause) = (true, 0, FIRST_PAUSE);
+    loop {
+        let (opened, before) = (Instant::now(), received.responses);
+        let stream = match begin {
+            true => client.execute(plan.clone(), operation).await,
+            false => client.reattach(operation, received.last_response.clone()).await,
+        };
+        let end = match stream {
+            Ok(stream) => follow(stream, &mut received, sink).await,
+            Err(status) => End::Failed(status),
+        };
+        let brought_nothing = received.responses == before;
+        match &end {
+            End::Complete | End::Unwanted => break,
+            End::Damaged(why) => return Err(Broken::Incomplete(why.clone())),
+            // The request did not arrive: nothing was executed, and it can be sent again under the same id.
+            End::Failed(status) if !begin && is_unknown_operation(status) && received.responses == 0 => begin = true,
+            // The request did arrive, and only its answer was lost.
+            End::Failed(status) if begin && status.message().contains(OPERATION_EXISTS) => begin = false,
+            End::Failed(status) if !is_transient(status) => return Err(refused(status, begin)),
+            End::Closed | End::Failed(_) => begin = false,
+        }
+        let failed = matches!(end, End::Failed(_));
+        breaks = if failed && brought_nothing { breaks + 1 } else { 0 };
+        if breaks == MOST_BREAKS {
+            let End::Failed(status) = end else { continue };
+            return Err(Broken::Incomplete(format!(
+                "the answer broke off {breaks} times in a row, at last with: {}",
+                message(&status)
+            )));
+        }
+        // A server that closes a stream regularly has kept it open for a while.
+        if brought_nothing && (failed || opened.elapsed() < LONGEST_PAUSE) {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        } else {
+            pause = FIRST_PAUSE;
+        }
+    }
+    Ok(())
+}
+
+/// Follows a stream to its end.
+async fn follow(mut stream: Streaming<ExecutePlanResponse>, received: &mut Received, sink: &mut impl Sink) -> End {
+    loop {
+        let response = match stream.message().await {
+            Ok(Some(response)) => response,
+            Ok(None) => return End::Closed,
+            Err(status) => return End::Failed(status),
+        };
+        received.responses += 1;
+        if !response.response_id.is_empty() {
+            received.last_response = Some(response.response_id);
+        }
+        let event = match response.response_type {
+            Some(ResponseType::ResultComplete(_)) => return End::Complete,
+            Some(ResponseType::ArrowBatch(batch)) => match received.take(batch) {
+                Ok(batch) => Event::Rows(batch),
+                Err(why) => return End::Damaged(why),
+            },
+            Some(ResponseType::ExecutionProgress(progress)) => Event::Progress(progress),
+            _ => continue,
+        };
+        if sink.send(event).await.is_err() {
+            return End::Unwanted;
+        }
+    }
+}
+
+impl Received {
+    /// Takes a batch if it continues the rows that have come.
+    fn take(&mut self, batch: ArrowBatch) -> Result<ArrowBatch, String> {
+        if let Some(start) = batch.start_offset.filter(|start| *start != self.rows) {
+            return Err(format!("rows are missing from the answer: row {start} follows {} rows", self.rows));
+        }
+        if batch.num_chunks_in_batch.is_some_and(|chunks| chunks > 1) {
+            return Err("a batch of rows came in parts, which was not asked for".to_owned());
+        }
+        self.rows += batch.row_count;
+        Ok(batch)
+    }
+}
+
+const OPERATION_EXISTS: &str = "OPERATION_ALREADY_EXISTS";
+
+fn is_unknown_operation(status: &Status) -> bool {
+    status.message().contains("INVALID_HANDLE.OPERATION_NOT_FOUND")
+}
+
+/// Whether a stream broke for a reason that has nothing to do with the execution.
+fn is_transient(status: &Status) -> bool {
+    // Only what happened on the way has a source; what a server says has none.
+    let on_the_way = std::error::Error::source(status).is_some();
+    let cut = ["INVALID_CURSOR.DISCONNECTED", "missing grpc-status trailer", "Unexpected EOF"];
+    on_the_way || status.code() == Code::Unavailable || cut.iter().any(|cut| status.message().contains(cut))
+}
+
+fn refused(status: &Status, begin: bool) -> Broken {
+    let cannot_continue = status.code() == Code::Unimplemented
+        || ["INVALID_HANDLE.OPERATION", "INVALID_CURSOR", "not found for operation"]
+            .iter()
+            .any(|word| status.message().contains(word));
+    match !begin && cannot_continue {
+        true => Broken::Incomplete(format!(
+            "the answer broke off before its end, and the server cannot continue it: {}",
+            message(status)
+        )),
+        false => Broken::Refused(status.clone()),
+    }
+}
+
+/// A server's message without the stack of its functions, or its code where it has none.
+pub fn message(status: &Status) -> String {
+    let message = status.message().split("\nJVM stacktrace").next().unwrap_or_default().trim();
+    match message.is_empty() {
+        true => status.code().description().to_owned(),
+        false => message.chars().take(2000).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_are_missing_or_come_twice_are_noticed() {
+        let batch = |start, rows| ArrowBatch { row_count: rows, start_offset: start, ..Default::default() };
+        let mut received = Received::default();
+        assert!(received.take(batch(Some(0), 3)).is_ok() && received.take(batch(Some(3), 2)).is_ok());
+        assert!(received.take(batch(Some(3), 2)).unwrap_err().contains("row 3 follows 5 rows"));
+        assert!(received.take(batch(Some(7), 2)).is_err() && received.take(batch(None, 2)).is_ok());
+    }
+
+    #[test]
+    fn only_what_happened_on_the_way_is_tried_again() {
+        let transport = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert!(is_transient(&Status::from_error(Box::new(transport))) && is_transient(&Status::unavailable("")));
+        assert!(is_transient(&Status::internal("[INVALID_CURSOR.DISCONNECTED] The cursor has been disconnected")));
+        for said in [Status::internal("[DIVIDE_BY_ZERO]"), Status::unimplemented("no"), Status::not_found("session")] {
+            assert!(!is_transient(&said), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_cannot_continue_is_no_complete_answer() {
+        let Broken::Incomplete(why) = refused(&Status::unimplemented("no such method"), false) else { panic!() };
+        assert!(why.contains("broke off") && why.contains("no such method"), "{why}");
+        // A session that is lost is the connection's concern: it can open another.
+        for said in ["[DIVIDE_BY_ZERO]", "[INVALID_HANDLE.SESSION_CLOSED] Session was closed"] {
+            assert!(matches!(refused(&Status::internal(said), false), Broken::Refused(_)));
+        }
+    }
+
+    #[test]
+    fn the_stack_of_a_server_is_left_out() {
+        assert_eq!(message(&Status::internal("[X] wrong\n\nJVM stacktrace:\norg.apache")), "[X] wrong");
+        assert!(!message(&Status::internal("")).is_empty());
+    }
+}

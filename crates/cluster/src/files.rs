@@ -1,0 +1,306 @@
+//! CSV files as an engine sees them: found by listing, hashed where they are, and known by their heads.
+//!
+//! A query of this module looks at [`BATCH`] files at the most. The queries of their rows ([`crate::lines`]) are about all files
+//! at once: they carry each file's name as data.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use common::checksum::Checksum;
+use common::files::{DataFile, has_csv_suffix};
+use common::schema::COLUMNS;
+use engine::rules::{check_target, find_columns};
+
+use crate::connection::Connection;
+use crate::plan::Files;
+use crate::sql::{self, Cells};
+
+/// The beginning of a file in which its header must end, in bytes.
+const HEAD: usize = 4096;
+/// How many files one query may look at, and how many bytes: a Sail holds several contents at once.
+const BATCH: usize = 512;
+const BATCH_BYTES: u64 = 1 << 30;
+/// From so many paths on Spark looks them up one by one in a job of the cluster; one listing of their folder is faster.
+const MOST_PATHS: usize = 32;
+
+/// The CSV files of the folder at `address`, in the order of their names.
+pub fn list(connection: &Connection, address: &str) -> Result<Vec<DataFile>> {
+    let none = || format!("{address} holds no CSV file that the engine can see; put at least one *.csv there");
+    let query = format!("SELECT path FROM {}", sql::files("binaryFile", address));
+    // Spark refuses a folder that is not there, Sail finds nothing in it.
+    let rows = connection.rows("listing the files", query).with_context(none)?;
+    let mut files = Vec::new();
+    for row in &rows {
+        let path = Cells::of(row).text().context("listing the files: a file without a path")?;
+        let (folder, name) = path.rsplit_once('/').unwrap_or_default();
+        let name = name.to_owned();
+        if within(folder) == within(address) && !name.starts_with('.') && has_csv_suffix(name.as_ref()) {
+            let path = PathBuf::from(format!("{address}/{name}"));
+            sql::place(&path)?;
+            files.push(DataFile { name, path, batch: None });
+        }
+    }
+    if files.is_empty() {
+        bail!(none());
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    files.dedup(); // Sail tells of a large file once for each of its parts
+    Ok(files)
+}
+
+/// A path without scheme and host, which Spark and Sail write differently.
+fn within(address: &str) -> &str {
+    let path = match address.split_once("://") {
+        Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
+        None => address.strip_prefix("file:").unwrap_or(address),
+    };
+    path.trim_matches('/')
+}
+
+/// A file and the facts that are known before its rows are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probed {
+    /// Its name and path.
+    pub file: DataFile,
+    /// The address by which the engine reads it.
+    pub address: String,
+    /// What the engine calls it where it says from which file something comes.
+    pub name: String,
+    /// The checksum of its content.
+    pub sha256: Checksum,
+    /// The engine's text of its length and of the time of its last change.
+    pub state: String,
+    /// The length in bytes.
+    pub length: u64,
+    head: String,
+}
+
+/// The state of a file as one text.
+const STATE: &str = "concat(CAST(length AS STRING), ' ', CAST(modificationTime AS STRING)) AS state";
+
+/// The expression by which an engine says from which file something comes.
+pub fn name_of_file(connection: &Connection) -> &'static str {
+    match connection.lines_know_their_file() {
+        true => "_metadata.file_path AS name",
+        false => "path AS name",
+    }
+}
+
+/// Some files of a format as a table. Where the engine says from which file a line comes, it may be wider than asked for:
+/// files of the same names in the same folders' folders.
+pub fn read(connection: &Connection, format: &'static str, addresses: &[&str], columns: Vec<&'static str>) -> Files {
+    let mut paths: Vec<&str> = addresses.to_vec();
+    paths.sort_unstable();
+    paths.dedup();
+    let mut options = if format == "text" { vec![("lineSep", "\n".to_owned())] } else { Vec::new() };
+    if connection.lines_know_their_file() && paths.len() > MOST_PATHS {
+        let mut names: Vec<String> = Vec::new();
+        for path in &mut paths {
+            let (folder, name) = path.rsplit_once('/').unwrap_or_default();
+            names.push(name.replace(',', "\\,"));
+            *path = folder;
+        }
+        paths.dedup();
+        names.sort_unstable();
+        names.dedup();
+        options.push(("pathGlobFilter", format!("{{{}}}", names.join(","))));
+    }
+    Files { format, options, paths: paths.into_iter().map(str::to_owned).collect(), columns }
+}
+
+/// Runs over consecutive files of at most [`BATCH`] and `bytes`, or of a single one that is larger.
+pub fn batches<T>(files: &[T], most: usize, bytes: u64, length: impl Fn(&T) -> u64) -> Vec<&[T]> {
+    let mut batches = Vec::new();
+    let mut rest = files;
+    while !rest.is_empty() {
+        let mut sum = 0u64;
+        let fitting = rest.iter().take(most).take_while(|file| {
+            sum = sum.saturating_add(length(file));
+            sum <= bytes
+        });
+        let (batch, after) = rest.split_at(fitting.count().max(1));
+        batches.push(batch);
+        rest = after;
+    }
+    batches
+}
+
+/// The state of each file and its length, `None` where it is gone; reads none of them.
+pub fn states(connection: &Connection, files: &[DataFile]) -> Result<Vec<Option<(String, u64)>>> {
+    let addresses = files.iter().map(|file| sql::place(&file.path)).collect::<Result<Vec<_>>>()?;
+    let mut states = vec![None; files.len()];
+    let indices = indices(&addresses);
+    for batch in addresses.chunks(BATCH) {
+        let batch: Vec<&str> = batch.iter().map(String::as_str).collect();
+        let view = connection.view(read(connection, "binaryFile", &batch, vec!["path", "length", "modificationTime"]));
+        let query = format!("SELECT path, length, {STATE} FROM {view}");
+        for row in &connection.rows("looking whether files have changed", query)? {
+            let mut cells = Cells::of(row);
+            let (path, length, state) = (cells.text().unwrap_or_default(), cells.count(), cells.text());
+            for i in indices.get(within(&path)).into_iter().flatten() {
+                states[*i] = state.clone().map(|state| (state, length));
+            }
+        }
+    }
+    Ok(states)
+}
+
+/// The indices of each file in a list that may contain it twice.
+fn indices(addresses: &[String]) -> HashMap<&str, Vec<usize>> {
+    let mut indices: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (i, address) in addresses.iter().enumerate() {
+        indices.entry(within(address)).or_default().push(i);
+    }
+    indices
+}
+
+/// Fails where a file has changed since it was probed.
+pub fn check_unchanged(connection: &Connection, probed: &[Probed]) -> Result<()> {
+    let files: Vec<DataFile> = probed.iter().map(|probed| probed.file.clone()).collect();
+    for (state, probed) in states(connection, &files)?.into_iter().zip(probed) {
+        if state.is_none_or(|(state, _)| state != probed.state) {
+            bail!("{} changed while it was read; run again when its writer has finished", probed.file.path.display());
+        }
+    }
+    Ok(())
+}
+
+/// Looks at every file.
+///
+/// # Errors
+/// Names the file that is gone, empty, or not UTF-8.
+pub fn probe(connection: &Connection, files: &[DataFile]) -> Result<Vec<Probed>> {
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let addresses = files.iter().map(|file| sql::place(&file.path)).collect::<Result<Vec<_>>>()?;
+    let lengths = states(connection, files)?.into_iter().map(|state| state.map_or(0, |(_, length)| length));
+    let known: Vec<(&String, u64)> = addresses.iter().zip(lengths).collect();
+    let indices = indices(&addresses);
+    let mut found: Vec<Option<Probed>> = vec![None; files.len()];
+    for batch in batches(&known, BATCH, BATCH_BYTES, |(_, length)| *length) {
+        let batch: Vec<&str> = batch.iter().map(|(address, _)| address.as_str()).collect();
+        let columns = vec![name_of_file(connection), "path", "length", "modificationTime", "content"];
+        let view = connection.view(read(connection, "binaryFile", &batch, columns));
+        // Sail makes a text of the beginning of bytes, which fails where they are none.
+        let query = format!(
+            "SELECT path, name, sha2(content, 256) AS hash, length, {STATE}, CASE WHEN is_valid_utf8(content) THEN \
+             substring(content, 1, {HEAD}) END AS head FROM {view}"
+        );
+        for row in &connection.rows("looking at the files", query)? {
+            let mut cells = Cells::of(row);
+            let (path, name) = (cells.text().unwrap_or_default(), cells.text().unwrap_or_default());
+            let sha256: Checksum = cells.text().context("looking at the files: no checksum of a file")?.parse()?;
+            let (length, state, head) = (cells.count(), cells.text().unwrap_or_default(), cells.text());
+            for i in indices.get(within(&path)).into_iter().flatten() {
+                let (file, address) = (files[*i].clone(), addresses[*i].clone());
+                let Some(head) = head.clone() else {
+                    bail!("{}: it is not UTF-8; save the file as UTF-8", file.path.display())
+                };
+                let (name, sha256, state) = (name.clone(), sha256.clone(), state.clone());
+                found[*i] = Some(Probed { file, address, name, sha256, state, length, head });
+            }
+        }
+    }
+    let missing =
+        |file: &DataFile| format!("{} is gone or empty; expected {}", file.path.display(), COLUMNS.join(", "));
+    found.into_iter().zip(files).map(|(probed, file)| probed.with_context(|| missing(file))).collect()
+}
+
+/// A file whose header is understood.
+#[derive(Clone, Debug)]
+pub struct InputFile {
+    /// The file.
+    pub probed: Probed,
+    /// For each of [`COLUMNS`], its place.
+    pub places: [usize; 5],
+    /// The number of fields.
+    pub width: usize,
+    /// The line on which the header stands, from 1.
+    pub header_line: u64,
+}
+
+impl InputFile {
+    /// Understands the header; every file must have the target where that is `needed`.
+    pub fn new(probed: Probed, needed: bool) -> Result<Self> {
+        let understand = || -> Result<_> {
+            let head = probed.head.strip_prefix('\u{feff}').unwrap_or(&probed.head);
+            let (line, header) = (1..)
+                .zip(head.split('\n'))
+                .find(|(_, text)| !text.trim().is_empty())
+                .with_context(|| format!("the file is empty; expected the columns {}", COLUMNS.join(", ")))?;
+            let mut record = csv::ByteRecord::new();
+            csv::ReaderBuilder::new()
+                .has_headers(false)
+                .terminator(csv::Terminator::Any(b'\n'))
+                .from_reader(header.as_bytes())
+                .read_byte_record(&mut record)?;
+            let places = find_columns(record.iter())?;
+            if needed {
+                check_target(&places)?;
+            }
+            Ok((places, record.len(), line))
+        };
+        let (places, width, header_line) = understand().with_context(|| probed.file.path.display().to_string())?;
+        Ok(Self { probed, places, width, header_line })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::rules::ABSENT;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_has_a_largest_number_and_size_and_leaves_nothing_out() {
+        let cut = |lengths: &[u64]| -> Vec<usize> {
+            batches(lengths, 3, 10, |length| *length).iter().map(|b| b.len()).collect()
+        };
+        assert_eq!(cut(&[1, 1, 1, 1]), [3, 1]);
+        assert_eq!(cut(&[11, 5, 5, 1, 99]), [1, 2, 1, 1]);
+        assert_eq!(cut(&[]), [0; 0]);
+    }
+
+    #[test]
+    fn the_same_folder_whatever_the_engine_calls_it() {
+        for path in ["file:///tmp/in", "file:/tmp/in", "tmp/in", "/tmp/in/"] {
+            assert_eq!(within(path), "tmp/in");
+        }
+        assert_eq!((within("s3a://bucket/a/b"), within("s3a://bucket")), ("a/b", ""));
+    }
+
+    fn input(head: &str, needed: bool) -> Result<InputFile> {
+        let file = DataFile { name: "a.csv".to_owned(), path: "/in/a.csv".into(), batch: None };
+        let address = "file:///in/a.csv".to_owned();
+        InputFile::new(
+            Probed {
+                file,
+                name: address.clone(),
+                address,
+                sha256: Checksum::of_bytes(b""),
+                state: String::new(),
+                length: 0,
+                head: head.to_owned(),
+            },
+            needed,
+        )
+    }
+
+    #[test]
+    fn headers_are_understood_as_on_one_machine() {
+        let header = COLUMNS.join(",");
+        let file = input(&format!("\u{feff}\r\n{header}\r\na,1,2,3,0"), true).unwrap();
+        assert_eq!((file.places, file.width, file.header_line), ([0, 1, 2, 3, 4], 5, 2));
+        let reordered =
+            input("\"exited\",corporation,number_of_employees,lastyear_activity,lastmonth_activity\n", true);
+        assert_eq!(reordered.unwrap().places, [1, 4, 3, 2, 0]);
+        let without = header.replace(",exited", "");
+        assert_eq!(input(&without, false).unwrap().places[4], ABSENT);
+        for (head, expected) in [("", "empty"), (without.as_str(), "exited is missing"), ("a,b\n", "\"a\" (line 1)")] {
+            let error = format!("{:#}", input(head, true).unwrap_err());
+            assert!(error.contains("/in/a.csv") && error.contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The lines of many files as one relation, counted file by file.
+
+use std::io::Write;
+
+use anyhow::{Context, Result};
+use common::schema::COLUMNS;
+use engine::MalformedRows;
+use engine::rules::check_malformed_share;
+
+use crate::compile::FILE;
+use crate::connection::Connection;
+use crate::files::{self, InputFile, name_of_file};
+use crate::rules::{self, LAYOUT, READABLE, clean, not_blank};
+use crate::sql::{self, Cells};
+use crate::view::View;
+
+/// How many files' malformed rows one query fetches.
+const BATCH: usize = 64;
+/// How many bytes of small files are read as one table of contents, whose contents a Sail compares.
+const GROUP_BYTES: u64 = 8 << 20;
+/// Files that are read line by line even by an engine whose lines do not know their file.
+const LARGE: u64 = 4 << 20;
+
+/// The counts of one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Rows that can be read.
+    pub rows: u64,
+    /// Rows that cannot be read.
+    pub malformed: u64,
+    /// Missing values of the readable rows, for each of [`COLUMNS`].
+    pub missing: [u64; 5],
+}
+
+/// The lines of several files.
+pub struct Lines<'a> {
+    connection: &'a Connection,
+    /// In the order given.
+    pub files: Vec<InputFile>,
+    /// What [`Lines::rows`] reads.
+    pub views: Vec<View>,
+    /// A query of `name`, what the engine calls the file, and `value`, a line of it.
+    lines: String,
+}
+
+impl<'a> Lines<'a> {
+    /// Prepares the views of `files`; nothing is read yet.
+    pub fn open(connection: &'a Connection, files: Vec<InputFile>) -> Self {
+        let mut views = Vec::new();
+        let mut selects = Vec::new();
+        let mut text = |addresses: &[&str], columns, name: &str| {
+            let view = connection.view(files::read(connection, "text", addresses, columns));
+            selects.push(format!("SELECT {name} AS name, value FROM {view}"));
+            views.push(view);
+        };
+        let all: Vec<&InputFile> = files.iter().collect();
+        if connection.lines_know_their_file() {
+            let addresses: Vec<&str> = all.iter().map(|file| file.probed.address.as_str()).collect();
+            text(&addresses, vec![name_of_file(connection), "value"], "name");
+        } else {
+            let (large, small): (Vec<&InputFile>, Vec<_>) = all.iter().partition(|file| file.probed.length >= LARGE);
+            for file in unique(large) {
+                text(&[file.probed.address.as_str()], vec!["value"], &sql::text(&file.probed.name));
+            }
+            let contents = contents(connection, &small);
+            for (view, content) in contents {
+                selects.push(format!("SELECT name, explode({LINES}) AS value FROM ({content})"));
+                views.push(view);
+            }
+        }
+        let lines = sql::union_all(&selects);
+        Self { connection, files, views, lines }
+    }
+
+    /// A query of every line that is not blank, headers included: [`FILE`] (its number from 0), `readable` ([`READABLE`]), and
+    /// [`COLUMNS`], all NULL where the line is no readable row.
+    pub fn rows(&self) -> String {
+        let all: Vec<usize> = (0..self.files.len()).collect();
+        let lines = format!(
+            "SELECT file, 0 AS line, {}, {LAYOUT} FROM ({}) AS l JOIN {} ON l.name = f.name WHERE {}",
+            clean("value"),
+            self.lines,
+            self.table(&all),
+            not_blank("value")
+        );
+        rules::checked(&lines)
+    }
+
+    /// Some files as a table: their names, numbers, layouts, and the lines on which their headers stand.
+    fn table(&self, files: &[usize]) -> String {
+        let values = files.iter().map(|i| {
+            let file = &self.files[*i];
+            let layout = rules::layout(&file.places, file.width);
+            format!("({}, {i}, {layout}, {})", sql::text(&file.probed.name), file.header_line)
+        });
+        format!("(VALUES {}) AS f(name, file, {LAYOUT}, header_line)", values.collect::<Vec<_>>().join(", "))
+    }
+
+    /// Counts good rows and bad; more bad ones than `policy` allows are an error that names file and line.
+    pub fn count(&self, policy: MalformedRows) -> Result<Vec<Counted>> {
+        let missing: Vec<String> = COLUMNS
+            .iter()
+            .map(|column| format!("count(CASE WHEN {READABLE} AND {column} IS NULL THEN 1 END)"))
+            .collect();
+        let query = format!(
+            "SELECT {FILE}, count(*), sum(readable), {} FROM ({}) GROUP BY {FILE}",
+            missing.join(", "),
+            self.rows()
+        );
+        let mut counted = vec![Counted::default(); self.files.len()];
+        self.connection.each("counting the rows", query, |row| {
+            let mut cells = Cells::of(&row);
+            let (i, lines, rows) = (cells.count() as usize, cells.count(), cells.count());
+            let missing = std::array::from_fn(|_| cells.count());
+            if let Some(counted) = counted.get_mut(i) {
+                *counted = Counted { rows, malformed: lines.saturating_sub(rows + 1), missing };
+            }
+            Ok(())
+        })?;
+        for (i, (file, counted)) in self.files.iter().zip(&counted).enumerate() {
+            let Counted { rows, malformed, .. } = *counted;
+            let refused = policy == MalformedRows::Refuse && malformed > 0;
+            if refused || check_malformed_share(malformed, rows, None).is_err() {
+                let mut first = None;
+                self.malformed(&[i], Some(1), |_, line, reason, _| {
+                    first = Some(format!("line {line}: {reason}"));
+                    Ok(())
+                })?;
+                let check = match refused {
+                    true => Err(anyhow::anyhow!(first.unwrap_or_default())),
+                    false => check_malformed_share(malformed, rows, first.as_deref()),
+                };
+                check.with_context(|| file.probed.file.path.display().to_string())?;
+            }
+        }
+        Ok(counted)
+    }
+
+    /// Shows the malformed rows of some files in order: the file's number, line, reason, and the row as it stands.
+    pub fn malformed(
+        &self,
+        files: &[usize],
+        most: Option<usize>,
+        mut visit: impl FnMut(usize, u64, &str, &str) -> Result<()>,
+    ) -> Result<()> {
+        let limit = most.map_or_else(String::new, |most| format!(" LIMIT {most}"));
+        for batch in files.chunks(BATCH) {
+            let read: Vec<&InputFile> = batch.iter().map(|i| &self.files[*i]).collect();
+            let contents = contents(self.connection, &read);
+            let selects: Vec<String> = contents
+                .iter()
+                .map(|(_, content)| format!("SELECT name, posexplode({LINES}) AS (position, value) FROM ({content})"))
+                .collect();
+            let lines = format!(
+                "SELECT file, position + 1 AS line, {}, {LAYOUT} FROM ({}) AS l JOIN {} ON l.name = f.name \
+                 WHERE {} AND position >= header_line",
+                clean("value"),
+                sql::union_all(&selects),
+                self.table(batch),
+                not_blank("value")
+            );
+            let query = format!(
+                "SELECT file, line, reason, value FROM ({}) WHERE reason IS NOT NULL ORDER BY file, line{limit}",
+                rules::reasoned(&lines)
+            );
+            self.connection.each("reading the malformed rows", query, |row| {
+                let mut cells = Cells::of(&row);
+                let (file, line) = (cells.count() as usize, cells.count());
+                let (reason, text) = (cells.text().unwrap_or_default(), cells.text().unwrap_or_default());
+                visit(file, line, &reason, &text)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Each file once, in the order of their addresses.
+fn unique(mut files: Vec<&InputFile>) -> Vec<&InputFile> {
+    files.sort_by(|a, b| a.probed.address.cmp(&b.probed.address));
+    files.dedup_by(|a, b| a.probed.address == b.probed.address);
+    files
+}
+
+/// The lines of a content.
+const LINES: &str = "split(CAST(content AS STRING), '\\n')";
+
+/// Queries of `name` and `content` of some files, each file in one of them, and the views that they read.
+fn contents(connection: &Connection, files: &[&InputFile]) -> Vec<(View, String)> {
+    let files = unique(files.to_vec());
+    let bytes = if connection.lines_know_their_file() { u64::MAX } else { GROUP_BYTES };
+    let groups = files::batches(&files, usize::MAX, bytes, |file| file.probed.length);
+    let query = |group: &[&InputFile]| {
+        let addresses: Vec<&str> = group.iter().map(|file| file.probed.address.as_str()).collect();
+        let columns = vec![name_of_file(connection), "content"];
+        let view = connection.view(files::read(connection, "binaryFile", &addresses, columns));
+        // Sail deals out files in parts to its processors, and of a file each part has the whole content.
+        let query = match group.len() {
+            1 => format!("SELECT name, content FROM {view} LIMIT 1"),
+            _ if connection.lines_know_their_file() => format!("SELECT name, content FROM {view}"),
+            _ => format!("SELECT DISTINCT name, content FROM {view}"),
+        };
+        (view, query)
+    };
+    groups.into_iter().map(query).collect()
+}
+
+/// Writes a malformed row as a line of quarantine.csv.
+pub fn write_quarantined(out: &mut impl Write, file: &str, line: u64, reason: &str, row: &str) -> Result<()> {
+    let mut record = csv::WriterBuilder::new().from_writer(Vec::new());
+    record.write_record([file, &line.to_string(), reason, row])?;
+    out.write_all(&record.into_inner()?).context("writing the quarantine")
+}

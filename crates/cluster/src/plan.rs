@@ -1,0 +1,112 @@
+//! Statements as the server takes them: a query is SQL text and the reads that it names; a write is a query and a folder.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use spark_connect_proto::expression::{ExprType, ExpressionString};
+use spark_connect_proto::plan::OpType;
+use spark_connect_proto::read::{DataSource, ReadType};
+use spark_connect_proto::relation::RelType;
+use spark_connect_proto::write_operation::{SaveMode, SaveType};
+use spark_connect_proto::{
+    Command, Expression, Plan, Project, Read, Relation, RelationCommon, Sql, SubqueryAlias, WithRelations,
+    WriteOperation, command,
+};
+
+/// Files as a table, which needs what SQL cannot say alike on both engines: options, and more than one path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// Spark's name of the format.
+    pub format: &'static str,
+    pub options: Vec<(&'static str, String)>,
+    pub paths: Vec<String>,
+    /// SQL expressions over the format's columns.
+    pub columns: Vec<&'static str>,
+}
+
+/// How rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Parquet, with typed columns.
+    Parquet,
+    /// Text with a header in every part.
+    Csv,
+}
+
+/// What becomes of a folder that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    Overwrite,
+    Refuse,
+}
+
+/// A plan whose rows are the answer.
+pub fn query(sql: String, reads: Vec<(String, Files)>) -> Plan {
+    Plan { op_type: Some(OpType::Root(relation_of(sql, reads))) }
+}
+
+/// A plan that writes the rows of a query into a folder.
+pub fn write(sql: String, reads: Vec<(String, Files)>, format: Format, existing: Existing, folder: String) -> Plan {
+    let (source, options): (_, &[(&str, &str)]) = match format {
+        Format::Parquet => ("parquet", &[]),
+        // The last two keep the spaces of names.
+        Format::Csv => (
+            "csv",
+            &[
+                ("header", "true"),
+                ("escape", "\""),
+                ("emptyValue", ""),
+                ("ignoreLeadingWhiteSpace", "false"),
+                ("ignoreTrailingWhiteSpace", "false"),
+            ],
+        ),
+    };
+    let mode = match existing {
+        Existing::Overwrite => SaveMode::Overwrite,
+        Existing::Refuse => SaveMode::ErrorIfExists,
+    };
+    let operation = WriteOperation {
+        input: Some(relation_of(sql, reads)),
+        source: Some(source.to_owned()),
+        mode: mode.into(),
+        options: options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        save_type: Some(SaveType::Path(folder)),
+        ..Default::default()
+    };
+    let command = Command { command_type: Some(command::CommandType::WriteOperation(operation)) };
+    Plan { op_type: Some(OpType::Command(command)) }
+}
+
+fn relation_of(sql: String, reads: Vec<(String, Files)>) -> Relation {
+    let root = relation(RelType::Sql(Sql { query: sql, ..Default::default() }));
+    if reads.is_empty() {
+        return root;
+    }
+    let references = reads.into_iter().map(|(alias, files)| {
+        let input = Some(Box::new(read(files)));
+        relation(RelType::SubqueryAlias(Box::new(SubqueryAlias { input, alias, ..Default::default() })))
+    });
+    let references = references.collect();
+    relation(RelType::WithRelations(Box::new(WithRelations { root: Some(Box::new(root)), references })))
+}
+
+fn read(files: Files) -> Relation {
+    let options: HashMap<String, String> =
+        files.options.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let source =
+        DataSource { format: Some(files.format.to_owned()), options, paths: files.paths, ..Default::default() };
+    let read = Read { read_type: Some(ReadType::DataSource(source)), ..Default::default() };
+    let expressions = files.columns.into_iter().map(|column| Expression {
+        expr_type: Some(ExprType::ExpressionString(ExpressionString { expression: column.to_owned() })),
+        ..Default::default()
+    });
+    let input = Some(Box::new(relation(RelType::Read(read))));
+    relation(RelType::Project(Box::new(Project { input, expressions: expressions.collect() })))
+}
+
+fn relation(kind: RelType) -> Relation {
+    // A Sail finds referenced relations by their ids.
+    static NEXT_ID: AtomicI64 = AtomicI64::new(0);
+    let plan_id = Some(NEXT_ID.fetch_add(1, Ordering::Relaxed));
+    Relation { rel_type: Some(kind), common: Some(RelationCommon { plan_id, ..Default::default() }) }
+}

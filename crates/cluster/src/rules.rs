@@ -1,0 +1,141 @@
+//! What a good row of a CSV file is, in SQL, by the same rules as on one machine.
+//!
+//! Spark's and Sail's own CSV readers differ from each other and from this project in what a bad row is, so files are read
+//! as lines and split here. A row is a line: a quote that is not closed on its line makes the row malformed.
+//!
+//! Where a file has which column is data and not SQL: the queries below are the same for one file and for thousands. Their
+//! lines come with `file`, `line`, `value`, and for each of [`COLUMNS`] its place in the file, `p0` to `p4`.
+
+use common::schema::{COLUMNS, PREDICTORS, TARGET};
+use engine::rules::{ABSENT, LARGEST_EXACT, LONGEST_NAME, MISSING, Malformed};
+
+use crate::compile::FILE;
+use crate::sql;
+
+/// Whether a line is a row. A number and not a truth value, because Sail does not agree with itself on whether the latter
+/// may be NULL.
+pub const READABLE: &str = "readable = 1";
+
+/// The columns that tell how a file is laid out, as [`layout`] gives their values.
+pub const LAYOUT: &str = "p0, p1, p2, p3, p4, fields";
+
+/// The place of a column that a file does not have: no line has so many fields.
+const NOWHERE: usize = 1_000_000_000;
+
+/// The values of [`LAYOUT`]: the places of [`COLUMNS`], counted from 1, and the number of fields.
+pub fn layout(places: &[usize; 5], width: usize) -> String {
+    let place = |place: &usize| if *place == ABSENT { NOWHERE } else { place + 1 };
+    let values: Vec<String> = places.iter().map(place).chain([width]).map(|number| number.to_string()).collect();
+    values.join(", ")
+}
+
+/// A line as a `value` without its CR and its byte order mark.
+pub fn clean(value: &str) -> String {
+    format!("trim(LEADING '\u{feff}' FROM trim(TRAILING '\\r' FROM {value})) AS value")
+}
+
+/// As everywhere, blank lines are none.
+pub fn not_blank(value: &str) -> String {
+    format!("trim(BOTH ' \\t\\r\\f' FROM {value}) NOT IN ('', '\u{feff}', '\"\"')")
+}
+
+/// The fields of each line of a query as texts: `t0` to `t4` in the order of [`COLUMNS`], `width`, and `open`, whether a
+/// quote is not closed.
+fn fields(lines: &str) -> String {
+    // Every match begins with a comma and so is never empty: of empty ones the engines find different numbers.
+    let parts = r#"CASE WHEN instr(value, '"') = 0 THEN split(value, ',')
+        ELSE regexp_extract_all(concat(',', value), ',("[^"]*(?:""[^"]*)*"[^,]*|[^,]*)', 1) END"#;
+    let raw = |column: usize| format!("coalesce(try_element_at(parts, p{column}), '')");
+    let field = |column: usize| {
+        let raw = raw(column);
+        format!(
+            "CASE WHEN NOT quoted THEN {raw} WHEN left({raw}, 1) = '\"' THEN \
+             replace(substring({raw}, 2, length({raw}) - 2), '\"\"', '\"') ELSE {raw} END AS t{column}"
+        )
+    };
+    let open = |column: usize| {
+        let raw = raw(column);
+        format!(r#"(left({raw}, 1) = '"' AND NOT {raw} RLIKE '^"[^"]*(""[^"]*)*"$')"#)
+    };
+    let all: Vec<String> = (0..COLUMNS.len()).map(field).collect();
+    let open: Vec<String> = (0..COLUMNS.len()).map(open).collect();
+    format!(
+        "SELECT file, line, value, fields, size(parts) AS width, {}, quoted AND ({}) AS open \
+         FROM (SELECT *, instr(value, '\"') > 0 AS quoted, {parts} AS parts FROM ({lines}))",
+        all.join(", "),
+        open.join(" OR ")
+    )
+}
+
+/// The same with the numbers `x1` to `x4`.
+fn numbers(lines: &str) -> String {
+    let numbers: Vec<String> = (1..COLUMNS.len())
+        .map(|j| format!("coalesce(try_cast(t{j} AS DOUBLE), try_cast({} AS DOUBLE)) + 0D AS x{j}", trimmed(j)))
+        .collect();
+    format!("SELECT *, {} FROM ({})", numbers.join(", "), fields(lines))
+}
+
+fn trimmed(column: usize) -> String {
+    format!("trim(BOTH ' \\t\\r\\f' FROM t{column})")
+}
+
+fn is_missing(text: &str) -> String {
+    format!("{text} IN {}", sql::texts(MISSING))
+}
+
+/// Whether a name cannot be one.
+fn is_no_name() -> String {
+    format!("(octet_length(t0) > {LONGEST_NAME} OR t0 RLIKE '[\\\\p{{Cc}}]')")
+}
+
+/// [`FILE`], `readable` ([`READABLE`]) and [`COLUMNS`] of each line of a query; the latter are NULL where it is no row.
+pub fn checked(lines: &str) -> String {
+    let largest = sql::number(LARGEST_EXACT);
+    let counts = (1..=PREDICTORS.len()).map(|j| {
+        let known = format!("x{j} >= 0D AND x{j} <= {largest}");
+        format!("({known} OR (x{j} IS NULL OR isnan(x{j})) AND {})", is_missing(&trimmed(j)))
+    });
+    let target = format!("(x4 = 0D OR x4 = 1D OR {})", is_missing(&trimmed(4)));
+    let good: Vec<String> = counts.chain([target]).collect();
+    let readable = format!("width = fields AND NOT open AND NOT {} AND {}", is_no_name(), good.join(" AND "));
+    let predictors: Vec<String> = (1..=PREDICTORS.len())
+        .map(|j| format!("CASE WHEN {READABLE} AND NOT isnan(x{j}) THEN x{j} END AS {}", PREDICTORS[j - 1]))
+        .collect();
+    format!(
+        "SELECT file AS {FILE}, readable, CASE WHEN {READABLE} AND NOT {} THEN t0 END AS {}, {}, \
+         CASE WHEN {READABLE} AND NOT isnan(x4) THEN CAST(x4 AS INT) END AS {TARGET} \
+         FROM (SELECT *, CASE WHEN {readable} THEN 1 ELSE 0 END AS readable FROM ({}))",
+        is_missing("t0"),
+        COLUMNS[0],
+        predictors.join(", "),
+        numbers(lines)
+    )
+}
+
+/// `file`, `line`, `value` and the `reason` why a line is no row, NULL where it is one.
+pub fn reasoned(lines: &str) -> String {
+    let say = |reason: Malformed| sql::text(&reason.to_string());
+    let mut cases = vec![
+        format!("WHEN open THEN {}", say(Malformed::OpenQuote)),
+        // The number of fields is only known there.
+        "WHEN width <> fields THEN concat(CAST(width AS STRING), ' fields where the header has ', CAST(fields AS STRING))"
+            .to_owned(),
+        format!("WHEN {} THEN {}", is_no_name(), say(Malformed::NotAName)),
+    ];
+    for (j, column) in (1..).zip(PREDICTORS) {
+        let largest = sql::number(LARGEST_EXACT);
+        cases.push(format!(
+            "WHEN (x{j} IS NULL OR isnan(x{j})) AND NOT {} THEN {}",
+            is_missing(&trimmed(j)),
+            say(Malformed::NotANumber(column))
+        ));
+        cases.push(format!("WHEN x{j} < 0D THEN {}", say(Malformed::Negative(column))));
+        cases.push(format!("WHEN x{j} > {largest} AND NOT isnan(x{j}) THEN {}", say(Malformed::TooLarge(column))));
+    }
+    cases.push(format!(
+        "WHEN NOT coalesce(x4 = 0D OR x4 = 1D, false) AND NOT {} THEN {}",
+        is_missing(&trimmed(4)),
+        say(Malformed::NotZeroOrOne)
+    ));
+    format!("SELECT file, line, value, CASE {} END AS reason FROM ({})", cases.join(" "), numbers(lines))
+}

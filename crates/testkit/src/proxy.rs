@@ -1,0 +1,67 @@
+//! A network that breaks: a proxy on loopback that cuts every connection after a number of bytes.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+/// Passes bytes on to a server, and cuts each connection at a byte of its own.
+pub struct CuttingProxy {
+    port: u16,
+    cuts: Arc<AtomicU64>,
+}
+
+#[expect(clippy::unwrap_used, reason = "a machine without a free port runs no test")]
+impl CuttingProxy {
+    /// Listens for connections to the server at `port`; each is cut once fewer than `most` bytes have come back, another
+    /// number for each. The same `seed` gives the same numbers.
+    pub fn start(port: u16, most: u64, seed: u64) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let own_port = listener.local_addr().unwrap().port();
+        let cuts = Arc::<AtomicU64>::default();
+        let counted = cuts.clone();
+        // It ends with the test's process.
+        thread::spawn(move || {
+            let mut state = seed;
+            for client in listener.incoming().flatten() {
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                let allowed = (state >> 33) % most;
+                let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { continue };
+                let (Ok(from), Ok(to)) = (client.try_clone(), server.try_clone()) else { continue };
+                let counted = counted.clone();
+                thread::spawn(move || pass(from, to, u64::MAX));
+                thread::spawn(move || {
+                    if pass(server, client, allowed) {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        Self { port: own_port, cuts }
+    }
+
+    /// The proxy's address, written as that of a Spark Connect server.
+    pub fn url(&self) -> String {
+        format!("sc://127.0.0.1:{}", self.port)
+    }
+
+    /// How many connections it has cut.
+    pub fn cuts(&self) -> u64 {
+        self.cuts.load(Ordering::Relaxed)
+    }
+}
+
+/// Passes on at most `allowed` bytes, then closes both connections; returns whether it was the limit that ended them.
+fn pass(mut from: TcpStream, mut to: TcpStream, mut allowed: u64) -> bool {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        let passed = allowed.min(read as u64);
+        allowed -= passed;
+        if to.write_all(&buffer[..passed as usize]).is_err() || allowed == 0 {
+            break;
+        }
+    }
+    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+    allowed == 0
+}
