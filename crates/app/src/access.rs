@@ -43,7 +43,7 @@ impl Access {
             None => Ok(Self { token: None, own: None, hosts }),
             Some(open) => bail!(
                 "other machines can reach {open}, and they would need no token; set api_token or api_token_file in {} \
-                 (see README.md), listen on 127.0.0.1 behind a proxy, or say --no-auth",
+                 (see crates/app/README.md), listen on 127.0.0.1 behind a proxy, or say --no-auth",
                 config.file.display()
             ),
         }

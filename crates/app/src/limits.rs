@@ -1,4 +1,4 @@
-//! Every limit of the service, in one place. README lists them.
+//! Every limit of the service, in one place. The README of this crate lists them.
 
 use std::time::Duration;
 

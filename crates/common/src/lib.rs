@@ -4,6 +4,8 @@
 //! `common` knows neither polars, nor the SQL driver, nor the web server; a step that needs only this crate starts in
 //! a few milliseconds.
 
+#![warn(missing_docs)]
+
 pub mod atomic;
 pub mod checksum;
 pub mod cli;

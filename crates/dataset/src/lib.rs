@@ -5,6 +5,8 @@
 //! files in one pass and never holds a table; [`Table`] is a table in memory, a polars `DataFrame` with checked columns.
 //! [`embedded`] is the engine that all of it makes.
 
+#![warn(missing_docs)]
+
 pub mod compile;
 pub mod describe;
 pub mod embedded;

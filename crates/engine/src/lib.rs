@@ -5,6 +5,8 @@
 //! sums, counts and distributions; the solver, the metrics, the model, releases, the history and the reports work on these
 //! and do not know who counted. [`rules`] says what a good row is, for whoever reads one.
 
+#![warn(missing_docs)]
+
 pub mod basis;
 pub mod likelihood;
 pub mod rules;

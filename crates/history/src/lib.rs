@@ -5,6 +5,8 @@
 //! that cannot be written stops a step before it changes anything; the run and its facts are written after it, in one
 //! transaction. History is append-only. [`listing`] reads it back; [`source`] takes client rows from other databases.
 
+#![warn(missing_docs)]
+
 mod clients;
 mod connection;
 mod facts;

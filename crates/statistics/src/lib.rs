@@ -10,6 +10,8 @@
 //!
 //! `golden/make.py` makes the reference answers of scikit-learn and SciPy that the tests hold this crate to.
 
+#![warn(missing_docs)]
+
 pub mod confusion;
 pub mod distribution;
 pub mod interval;

@@ -68,7 +68,7 @@ fn input_that_is_refused_here_is_refused_there() {
         for (content, expected) in cases {
             fs::write(workspace.path("practicedata/wrong.csv"), content).unwrap();
             if expected.is_empty() {
-                continue; // a file of no bytes is not listed: see the README
+                continue; // a file of no bytes is not listed: see dataset's README
             }
             let error = workspace.fail("ingestion", &[]);
             assert!(error.contains("wrong.csv"), "{engine:?}: {error}");
