@@ -1,4 +1,5 @@
-//! Access control: clients on this machine and clients that show the token may ask, by a known host name.
+//! Access control: local clients and clients that send the token are admitted, provided that they use a known host
+//! name.
 
 mod hosts;
 
@@ -12,23 +13,25 @@ use subtle::ConstantTimeEq;
 
 use self::hosts::Hosts;
 
-/// The rule of access, decided once when the service starts.
+/// The access rules, determined once when the service starts.
 #[derive(Debug)]
 pub struct Access {
-    /// The token that clients must show.
+    /// The token that clients must send; `None` if they need none.
     token: Option<Token>,
-    /// The config's token, with which the service proves its identity; also with `no_auth`.
+    /// The config's token, with which the service proves its identity, also with `no_auth`.
     own: Option<Token>,
-    /// The names that the service answers to.
+    /// The accepted host names.
     pub hosts: Hosts,
 }
 
 impl Access {
-    /// Everybody, with `no_auth`; else who shows the config's token; without one everybody, as long as nobody but this
-    /// machine can reach the service.
+    /// Determines the access rules. With `no_auth` every client is admitted. Otherwise, if the config has a token,
+    /// clients must send it. Without a token every client is admitted, which is allowed only if no other machine can
+    /// reach the service.
     ///
     /// # Errors
-    /// Where `binds` can be reached from elsewhere and there is neither a token nor `no_auth`, or the token cannot be read.
+    /// Returns an error if other machines can reach one of `binds` and there is neither a token nor `no_auth`, or if
+    /// the token cannot be read.
     pub fn decide(config: &Config, binds: &[Bind], no_auth: bool) -> Result<Self> {
         let hosts = Hosts::new(config, binds);
         if no_auth {
@@ -49,17 +52,17 @@ impl Access {
         }
     }
 
-    /// The proof for a client that asks whether this is the service that holds the token; `None` without a token.
+    /// The proof, for a client's challenge, that this service holds the token; `None` without a token.
     pub fn proof(&self, challenge: &str) -> Option<String> {
         self.own.as_ref()?.proof(challenge)
     }
 
-    /// Whether a request with these headers may be answered: `Authorization: Bearer TOKEN`, or, for browsers, which ask a
-    /// person for it, `Basic` with any name and the token as the password.
+    /// Whether a request with these headers is admitted: it needs `Authorization: Bearer TOKEN`, or `Basic` with any
+    /// user name and the token as the password, which is what browsers send after asking for it.
     pub fn admits(&self, headers: &HeaderMap) -> bool {
         let Some(token) = &self.token else { return true };
         let shown = headers.get(AUTHORIZATION).and_then(|value| shown(value.as_bytes()));
-        // How long the comparison takes tells the token's length at the most.
+        // Constant-time comparison: its duration reveals at most the token's length.
         shown.is_some_and(|shown| token.secret().as_bytes().ct_eq(&shown).into())
     }
 }

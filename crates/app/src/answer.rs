@@ -1,4 +1,4 @@
-//! The answer to a request for predictions: columns in JSON, or a CSV table of any length.
+//! Answers to requests for predictions: columns in JSON, or a CSV table of any length.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek};
@@ -18,23 +18,23 @@ use crate::limits::MOST_JSON_ROWS;
 use crate::live::LiveModel;
 use crate::problem::Problem;
 
-/// The header that names the release which has answered.
+/// The header that names the release that has answered.
 pub const RELEASE_HEADER: &str = "x-release";
 
-/// An answer is made in memory up to this length, in bytes, and in a file from there on. That of a light body stays below,
-/// so that the event loop writes no file.
+/// Length in bytes up to which an answer is built in memory; longer answers are built in a temporary file. The answer
+/// to a small body stays below this limit, so the event loop writes no file.
 const IN_MEMORY: usize = 4 << 20;
 
-/// What form the client wants.
+/// The format of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// `application/json`: the columns as lists.
     Json,
-    /// `text/csv`: a row a client.
+    /// `text/csv`: one row per client.
     Csv,
 }
 
-/// The answer in the making.
+/// An answer that is being built.
 pub struct Answer<'m> {
     live: &'m LiveModel,
     rows: u64,
@@ -46,19 +46,19 @@ enum Content {
     Table(Box<csv::Writer<BufWriter<SpooledTempFile>>>),
 }
 
-/// A finished answer.
+/// An answer that is complete and can be sent.
 pub struct Finished {
     /// The release that has answered.
     release: String,
     form: Form,
-    /// How many clients it is about.
+    /// Number of clients in the answer.
     pub rows: u64,
     bytes: Stored,
 }
 
 enum Stored {
     Memory(Vec<u8>),
-    /// An unnamed file, so that an answer of any length takes no memory and is sent only when it is whole.
+    /// An unnamed temporary file, so that an answer of any length takes no memory and is sent only when it is complete.
     File(File),
 }
 
@@ -78,7 +78,10 @@ impl<'m> Answer<'m> {
         Ok(Self { live, rows: 0, content })
     }
 
-    /// Adds one client.
+    /// Predicts for one client and appends the result.
+    ///
+    /// # Errors
+    /// [`Problem::TooLarge`] if a JSON answer would exceed `MOST_JSON_ROWS`.
     pub fn push(&mut self, corporation: Option<&str>, predictors: &Predictors) -> Result<(), Problem> {
         self.rows += 1;
         let LiveModel { model, threshold, .. } = self.live;
@@ -105,7 +108,10 @@ impl<'m> Answer<'m> {
         }
     }
 
-    /// Closes it.
+    /// Ends the answer; no more clients can be added.
+    ///
+    /// # Errors
+    /// Returns a problem if the answer cannot be written.
     pub fn finish(self) -> Result<Finished, Problem> {
         let (release, rows) = (self.live.id.clone(), self.rows);
         let (form, bytes) = match self.content {
@@ -124,7 +130,7 @@ impl<'m> Answer<'m> {
 }
 
 impl Finished {
-    /// As a response that is sent piece by piece.
+    /// Converts the answer into a response; a file is sent piece by piece.
     pub fn respond(self) -> Result<HttpResponse, Problem> {
         let mut response = HttpResponse::Ok();
         response.insert_header((RELEASE_HEADER, self.release.as_str()));
@@ -145,7 +151,7 @@ impl Finished {
     }
 }
 
-/// A file in pieces, each read when the one before it is on its way.
+/// The pieces of a file. Each is read only after the previous one was passed on.
 struct Chunks(File);
 
 impl Iterator for Chunks {

@@ -1,4 +1,4 @@
-//! Taking in a request's body: piece by piece, never more of it in memory than its kind allows.
+//! Receives request bodies piece by piece. No more of a body is held in memory than its kind allows.
 
 use std::io::{self, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,18 +14,18 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::limits::{LIGHT_BODY, RETRY_AFTER, SLOWEST_PACE};
 use crate::problem::Problem;
 
-/// A body on its way. The connection sees to its pace.
+/// A request body that is being received. The connection enforces its minimum pace.
 pub struct Body {
     payload: Payload,
     limit: u64,
     received: u64,
 }
 
-/// What a body begins with.
+/// The beginning of a body.
 pub enum Beginning {
-    /// The whole body, which is a light one.
+    /// The whole body, which has at most `LIGHT_BODY` bytes.
     Whole(Bytes),
-    /// More than a light body has.
+    /// The first part of a body that is larger than that.
     Part(Bytes),
 }
 
@@ -39,10 +39,10 @@ impl Beginning {
 }
 
 impl Body {
-    /// The body of `request`, which may have up to `limit` bytes.
+    /// The body of `request`, with a limit of `limit` bytes.
     ///
     /// # Errors
-    /// Where more is announced.
+    /// [`Problem::TooLarge`] if the request announces a larger body.
     pub fn of(request: &HttpRequest, payload: Payload, limit: u64) -> Result<Self, Problem> {
         let announced = request.headers().get(CONTENT_LENGTH);
         let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -53,10 +53,10 @@ impl Body {
         }
     }
 
-    /// The next piece; `None` at the end.
+    /// Returns the next piece; `None` at the end.
     ///
     /// # Errors
-    /// Where the body is too large, comes too slowly, or breaks off.
+    /// Returns a [`Problem`] if the body is too large, arrives too slowly, or breaks off.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         let Some(piece) = self.payload.next().await else { return Ok(None) };
         let piece = piece.map_err(|error| match error {
@@ -73,10 +73,10 @@ impl Body {
         }
     }
 
-    /// The beginning of the body, up to its end or to more than a light body has. Bytes that are announced and not sent
-    /// take no permit.
+    /// Receives the body until it ends or exceeds `LIGHT_BODY`. A client that announces a large body but does not
+    /// send it gets here no permit for large bodies, so it blocks no other client.
     pub async fn beginning(&mut self) -> Result<Beginning, Problem> {
-        // Most bodies come in one piece, which then need not be copied.
+        // Most bodies arrive in one piece, which then does not have to be copied.
         let first = self.next().await?.unwrap_or_default();
         let Some(second) = self.next().await? else { return Ok(Beginning::of(first)) };
         let mut part = BytesMut::from(first);
@@ -90,7 +90,7 @@ impl Body {
         Ok(Beginning::of(part.freeze()))
     }
 
-    /// The whole body, of which `part` was received before.
+    /// Receives the rest of the body and returns all of it; `part` was received earlier.
     pub async fn rest(mut self, part: Bytes) -> Result<Bytes, Problem> {
         let mut whole = BytesMut::from(part);
         while let Some(piece) = self.next().await? {
@@ -99,12 +99,13 @@ impl Body {
         Ok(whole.freeze())
     }
 
-    /// Sends `part`, which was received before, and the pieces after it, until the body or its reader ends.
+    /// Sends `part`, which was received earlier, and all following pieces to `into`, until the body ends or the
+    /// receiver is dropped.
     pub async fn pump(mut self, part: Bytes, into: mpsc::Sender<io::Result<Bytes>>) -> Result<(), Problem> {
         let mut piece = part;
         loop {
             if into.send(Ok(piece)).await.is_err() {
-                return Ok(()); // the reader has an answer, or a complaint, already
+                return Ok(()); // the reader already has an answer or an error
             }
             match self.next().await {
                 Ok(None) => return Ok(()),
@@ -122,21 +123,24 @@ impl Body {
     }
 }
 
-/// A permit to take in a large body.
+/// Acquires a permit to receive a large body.
+///
+/// # Errors
+/// [`Problem::Busy`] if all permits are taken.
 pub fn place(places: &Semaphore) -> Result<SemaphorePermit<'_>, Problem> {
     places.try_acquire().map_err(|_| {
         Problem::Busy("too many large bodies are being sent at once; send this one again later".to_owned(), RETRY_AFTER)
     })
 }
 
-/// The pieces of a body as a stream for a reader on another thread.
+/// A [`Read`] adapter over the pieces of a body, for a reader on another thread.
 pub struct Pieces {
     pieces: mpsc::Receiver<io::Result<Bytes>>,
     current: Bytes,
 }
 
 impl Pieces {
-    /// What comes through `pieces`.
+    /// A reader of the pieces received from `pieces`.
     pub fn new(pieces: mpsc::Receiver<io::Result<Bytes>>) -> Self {
         Self { pieces, current: Bytes::new() }
     }
@@ -156,8 +160,8 @@ impl Read for Pieces {
     }
 }
 
-/// A stream whose reader works only while it holds a turn, and gives it back while it waits for more to read: many may
-/// read at once, one computes.
+/// A [`Read`] adapter that releases a mutex while it waits for input and holds it while its reader processes the input.
+/// Many readers can wait for input at the same time, but only one computes.
 pub struct InTurns<'t, R> {
     stream: R,
     turn: &'t Mutex<()>,
@@ -165,7 +169,7 @@ pub struct InTurns<'t, R> {
 }
 
 impl<'t, R> InTurns<'t, R> {
-    /// `stream`, worked on in turns.
+    /// Wraps `stream`; `turn` is the mutex that is shared with the other readers.
     pub fn new(stream: R, turn: &'t Mutex<()>) -> Self {
         Self { stream, turn, held: None }
     }

@@ -1,4 +1,4 @@
-//! What is read and computed once, and again only when what it was made of has changed.
+//! Caches values that are computed from files, and recomputes them only when their sources have changed.
 
 use std::fs;
 use std::io;
@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The newest value, and the key of what it was made of.
+/// The newest value, with the key that identifies its sources.
 pub struct Cached<K, V>(Mutex<Option<(K, Arc<V>)>>);
 
 impl<K, V> Default for Cached<K, V> {
@@ -16,7 +16,8 @@ impl<K, V> Default for Cached<K, V> {
 }
 
 impl<K: PartialEq, V> Cached<K, V> {
-    /// The value of `key`; `make` is called where there is another's. Who asks meanwhile waits for it.
+    /// Returns the value for `key`; calls `make` if the stored value has another key. Concurrent callers wait for the
+    /// result.
     pub fn get<E>(&self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
         let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((made_of, value)) = &*newest
@@ -24,7 +25,7 @@ impl<K: PartialEq, V> Cached<K, V> {
         {
             return Ok(value.clone());
         }
-        // What is out of date must not stand in memory beside what replaces it.
+        // Dropped first, so that the outdated value and its replacement are not in memory at the same time.
         *newest = None;
         let value = Arc::new(make()?);
         *newest = Some((key, value.clone()));
@@ -32,8 +33,8 @@ impl<K: PartialEq, V> Cached<K, V> {
     }
 }
 
-/// Tells a file from what replaces it: every file here is written beside the old one and renamed, so that another content
-/// is another inode; size and time tell of one that was edited in place.
+/// Identifies one version of a file. All files here are written under a temporary name and renamed, so new content has
+/// a new inode; size and modification time reveal a file that was edited in place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileIdentity {
     device: u64,
@@ -43,7 +44,10 @@ pub struct FileIdentity {
 }
 
 impl FileIdentity {
-    /// Of the file at `path`, links followed.
+    /// The identity of the file at `path`; symbolic links are followed.
+    ///
+    /// # Errors
+    /// Returns an error if the file's metadata cannot be read.
     pub fn of(path: &Path) -> io::Result<Self> {
         let file = fs::metadata(path)?;
         Ok(Self {

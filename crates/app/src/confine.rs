@@ -1,8 +1,8 @@
-//! Which files a client may name: CSV files inside the configured data folders.
+//! Restricts which files a client may name: CSV files inside the configured data folders.
 //!
-//! A process that can write to a data folder can replace a file or a folder by a link between two system calls. So the path
-//! is resolved first and then opened from the data folder down, folder by folder, without following any link: the file that
-//! is opened at the end is inside by construction, and only this open file is read.
+//! A process that can write to a data folder could replace a file or a folder by a symbolic link between two system
+//! calls. Therefore the path is resolved first and then opened from the data folder down, folder by folder, without
+//! following any link. The opened file is inside the data folder by construction, and only this open file is read.
 
 use std::fs::{self, File};
 use std::path::{Component, Path};
@@ -14,12 +14,13 @@ use rustix::io::Errno;
 
 use crate::problem::Problem;
 
-/// The number of attempts for a path that changes while it is opened, as the compiled dataset's does when it is replaced.
+/// The number of attempts to open a path that changes meanwhile, as that of the compiled dataset does when it is
+/// replaced.
 const ATTEMPTS: usize = 5;
 
 /// Opens the file that a client's `filepath` names, relative to the config file's folder.
 ///
-/// Every refusal is the same, so that nobody learns which other files exist.
+/// All refusals have the same text, so that they do not reveal which other files exist.
 pub fn open(config: &Config, filepath: &str) -> Result<File, Problem> {
     let opened = (0..ATTEMPTS).find_map(|_| allowed(config, filepath)).ok_or_else(|| {
         let folders = [&config.input_folder, &config.output_folder, &config.test_data];
@@ -36,7 +37,7 @@ pub fn open(config: &Config, filepath: &str) -> Result<File, Problem> {
     opened.map_err(|error| Problem::not_ready("the service is not allowed to read this file", &error.into()))
 }
 
-/// The file, or why the system does not open it; `None` where no file may be named by this path.
+/// The opened file or the error of the system; `None` if clients may not read this path.
 fn allowed(config: &Config, filepath: &str) -> Option<Result<File, Errno>> {
     let path = fs::canonicalize(config.folder.join(filepath)).ok()?;
     let folders = [&config.input_folder, &config.output_folder, &config.test_data];
@@ -48,7 +49,7 @@ fn allowed(config: &Config, filepath: &str) -> Option<Result<File, Errno>> {
     has_csv_suffix(&path).then(|| open_beneath(&folder, &inside))?
 }
 
-/// Opens the regular file at `inside` below `folder`; `None` where there is none, or a link on the way.
+/// Opens the regular file at `inside` below `folder`; `None` if it does not exist or the path contains a symbolic link.
 fn open_beneath(folder: &Path, inside: &Path) -> Option<Result<File, Errno>> {
     const OPEN: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
     let mut parent = openat(CWD, folder, OPEN | OFlags::DIRECTORY, Mode::empty()).ok()?;
@@ -56,7 +57,7 @@ fn open_beneath(folder: &Path, inside: &Path) -> Option<Result<File, Errno>> {
         let Component::Normal(name) = component else { return None };
         parent = openat(&parent, name, OPEN | OFlags::DIRECTORY, Mode::empty()).ok()?;
     }
-    // Without `NONBLOCK`, opening a pipe waits for its writer.
+    // Without `NONBLOCK`, opening a pipe would block until a writer opens it.
     match openat(&parent, inside.file_name()?, OPEN | OFlags::NONBLOCK, Mode::empty()).map(File::from) {
         Ok(file) => file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(Ok(file)),
         Err(denied @ Errno::ACCESS) => Some(Err(denied)),
@@ -120,7 +121,7 @@ mod tests {
         workspace.csv("testdata/good/clients.csv", "good,1,2,3,0\n");
         let pipe = workspace.path("testdata/pipe");
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        // A file that is exchanged for a link and for a pipe, and a folder that is exchanged for a link.
+        // A file is exchanged for a link and for a pipe, and a folder is exchanged for a link.
         let exchange = |name: &str, targets: &[PathBuf]| {
             for target in targets {
                 let new = workspace.path(format!("testdata/.{name}"));
@@ -138,7 +139,7 @@ mod tests {
                 while !done.load(Ordering::Relaxed) {
                     exchange("file.csv", &[workspace.path("secrets/clients.csv"), pipe.clone(), good[0].clone()]);
                     exchange("folder", &[workspace.path("secrets"), good[1].clone()]);
-                    // The same without a link in the path that is resolved: the folder itself is moved away.
+                    // The same without a link in the resolved path: the folder itself is moved away.
                     fs::rename(&good[1], workspace.path("testdata/moved")).unwrap();
                     symlink(workspace.path("secrets"), &good[1]).unwrap();
                     fs::remove_file(&good[1]).unwrap();

@@ -1,6 +1,6 @@
-//! A circuit breaker before the history. Finding out that a database does not answer takes time, so no attempt is made for
-//! some seconds after that: pages show what they have, and questions get their 503, at once. A database that refuses at
-//! once is asked again at once.
+//! A circuit breaker for the history database. Finding out that a database does not answer takes time, so after a slow
+//! failure no attempt is made for some seconds: pages show what they have, and requests for history data get status 503
+//! at once. After a fast failure the next request tries again at once.
 
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,13 +13,13 @@ use history::History;
 
 use crate::limits::DATABASE_LIMIT;
 
-/// Pause after a slow failure, in which no attempt is made.
+/// Pause after a slow failure in which no attempt is made.
 const CLOSED_FOR: Duration = Duration::from_secs(5);
 
-/// A failure that takes longer than this is a slow one.
+/// A failure that takes longer than this counts as slow.
 const SLOW: Duration = Duration::from_millis(500);
 
-/// The circuit breaker and the state of its last attempt.
+/// The circuit breaker with the state of the last attempt.
 #[derive(Default)]
 pub struct Door {
     state: Mutex<State>,
@@ -27,17 +27,18 @@ pub struct Door {
 
 #[derive(Default)]
 struct State {
-    /// When the last attempt failed slowly.
+    /// When the last attempt failed slowly; `None` if it succeeded or failed fast.
     failed: Option<Instant>,
-    /// A token of the attempt that was given up, alive until its thread ends: another attempt would only wait beside it.
+    /// Alive until the thread of an abandoned attempt ends. Until then no new attempt is made, because it would only
+    /// wait too.
     waiting: Weak<()>,
 }
 
 impl Door {
-    /// Whether the history may be asked now.
+    /// Checks whether an attempt may be made now.
     ///
     /// # Errors
-    /// Where it could not be opened a moment ago.
+    /// Returns an error if the last attempt failed slowly less than `CLOSED_FOR` ago or is still blocked.
     pub fn check(&self) -> Result<()> {
         let state = self.lock();
         let ago = state.failed.map(|at| at.elapsed());
@@ -47,21 +48,21 @@ impl Door {
         Ok(())
     }
 
-    /// The history, which answers every question within [`DATABASE_LIMIT`]; `None` where nothing was recorded yet.
+    /// Opens the history, which then answers every query within [`DATABASE_LIMIT`]; `None` if nothing is recorded yet.
     ///
     /// # Errors
-    /// Where it cannot be opened within that time, or could not a moment ago.
+    /// Returns an error if it cannot be opened within that time, or if [`check`](Self::check) permits no attempt.
     pub fn open(&self, config: &Config) -> Result<Option<History>> {
         self.check()?;
         let clock = Instant::now();
         let (send, opened) = channel();
         let config = config.clone();
-        // On a thread of its own: the driver waits longer than a request can, for a lock or for a disk that hangs.
+        // On a separate thread, because the driver may wait longer for a lock or a hanging disk than a request can.
         let attempt = Arc::new(());
         let lives = Arc::downgrade(&attempt);
         let open = move || {
             let _attempt = attempt;
-            drop(send.send(History::open_existing(&config))); // one that comes too late is closed here
+            drop(send.send(History::open_existing(&config))); // a connection that arrives too late is closed here
         };
         thread::Builder::new().name("history".to_owned()).spawn(open).context("starting a thread")?;
         let result = opened.recv_timeout(DATABASE_LIMIT);

@@ -1,8 +1,9 @@
-//! HTTP/1 connections: one request after the other is read, answered by the application and its answer sent.
+//! HTTP/1 connections: reads one request at a time, passes it to the application and sends the answer.
 //!
-//! The codec is that of actix-web. Its own connections wait without a limit for chunked bodies, for the heads of second
-//! requests and for peers that do not read, and they read ahead, so that a HEAD spoils the answer before it. Here a request
-//! is read when the one before it is answered, and every wait for the peer is one of [`wire`].
+//! The codec is that of actix-web, but its connections are not used: they wait without a limit for chunked bodies, for
+//! the heads of further requests and for peers that do not read. They also read ahead, so that a HEAD request corrupts
+//! the previous answer. Here a request is read only after the previous one is answered, and every wait for the peer
+//! goes through [`wire`].
 
 mod peers;
 mod wire;
@@ -32,13 +33,13 @@ use self::wire::{Next, Wire};
 use crate::limits::RETRY_AFTER;
 use crate::problem::Problem;
 
-/// An answer in memory that is longer is sent in pieces of this length, and counted as held for its peer.
+/// Longer answers in memory are sent in pieces of this many bytes and counted as held for their peer.
 const PIECE: usize = 64 << 10;
 
-/// Bytes of a streamed answer that are collected before they are sent.
+/// Number of bytes of a streamed answer that are collected before they are sent.
 const COLLECTED: usize = 32 << 10;
 
-/// Answers the requests of one connection until it ends. A Unix socket has no `address`.
+/// Answers the requests of one connection until it ends. `address` is `None` for a Unix socket.
 pub async fn serve<IO, S, B>(io: IO, peer: Peer, address: Option<SocketAddr>, service: Rc<S>, config: ServiceConfig)
 where
     IO: AsyncRead + AsyncWrite + AsFd + Unpin + 'static,
@@ -64,14 +65,14 @@ where
         match going_on {
             Ok(true) => {}
             Ok(false) => break,
-            Err(_) => return, // the peer has gone away, or does not read
+            Err(_) => return, // the peer has disconnected or does not read
         }
     }
     let until = Wire::<IO>::linger_until();
     poll_fn(|cx| wire.borrow_mut().poll_linger(cx, until)).await;
 }
 
-/// Answers one request; returns whether another may follow.
+/// Answers one request; returns whether another one may follow.
 async fn answer<IO, S, B>(wire: &Rc<RefCell<Wire<IO>>>, mut request: Request, service: &S) -> io::Result<bool>
 where
     IO: AsyncRead + AsyncWrite + AsFd + Unpin + 'static,
@@ -105,12 +106,13 @@ where
     Ok(whole && wire.codec.keep_alive())
 }
 
-/// Sends an answer of the connection itself, after which it ends.
+/// Sends an answer that comes from the connection itself and not from the application; the connection ends after it.
+/// Always returns `false`.
 async fn refuse<IO>(wire: &RefCell<Wire<IO>>, problem: &Problem, config: ServiceConfig) -> io::Result<bool>
 where
     IO: AsyncRead + AsyncWrite + AsFd + Unpin,
 {
-    // The codec of before may be in the midst of something.
+    // The codec used so far may be in the middle of decoding something.
     wire.borrow_mut().codec = Codec::new(config);
     let mut answer = Answer::new(problem.error_response().into());
     answer.head.head_mut().set_connection_type(ConnectionType::Close);
@@ -154,11 +156,11 @@ where
     poll_fn(|cx| wire.borrow_mut().poll_send(cx, &mut output)).await
 }
 
-/// An answer to be sent.
+/// An answer that is ready to be sent.
 struct Answer {
     head: Response<()>,
     size: BodySize,
-    /// The body in memory, or what makes it.
+    /// The body in memory, or the stream that produces it.
     body: Result<Bytes, BoxBody>,
 }
 
@@ -169,8 +171,8 @@ impl Answer {
         Self { head, size: body.size(), body: body.try_into_bytes() }
     }
 
-    /// Counts an answer that is long and in memory, or in a file, for its peer until it is sent; returns whether there is
-    /// room for it.
+    /// Counts a long answer in memory, or one in a file, for its peer until it is sent. Returns whether there is room
+    /// for it.
     fn has_room(&self, peer: &Peer) -> bool {
         match (&self.body, self.size) {
             (Ok(bytes), _) if bytes.len() > PIECE => peer.holds(bytes.len() as u64, 0),
@@ -180,7 +182,7 @@ impl Answer {
     }
 }
 
-/// The problem with a head that cannot be read.
+/// The problem document for a request head that cannot be parsed.
 fn problem(error: &ParseError) -> Problem {
     match error {
         ParseError::TooLarge => Problem::HeadTooLarge,
@@ -188,7 +190,7 @@ fn problem(error: &ParseError) -> Problem {
     }
 }
 
-/// The body of a request, read as the application asks for it.
+/// The body of a request, received only as fast as the application reads it.
 struct Incoming<IO>(Rc<RefCell<Wire<IO>>>);
 
 impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Stream for Incoming<IO> {

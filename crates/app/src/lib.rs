@@ -1,10 +1,10 @@
-//! The HTTP service: predictions by the live release, what an operator asks, and the page that a client manager opens every
-//! morning.
+//! The HTTP service: predictions by the live release, reports for operators, and the page that a client manager opens
+//! every morning.
 //!
-//! It reads and never writes. A newly deployed release is served from the next request on ([`live`]); a request that is
-//! wrong gets a problem document that says what to change ([`problem`]); a file is read only inside the data folders
-//! ([`confine`]). What takes long runs beside the event loop, one at a time ([`turn`]), and what many ask for is made once
-//! ([`views`]). What happens around every request stands in [`observe`], every limit in [`limits`].
+//! The service reads and never writes. A newly deployed release is served from the next request on ([`live`]). A bad
+//! request gets a problem document that says what to change ([`problem`]). Files are read only inside the data folders
+//! ([`confine`]). Long work runs outside the event loop, one request at a time ([`turn`]), and its results are cached
+//! for all requests ([`views`]). [`observe`] wraps every request; [`limits`] defines every limit.
 
 pub mod access;
 pub mod answer;
@@ -54,33 +54,37 @@ use crate::workers::Workers;
 
 pub use crate::log::LogFormat;
 
-/// How the service is run.
+/// Options of the service that come from the command line.
 #[derive(Debug)]
 pub struct Options {
-    /// Where to listen.
+    /// Addresses and sockets on which the service listens.
     pub bind: Vec<Bind>,
-    /// Threads that answer; without a number one for each processor but one.
+    /// Number of worker threads; `None` means one per processor except one.
     pub workers: Option<usize>,
-    /// Ask nobody for a token.
+    /// Whether requests need no token, even if the config names one or other machines can reach the service.
     pub no_auth: bool,
-    /// Stop when stdin ends: for a parent that wants no server to outlive it.
+    /// Whether to stop when stdin ends, for parent processes that the server must not outlive.
     pub stop_with_stdin: bool,
-    /// Say where it listens as JSON objects.
+    /// Whether to print the addresses as JSON objects.
     pub json: bool,
 }
 
-/// Serves until SIGTERM or SIGINT. One line on stdout for each place says where it listens.
+/// Serves until SIGTERM or SIGINT. Prints one line per address to stdout.
+///
+/// # Errors
+/// Returns an error if access is not configured, an address cannot be bound, or a worker thread fails.
 pub fn serve(config: Config, options: &Options) -> Result<()> {
     let access = Access::decide(&config, &options.bind, options.no_auth)?;
     let peers = Arc::new(Peers::new(listen::most_connections()));
     let state = web::Data::new(State::new(config, access));
-    // The first request should not wait for the model; whether there is one, `/health/ready` says.
+    // Loaded now, so that the first request does not have to wait. Whether a model is available is reported by
+    // `/health/ready`.
     drop(state.live.model());
     actix_web::rt::System::new().block_on(async {
         let mut listeners = Listeners::bind(&options.bind)?;
         let app = move || App::new().wrap(from_fn(observe)).app_data(state.clone()).configure(routes);
         let (workers, mut ends) = Workers::start(options.workers.unwrap_or_else(workers), app)?;
-        // Installed before the addresses are printed: a parent may send a signal as soon as it has read them.
+        // Installed before the addresses are printed, because a parent may send a signal as soon as it has read them.
         let mut stop_signals = StopSignals::listen()?;
         for url in listeners.urls()? {
             say(options.json, &url);
@@ -118,7 +122,7 @@ pub fn serve(config: Config, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Waits for the end of stdin, where that is wanted.
+/// Waits for the end of stdin if `wanted`; otherwise never returns.
 async fn parent_is_gone(wanted: bool) {
     let (tell, told) = oneshot::channel::<()>();
     match wanted {
@@ -131,20 +135,21 @@ async fn parent_is_gone(wanted: bool) {
     let _ = told.await;
 }
 
-/// What tells the service to stop.
+/// The signals that stop the service.
 struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl StopSignals {
-    /// From here on these signals no longer end the process by themselves.
+    /// Installs the handlers; from now on these signals no longer end the process by themselves.
     fn listen() -> Result<Self> {
         let listen = |kind| signal(kind).context("listening for signals");
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
-    /// Waits for the next one; returns whether running requests may be finished. Who presses Ctrl-C does not wait for them.
+    /// Waits for the next signal; returns whether running requests may finish. After SIGINT (Ctrl-C) the service does
+    /// not wait for them.
     async fn next(&mut self) -> bool {
         tokio::select! {
             _ = self.terminate.recv() => true,
@@ -153,13 +158,13 @@ impl StopSignals {
     }
 }
 
-/// One for each processor but one, which is for long work, the log, and whatever else the machine does: with none to spare
-/// a request waits for whole time slices of the others.
+/// The default number of worker threads: one per processor except one, which remains for long work, the log and other
+/// programs. Without a spare processor a request would wait for whole time slices of the others.
 fn workers() -> usize {
     thread::available_parallelism().map_or(1, |processors| (processors.get() - 1).max(1))
 }
 
-/// Tells where it listens. A parent that has gone away is no reason not to serve.
+/// Prints the address. Errors are ignored, because the service should continue even if its parent no longer reads them.
 fn say(json: bool, url: &str) {
     let line = match json {
         true => serde_json::json!({ "url": url }).to_string(),

@@ -1,4 +1,4 @@
-//! Taking connections: addresses, Unix sockets, and as many files as they need.
+//! Accepts connections: binds TCP addresses and Unix sockets, and raises the limit of open files for them.
 
 use std::fs;
 use std::future::poll_fn;
@@ -20,25 +20,26 @@ use crate::http::Peers;
 use crate::limits::MOST_CONNECTIONS;
 use crate::workers::{Connection, Workers};
 
-/// Files that the service needs beside its connections.
+/// Number of open files that the service needs in addition to its connections.
 const OTHER_FILES: u64 = 200;
 
-/// How many connections may wait to be accepted.
+/// Number of connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// How long to wait after the system has refused a connection, such as for want of memory.
+/// Pause after the system has failed to accept a connection, for example for lack of memory.
 const REFUSED: Duration = Duration::from_millis(100);
 
-/// Raises the limit of open files to what the system grants; returns how many connections that allows.
+/// Raises the limit of open files as far as the system permits; returns the number of connections that this allows.
 pub fn most_connections() -> usize {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).clamp(1, MOST_CONNECTIONS)
 }
 
-/// The places where the service listens.
+/// The addresses and sockets on which the service listens.
 pub struct Listeners {
     listeners: Vec<Listener>,
-    /// Which of them is asked first, so that a busy one does not keep the others from being asked.
+    /// Index of the listener that is polled first. It changes each time, so that a busy listener does not starve the
+    /// others.
     first: usize,
     _sockets: Sockets,
 }
@@ -49,7 +50,7 @@ enum Listener {
 }
 
 impl Listeners {
-    /// Listens at all `places`.
+    /// Listens on all addresses in `places`.
     pub fn bind(places: &[Bind]) -> Result<Self> {
         let mut sockets = Sockets::default();
         let mut bind = |place: &Bind| -> Result<_> {
@@ -66,7 +67,7 @@ impl Listeners {
         Ok(Self { listeners, first: 0, _sockets: sockets })
     }
 
-    /// The address of each.
+    /// The URL of each listener.
     pub fn urls(&self) -> Result<Vec<String>> {
         let url = |listener: &Listener| match listener {
             Listener::Tcp(listener) => Ok(format!("http://{}", listener.local_addr()?)),
@@ -75,12 +76,12 @@ impl Listeners {
         self.listeners.iter().map(url).collect()
     }
 
-    /// Passes connections to the `workers`, and never ends.
+    /// Passes new connections to the `workers`; never returns.
     pub async fn accept(&mut self, peers: &Arc<Peers>, workers: &Workers) {
         loop {
             match poll_fn(|cx| self.poll_accept(cx)).await {
                 Ok(connection) => workers.take(connection, peers.admit().await),
-                // The peer has gone away already.
+                // The peer has already disconnected.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     tracing::error!("a connection cannot be accepted: {error}");
@@ -90,8 +91,8 @@ impl Listeners {
         }
     }
 
-    /// Passes on the connections that the system has made already, and listens no more. Returns the names of the sockets,
-    /// which are removed with the value.
+    /// Passes on the connections that the system has already established, and stops listening. Returns the Unix
+    /// sockets, whose files are removed when the value is dropped.
     pub async fn finish(self, peers: &Arc<Peers>, workers: &Workers) -> Sockets {
         for listener in self.listeners {
             for connection in listener.remaining().unwrap_or_default() {
@@ -105,7 +106,7 @@ impl Listeners {
         self.first = (self.first + 1) % self.listeners.len().max(1);
         let (before, after) = self.listeners.split_at(self.first);
         for listener in after.iter().chain(before) {
-            // The thread that answers has a runtime of its own, so the stream leaves this one's.
+            // Worker threads have their own runtimes, so the stream is detached from this one.
             let accepted = match listener {
                 Listener::Tcp(listener) => {
                     listener.poll_accept(cx).map(|accepted| Ok(Connection::Tcp(accepted?.0.into_std()?)))
@@ -123,10 +124,11 @@ impl Listeners {
 }
 
 impl Listener {
-    /// What the system has made and the runtime may not know of yet.
+    /// Connections that the system has established but that the runtime may not have reported yet.
     fn remaining(self) -> io::Result<Vec<Connection>> {
         fn all<S>(accept: impl FnMut() -> io::Result<S>) -> impl Iterator<Item = S> {
-            // No more than waited: others may come as fast as these are taken.
+            // Accepts no more than the backlog can hold, because new connections may arrive as fast as they are
+            // accepted.
             std::iter::repeat_with(accept).take(BACKLOG as usize).map_while(Result::ok)
         }
         match self {
@@ -153,13 +155,15 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// The Unix sockets that are listened on; their files are removed with this value.
+/// The Unix sockets on which the service listens; their files are removed when this value is dropped.
 #[derive(Default)]
 pub struct Sockets(Vec<PathBuf>);
 
 impl Sockets {
-    /// Makes room for a socket at `path`: what a killed server has left is removed, nothing that is in use and no other
-    /// file.
+    /// Prepares `path` for a new socket: removes a socket that a killed server has left behind.
+    ///
+    /// # Errors
+    /// Returns an error if the socket is in use or if `path` is another kind of file.
     pub fn claim(&mut self, path: &Path) -> Result<()> {
         if let Ok(found) = fs::symlink_metadata(path) {
             if !found.file_type().is_socket() {
@@ -178,7 +182,7 @@ impl Sockets {
 impl Drop for Sockets {
     fn drop(&mut self) {
         for path in &self.0 {
-            let _ = fs::remove_file(path); // the next start removes it too
+            let _ = fs::remove_file(path); // a file that cannot be removed here is removed at the next start
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The live model: loaded once, and again when production has switched to another release.
+//! The live model: loaded once, and again when production switches to another release.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 
@@ -16,21 +16,21 @@ use crate::problem::Problem;
 pub struct LiveModel {
     /// The release's id.
     pub id: String,
-    /// Its model.
+    /// The release's model.
     pub model: Model,
-    /// The probability from which its clients count as leaving.
+    /// The probability from which a client is predicted to leave.
     pub threshold: Threshold,
-    /// Of its model's file.
+    /// SHA-256 of the model file.
     pub model_sha256: Checksum,
-    /// All that is known of it.
+    /// The release itself, with its manifest.
     pub release: Release,
 }
 
-/// Gives every request the model of the release that is live at that moment.
+/// Provides the model of the release that is live at the time of each request.
 pub struct Live {
     production: Production,
     state: RwLock<State>,
-    /// Held by the one request that loads a release; the others are answered by the one before it.
+    /// Lock of the request that loads a release; meanwhile other requests are answered with the previous release.
     loading: Mutex<()>,
 }
 
@@ -38,42 +38,46 @@ pub struct Live {
 struct State {
     loaded: Option<Arc<LiveModel>>,
     refused: Option<Refused>,
-    /// How many releases could not be loaded.
+    /// Number of releases that could not be loaded.
     failures: u64,
 }
 
-/// A live release that could not be loaded; while another is served it is not tried again until production switches.
+/// A live release that could not be loaded. While another one is served, loading is not tried again until production
+/// switches.
 #[derive(Clone, Debug)]
 pub struct Refused {
-    /// Its id.
+    /// The release's id.
     pub id: String,
 }
 
-/// What is served, and what is not.
+/// The served model and the state of the live release.
 #[derive(Debug)]
 pub struct Status {
-    /// The model that answers, or why there is none.
+    /// The model that answers, or the reason why there is none.
     pub served: Result<Arc<LiveModel>, Problem>,
-    /// The live release, where it could not be loaded.
+    /// The live release if it could not be loaded.
     pub refused: Option<Refused>,
-    /// How many releases could not be loaded since the service started.
+    /// Number of releases that could not be loaded since the service started.
     pub failures: u64,
 }
 
 impl Live {
-    /// For the production folder that `config` names; loads nothing yet.
+    /// Uses the production folder of `config`; loads nothing yet.
     pub fn new(config: &Config) -> Self {
         Self { production: Production::of(config), state: RwLock::default(), loading: Mutex::default() }
     }
 
-    /// The same where that needs no loading; `None` where it does, which takes a millisecond or more.
+    /// Returns the live model if this needs no loading; `None` if it does, which takes a millisecond or more.
     pub fn at_once(&self) -> Result<Option<Arc<LiveModel>>, Problem> {
         let id = self.id()?;
         Ok(self.read().serves(&id))
     }
 
-    /// The live model. Asks the file system for the release's id (one system call) and loads only when it has changed;
-    /// a release that fails to load leaves the one before serving.
+    /// Returns the live model. Reads the live release's id (one system call) and loads the release only if the id has
+    /// changed. If loading fails, the previous release continues to be served.
+    ///
+    /// # Errors
+    /// [`Problem::NotReady`] if nothing is deployed, or if loading fails and there is no previous release.
     pub fn model(&self) -> Result<Arc<LiveModel>, Problem> {
         let id = self.id()?;
         if let Some(served) = self.read().serves(&id) {
@@ -100,7 +104,8 @@ impl Live {
             }
             Err(error) => {
                 let again = state.refused.is_some_and(|refused| refused.id == id);
-                // With nothing else to serve every request tries again, and the first one says why in the log.
+                // If nothing else can be served, every request tries again, but only the first failure of a release is
+                // logged.
                 if !again {
                     tracing::error!(release = id, "the release cannot be loaded: {error:#}");
                 }
@@ -114,11 +119,11 @@ impl Live {
         }
     }
 
-    /// What is served, after a look at production.
+    /// Checks production for a new release, and returns the resulting state.
     pub fn status(&self) -> Status {
         let served = self.model();
         let State { refused, failures, .. } = self.read();
-        // One that production has left since is nobody's concern any more.
+        // A refused release that is no longer live is not reported.
         let live = self.production.current_id().ok().flatten();
         Status { served, refused: refused.filter(|refused| Some(&refused.id) == live.as_ref()), failures }
     }
@@ -150,7 +155,7 @@ impl Live {
 }
 
 impl State {
-    /// The model to serve while `id` is live, where that needs no loading.
+    /// The model to serve while `id` is live, if this needs no loading.
     fn serves(&self, id: &str) -> Option<Arc<LiveModel>> {
         let loaded = self.loaded.as_ref()?;
         let refused = || self.refused.as_ref().is_some_and(|refused| refused.id == id);
@@ -158,8 +163,8 @@ impl State {
     }
 }
 
-/// Asks the model about clients whose answers are known beforehand: who misses everything is the median client, and whoever
-/// has more of one predictor is at more or less risk, as its coefficient says.
+/// Checks predictions whose results are known in advance: a client with only missing values equals the median client,
+/// and a higher value of one predictor raises or lowers the risk according to the sign of its coefficient.
 fn self_test(model: &Model) -> Result<()> {
     let median = model.probability(&model.medians.map(Some));
     ensure!((0.0..=1.0).contains(&median), "the median client's risk is {median}");

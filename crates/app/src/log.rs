@@ -1,26 +1,27 @@
-//! The log: one line a request and a line for what an operator should know, on stderr, as text or as JSON objects.
+//! The log on stderr, as text or as JSON objects: one line per request, and one for each event that an operator should
+//! know.
 //!
-//! No client's data stand in it: a path is told by its pattern, a query and a body not at all. Lines are written by a thread
-//! of their own; where nobody reads them they are dropped rather than hold up an answer.
+//! It contains no data of clients: a path is logged as its pattern, queries and bodies are not logged. A separate
+//! thread writes the lines; if nothing reads them, they are dropped so that they do not delay answers.
 
 use clap::ValueEnum;
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 use tracing_subscriber::fmt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// How the log is written.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Lines of text for people
     #[default]
     Text,
-    /// For programs: a JSON object a line.
+    /// For programs: one JSON object per line
     Json,
-    /// Not at all.
+    /// Write no log at all
     None,
 }
 
-/// Starts the log; it ends with the value, which writes what is left.
+/// Starts the log. Dropping the returned guard writes the remaining lines and ends the log.
 pub fn start(format: LogFormat) -> Option<WorkerGuard> {
     let (stderr, guard): (NonBlocking, _) = tracing_appender::non_blocking(std::io::stderr());
     let subscriber = fmt().with_writer(stderr).with_target(false).with_ansi(false);
@@ -29,6 +30,6 @@ pub fn start(format: LogFormat) -> Option<WorkerGuard> {
         LogFormat::Json => subscriber.json().flatten_event(true).finish().try_init(),
         LogFormat::None => return None,
     };
-    // Only a test that starts two services in one process meets a log that is there already.
+    // Fails only if a log exists already: in a test that starts two services in one process.
     started.ok().map(|()| guard)
 }

@@ -1,4 +1,4 @@
-//! What the service counts, in the text form that Prometheus reads (OpenMetrics 1.0).
+//! Metrics of the service, in the text format that Prometheus reads (OpenMetrics 1.0).
 
 use std::fmt;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use prometheus_client::registry::Registry;
 /// The media type of [`Metrics::text`].
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Bounds of the latency histograms in seconds, from a light prediction to a whole diagnosis.
+/// Bucket bounds of the latency histograms in seconds, from a small prediction to a whole diagnosis.
 const BOUNDS: [f64; 13] = [0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.03, 0.1, 0.3, 1.0, 5.0, 20.0];
 
-/// All counts since the service started.
+/// All metrics since the service started.
 pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     seconds: Family<RouteLabels, Histogram>,
-    /// Requests for predictions that were answered.
+    /// Number of answered requests for predictions.
     pub predictions: Counter,
-    /// Clients that were predicted.
+    /// Number of clients for which predictions were made.
     pub rows: Counter,
     registry: Registry,
 }
@@ -39,30 +39,30 @@ struct RouteLabels {
     route: &'static str,
 }
 
-/// What is asked of others at the moment when the metrics are read; `None` where it is not known.
+/// Values that are looked up when the metrics are read; `None` if a value is unknown.
 #[derive(Debug, Default)]
 pub struct Momentary {
     /// The release that answers.
     pub release: Option<String>,
-    /// Seconds since it was deployed.
+    /// Seconds since that release was deployed.
     pub age: Option<f64>,
-    /// The score that was recorded when it was deployed.
+    /// The F1 score that was recorded when that release was deployed.
     pub recorded_f1: Option<f64>,
-    /// The newest score in the history, whatever was scored.
+    /// The newest F1 score in the history, of any model and data.
     pub last_f1: Option<f64>,
     /// The newest drift verdict.
     pub verdict: Option<String>,
-    /// When the newest `fullprocess` began, seconds since 1970.
+    /// When the newest `fullprocess` started, in seconds since 1970.
     pub last_run: Option<f64>,
-    /// Whether it failed.
+    /// Whether that run failed.
     pub last_run_failed: Option<bool>,
-    /// Releases that could not be loaded.
+    /// Number of releases that could not be loaded.
     pub reload_failures: u64,
-    /// Whether the live release is one of them.
+    /// Whether the live release could not be loaded.
     pub refused: bool,
 }
 
-/// The verdicts of a drift check, as the history has them.
+/// The verdicts of a drift check, as the history stores them.
 const VERDICTS: [&str; 3] = ["not drifted", "cannot tell", "drifted"];
 
 impl Default for Metrics {
@@ -84,7 +84,8 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts a request that was answered with `status` after `took`. `route` is a pattern, never a path with names in it.
+    /// Counts a request that was answered with `status` after `took`. `route` must be a pattern, never a path that
+    /// contains names.
     pub fn observe(&self, route: &'static str, method: &str, status: u16, took: Duration) {
         let method = match method {
             "GET" => "GET",
@@ -95,7 +96,10 @@ impl Metrics {
         self.seconds.get_or_create(&RouteLabels { route }).observe(took.as_secs_f64());
     }
 
-    /// Everything as text.
+    /// All metrics in the text format.
+    ///
+    /// # Errors
+    /// Returns an error if encoding fails.
     pub fn text(&self, now: &Momentary) -> Result<String, fmt::Error> {
         let mut momentary = Registry::default();
         let mut gauge = |name: &str, help: &str, value: Option<f64>| {

@@ -1,5 +1,5 @@
-//! What happens around every request: a name for it, the questions whom it means and who asks, the log, the counts, and the headers that
-//! tell a browser to be careful.
+//! Wraps every request: assigns a request id, checks the host name and the token, writes the log, updates the metrics,
+//! and adds the security headers for browsers.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +20,7 @@ use crate::state::State;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The headers of every answer. Nothing may be loaded from elsewhere, nothing may frame a page, nothing is kept.
+/// The headers of every answer. They forbid loading anything from other origins, framing a page, and caching.
 const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -30,13 +30,13 @@ const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// What a page may load and do.
+/// The content security policy of the pages.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// The longest id of a request that is taken over from whoever asks.
+/// Maximum length of a request id that is taken over from the client.
 const LONGEST_ID: usize = 64;
 
-/// Answers by `next` where the request is admitted, and tells of it.
+/// Calls `next` if the request is admitted; logs and counts every request.
 pub async fn observe<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -80,7 +80,7 @@ pub async fn observe<B: MessageBody + 'static>(
     Ok(response)
 }
 
-/// Why a request is not answered at all.
+/// The problem of a request that is not admitted; `None` if it is.
 fn refused(access: &Access, request: &ServiceRequest) -> Option<Problem> {
     if let Err(problem) = access.hosts.check(request) {
         return Some(problem);
@@ -88,7 +88,8 @@ fn refused(access: &Access, request: &ServiceRequest) -> Option<Problem> {
     (!access.admits(request.headers()) && !is_open(request)).then_some(Problem::Unauthorized)
 }
 
-/// The pattern by which a request is told in the log and counted: never a path that may hold a client's name.
+/// The route pattern under which a request is logged and counted: never the path itself, which may contain a client's
+/// name.
 fn route_of(pattern: Option<&str>) -> &'static str {
     pattern.and_then(|pattern| ROUTES.into_iter().find(|route| *route == pattern)).unwrap_or("unknown")
 }
@@ -97,7 +98,7 @@ fn is_open(request: &ServiceRequest) -> bool {
     OPEN_ROUTES.contains(&request.path())
 }
 
-/// The id that the request brings, where it is a harmless word, else a new one.
+/// The request's own id if it is short and consists of harmless characters; otherwise a new one.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     static PROCESS: LazyLock<String> = LazyLock::new(|| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

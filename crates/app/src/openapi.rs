@@ -1,4 +1,4 @@
-//! The description of the API (OpenAPI 3.1), made from the handlers and the types of their answers.
+//! The OpenAPI 3.1 description of the API, generated from the handlers and the types of their answers.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::pages;
 use crate::problem;
 use crate::routes::{operations, prediction, reports};
 
-/// The document.
+/// The OpenAPI document of all endpoints.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -46,7 +46,7 @@ use crate::routes::{operations, prediction, reports};
 )]
 pub struct Description;
 
-/// What any request may be answered with, and how a client shows who it is.
+/// Adds what applies to every request: common error responses and the ways to send the token.
 struct Everywhere;
 
 impl Modify for Everywhere {
@@ -73,7 +73,7 @@ impl Modify for Everywhere {
     }
 }
 
-/// What a request with clients may be refused with.
+/// Error responses of a request that contains clients.
 pub struct Refused;
 
 impl IntoResponses for Refused {
@@ -88,7 +88,7 @@ impl IntoResponses for Refused {
     }
 }
 
-/// What a body may be refused with.
+/// Error responses of a request with a body.
 pub struct TooLargeOrSlow;
 
 impl IntoResponses for TooLargeOrSlow {
@@ -97,7 +97,7 @@ impl IntoResponses for TooLargeOrSlow {
     }
 }
 
-/// What a query may be refused with.
+/// Error responses of a request with a query.
 pub struct NoQuery;
 
 impl IntoResponses for NoQuery {
@@ -106,7 +106,7 @@ impl IntoResponses for NoQuery {
     }
 }
 
-/// What lacks its data, or comes when too many ask, is answered with.
+/// Error responses of an endpoint that needs data or may be busy.
 pub struct NotReady;
 
 impl IntoResponses for NotReady {

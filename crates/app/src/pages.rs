@@ -1,7 +1,7 @@
-//! The pages for people: whom to call, one client, the state of the model. Made on the server, so that they read without a
-//! script; the little script that there is sorts and filters what already stands there.
+//! The pages for people: whom to call, one client, and the state of the model. The server renders them completely, so
+//! that they work without JavaScript; the small script only sorts and filters existing content.
 //!
-//! maud escapes every text that comes from data.
+//! maud escapes all text that comes from data.
 
 mod client;
 mod home;
@@ -27,7 +27,7 @@ struct HomeQuery {
     q: Option<String>,
 }
 
-/// Today's calls, the state of the model and of its data; with `q` the clients whose names hold it.
+/// Today's calls and the state of the model and its data; with `q`, the clients whose names contain it.
 #[utoipa::path(get, path = "/", tag = "pages",
     params(("q" = Option<String>, Query, description = "Part of a client's name")),
     responses(
@@ -38,7 +38,7 @@ struct HomeQuery {
         )),
     ))]
 pub async fn home(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
-    // Links from elsewhere may add parameters of their own; they do not change the page.
+    // Links from other sites may add their own parameters; these do not change the page.
     let search = query::<HomeQuery>(&request)?.q.filter(|part| !part.trim().is_empty());
     let turn = state.pages.take().await?;
     let (status, release, page) = beside(turn, move || {
@@ -75,7 +75,7 @@ pub async fn home(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
     })
 }
 
-/// One client: its risk and why, what would change it, its rows; with new numbers what its risk would be then.
+/// One client: its risk and reasons, what would change the risk, its rows, and its risk with the numbers of the query.
 #[utoipa::path(get, path = "/clients/{corporation}", tag = "pages",
     params(
         ("corporation" = String, Path, description = "The client's name"),
@@ -108,7 +108,7 @@ pub async fn client(request: HttpRequest, state: Data<State>) -> Result<HttpResp
     Ok(of_release(response, &release))
 }
 
-/// A file that the pages need.
+/// Serves a file that the pages need.
 pub async fn asset(name: web::Path<String>) -> Result<HttpResponse, Problem> {
     let (media_type, content) = match name.as_str() {
         "page.css" => ("text/css; charset=utf-8", include_str!("pages/page.css")),
@@ -120,7 +120,7 @@ pub async fn asset(name: web::Path<String>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, media_type)).insert_header(keep).body(content))
 }
 
-/// The page for a request that failed: `title` is the status in words.
+/// The page for a request that failed; `title` is the standard phrase of the status.
 pub fn problem(title: &str, detail: &str) -> Markup {
     let content = html! {
         h1 { (title) }

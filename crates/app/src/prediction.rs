@@ -1,4 +1,4 @@
-//! From a request for predictions to clients, in its three forms: a file's name, rows as JSON, a CSV table.
+//! Requests for predictions in their three forms: the name of a file, rows as JSON, or a CSV table.
 
 use std::fmt;
 use std::io::Read;
@@ -20,12 +20,12 @@ use crate::problem::Problem;
 const FORMS: &str = "send {\"filepath\": \"testdata/testdata.csv\"}, {\"rows\": [{\"lastmonth_activity\": 12, …}, …]}, \
                      or a CSV table as text/csv";
 
-/// What a client wants predicted, in JSON.
+/// A request for predictions in JSON.
 #[derive(Debug)]
 pub enum Request {
-    /// The rows of a file on the server.
+    /// Asks for the rows of a CSV file on the server.
     File(String),
-    /// Rows.
+    /// Asks for the rows in the request itself.
     Rows(Vec<ClientRow>),
 }
 
@@ -33,24 +33,25 @@ pub enum Request {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientRow {
-    /// Who; the answer repeats it.
+    /// The client's name; the answer repeats it.
     corporation: Option<String>,
-    /// Activity last month.
+    /// The client's activity in the last month.
     #[schema(value_type = Option<f64>, minimum = 0, maximum = 9_007_199_254_740_992_i64)]
     lastmonth_activity: Option<Count>,
-    /// Activity last year.
+    /// The client's activity in the last year.
     #[schema(value_type = Option<f64>, minimum = 0, maximum = 9_007_199_254_740_992_i64)]
     lastyear_activity: Option<Count>,
-    /// Employees.
+    /// The client's number of employees.
     #[schema(value_type = Option<f64>, minimum = 0, maximum = 9_007_199_254_740_992_i64)]
     number_of_employees: Option<Count>,
-    /// Accepted, so that rows of a table can be sent as they are; the prediction does not look at it.
+    /// Accepted so that rows of a training table can be sent unchanged; the prediction ignores it.
     #[serde(rename = "exited")]
     #[schema(rename = "exited", value_type = Option<f64>)]
     _exited: Option<IgnoredAny>,
 }
 
-/// A number of a row, not yet checked. A whole number above 2^53 is not rounded to 2^53, which is allowed.
+/// A number in a row, not validated yet. A whole number above 2^53 is rounded up and not to 2^53, because 2^53 is
+/// allowed.
 #[derive(Debug)]
 struct Count(f64);
 
@@ -84,20 +85,23 @@ struct JsonRequest {
     rows: Option<SentRows>,
 }
 
-/// What `POST /prediction` takes as JSON: one of the two.
+/// The JSON body of `POST /prediction`: exactly one of the two keys.
 #[derive(ToSchema)]
 #[schema(as = PredictionRequest)]
 pub enum RequestSchema {
-    /// The rows of a CSV file in one of the data folders.
+    /// Path of a CSV file in one of the data folders.
     #[schema(rename = "filepath", example = "testdata/testdata.csv")]
     File(String),
-    /// Rows.
+    /// The clients, one object each.
     #[schema(rename = "rows")]
     Rows(Vec<ClientRow>),
 }
 
 impl Request {
-    /// Reads a JSON body.
+    /// Parses a JSON body.
+    ///
+    /// # Errors
+    /// [`Problem::BadRequest`] if the body is not JSON, [`Problem::WrongData`] if it has the wrong keys or values.
     pub fn from_json(body: &[u8]) -> Result<Self, Problem> {
         if !body.trim_ascii_start().starts_with(b"{") {
             return Err(Problem::BadRequest(format!("the body is not a JSON object; {FORMS}")));
@@ -115,7 +119,7 @@ impl Request {
     }
 }
 
-/// Predicts for rows that came as JSON.
+/// Predicts for rows that were sent as JSON.
 pub fn rows(rows: Vec<ClientRow>, live: &LiveModel, form: Form) -> Result<Finished, Problem> {
     let mut answer = Answer::new(live, form)?;
     for (i, row) in rows.into_iter().enumerate() {
@@ -134,7 +138,7 @@ pub fn rows(rows: Vec<ClientRow>, live: &LiveModel, form: Form) -> Result<Finish
     answer.finish()
 }
 
-/// Predicts for the rows of a CSV table, one after the other; `name` is what a complaint calls it.
+/// Predicts for the rows of a CSV table, one after the other; error messages call the table `name`.
 pub fn table(name: &str, stream: impl Read, live: &LiveModel, form: Form) -> Result<Finished, Problem> {
     let wrong = |why: &dyn fmt::Display| Problem::WrongData(format!("{name} cannot be read as a client table: {why}"));
     let mut reader = RowReader::for_prediction(stream).map_err(|error| wrong(&format_args!("{error:#}")))?;
@@ -148,7 +152,7 @@ pub fn table(name: &str, stream: impl Read, live: &LiveModel, form: Form) -> Res
     answer.finish()
 }
 
-/// Reads a body that is known to be wrong once more, to say which row and key are.
+/// Parses a body that is known to be invalid once more, to find out which row and key are wrong.
 fn describe(body: &[u8]) -> String {
     let error =
         serde_path_to_error::deserialize::<_, JsonRequest>(&mut serde_json::Deserializer::from_slice(body)).err();
@@ -159,7 +163,7 @@ fn describe(body: &[u8]) -> String {
     }
 }
 
-/// A list of rows, given up as soon as it is too long.
+/// A list of rows; parsing stops as soon as there are more than `MOST_SENT_ROWS`.
 struct SentRows(Vec<ClientRow>);
 
 impl<'de> Deserialize<'de> for SentRows {
@@ -188,7 +192,7 @@ impl<'de> Deserialize<'de> for SentRows {
     }
 }
 
-/// A JSON object. serde alone takes a list of the values, in the order of the fields, for one too.
+/// A JSON object. Without this wrapper, serde would also accept a list with the values in the order of the fields.
 struct Object<T>(T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {

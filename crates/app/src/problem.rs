@@ -1,6 +1,6 @@
-//! What a request can fail with: a problem document (RFC 9457) that says what to change, and for a browser a page.
+//! Errors of requests: a problem document (RFC 9457) that says what to change, or a page for browsers.
 //!
-//! A detail never holds an absolute path: what the server's own files say goes to its log, not to the client.
+//! A detail never contains an absolute path: errors about the server's own files go to its log and not to the client.
 
 mod readable;
 
@@ -15,66 +15,66 @@ use utoipa::ToSchema;
 
 use crate::pages;
 
-/// The most characters of a detail. A detail repeats what the request holds, which may be megabytes.
+/// Maximum number of characters of a detail. A detail repeats parts of the request, which may be megabytes long.
 const LONGEST_DETAIL: usize = 600;
 
-/// Why a request has no answer.
+/// The reason why a request fails.
 #[derive(Debug)]
 pub enum Problem {
-    /// 400: the request as a whole cannot be understood.
+    /// 400: the request as a whole cannot be parsed.
     BadRequest(String),
-    /// 401: the token is missing or another.
+    /// 401: the token is missing or wrong.
     Unauthorized,
-    /// 404: there is no such page or file.
+    /// 404: the page or file does not exist.
     NotFound(String),
-    /// 405: the page is asked by another method, which this names.
+    /// 405: the path does not support the method; the field names the one that it supports.
     WrongMethod(&'static str),
-    /// 408: the body comes too slowly.
+    /// 408: the request arrives too slowly.
     TooSlow(String),
     /// 413: the body is too large.
     TooLarge(String),
-    /// 415: the body's type is not known.
+    /// 415: the body's media type is not supported.
     UnsupportedType(String),
     /// 421: the request names a host that this service does not answer for.
     WrongHost(String),
     /// 431: the request's head is too large.
     HeadTooLarge,
-    /// 422: the data in the request are wrong; the detail says where.
+    /// 422: the data in the request are invalid; the detail says where.
     WrongData(String),
-    /// 503: the server lacks something that its operator must provide; the detail says what to run.
+    /// 503: something is missing that the operator must provide; the detail says which command to run.
     NotReady(String),
-    /// 503: too much is being asked at once; after so many seconds it may be asked again.
+    /// 503: too many requests at once. The number is the time in seconds after which the client may retry.
     Busy(String, u64),
 }
 
-/// The problem document.
+/// A problem document (RFC 9457), the body of every error.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct Document {
-    /// Always `about:blank`: the status says the kind.
+    /// Always `about:blank`: the status alone says what kind of problem it is.
     r#type: &'static str,
-    /// The status in words.
+    /// The standard phrase of the status, such as `Not Found`.
     title: &'static str,
-    /// The HTTP status.
+    /// The HTTP status code, as in the response itself.
     status: u16,
-    /// What is wrong and what to change.
+    /// Explanation of what is wrong with the request, and what to change.
     detail: String,
 }
 
 impl Problem {
-    /// For a failure on the server's side: the whole error goes to the log, the client learns `what` and no path.
+    /// A problem on the server's side: logs the whole error, while the client gets only `what`, which contains no path.
     pub fn not_ready(what: &str, error: &anyhow::Error) -> Self {
         tracing::error!("{what}: {error:#}");
         Self::NotReady(format!("{what}; the server's log says why"))
     }
 
-    /// The response to `request`; `config` tells which files the service should be able to read.
+    /// The response to `request`; `config` says which files the service should be able to read.
     pub fn respond(&self, request: &HttpRequest, config: &Config) -> HttpResponse {
         self.response(&self.detail(config), prefers_html(request))
     }
 
-    /// The text for the client. Where the server lacks something, it names the files that the service is not allowed to
-    /// read; these are logged too.
+    /// The text for the client. For [`NotReady`](Self::NotReady) it also names the files that the service is not
+    /// allowed to read, and logs them.
     pub fn detail(&self, config: &Config) -> String {
         let Self::NotReady(detail) = self else { return self.to_string() };
         match readable::complaint(config) {
@@ -101,7 +101,7 @@ impl Problem {
             Self::Busy(_, seconds) => {
                 response.insert_header((header::RETRY_AFTER, *seconds));
             }
-            // What remains of the body is not wanted.
+            // The rest of the body is not wanted.
             Self::TooSlow(_) => {
                 response.force_close();
             }
@@ -156,13 +156,13 @@ impl ResponseError for Problem {
     }
 }
 
-/// Whether a client wants a page rather than a document: a browser names `text/html` before everything else.
+/// Whether a client prefers a page to a document: browsers rank `text/html` first.
 fn prefers_html(request: &HttpRequest) -> bool {
     let wishes = Accept::parse(request).map(|wishes| wishes.ranked()).unwrap_or_default();
     wishes.first().is_some_and(|wish| ["text/html", "application/xhtml+xml"].contains(&wish.essence_str()))
 }
 
-/// A detail without its middle where it is too long: the beginning says what is wrong, the end what to do.
+/// Removes the middle of a detail that is too long: its beginning says what is wrong and its end what to do.
 fn shortened(detail: &str) -> String {
     let longest = LONGEST_DETAIL / 2;
     match (detail.char_indices().nth(longest), detail.char_indices().nth_back(longest - 1)) {

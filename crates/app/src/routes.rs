@@ -1,4 +1,4 @@
-//! The endpoints, and a problem document for whatever else is asked.
+//! The endpoints; any other request gets a problem document.
 
 pub mod docs;
 pub mod operations;
@@ -17,7 +17,7 @@ use crate::answer::RELEASE_HEADER;
 use crate::pages;
 use crate::problem::Problem;
 
-/// Every path that is answered, as a pattern; requests are counted by it.
+/// Patterns of all paths that are answered; metrics count requests by these patterns.
 pub const ROUTES: [&str; 15] = [
     "/prediction",
     "/scoring",
@@ -36,10 +36,10 @@ pub const ROUTES: [&str; 15] = [
     "/assets/{file}",
 ];
 
-/// The paths that need no token: they tell no client's data, and who watches a service should not need its secrets.
+/// The paths that need no token. They reveal no client data, and a monitoring system should not need the service's
+/// secrets.
 pub const OPEN_ROUTES: [&str; 2] = ["/health/live", "/health/ready"];
 
-/// Every endpoint.
 pub fn routes(app: &mut ServiceConfig) {
     app.service(only("POST", "/prediction", web::post().to(prediction::prediction)))
         .service(only("GET", "/scoring", web::get().to(reports::scoring)))
@@ -63,35 +63,38 @@ pub fn routes(app: &mut ServiceConfig) {
         }));
 }
 
-/// A path that answers one method, and names it to whoever comes with another.
+/// A resource that answers one method; requests with any other method get 405, which names the allowed one.
 fn only(method: &'static str, path: &str, route: actix_web::Route) -> Resource {
     let refuse = move || async move { Err::<HttpResponse, _>(Problem::WrongMethod(method)) };
     web::resource(path).route(route).default_service(web::to(refuse))
 }
 
-/// The query of a request, every key known.
+/// Parses the query of a request.
+///
+/// # Errors
+/// [`Problem::BadRequest`] if a parameter is invalid, or unknown and `T` denies unknown fields.
 pub fn query<T: DeserializeOwned + Debug>(request: &HttpRequest) -> Result<T, Problem> {
     web::Query::<T>::from_query(request.query_string())
         .map(web::Query::into_inner)
         .map_err(|error| Problem::BadRequest(format!("the query cannot be read: {error}")))
 }
 
-/// 200 with a JSON body.
+/// A response with status 200 and `answer` as JSON.
 pub fn ok(answer: &impl Serialize) -> Result<HttpResponse, Problem> {
     to_json(answer).map(json)
 }
 
-/// An answer as text.
+/// Serialises an answer as JSON.
 pub fn to_json(answer: &impl Serialize) -> Result<Vec<u8>, Problem> {
     serde_json::to_vec(answer).map_err(|error| Problem::not_ready("the answer cannot be written", &error.into()))
 }
 
-/// 200 with a body that is JSON already.
+/// A response with status 200 and a body that is already JSON.
 pub fn json(body: Vec<u8>) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "application/json")).body(body)
 }
 
-/// The same response, naming the `release` that it is of.
+/// Adds the header that names the `release` to a response.
 pub fn of_release(mut response: HttpResponse, release: &str) -> HttpResponse {
     if let Ok(release) = HeaderValue::from_str(release) {
         response.headers_mut().insert(header::HeaderName::from_static(RELEASE_HEADER), release);

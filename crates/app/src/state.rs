@@ -1,4 +1,4 @@
-//! What all requests share.
+//! The state that all requests share.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,40 +16,40 @@ use crate::problem::Problem;
 use crate::turn::{Shared, Turn, broken_off};
 use crate::views::Views;
 
-/// One service.
+/// The shared state of one running service.
 pub struct State {
-    /// What it was told.
     pub config: Config,
-    /// Who may ask.
+    /// Rules for who may send requests.
     pub access: Access,
-    /// The model that answers.
+    /// The live model, which answers predictions.
     pub live: Live,
-    /// What it counts.
+    /// Counters behind the endpoint `/metrics`.
     pub metrics: Metrics,
-    /// The way to the history.
+    /// Access to the history database, with a circuit breaker.
     pub door: Door,
-    /// What pages and lists are made of.
+    /// Cached data from which pages and lists are made.
     pub views: Views,
-    /// The newest score and diagnosis.
+    /// The newest score, shared by requests while it is young enough.
     pub scores: Shared<scoring::Outcome>,
-    /// See `scores`.
+    /// The newest diagnosis, shared in the same way.
     pub diagnoses: Shared<Health>,
-    /// At a score, a diagnosis, or statistics.
+    /// Queue for computing scores, diagnoses and statistics.
     pub heavy: Turn,
-    /// At the database.
+    /// Queue for database queries.
     pub history: Turn,
-    /// At pages and the call list.
+    /// Queue for pages and the call list.
     pub pages: Turn,
-    /// At a file of the server; not `heavy`, so that a diagnosis does not hold it up.
+    /// Queue for predictions from a file on the server. It is separate from `heavy`, so that a diagnosis does not delay
+    /// them.
     pub files: Turn,
-    /// Where large bodies are taken in.
+    /// Permits to receive large bodies.
     pub places: Semaphore,
-    /// Held by the one large prediction that computes.
+    /// Lock of the one large prediction that is computing.
     pub computing: Mutex<()>,
 }
 
 impl State {
-    /// For one config.
+    /// The initial state for one config; loads no model yet.
     pub fn new(config: Config, access: Access) -> Self {
         Self {
             access,
@@ -70,7 +70,8 @@ impl State {
     }
 }
 
-/// The live model. A new release is loaded on another thread; requests that arrive meanwhile get the release before it.
+/// Returns the live model. A new release is loaded on another thread; requests that arrive meanwhile get the previous
+/// release.
 pub async fn live(state: &Data<State>) -> Result<Arc<LiveModel>, Problem> {
     if let Some(live) = state.live.at_once()? {
         return Ok(live);

@@ -1,4 +1,4 @@
-//! Work that is done one at a time: a queue of bounded length, and answers that those who waited share.
+//! Work that is done one request at a time: a queue of bounded length, and answers that are shared by waiting requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,10 +13,10 @@ use utoipa::ToSchema;
 use crate::limits::{LONGEST_QUEUE, RETRY_AFTER};
 use crate::problem::Problem;
 
-/// How far long work steps back, from 0 to 19.
+/// Niceness of long work, from 0 to 19; larger values give other threads precedence.
 const NICENESS: i32 = 10;
 
-/// A turn at something, with a queue before it.
+/// A mutex with a bounded queue of waiting requests.
 #[derive(Default)]
 pub struct Turn {
     turn: Arc<Mutex<()>>,
@@ -24,17 +24,17 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Waits for the turn; it lasts as long as the value lives.
+    /// Waits for the mutex; it is held as long as the returned guard lives.
     ///
     /// # Errors
-    /// [`Problem::Busy`] where too many wait already.
+    /// [`Problem::Busy`] if `LONGEST_QUEUE` requests are already waiting.
     pub async fn take(&self) -> Result<OwnedMutexGuard<()>, Problem> {
         let _place = Place::take(&self.waiting)?;
         Ok(self.turn.clone().lock_owned().await)
     }
 }
 
-/// A place in the queue, given back also where the client hangs up.
+/// An entry in the queue; dropping it leaves the queue, also when the client disconnects.
 struct Place<'a>(&'a AtomicUsize);
 
 impl<'a> Place<'a> {
@@ -56,26 +56,26 @@ impl Drop for Place<'_> {
     }
 }
 
-/// The newest answer to a question that costs seconds, for all who ask within its time.
+/// The newest answer to a question that takes seconds to compute, reused until it is too old.
 pub struct Shared<T> {
     newest: Arc<std::sync::Mutex<Option<Made<T>>>>,
 }
 
 struct Made<T> {
-    /// What it is true for, such as a release.
+    /// What the answer refers to, such as a release id.
     of: String,
     at: Instant,
     answer: Arc<T>,
 }
 
-/// An answer, and how old it is.
+/// An answer and its age.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Aged<T> {
-    /// The answer.
+    /// The answer itself; its fields appear next to `age_seconds`.
     #[serde(flatten)]
     #[schema(value_type = T)]
     pub answer: Arc<T>,
-    /// How long ago it was made, in whole seconds.
+    /// Age of the answer in whole seconds.
     pub age_seconds: u64,
 }
 
@@ -86,8 +86,9 @@ impl<T> Default for Shared<T> {
 }
 
 impl<T: Send + Sync + 'static> Shared<T> {
-    /// An answer about `of` that is no older than `oldest`: one that there is, else a new one, made by `make` beside the
-    /// event loop when it is its turn. An answer that was made while this one waited is shared.
+    /// Returns an answer for `of` that is younger than `oldest`: the stored one if there is one, else a new one, which
+    /// `make` computes on a separate thread while `turn` is held. A request that waited for `turn` reuses an answer
+    /// that was computed in the meantime.
     pub async fn get(
         &self,
         turn: &Turn,
@@ -106,7 +107,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
         stepping_back(move || {
             let _turn = turn;
             let answer = Arc::new(make()?);
-            // Before the turn ends: whoever has it next shall find it.
+            // Stored before the turn ends, so that the next request that gets the turn finds it.
             *lock(&newest) = Some(Made { of, at: Instant::now(), answer: answer.clone() });
             Ok(Aged { answer, age_seconds: 0 })
         })
@@ -124,22 +125,23 @@ fn lock<T>(newest: &std::sync::Mutex<Option<T>>) -> std::sync::MutexGuard<'_, Op
     newest.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Does what takes seconds on a thread of its own, which steps back behind all that answer, as do the threads that it starts
-/// (on Linux each thread has its own niceness, and passes it on).
+/// Runs `work`, which takes seconds, on its own thread with a raised niceness, so that threads that answer requests
+/// take precedence. Threads that `work` starts inherit the niceness (on Linux each thread has its own).
 async fn stepping_back<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     let (send, receive) = oneshot::channel();
     let started = thread::Builder::new().name("long work".to_owned()).spawn(move || {
-        let _ = rustix::process::nice(NICENESS); // without it the work is as right, and others are a little slower
-        let _ = send.send(work()); // nobody waits where the client has hung up
+        // if it fails, the result is the same and other requests are slightly slower
+        let _ = rustix::process::nice(NICENESS);
+        let _ = send.send(work()); // fails if the client has disconnected and nothing waits for the result
     });
     started.map_err(|error| Problem::not_ready("the work cannot begin", &error.into()))?;
     receive.await.map_err(|error| Problem::not_ready("the work was broken off", &error.into()))?
 }
 
-/// Does what takes long beside the event loop, while it holds a `turn`: that ends with the work, and not with the request,
-/// so that a client that hangs up does not let the next one begin.
+/// Runs long `work` outside the event loop while the `turn` is held. The turn ends with the work and not with the
+/// request, so a client that disconnects does not let the next work start early.
 pub async fn beside<T: Send + 'static>(
     turn: OwnedMutexGuard<()>,
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
@@ -151,7 +153,7 @@ pub async fn beside<T: Send + 'static>(
     done.await.map_err(broken_off)?
 }
 
-/// The problem with work beside the event loop that ended without an answer.
+/// The problem document for work outside the event loop that ended without a result.
 pub fn broken_off(error: actix_web::error::BlockingError) -> Problem {
     Problem::not_ready("the work was broken off", &error.into())
 }

@@ -1,4 +1,5 @@
-//! What the pages and lists are made of, read once and kept until a file, the release or the history has changed.
+//! The data that pages and lists are made of, computed once and cached until a file, the release or the history
+//! changes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +20,6 @@ use crate::door::Door;
 use crate::live::LiveModel;
 use crate::problem::Problem;
 
-/// All views.
 #[derive(Default)]
 pub struct Views {
     dataset: Cached<FileIdentity, Box<dyn engine::Clients>>,
@@ -28,30 +28,31 @@ pub struct Views {
     overview: Cached<OverviewKey, Overview>,
 }
 
-/// The clients as the live model judges them.
+/// The clients with their risks under the live model.
 pub struct Clients {
-    /// The current ones, highest risk first.
+    /// The current clients, highest risk first.
     pub list: Arc<CallList>,
     dataset: Arc<Box<dyn engine::Clients>>,
 }
 
-/// One row of a client, as the live model judges it.
+/// One row of a client with its risk under the live model.
 #[derive(Debug)]
 pub struct ClientRow {
-    /// What is known of it.
+    /// The row's predictors; `None` for a missing value.
     pub predictors: Predictors,
-    /// Whether it left.
+    /// Whether the client left; `None` if unknown.
     pub exited: Option<bool>,
     /// The probability of leaving.
     pub risk: f64,
 }
 
-/// A client that a search has found.
+/// A client found by a search.
 #[derive(Debug)]
 pub struct Found {
-    /// Its name.
+    /// The client's name.
     pub corporation: String,
-    /// The client's entry in the call list; `None` if it has left, or if the list is not whole and ends before it.
+    /// The client's entry in the call list; `None` if the client has left, or if the list is incomplete and ends before
+    /// it.
     pub call: Option<Call>,
 }
 
@@ -65,16 +66,16 @@ struct OverviewKey {
 
 /// The state of the model and its data.
 pub struct Overview {
-    /// What the reports tell.
+    /// The data of the reports.
     pub evidence: Evidence,
-    /// The newest `fullprocess`.
+    /// The newest run of `fullprocess`; `None` if none is recorded.
     pub last_process: Option<RunRow>,
-    /// What each chart shows, and its SVG.
+    /// The title and the SVG of each chart.
     pub charts: Vec<(&'static str, String)>,
 }
 
 impl Views {
-    /// The columns of the compiled dataset.
+    /// Statistics of the compiled dataset's columns.
     pub fn description(&self, config: &Config) -> Result<Arc<Description>, Problem> {
         let (identity, dataset) = self.identified_dataset(config)?;
         self.description
@@ -82,7 +83,7 @@ impl Views {
             .map_err(|error| Problem::not_ready("the statistics failed", &error))
     }
 
-    /// The clients, judged by `live`.
+    /// The clients with their risks under `live`.
     pub fn clients(&self, config: &Config, live: &LiveModel) -> Result<Arc<Clients>, Problem> {
         let (identity, dataset) = self.identified_dataset(config)?;
         let capacity = config.call_capacity as usize;
@@ -93,11 +94,14 @@ impl Views {
         })
     }
 
-    /// The state of the model `live` and of the data.
+    /// The state of the model `live` and of its data.
+    ///
+    /// # Errors
+    /// Returns an error if the history or the compiled dataset cannot be read.
     pub fn overview(&self, config: &Config, door: &Door, live: &LiveModel, clients: &Clients) -> Result<Arc<Overview>> {
         let mut history = door.open(config)?.context("there is no history yet")?;
         let newest = history.runs(1)?;
-        // Test data on shared storage are looked at when the release or the history changes.
+        // Test data on shared storage are read again only when the release or the history changes.
         let test = if is_address(&config.test_data) { Vec::new() } else { csv_files(&config.test_data)? };
         let key = OverviewKey {
             release: live.id.clone(),
@@ -122,7 +126,7 @@ impl Views {
     }
 }
 
-/// Changes whenever the compiled dataset does.
+/// A value that changes whenever the compiled dataset does.
 fn identity(config: &Config) -> Result<FileIdentity> {
     let file = if config.engine.is_some() { INGESTION_FACTS } else { FINAL_DATA };
     FileIdentity::of(&config.output_folder.join(file)).with_context(|| format!("looking at {file}"))
@@ -141,13 +145,13 @@ impl Clients {
             .collect())
     }
 
-    /// A current client.
+    /// The client's entry in the call list; `None` if it is not in the list.
     pub fn call(&self, corporation: &str) -> Option<&Call> {
         self.list.calls.iter().find(|call| call.corporation == corporation)
     }
 
-    /// The first `most` clients, present and past, whose name holds `part` in any case: the current ones by their risk,
-    /// then those who left, by name; and how many there are in all.
+    /// Searches current and former clients for names that contain `part`, ignoring case. Returns the first `most` of
+    /// them, current clients by risk and then former ones by name, and the total number of matches.
     pub fn search(&self, part: &str, most: usize) -> Result<(Vec<Found>, usize)> {
         let lower = part.to_lowercase();
         let calls = self.list.calls.iter().filter(|call| call.corporation.to_lowercase().contains(&lower));

@@ -1,4 +1,5 @@
-//! The threads that answer. Each has its own copy of the application, and the connections that it was given.
+//! Worker threads that answer requests. Each runs its own copy of the application and serves the connections assigned
+//! to it.
 
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
@@ -18,13 +19,12 @@ use tokio::task::JoinSet;
 
 use crate::http::{Peer, serve};
 
-/// A connection that does not block.
+/// A non-blocking connection of a client.
 pub enum Connection {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
-/// All threads that answer.
 pub struct Workers(Vec<Worker>);
 
 struct Worker {
@@ -32,18 +32,18 @@ struct Worker {
     open: Arc<AtomicUsize>,
 }
 
-/// The end of the threads.
+/// Receives the errors of worker threads and notices when all threads have ended.
 pub struct Ends(mpsc::UnboundedReceiver<anyhow::Error>);
 
 impl Ends {
-    /// Waits until a thread has failed, or all have ended.
+    /// Waits until a thread has failed (`Some`) or all threads have ended (`None`).
     pub async fn next(&mut self) -> Option<anyhow::Error> {
         self.0.recv().await
     }
 }
 
 impl Workers {
-    /// Starts `count` threads, each with an application that `app` makes.
+    /// Starts `count` threads, each with its own application created by `app`.
     pub fn start<A, F, S, B>(count: usize, app: A) -> Result<(Self, Ends)>
     where
         A: Fn() -> F + Clone + Send + 'static,
@@ -62,7 +62,7 @@ impl Workers {
                     .map_err(Into::into)
                     .and_then(|runtime: Runtime| runtime.block_on(answer(app().into_factory(), connections, &counted)))
                 {
-                    let _ = end.send(error); // nobody waits where the service has ended
+                    let _ = end.send(error); // fails if the service has already stopped and no longer waits for errors
                 }
             };
             thread::Builder::new().name(format!("worker {number}")).spawn(work).context("starting a thread")?;
@@ -71,16 +71,16 @@ impl Workers {
         Ok((Self((0..count).map(worker).collect::<Result<_>>()?), Ends(ends)))
     }
 
-    /// Gives a connection to the thread that has the fewest.
+    /// Assigns a connection to the thread with the fewest open connections.
     pub fn take(&self, connection: Connection, peer: Peer) {
         if let Some(worker) = self.0.iter().min_by_key(|worker| worker.open.load(Ordering::Relaxed)) {
             worker.open.fetch_add(1, Ordering::Relaxed);
-            let _ = worker.queue.send((connection, peer)); // a thread that has ended closes it
+            let _ = worker.queue.send((connection, peer)); // if the thread has ended, dropping the connection closes it
         }
     }
 }
 
-/// Answers the `connections`, until no more can come and all have ended.
+/// Serves the `connections` until their channel is closed and all of them have ended.
 async fn answer<S, B>(
     app: S,
     mut connections: mpsc::UnboundedReceiver<(Connection, Peer)>,
@@ -119,7 +119,9 @@ where
     match connection {
         Connection::Tcp(stream) => {
             let stream = tokio::net::TcpStream::from_std(stream)?;
-            // Only a Unix socket has no address, and is asked by any host name: a peer that is already gone gets no answer.
+            // Only connections over a Unix socket have no address, and the check of the host name is skipped for them.
+            // A TCP peer that has already disconnected must therefore not be served with `None`; the error ends its
+            // connection.
             let address = Some(stream.peer_addr()?);
             serve(stream, peer, address, app, config).await;
         }

@@ -1,8 +1,8 @@
-//! The host names by which the service may be asked.
+//! The host names under which the service may be addressed.
 //!
-//! A web page can have its own host name resolve to an address of this machine (DNS rebinding). Its scripts then read what
-//! the service answers to everybody on this machine, but their requests name the page's host. So a request must name the
-//! service by an IP address, as `localhost`, or by a name that the config allows.
+//! A web page can make its own host name resolve to an address of this machine (DNS rebinding). Its scripts could then
+//! read what the service answers to every client on this machine, but their requests name the page's host. So a request
+//! must address the service by an IP address, as `localhost`, or by a name that the config allows.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -15,25 +15,25 @@ use common::service::{Bind, HostName};
 
 use crate::problem::Problem;
 
-/// The names that the service answers to.
+/// The accepted host names.
 #[derive(Debug)]
 pub struct Hosts {
     allowed: Vec<HostName>,
-    /// Whether it listens on a Unix socket, which no web page can reach.
+    /// Whether the service listens on a Unix socket, which no web page can reach.
     has_socket: bool,
 }
 
 impl Hosts {
-    /// The names that `config` allows, for a service that listens on `binds`.
+    /// The host names that `config` allows, for a service that listens on `binds`.
     pub fn new(config: &Config, binds: &[Bind]) -> Self {
         let has_socket = binds.iter().any(|bind| matches!(bind, Bind::Unix(_)));
         Self { allowed: config.allowed_hosts.clone(), has_socket }
     }
 
-    /// Checks the host of the request's target and of its `Host` header.
+    /// Checks the host of the request's target and of its `Host` header. Requests over a Unix socket may use any name.
     ///
     /// # Errors
-    /// Says which name is not known and how to ask instead.
+    /// A problem that names the unknown host and says how to address the service instead.
     pub fn check(&self, request: &ServiceRequest) -> Result<(), Problem> {
         if self.has_socket && request.peer_addr().is_none() {
             return Ok(());
@@ -43,7 +43,8 @@ impl Hosts {
         if headers.next().is_some() || (header.is_none() && request.version() == Version::HTTP_11) {
             return Err(Problem::BadRequest("send one Host header".to_owned())); // RFC 9112 §3.2
         }
-        // An absolute target replaces the header (RFC 9112 §3.2.2), but a proxy may have read the header: both must be right.
+        // An absolute target replaces the header (RFC 9112 §3.2.2), but a proxy may have used the header: both must be
+        // valid.
         let header = header.map(|value| value.to_str().unwrap_or("?"));
         let target = request.uri().authority().map(Authority::as_str);
         match header.into_iter().chain(target).find(|authority| !self.knows(authority)) {
@@ -55,12 +56,13 @@ impl Hosts {
         }
     }
 
-    /// Whether an authority, such as `localhost:8000`, means this service. Every IP address is accepted: DNS cannot make it
-    /// lead to another machine, and behind port forwarding the address that clients use is not one of this machine's.
+    /// Whether an authority, such as `localhost:8000`, refers to this service. Every IP address is accepted: DNS cannot
+    /// redirect it to another machine, and behind port forwarding the address that clients use is not one of this
+    /// machine's.
     fn knows(&self, authority: &str) -> bool {
         let Ok(parsed) = authority.parse::<Authority>() else { return false };
         let host = parsed.host();
-        // Neither a user before the host, nor anything but a port behind it.
+        // Neither user information before the host nor anything but a port after it is accepted.
         let port = authority.strip_prefix(host).map(|rest| rest.strip_prefix(':').unwrap_or(rest));
         if !port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit())) {
             return false;

@@ -1,8 +1,8 @@
-//! All open connections: how long the service waits for each peer, how much memory and disk space answers hold for them,
-//! and which is closed when there is too much of either.
+//! Registry of all open connections: how long the service waits for each peer, how much memory and disk space answers
+//! hold for the peers, and which connections are closed if there is too much of either.
 //!
-//! A connection that waits for its peer has a deadline. One sweep looks after the deadlines of all, because a timer for
-//! each wait would cost more than most requests do.
+//! A connection that waits for its peer has a deadline. One periodic sweep checks all deadlines, because one timer per
+//! wait would cost more than most requests do.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,16 +14,18 @@ use tokio::sync::Notify;
 
 use crate::limits::{MOST_HELD, MOST_STORED};
 
-/// A deadline of a connection that does not wait for its peer.
+/// The deadline of a connection that does not wait for its peer.
 const NONE: u64 = u64::MAX;
 
-/// The most connections that are given up at once. Each gets an answer that says why, which delays other requests.
+/// Maximum number of connections that are given up at once. Each gets an answer with the reason, which delays other
+/// requests.
 const AT_ONCE: usize = 100;
 
 /// All open connections of the process.
 pub struct Peers {
     open: Mutex<Open>,
-    /// The most connections; from fifteen sixteenths on the one that has waited longest for its peer makes room.
+    /// Maximum number of connections. From fifteen sixteenths of it on, the connections that have waited longest for
+    /// their peers are closed to make room.
     most: usize,
     began: Instant,
     stopping: AtomicBool,
@@ -34,25 +36,25 @@ pub struct Peers {
 struct Open {
     peers: HashMap<u64, Arc<State>>,
     next: u64,
-    /// How many of them are given up and have not ended yet.
+    /// Number of connections in `peers` that are given up but have not ended yet.
     given_up: usize,
 }
 
-/// What one connection tells the sweep. Times are milliseconds since the service began.
+/// The part of a connection's state that the sweep reads. Times are milliseconds since the service started.
 struct State {
-    /// When the peer must have acted.
+    /// When the peer must have acted; [`NONE`] if the connection does not wait for it.
     deadline: AtomicU64,
-    /// Since when the peer has not acted.
+    /// When the peer last acted.
     since: AtomicU64,
-    /// Bytes of memory that wait for the peer.
+    /// Bytes of memory that are held for the peer.
     held: AtomicU64,
-    /// Bytes of a temporary file that wait for it.
+    /// Bytes of a temporary file that are held for the peer.
     stored: AtomicU64,
     given_up: AtomicBool,
     waker: AtomicWaker,
 }
 
-/// One open connection, registered as long as the value lives.
+/// An open connection; dropping the value removes it from the registry.
 pub struct Peer {
     peers: Arc<Peers>,
     id: u64,
@@ -60,7 +62,7 @@ pub struct Peer {
 }
 
 impl Peers {
-    /// An empty registry of up to `most` connections.
+    /// An empty registry for up to `most` connections.
     pub fn new(most: usize) -> Self {
         Self {
             open: Mutex::default(),
@@ -71,8 +73,8 @@ impl Peers {
         }
     }
 
-    /// Registers a connection. Where there are nearly as many as there may be, those that have waited longest for their
-    /// peers are closed; where all are at work, waits until one has ended.
+    /// Registers a connection. If the maximum is nearly reached, the connections that have waited longest for their
+    /// peers are closed. If all connections are busy, waits until one has ended.
     pub async fn admit(self: &Arc<Self>) -> Peer {
         loop {
             let closed = self.closed.notified();
@@ -92,8 +94,8 @@ impl Peers {
         }
     }
 
-    /// Gives up the connections whose peers have missed their deadlines, and those that have waited longest while more is
-    /// held than may be.
+    /// Gives up connections whose peers have missed their deadlines. If answers hold too much memory or disk space,
+    /// also gives up the connections that have waited longest.
     pub fn sweep(&self) {
         let now = self.milliseconds(Instant::now());
         let mut open = self.open();
@@ -102,7 +104,7 @@ impl Peers {
         open.relieve();
     }
 
-    /// From now on a connection ends where nothing more has been sent to it.
+    /// Starts the shutdown: each connection ends as soon as its peer has sent no further request.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         self.open().peers.values().for_each(|state| state.waker.wake());
@@ -118,7 +120,7 @@ impl Peers {
 }
 
 impl Open {
-    /// Gives up the `most` that have waited longest.
+    /// Gives up the `most` connections that have waited longest.
     fn give_up_longest(&mut self, most: usize) {
         let mut waiting: Vec<_> = self.peers.values().filter(|state| state.waits()).collect();
         let most = most.min(waiting.len());
@@ -129,8 +131,8 @@ impl Open {
         self.given_up += most;
     }
 
-    /// Gives up those that have waited longest, until no more is held than may be; returns whether that is so. The largest
-    /// answer is not counted, so that one that is larger than all may be is sent too.
+    /// Gives up connections that have waited longest until answers hold no more than the limits allow; returns whether
+    /// this was achieved. The largest answer is not counted, so that even an answer larger than the limit can be sent.
     fn relieve(&mut self) -> bool {
         let held = self.relieve_of(|state| &state.held, MOST_HELD);
         let stored = self.relieve_of(|state| &state.stored, MOST_STORED);
@@ -175,12 +177,12 @@ impl Default for State {
 }
 
 impl State {
-    /// Whether it waits for its peer.
+    /// Whether the connection waits for its peer and has not been given up.
     fn waits(&self) -> bool {
         self.deadline.load(Ordering::Relaxed) != NONE && !self.given_up.load(Ordering::Relaxed)
     }
 
-    /// Ends the connection; called under the lock, once.
+    /// Marks the connection as given up and wakes its task. Must be called under the lock and only once.
     fn give_up(&self) {
         self.given_up.store(true, Ordering::Release);
         self.waker.wake();
@@ -193,27 +195,29 @@ impl Peer {
         self.peers.stopping.load(Ordering::Relaxed)
     }
 
-    /// From now on the peer has to act within `patience`, while `held` bytes wait for it; `waker` is woken when that has
-    /// passed, or when it makes room for others.
+    /// Starts a wait: the peer must act within `patience` from `since` on, while `held` bytes of memory are held for
+    /// it. The waker that [`is_given_up`](Self::is_given_up) registers is woken when that time has passed, or when the
+    /// connection must make room for others.
     pub fn waits(&self, since: Instant, patience: Duration, held: u64) {
         self.state.since.store(self.peers.milliseconds(since), Ordering::Relaxed);
         self.state.held.store(held, Ordering::Relaxed);
         self.state.deadline.store(self.peers.milliseconds(since + patience), Ordering::Relaxed);
     }
 
-    /// The peer has acted.
+    /// Ends the wait, because the peer has acted.
     pub fn acted(&self) {
         self.state.deadline.store(NONE, Ordering::Relaxed);
     }
 
-    /// Whether the connection is to end, because its peer has missed its deadline or others need the room.
+    /// Whether the connection must end, because its peer has missed its deadline or because others need its resources.
+    /// Registers `waker` to be woken at that time.
     pub fn is_given_up(&self, waker: &std::task::Waker) -> bool {
         self.state.waker.register(waker);
         self.state.given_up.load(Ordering::Acquire)
     }
 
-    /// Counts an answer that waits for the peer: bytes of memory, and of a temporary file. Peers that have waited longest
-    /// make room for it; returns whether there is room now.
+    /// Counts an answer that waits for the peer, in bytes of memory and of a temporary file. Connections that have
+    /// waited longest are closed to make room for it; returns whether there is room now.
     pub fn holds(&self, held: u64, stored: u64) -> bool {
         self.state.held.store(held, Ordering::Relaxed);
         self.state.stored.store(stored, Ordering::Relaxed);
@@ -257,7 +261,7 @@ mod tests {
         let new = peers.admit().await;
         assert!(new.holds(2 * MOST_HELD, 0));
         assert_eq!(given_up(&all), [false, true, false]);
-        // A peer that is being answered is not given up.
+        // A connection whose request is being processed is not given up.
         let second = peers.admit().await;
         assert!(!second.holds(3 * MOST_HELD, 0));
         assert_eq!(given_up(&all), [true, true, true]);

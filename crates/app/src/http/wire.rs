@@ -1,4 +1,5 @@
-//! One connection's bytes: requests and bodies in, answers out. Every wait for the peer has a limit.
+//! Input and output of one connection: receives requests and bodies and sends answers. Every wait for the peer has a
+//! limit.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -17,7 +18,7 @@ use tokio_util::codec::Decoder;
 use super::peers::Peer;
 use crate::limits::{GRACE, HEAD_LIMIT, HELD_BY_REQUEST, IDLE_LIMIT, LIGHT_BODY, LINGER_LIMIT, SLOWEST_PACE};
 
-/// How much is read at once.
+/// Number of bytes that are read at once.
 const READ: usize = 64 << 10;
 
 /// A connection to a peer.
@@ -25,32 +26,32 @@ pub struct Wire<IO> {
     io: IO,
     pub peer: Peer,
     pub codec: Codec,
-    /// Bytes that were received and are not decoded yet.
+    /// Received bytes that are not decoded yet.
     input: BytesMut,
-    /// The peer sends no more.
+    /// Whether the peer has closed its sending side.
     ended: bool,
     body: Body,
-    /// The peer waits for a word before it sends the body.
+    /// Whether the peer waits for `100 Continue` before it sends the body.
     expects: bool,
-    /// What the peer received or sent of the current body.
+    /// Pace at which the peer sends the current body or receives the current answer.
     pace: Pace,
-    /// Since when the peer is waited for.
+    /// When the current wait for the peer began; `None` if there is none.
     waiting: Option<Instant>,
-    /// Bytes of an answer in memory that wait for the peer.
+    /// Bytes of an answer in memory that are not sent yet.
     pub held: u64,
 }
 
 /// The body of the current request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Body {
-    /// There is none, or all of it was taken.
+    /// There is no body, or all of it was received.
     Taken,
     Coming,
-    /// It broke off; what follows cannot be understood.
+    /// The body is incomplete or invalid, so the bytes that follow cannot be decoded.
     Broken,
 }
 
-/// How a body comes along. Only the time counts in which the service waited for the peer.
+/// Progress of a body or an answer. Only time in which the service waited for the peer counts.
 #[derive(Default)]
 struct Pace {
     bytes: u64,
@@ -58,21 +59,21 @@ struct Pace {
 }
 
 impl Pace {
-    /// How long the peer may take for the next piece.
+    /// How long the service waits for the peer's next step.
     fn patience(&self, _now: Instant) -> Duration {
         let whole = GRACE + Duration::from_secs_f64(self.bytes as f64 / SLOWEST_PACE);
         GRACE.min(whole.saturating_sub(self.waited))
     }
 }
 
-/// What comes next on a connection.
+/// The next event on a connection.
 pub enum Next {
     Request(Request),
-    /// Nothing more, or nothing in time.
+    /// The connection has ended, or no request has arrived in time.
     End,
-    /// The head of a request has not come in time.
+    /// The head of a request has not arrived in time.
     TooSlow,
-    /// The bytes are not a request.
+    /// The received bytes are not a valid request.
     Wrong(ParseError),
 }
 
@@ -92,7 +93,7 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
         }
     }
 
-    /// Waits for the next request until `until`, which is set again when the first byte of a head arrives.
+    /// Waits for the next request until `until`, which is reset when the first byte of a head arrives.
     pub fn poll_request(&mut self, cx: &mut Context, until: &mut Option<Instant>) -> Poll<Next> {
         loop {
             if !self.input.is_empty() {
@@ -116,7 +117,7 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
             }
             let idle = self.input.is_empty();
             if idle {
-                self.input = BytesMut::new(); // its memory belongs to the requests that were made of it
+                self.input = BytesMut::new(); // requests that were decoded from the old buffer still own its memory
             }
             let limit = if idle { IDLE_LIMIT } else { HEAD_LIMIT };
             let until_then = *until.get_or_insert_with(|| Instant::now() + limit);
@@ -133,7 +134,7 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
         }
     }
 
-    /// The next piece of the current request's body.
+    /// Returns the next piece of the current request's body; `None` at its end.
     pub fn poll_body(&mut self, cx: &mut Context) -> Poll<Option<Result<Bytes, PayloadError>>> {
         loop {
             match self.body {
@@ -161,8 +162,8 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
         }
     }
 
-    /// Discards the received part of a body that was not read; returns whether it is the whole body, so that another
-    /// request may follow.
+    /// Discards the received part of a body that the application did not read. Returns whether this was the whole body,
+    /// so that another request may follow.
     pub fn skip_body(&mut self, cx: &mut Context) -> bool {
         while self.body == Body::Coming && !self.expects {
             match self.decode_body() {
@@ -178,7 +179,8 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
         self.body == Body::Taken
     }
 
-    /// Notices a peer that has gone away while its request is being answered. One that only sends no more wants its answer.
+    /// Waits until the peer has disconnected while its request is being answered. A peer that has only closed its
+    /// sending side still gets its answer.
     pub fn poll_gone(&mut self, cx: &mut Context) -> Poll<io::Error> {
         while self.body == Body::Taken && !self.ended && self.input.len() < READ {
             if let Err(error) = ready!(self.poll_input(cx)) {
@@ -188,12 +190,12 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
         Poll::Pending
     }
 
-    /// Begins an answer, whose pace is watched from here on.
+    /// Starts the measurement of an answer's pace.
     pub fn begin_answer(&mut self) {
         self.pace = Pace::default();
     }
 
-    /// Sends all of `output`.
+    /// Sends all bytes of `output`.
     pub fn poll_send(&mut self, cx: &mut Context, output: &mut BytesMut) -> Poll<io::Result<()>> {
         while !output.is_empty() {
             let sent = Pin::new(&mut self.io).poll_write(cx, output);
@@ -207,8 +209,8 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
         Poll::Ready(Ok(()))
     }
 
-    /// Closes the connection for sending, and takes what still comes until the peer closes it too: a connection that is
-    /// closed with something unread is reset, and the peer may lose the answer.
+    /// Closes the sending side and discards input until the peer closes its side too. If a connection is closed while
+    /// input is unread, the system resets it and the peer may lose the answer.
     pub fn poll_linger(&mut self, cx: &mut Context, until: Instant) -> Poll<()> {
         if !self.ended && (self.body != Body::Taken || !self.input.is_empty() || self.has_more()) {
             let _ = ready!(Pin::new(&mut self.io).poll_shutdown(cx));
@@ -223,27 +225,28 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
         Poll::Ready(())
     }
 
-    /// Until when to linger.
+    /// The latest time until which a closing connection lingers.
     pub fn linger_until() -> Instant {
         Instant::now() + LINGER_LIMIT
     }
 
-    /// Whether the current request has a body that was not taken yet.
+    /// Whether the current request has a body that was not received completely.
     pub fn has_body(&self) -> bool {
         self.body != Body::Taken
     }
 
-    /// Whether the service is stopping, and no further request was sent to it.
+    /// Whether the service is stopping and the peer has sent no further request.
     pub fn is_last(&self) -> bool {
         self.peer.is_stopping() && self.input.is_empty() && !self.has_more()
     }
 
-    /// Whether the system holds bytes that were not read yet; the runtime may not know of them.
+    /// Whether the system holds unread bytes; the runtime may not have reported them yet.
     fn has_more(&self) -> bool {
         rustix::io::ioctl_fionread(&self.io).is_ok_and(|bytes| bytes > 0)
     }
 
-    /// A piece of the body of what was received.
+    /// Decodes the next piece of the body from the received bytes; `None` if more input is needed or the body has
+    /// ended.
     fn decode_body(&mut self) -> Result<Option<Bytes>, PayloadError> {
         match self.codec.decode(&mut self.input) {
             Ok(Some(Message::Chunk(Some(piece)))) => return Ok(Some(piece)),
@@ -257,16 +260,17 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
         Ok(None)
     }
 
-    /// Tells a peer that waits for it to send the body.
+    /// Sends `100 Continue` to a peer that waits for it before it sends the body.
     fn invite(&mut self, cx: &mut Context) {
         if std::mem::take(&mut self.expects) {
             const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-            // All answers before were taken, so there is room for a line; without it the peer sends the body after a while.
+            // All previous answers were sent, so there is room for one line. If it is lost, the peer sends the body
+            // after a while.
             let _ = Pin::new(&mut self.io).poll_write(cx, GO_ON);
         }
     }
 
-    /// Waits for more input, for as long as `patience` says.
+    /// Waits for more input, for as long as `patience` allows.
     fn poll_read(
         &mut self,
         cx: &mut Context,
@@ -274,7 +278,7 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
     ) -> Poll<io::Result<usize>> {
         let read = self.poll_input(cx);
         let coming = self.body == Body::Coming;
-        // A light body is kept until it is whole.
+        // Small bodies are kept in memory until they are complete.
         let held = self.input.len() as u64 + if coming { HELD_BY_REQUEST + self.pace.bytes.min(LIGHT_BODY) } else { 0 };
         let read = ready!(self.waited(cx, read, held, patience))?;
         self.pace.bytes += read as u64;
@@ -290,8 +294,11 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    /// Passes on what was `polled` of the peer. While that is pending, `held` bytes wait for it, and it has the time that
-    /// `patience` gives it.
+    /// Passes on the result of `polled`. While it is pending, counts `held` bytes for the peer and gives it the time
+    /// that `patience` returns.
+    ///
+    /// # Errors
+    /// `TimedOut` if the connection was given up.
     fn waited<T>(
         &mut self,
         cx: &mut Context,

@@ -1,4 +1,4 @@
-//! One client's page.
+//! The page of one client.
 
 use actix_web::http::StatusCode;
 use common::config::Threshold;
@@ -15,10 +15,10 @@ use crate::live::LiveModel;
 use crate::problem::Problem;
 use crate::views::{ClientRow, Clients};
 
-/// The most rows that are shown, the newest first.
+/// Maximum number of rows on the page; the newest ones are shown.
 const ROWS_SHOWN: usize = 200;
 
-/// Other numbers for a client, as they stand in the page's address.
+/// The "what if" numbers for a client, as given in the query of the page's URL.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WhatIf {
@@ -28,8 +28,8 @@ pub struct WhatIf {
 }
 
 impl WhatIf {
-    /// The numbers, or which is none; `None` where nothing is asked. An empty text is an unknown number; what is not asked
-    /// stays as it is `now`.
+    /// Returns the requested numbers, or an error that says which one is invalid; `None` if nothing is requested. An
+    /// empty text means unknown; predictors that the query omits keep their current value `now`.
     fn predictors(&self, now: &Predictors) -> Option<Result<Predictors, String>> {
         let texts = [&self.lastmonth_activity, &self.lastyear_activity, &self.number_of_employees];
         texts.iter().any(|text| text.is_some()).then(|| {
@@ -49,7 +49,7 @@ impl WhatIf {
     }
 }
 
-/// The page of `corporation`, and its status.
+/// The page of `corporation` and its HTTP status.
 pub fn page_of(
     live: &LiveModel,
     clients: &Clients,
@@ -133,7 +133,7 @@ fn reasons(clients: &Clients, call: &Call) -> Markup {
     }
 }
 
-/// The form for other numbers, and what they would do.
+/// The form for other numbers, and the risk that they give.
 fn ask(live: &LiveModel, call: &Call, asked: Option<Result<Predictors, String>>) -> Markup {
     let shown = match &asked {
         Some(Ok(predictors)) => *predictors,
@@ -202,7 +202,7 @@ fn table(rows: &[ClientRow], threshold: Threshold) -> Markup {
     }
 }
 
-/// A column as people call it.
+/// The label of a column for readers.
 fn label(column: &str) -> &str {
     match column {
         "lastmonth_activity" => "Last month's activity",
@@ -229,7 +229,7 @@ mod tests {
         let beyond = Call { rank: 0, ..list.calls[5].clone() };
         let text = |list: &CallList, exited| standing(list, &beyond, exited).into_string();
         assert!(list.is_whole() && text(&list, Some(true)).contains("It has left."));
-        // As of a cluster, whose list ends before its clients do.
+        // As with a cluster engine, whose list ends before its clients do.
         list.calls.truncate(5);
         for exited in [Some(false), None] {
             let text = text(&list, exited);

@@ -1,4 +1,4 @@
-//! The first page: today's calls, then the state of the model, its trends, the data and the program's parts.
+//! The start page: today's calls, the state of the model, its trends, the data, and the program's dependencies.
 
 use std::sync::Arc;
 
@@ -18,16 +18,16 @@ use crate::live::LiveModel;
 use crate::problem::Problem;
 use crate::views::{Clients, Overview};
 
-/// The most calls on the page, and the most clients that a search shows; the API has them all.
+/// Maximum number of calls on the page and of search results; the API provides all.
 const SHOWN: usize = 100;
 
-/// The most files of the dataset that are shown, the newest first.
+/// Maximum number of files of the dataset that are shown, newest first.
 const FILES_SHOWN: usize = 15;
 
-/// A `fullprocess` that began longer ago than this many minutes is worth a word: cron starts one every ten.
+/// A newest `fullprocess` that started more than this many minutes ago is pointed out: cron starts one every ten
+/// minutes.
 const OVERDUE: i64 = 60;
 
-/// The page.
 pub fn home(live: &LiveModel, clients: &Clients, overview: Result<Arc<Overview>, String>) -> Markup {
     let content = html! {
         (calls(&clients.list))
@@ -44,7 +44,7 @@ pub fn home(live: &LiveModel, clients: &Clients, overview: Result<Arc<Overview>,
     page("Today's calls", "", Some(&live.id), &content)
 }
 
-/// The clients that a search has found.
+/// The page with the results of a search.
 pub fn found(live: &LiveModel, clients: &Clients, part: &str) -> Result<Markup, Problem> {
     let (found, total) =
         clients.search(part, SHOWN).map_err(|error| Problem::not_ready("the search failed", &error))?;
@@ -88,7 +88,7 @@ pub fn found(live: &LiveModel, clients: &Clients, part: &str) -> Result<Markup, 
     Ok(page("Search", part, Some(&live.id), &content))
 }
 
-/// Before the first deployment: what there is, and what to run.
+/// The page before the first deployment: what exists, and which command to run.
 pub fn nothing_yet(config: &Config, detail: &str) -> Markup {
     let files = csv_files_if_any(&config.input_folder).map_or(0, |files| files.len());
     let compiled = config.output_folder.join(common::files::FINAL_DATA).exists();
@@ -205,7 +205,7 @@ fn model(live: &LiveModel, overview: &Overview) -> Markup {
     }
 }
 
-/// When the newest `fullprocess` ran, and what it decided.
+/// When the newest `fullprocess` ran, and its result.
 fn last_run(run: &RunRow) -> Markup {
     let ago = run.started.parse::<Timestamp>().map(|started| (Timestamp::now().as_second() - started.as_second()) / 60);
     let ago = ago.unwrap_or_default().max(0);

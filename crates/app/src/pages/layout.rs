@@ -1,11 +1,11 @@
-//! What all pages have in common.
+//! Layout and elements that the pages share.
 
 use common::config::Threshold;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reporting::words::{percent, points};
 
-/// A whole page.
+/// A complete page with navigation and footer; `search` is the text in the search field.
 pub fn page(title: &str, search: &str, release: Option<&str>, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
@@ -40,7 +40,7 @@ pub fn page(title: &str, search: &str, release: Option<&str>, content: &Markup) 
     }
 }
 
-/// The sections of the first page.
+/// The sections of the start page: the anchor and the name of each.
 const PARTS: [(&str, &str); 5] =
     [("calls", "Calls"), ("model", "Model"), ("trends", "Trends"), ("data", "Data"), ("dependencies", "Dependencies")];
 
@@ -49,7 +49,7 @@ pub fn client_link(corporation: &str) -> Markup {
     html! { a href={ "/clients/" (utf8_percent_encode(corporation, NON_ALPHANUMERIC)) } { (corporation) } }
 }
 
-/// A risk as a number and a bar, which warns from the `threshold` on.
+/// A risk as a number and as a bar, which shows a warning from the `threshold` on.
 pub fn risk(risk: f64, threshold: Threshold) -> Markup {
     let (high, low) = (threshold.value(), threshold.value() / 2.0);
     html! {
@@ -58,7 +58,7 @@ pub fn risk(risk: f64, threshold: Threshold) -> Markup {
     }
 }
 
-/// A change of a risk, in percentage points, rising marked.
+/// The change of a risk in percentage points; increases are emphasised, and `None` is shown as "new".
 pub fn change(change: Option<f64>) -> Markup {
     match change {
         None => html! { "new" },
@@ -67,7 +67,7 @@ pub fn change(change: Option<f64>) -> Markup {
     }
 }
 
-/// A table that may be wider than a narrow screen: it scrolls alone, also with the keyboard.
+/// A table that may be wider than the screen: it scrolls by itself, also with the keyboard.
 pub fn wide_table(label: &str, heads: &[(&str, bool)], rows: &[Vec<String>]) -> Markup {
     html! {
         div.wide role="region" aria-label=(label) tabindex="0" {
@@ -88,7 +88,7 @@ pub fn wide_table(label: &str, heads: &[(&str, bool)], rows: &[Vec<String>]) -> 
     }
 }
 
-/// A chart; its SVG was drawn by the reports and holds nothing that comes from data but numbers and names of columns.
+/// A chart. The reports draw its SVG; the only contents that come from data are numbers and names of columns.
 pub fn chart(label: &str, svg: &str) -> Markup {
     html! {
         figure.wide tabindex="0" role="group" aria-label=(label) {

@@ -1,4 +1,4 @@
-// Sorts tables by a click on a column's head, and filters the calls. The pages read without it.
+// Sorts tables when a column header is clicked, and filters the calls. The pages are readable without it.
 "use strict";
 
 const valueOf = (cell) => {
@@ -9,7 +9,7 @@ const valueOf = (cell) => {
 
 const compare = (a, b) => {
   if (typeof a === typeof b) return typeof a === "number" ? a - b : a.localeCompare(b);
-  return typeof a === "number" ? -1 : 1; // numbers before words
+  return typeof a === "number" ? -1 : 1; // numbers sort before texts
 };
 
 const sortBy = (table, head, place) => {

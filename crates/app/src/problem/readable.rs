@@ -1,5 +1,5 @@
-//! Which files of the workspace this process is not allowed to read. The service often runs as another user than the steps
-//! that write them.
+//! Finds the files of the workspace that this process is not allowed to read. The service often runs as a different
+//! user than the steps that write them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::process::getuid;
 
-/// Says which files this process is not allowed to read and what to do; `None` where it may read all.
+/// Names the files that this process is not allowed to read, and says what to do; `None` if it may read all.
 ///
-/// Paths are relative to the config file's folder, because clients read this.
+/// Paths are relative to the config file's folder, because clients see this text.
 pub fn complaint(config: &Config) -> Option<String> {
     let mut denied: Vec<PathBuf> = Vec::new();
     for (path, wanted) in needed(config) {
-        // What is in a closed folder is closed because of that folder.
+        // Files in a closed folder are not named in addition to the folder.
         if access(&path, wanted) == Err(Errno::ACCESS) && !denied.iter().any(|folder| path.starts_with(folder)) {
             denied.push(path);
         }
@@ -39,7 +39,7 @@ pub fn complaint(config: &Config) -> Option<String> {
     ))
 }
 
-/// The files and folders that the service reads, and how: folders before what is in them.
+/// The files and folders that the service reads, with the wanted access; folders come before their contents.
 fn needed(config: &Config) -> Vec<(PathBuf, Access)> {
     let mut needed = vec![(config.output_folder.clone(), Access::EXEC_OK)];
     needed.extend([FINAL_DATA, INGESTION_FACTS].map(|file| (config.output_folder.join(file), Access::READ_OK)));
@@ -61,7 +61,7 @@ fn needed(config: &Config) -> Vec<(PathBuf, Access)> {
     needed
 }
 
-/// The user of this process: its name, where the system's list of users has it, and its number.
+/// The user of this process: the name, if the system's list of users contains it, and the uid.
 fn this_user() -> String {
     let number = getuid().to_string();
     let users = fs::read_to_string(Path::new("/etc/passwd")).unwrap_or_default();

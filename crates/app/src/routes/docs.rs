@@ -1,4 +1,4 @@
-//! The description of the API, and Swagger UI to try it; its files are part of this program.
+//! The description of the API, and Swagger UI to try it; the files of Swagger UI are embedded in this program.
 
 use std::sync::{Arc, LazyLock};
 
@@ -11,21 +11,21 @@ use super::ok;
 use crate::openapi::Description;
 use crate::problem::Problem;
 
-/// Swagger UI gives some of its elements styles of their own; no text of anybody else's is ever shown there.
+/// Swagger UI sets styles on its own elements, so inline styles are allowed; it never shows text from other sources.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
-/// The description itself.
+/// Answers `GET /openapi.json`.
 pub async fn openapi() -> Result<HttpResponse, Problem> {
     ok(&Description::openapi())
 }
 
-/// To where the files' relative addresses are right.
+/// Redirects to the path with a trailing slash, against which the relative addresses of Swagger UI's files resolve.
 pub async fn to_the_folder() -> HttpResponse {
     HttpResponse::MovedPermanently().insert_header((header::LOCATION, "/docs/")).finish()
 }
 
-/// A file of Swagger UI.
+/// Serves a file of Swagger UI.
 pub async fn file(request: HttpRequest, name: web::Path<String>) -> Result<HttpResponse, Problem> {
     static CONFIG: LazyLock<Arc<Config>> =
         LazyLock::new(|| Arc::new(Config::from("/openapi.json").validator_url("none")));

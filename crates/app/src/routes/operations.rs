@@ -1,4 +1,4 @@
-//! For those who watch the service: is it alive, can it answer, what has it done.
+//! Endpoints for monitoring: whether the process runs, whether it can answer, and what it has counted.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,32 +19,32 @@ use crate::problem::Problem;
 use crate::state::State;
 use crate::turn::{beside, broken_off};
 
-/// That the process answers.
+/// Confirms that the process answers.
 #[derive(Serialize, ToSchema)]
 pub struct Alive {
-    /// `alive`.
+    /// The word `alive`; there is no other value.
     status: &'static str,
 }
 
-/// Whether predictions can be made.
+/// Whether the service can make predictions.
 #[derive(Serialize, ToSchema)]
 pub struct Ready {
-    /// `ready`, or `not ready`.
+    /// Either `ready` or `not ready`.
     status: &'static str,
-    /// The release that answers; it was loaded and has passed its self-test.
+    /// Id of the release that answers; it was loaded and has passed its self-test.
     release: Option<String>,
-    /// When it was deployed, UTC.
+    /// When that release was deployed, in UTC.
     #[schema(value_type = Option<String>)]
     deployed: Option<Timestamp>,
-    /// The live release, where it could not be loaded and the one before it goes on answering.
+    /// Id of the live release if it could not be loaded; the previous release continues to answer if there is one.
     refused: Option<String>,
-    /// What to do.
+    /// What the operator should do; null if nothing is wrong.
     detail: Option<String>,
 }
 
-/// Whether the process answers at all.
+/// Reports that the process answers.
 ///
-/// A client that is about to send its token can first have the service prove that it holds the same one.
+/// A client that is about to send its token can first let the service prove that it holds the same token.
 #[utoipa::path(get, path = "/health/live", tag = "operations", security(()),
     params(("x-challenge" = Option<String>, Header, description = "64 hexadecimal digits, never used before")),
     responses(
@@ -63,13 +63,13 @@ pub async fn live(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
     Ok(response)
 }
 
-/// Whether a model is loaded that has passed its self-test.
+/// Reports whether a model is loaded that has passed its self-test.
 #[utoipa::path(get, path = "/health/ready", tag = "operations", security(()), responses(
     (status = 200, body = Ready, description = "It is"),
     (status = 503, body = Ready, description = "Nothing is deployed, or it cannot be loaded"),
 ))]
 pub async fn ready(state: Data<State>) -> Result<HttpResponse, Problem> {
-    // A release that is new is loaded now, which takes as long as its files are large.
+    // A new release is loaded now; the duration depends on the size of its files.
     let asked = state.clone();
     let Status { served, refused, .. } = web::block(move || asked.live.status()).await.map_err(broken_off)?;
     let refused = refused.map(|Refused { id }| id);
@@ -98,7 +98,7 @@ pub async fn ready(state: Data<State>) -> Result<HttpResponse, Problem> {
     Ok(response)
 }
 
-/// What has been counted, in the text that Prometheus reads.
+/// Metrics in the text format that Prometheus reads.
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses(
     (status = 200, description = "OpenMetrics text", body = String,
         content_type = "application/openmetrics-text"),
@@ -116,7 +116,7 @@ pub async fn metrics(state: Data<State>) -> Result<HttpResponse, Problem> {
         }
         state.metrics.text(&now).map_err(|error| Problem::not_ready("the metrics failed", &error.into()))
     };
-    // Who gets nothing from the history need not wait for a turn.
+    // If the history cannot be read now, the request does not have to wait in its queue.
     let text = match sharing.door.check() {
         Ok(()) => beside(sharing.history.take().await?, text).await,
         Err(_) => web::block(text).await.map_err(broken_off)?,

@@ -1,4 +1,4 @@
-//! `POST /prediction`.
+//! The endpoint `POST /prediction`.
 
 use std::sync::{Arc, PoisonError};
 
@@ -19,7 +19,7 @@ use crate::problem::Problem;
 use crate::state::{State, live};
 use crate::turn::{beside, broken_off};
 
-/// How many pieces of a body wait for their reader.
+/// Number of pieces of a body that may be buffered for the thread that reads them.
 const PIECES: usize = 4;
 
 #[derive(Debug, Deserialize)]
@@ -28,10 +28,11 @@ struct Query {
     filepath: Option<String>,
 }
 
-/// Who will leave, by the deployed model.
+/// Predicts with the deployed model which clients will leave.
 ///
-/// The clients are named by a file of the server, by rows in JSON, or by a CSV table. A CSV table may be of any length, and
-/// so may the answer, where it is asked for as `text/csv`. A missing predictor counts as its median in the training data.
+/// The clients are given by a file on the server, by rows in JSON, or by a CSV table. A CSV table may have any length,
+/// and so may the answer if it is requested as `text/csv`. A missing predictor is imputed with its median in the
+/// training data.
 #[utoipa::path(post, path = "/prediction", tag = "predictions",
     params(("filepath" = Option<String>, Query, description = "A CSV file in one of the data folders, instead of a body",
         example = "testdata/testdata.csv")),
@@ -57,7 +58,7 @@ pub async fn prediction(request: HttpRequest, state: Data<State>, payload: Paylo
             file(state.clone(), filepath, form).await?
         }
         (None, "text/csv") => table(&state, Body::of(&request, payload, LARGEST_CSV)?, form).await?,
-        // `curl -d` calls whatever it sends a form; it means JSON here.
+        // `curl -d` labels every body as a form by default; here it is meant to be JSON.
         (None, "" | "application/json" | "application/x-www-form-urlencoded") => {
             json(&state, Body::of(&request, payload, LARGEST_JSON)?, form).await?
         }
@@ -124,8 +125,8 @@ async fn table(state: &Data<State>, mut body: Body, form: Form) -> Result<Finish
     answer.map_err(broken_off)?
 }
 
-/// CSV where the client likes it best of the two, else JSON: also for a client that names neither, which may still read it,
-/// as HTTP allows (RFC 9110 §12.5.1).
+/// CSV if the client ranks it above JSON, otherwise JSON. A client that accepts neither also gets JSON, which HTTP
+/// allows (RFC 9110 §12.5.1).
 fn form_of_answer(request: &HttpRequest) -> Form {
     if !request.headers().contains_key(ACCEPT) {
         return Form::Json;
@@ -139,7 +140,7 @@ fn form_of_answer(request: &HttpRequest) -> Form {
     form.unwrap_or(Form::Json)
 }
 
-/// The body's media type without parameters, in lower case; empty where none is given.
+/// The body's media type without parameters, in lower case; empty if none is given.
 fn media_type(request: &HttpRequest) -> String {
     let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()

@@ -1,4 +1,4 @@
-//! What an operator asks: the score, the statistics, the diagnosis, the call list, the history.
+//! Endpoints for operators: score, statistics, diagnosis, call list and history.
 
 use actix_web::http::header;
 use actix_web::web::Data;
@@ -16,9 +16,10 @@ use crate::problem::Problem;
 use crate::state::{State, live};
 use crate::turn::{Aged, beside};
 
-/// The score of the deployed model on the test data as they are now.
+/// Score of the deployed model on the current test data.
 ///
-/// It is made when it is asked for, one at a time; one that is younger than `answer_max_age` is shared, and says its age.
+/// The score is computed on request, one at a time. A score younger than `answer_max_age` is reused; the answer gives
+/// its age.
 #[utoipa::path(get, path = "/scoring", tag = "reports", responses(
     (status = 200, body = Aged<scoring::Outcome>, description = "The score, the counts behind it and what was left out",
         headers(("age" = u64, description = "Seconds since it was made"), ("x-release" = String))),
@@ -42,7 +43,7 @@ pub async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
     Ok(of_release(aged(&score)?, &score.answer.model))
 }
 
-/// Statistics of every numeric column of the compiled data.
+/// Statistics of every numeric column of the compiled dataset.
 #[utoipa::path(get, path = "/summarystats", tag = "reports", responses(
     (status = 200, body = Vec<ColumnStatistics>, description = "One object for each numeric column"),
     NotReady,
@@ -54,9 +55,10 @@ pub async fn summarystats(state: Data<State>) -> Result<HttpResponse, Problem> {
     ok(&statistics.await?)
 }
 
-/// Timings, missing values, and the versions of all dependencies.
+/// Durations of ingestion and training, missing values, and the versions of all dependencies.
 ///
-/// It takes seconds, so it is made one at a time; one that is younger than `answer_max_age` is shared, and says its age.
+/// A diagnosis takes seconds and is made one at a time. One younger than `answer_max_age` is reused; the answer gives
+/// its age.
 #[utoipa::path(get, path = "/diagnostics", tag = "reports", responses(
     (status = 200, body = Aged<Health>, description = "The diagnosis",
         headers(("age" = u64, description = "Seconds since it was made"))),
@@ -66,7 +68,7 @@ pub async fn diagnostics(state: Data<State>) -> Result<HttpResponse, Problem> {
     let sharing = state.clone();
     let diagnosis = state.diagnoses.get(&state.heavy, String::new(), state.config.answer_max_age, move || {
         let missing = sharing.views.description(&sharing.config)?.missing.clone();
-        // A database that is away is no reason to keep back all the rest.
+        // If the database is unavailable, the rest of the diagnosis is still answered.
         let mut history = sharing.door.open(&sharing.config).unwrap_or_else(|error| {
             tracing::warn!("without the history no last known versions: {error:#}");
             None
@@ -83,7 +85,7 @@ struct CallListQuery {
     limit: Option<usize>,
 }
 
-/// Whom to call first, and why.
+/// Current clients in the order in which to call them, with reasons.
 #[utoipa::path(get, path = "/calllist", tag = "reports",
     params(("limit" = Option<usize>, Query, maximum = 100_000,
         description = "How many clients; without it as many as can be called in a day")),
@@ -102,7 +104,7 @@ pub async fn calllist(request: HttpRequest, state: Data<State>) -> Result<HttpRe
     let (release, response) = beside(turn, move || {
         let live = state.live.model()?;
         let clients = state.views.clients(&state.config, &live)?;
-        // Made into text here, off the event loop: it may be long.
+        // Serialised here, outside the event loop, because the list may be long.
         Ok((live.id.clone(), to_json(&clients.list.answer(limit))?))
     })
     .await?;
@@ -116,7 +118,7 @@ struct HistoryQuery {
     last: Option<u32>,
 }
 
-/// What happened: runs, scores, drift checks, promotions, releases.
+/// History of runs, scores, drift checks, promotions and releases.
 #[utoipa::path(get, path = "/history", tag = "reports",
     params(("what" = Option<What>, Query, description = "Which rows; without it runs"),
         ("last" = Option<u32>, Query, maximum = 10_000, description = "How many, the newest; without it 50")),
@@ -131,7 +133,7 @@ pub async fn history(request: HttpRequest, state: Data<State>) -> Result<HttpRes
         return Err(Problem::WrongData(format!("last is {last}; ask for {LONGEST_HISTORY} rows or fewer")));
     }
     let cannot = |error| Problem::not_ready("the history cannot be read", &error);
-    state.door.check().map_err(cannot)?; // who cannot be answered need not wait for a turn
+    state.door.check().map_err(cannot)?; // a request that cannot be answered does not have to wait for its turn
     let turn = state.history.take().await?;
     let listing = beside(turn, move || {
         let read = || match state.door.open(&state.config)? {
@@ -143,7 +145,7 @@ pub async fn history(request: HttpRequest, state: Data<State>) -> Result<HttpRes
     Ok(json(listing.await?))
 }
 
-/// An answer that tells its age, also as HTTP does.
+/// An answer that gives its age in the body and in the header `Age`.
 fn aged<T: Serialize>(answer: &Aged<T>) -> Result<HttpResponse, Problem> {
     let mut response = ok(answer)?;
     response.headers_mut().insert(header::AGE, answer.age_seconds.into());

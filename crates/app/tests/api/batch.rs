@@ -1,4 +1,5 @@
-//! Tables of any length: streamed in, streamed out, in bounded memory, and refused as a whole where a row is wrong.
+//! Tables of any length: received and answered as streams in bounded memory, and refused as a whole if one row is
+//! invalid.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,14 +13,14 @@ use crate::helpers::{Answer, Api};
 
 const ROWS: usize = 1_000_000;
 
-/// The most memory that the service has ever taken, in MiB.
+/// Peak memory of the service since it started, in MiB.
 fn peak(api: &Api) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", api.server.child.id())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() / 1024
 }
 
-/// Posts a table to `/prediction` and asks for CSV.
+/// Posts a table to `/prediction` and requests CSV.
 fn as_csv(api: &Api, body: &str, media_type: &str) -> Answer {
     api.post_for("text/csv", media_type, body.as_bytes())
 }
@@ -43,7 +44,7 @@ fn an_answer_in_csv_holds_what_the_one_in_json_does() {
     let probabilities: Vec<f64> =
         in_json["probabilities"].as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect();
     let [first, second, third] = probabilities[..] else { panic!("{in_json}") };
-    // A name that a spreadsheet would take for a formula is made harmless.
+    // A name that a spreadsheet would interpret as a formula is neutralised.
     let expected = format!(
         "corporation,prediction,probability,filled\n\"b, \"\"c\"\"\",1,{first},\n'=1+1,0,{second},\n\
          ,{},{third},lastmonth_activity number_of_employees\n",
@@ -65,7 +66,8 @@ fn the_form_of_the_answer_is_what_the_client_accepts() {
         ("text/*", "text/csv; charset=utf-8"),
         ("text/csv;q=0.5, application/json", "application/json"),
         ("text/html, text/csv;q=0.9, */*;q=0.1", "text/csv; charset=utf-8"),
-        // Whoever names neither, or nothing that can be read, gets JSON: Java's own client sends the second.
+        // Clients that name neither format, or send an invalid header, get JSON. Java's own client sends the second of
+        // these.
         ("image/png", "application/json"),
         ("text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", "application/json"),
         ("rubbish;;", "application/json"),
@@ -90,7 +92,7 @@ fn a_million_rows_take_little_memory_in_both_forms() {
     assert_eq!(answer.ok()["predictions"].as_array().unwrap().len(), ROWS);
     let held = peak(&api);
     assert!(held < 200, "{held} MiB for a million rows as JSON");
-    // A row more is more than JSON may hold.
+    // One more row than a JSON answer may have.
     table += "one more,1,2,3,\n";
     let refused = api.post("", "text/csv", table.as_bytes());
     api.check_problem("a million and one", &refused, 413, &["1000000 rows", "text/csv"]);
@@ -104,7 +106,7 @@ fn a_wrong_row_at_the_end_of_a_long_table_refuses_the_whole() {
     for answer in [as_csv(&api, &table, "text/csv"), api.post("", "text/csv", table.as_bytes())] {
         api.check_problem("a wrong row", &answer, 422, &["line 100002", "lastmonth_activity"]);
     }
-    // One at the beginning need not be read to its end.
+    // An invalid row at the beginning is reported without reading the table to its end.
     let table = format!("{}bad,x,2,3,0\n{}", testkit::HEADER, "a,1,2,3,0\n".repeat(1_000_000));
     let answer = as_csv(&api, &table, "text/csv");
     api.check_problem("a wrong first row", &answer, 422, &["line 2"]);
@@ -163,7 +165,7 @@ fn a_client_that_reads_slowly_or_hangs_up_keeps_nobody_waiting() {
         api.check_alive();
         assert_eq!(as_csv(&api, &body, "text/csv").text.lines().count(), 100_001);
     }
-    // Whoever is slow gets the whole answer nevertheless.
+    // Slow readers still get the whole answer.
     for stream in unread {
         let mut reader = BufReader::new(stream);
         let mut first = String::new();

@@ -1,5 +1,5 @@
-//! The pages in a real browser: no error in its console, and everything that a person does on them, by mouse and by keyboard,
-//! on a wide and on a narrow screen, in the light and in the dark, with scripts and without.
+//! The pages in a real browser: no errors in its console, and every action of a user, by mouse and by keyboard, on wide
+//! and narrow screens, in light and dark mode, with and without scripts.
 
 use serde_json::{Value, json};
 use testkit::Workspace;
@@ -11,7 +11,7 @@ use crate::pages::{AWKWARD, awkward};
 const WIDE: Screen = Screen { width: 1400, height: 1000, dark: false, scripts: true };
 const NARROW: Screen = Screen { width: 400, height: 800, dark: true, scripts: true };
 
-/// A browser, or `None`, told of, where there is none.
+/// Starts a browser; `None`, with a message, if no browser is installed.
 fn browser(screen: Screen) -> Option<Browser> {
     Browser::start(screen).map_err(testkit::skipped).ok()
 }
@@ -21,7 +21,7 @@ fn check_console(browser: &Browser) {
     assert!(said.is_empty(), "the console says {said:?}");
 }
 
-/// The texts of a column of the calls that are shown.
+/// The texts in one column of the visible calls.
 fn column(browser: &Browser, place: u32) -> Vec<String> {
     let script = "return [...document.querySelectorAll('#call-list tbody tr:not([hidden])')]\
                   .map(row => row.cells[arguments[0]].textContent.trim())";
@@ -38,7 +38,7 @@ fn a_morning_at_a_desk() {
     assert_eq!((browser.count("#call-list tbody tr"), browser.count(".chart svg")), (50, 4));
     check_console(&browser);
 
-    // Sorted by name, and back, by risk.
+    // Sorts by name, and then back by risk.
     let names = column(&browser, 1);
     browser.click("#call-list th:nth-child(2) button");
     let sorted = column(&browser, 1);
@@ -49,7 +49,7 @@ fn a_morning_at_a_desk() {
     browser.click("#call-list th:nth-child(1) button");
     assert_eq!(column(&browser, 1), names);
 
-    // Filtered.
+    // Filters the calls.
     browser.type_into("#filter", "SÖHNE");
     assert_eq!(column(&browser, 1), ["größe & söhne"]);
     assert_eq!(browser.text("#filtered"), "1 of 50");
@@ -57,7 +57,7 @@ fn a_morning_at_a_desk() {
     browser.press("\u{e003}"); // backspace
     assert_eq!(column(&browser, 1).len(), 50);
 
-    // A client, found, opened, and asked what if.
+    // Finds a client, opens its page, and uses the "what if" form.
     browser.type_into("#q", "<script>");
     browser.press("\u{e007}"); // enter
     browser.wait_for("#found");
@@ -103,14 +103,14 @@ fn nothing_is_wider_than_a_telephone_and_all_can_be_read_there() {
         browser.open(&format!("{}{page}", api.server.url));
         let width = browser.run("return document.documentElement.scrollWidth", &[]);
         assert!(width.as_u64().unwrap() <= 400, "{page} is {width} pixels wide");
-        // Dark ground, light letters.
+        // Dark mode: a dark background and light letters.
         let colors = "const style = getComputedStyle(document.body);\
                       const light = color => color.match(/\\d+/g).slice(0, 3).reduce((sum, part) => sum + +part, 0);\
                       return [light(style.backgroundColor), light(style.color)]";
         let colors = browser.run(colors, &[]);
         assert!(colors[0].as_u64().unwrap() < 150 && colors[1].as_u64().unwrap() > 600, "{page}: {colors}");
         let said = browser.console();
-        // That a page is not found is worth a word of the browser's.
+        // The browser itself reports in its console that a page was not found.
         assert!(said.is_empty() || page.ends_with("nobody"), "{page}: the console says {said:?}");
     }
 }
@@ -146,7 +146,7 @@ fn a_screen_reader_finds_its_way_and_a_keyboard_too() {
         &[],
     );
     assert_eq!(unnamed, json!([]));
-    // The first key press offers to skip the navigation.
+    // The first press of the Tab key offers to skip the navigation.
     browser.press("\u{e004}"); // tab
     assert_eq!(browser.run("return document.activeElement.className", &[]), json!("skip"));
     browser.press("\u{e007}"); // enter
@@ -186,7 +186,7 @@ fn an_empty_system_says_what_to_run() {
     let api = Api::of(Workspace::with_data());
     browser.open(&api.server.url);
     assert!(browser.text("#empty").contains("fullprocess --config config.json"), "{}", browser.text("#empty"));
-    // Of the page itself: nothing that it needs is missing.
+    // The only error is about the page itself: nothing that it needs is missing.
     let said = browser.console();
     assert!(said.iter().all(|line| line["message"].to_string().contains("/ - Failed to load resource")), "{said:?}");
 }

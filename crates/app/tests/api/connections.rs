@@ -1,4 +1,5 @@
-//! Connections: how long each may wait, which answers belong to which requests, and how they end with the service.
+//! Connections: how long each may wait, which answers belong to which requests, and how they end when the service
+//! stops.
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -41,13 +42,13 @@ fn every_wait_for_a_client_ends() {
         // The request is refused before its body has arrived, and the rest is discarded.
         scope.spawn(|| trickle(send(&guarded, CHUNKED), "1\r\nx\r\n"));
         scope.spawn(|| trickle(send(&api, &CHUNKED.replace("POST /prediction", "GET /health/live")), "1\r\nx\r\n"));
-        // A body that comes too slowly, and one that does not come.
+        // A body that arrives too slowly, and one that does not arrive at all.
         scope.spawn(|| trickle(send(&api, CHUNKED), "1\r\nx\r\n"));
         scope.spawn(|| {
             let answer = read_answer(&mut send(&api, &format!("{CHUNKED}1\r\nx\r\n")));
             assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("too slowly"), "{answer}");
         });
-        // Half a head after a whole request, at once and later; nothing after it.
+        // Half a head after a complete request, immediately and later, with nothing after it.
         scope.spawn(|| {
             let answer = read_answer(&mut send(&api, &format!("{HEALTH}GET /health")));
             assert_eq!(statuses(&answer), ["200", "408"], "{answer}");
@@ -55,7 +56,7 @@ fn every_wait_for_a_client_ends() {
         scope.spawn(|| trickle(send(&api, &format!("{HEALTH}GET /")), "x"));
         scope.spawn(|| assert_eq!(statuses(&read_answer(&mut send(&api, HEALTH))), ["200"]));
         scope.spawn(|| assert_eq!(read_answer(&mut api.connect()), ""));
-        // A client that asks and does not read.
+        // A client that sends a request and does not read the answer.
         scope.spawn(|| {
             let mut stream = api.connect();
             stream.set_nonblocking(true).unwrap();
@@ -115,7 +116,7 @@ fn bodies_that_are_only_announced_keep_no_large_one_waiting() {
     drop(announced);
 }
 
-/// Locks the database of a workspace, as another process that writes does, until the value is dropped.
+/// Locks the database of a workspace until the returned value is dropped, as another writing process would.
 pub fn lock_database(api: &Api) -> fs::File {
     let file = OpenOptions::new().read(true).write(true).open(api.workspace.path("history.sqlite")).unwrap();
     fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
@@ -138,7 +139,7 @@ fn a_locked_database_keeps_no_page_waiting() {
             scope.spawn(|| assert_eq!(api.get("/metrics").status, 200));
         }
     });
-    // The driver would wait for 60 s, in each of them.
+    // The driver would wait for 60 s in each of these requests.
     assert!(clock.elapsed() < std::time::Duration::from_secs(30), "{:?}", clock.elapsed());
     drop(lock);
     wait_until("the history is read again", || api.get("/history").status == 200);
@@ -152,7 +153,7 @@ fn a_release_that_is_slow_to_load_keeps_nobody_waiting() {
     let current = fs::canonicalize(api.workspace.path("production_deployment/current")).unwrap();
     let slow = releases.join("99991231T000000000Z-slow");
     Command::new("cp").arg("-r").arg(&current).arg(&slow).status().unwrap();
-    // Reading this file waits until another process writes it.
+    // Reading this file blocks until another process writes to it.
     let model: PathBuf = slow.join("trainedmodel.bin");
     fs::remove_file(&model).unwrap();
     assert!(Command::new("mkfifo").arg(&model).status().unwrap().success());
@@ -195,7 +196,7 @@ fn terminate(id: u32) {
 fn requests_that_were_sent_before_sigterm_are_answered() {
     let mut api = Api::deployed();
     let two = format!("{HEALTH}{}", HEALTH.replace("live", "ready"));
-    // Kept open by a request before, and made a moment ago.
+    // Connections that an earlier request has kept open, and connections made a moment ago.
     let mut streams: Vec<TcpStream> = (0..50).map(|_| send(&api, HEALTH)).collect();
     for stream in &mut streams {
         let mut line = String::new();

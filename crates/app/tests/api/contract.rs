@@ -1,5 +1,5 @@
-//! The description of the API held against the service itself, by schemathesis: it asks what the description allows, and what
-//! it does not, and finds no answer that is not described and no 5xx.
+//! Schemathesis tests the service against its OpenAPI document: it sends requests that the document allows and requests
+//! that it does not, and finds no undocumented answer and no 5xx.
 
 use std::process::{Command, Stdio};
 

@@ -1,4 +1,5 @@
-//! Thousands of clients at once that neither finish nor read, while the database is locked: the others notice nothing.
+//! Thousands of simultaneous clients that neither finish their requests nor read, while the database is locked: other
+//! clients are not affected.
 
 use std::fs;
 use std::io::Write;
@@ -11,10 +12,11 @@ use testkit::Workspace;
 use crate::connections::lock_database;
 use crate::helpers::{Api, wait_until};
 
-/// Bodies that never end; twice as many files as that, and some, must be granted: the client's end and the service's.
+/// Bodies that never end. A bit more than twice as many open files must be permitted: one per body for the client's end
+/// and one for the service's end.
 const BODIES: usize = 8_000;
 
-/// Clients that ask for 10,000 clients and do not read, 5 MB each.
+/// Clients that request 10,000 calls, which are 5 MB, and do not read them.
 const READERS: usize = 200;
 
 fn status(api: &Api, key: &str) -> u64 {
@@ -40,7 +42,7 @@ fn clients_that_neither_finish_nor_read_hinder_nobody() {
     let lock = lock_database(&api);
     let connect = || {
         let mut made = None;
-        // The service may be slower to accept than the backlog is long.
+        // The service may accept connections more slowly than the backlog fills.
         wait_until("a connection is made", || {
             made = TcpStream::connect(api.address()).ok();
             made.is_some()

@@ -1,5 +1,4 @@
-//! Thousands of bodies that are almost right, from a fixed seed: whatever is wrong with one, it is the client's fault and
-//! never the service's.
+//! Thousands of almost valid bodies from a fixed seed: every error is a 4xx, never a 5xx.
 
 use crate::helpers::{Api, OUTPUTS};
 
@@ -18,7 +17,7 @@ const CSV: [&str; 3] = [
     "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n",
 ];
 
-/// What mutations put in: what has a meaning in one of the formats, and what breaks parsers.
+/// Tokens that mutations insert: those with a meaning in one of the formats, and those that often break parsers.
 const TOKENS: [&[u8]; 32] = [
     b"\"",
     b"\"\"",
@@ -76,7 +75,7 @@ fn no_body_makes_a_server_error() {
                 for list in ["probabilities", "corporations"] {
                     assert_eq!(answer[list].as_array().unwrap().len(), rows, "{shown:?}");
                 }
-                // NaN would be null in JSON.
+                // JSON would represent NaN as null.
                 assert!(
                     answer["probabilities"].as_array().unwrap().iter().all(serde_json::Value::is_number),
                     "{shown:?}"
@@ -86,14 +85,14 @@ fn no_body_makes_a_server_error() {
             status => panic!("{status} for {shown:?}"),
         }
     }
-    // Otherwise the mutations are too mild or too wild to show anything.
+    // Otherwise the mutations are too mild or too wild to test anything.
     assert!(statuses.get(&200).is_some_and(|n| *n > BODIES / 20), "{statuses:?}");
     assert!(statuses.get(&422).is_some_and(|n| *n > BODIES / 10), "{statuses:?}");
     assert!(api.workspace.snapshot(&OUTPUTS) == before, "a request has changed an output");
     api.check_alive();
 }
 
-/// xorshift64: the same bodies every time.
+/// xorshift64 generator with a fixed seed, so the bodies are the same every time.
 struct Random(u64);
 
 impl Random {
@@ -104,7 +103,7 @@ impl Random {
         (self.0 >> 11) as usize % n
     }
 
-    /// `body` after one to three mutations.
+    /// Returns `body` after one to three mutations.
     fn mutated(&mut self, body: &[u8]) -> Vec<u8> {
         let mut body = body.to_vec();
         for _ in 0..=self.below(3) {
@@ -118,7 +117,7 @@ impl Random {
                     let repeated = body[from..to].to_vec();
                     body.splice(to..to, repeated);
                 }
-                // Mild ones: another digit, or more of them.
+                // Mild mutations: another digit, or more digits.
                 4..=6 => {
                     if let Some(place) = (from..body.len()).find(|place| body[*place].is_ascii_digit()) {
                         let digits = (0..=self.below(3)).map(|_| b'0' + self.below(10) as u8).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! A workspace with a running service, and a client that keeps whatever the service says.
+//! A workspace with a running service, and a client that records all answers of the service.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -10,20 +10,20 @@ use serde_json::Value;
 use testkit::{Server, Workspace};
 use ureq::http::Request;
 
-/// How long anything may take before it counts as hanging; far above what a busy machine needs.
+/// Time after which an operation counts as hanging; far above what a busy machine needs.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// What no request may change.
+/// Folders that no request may change.
 pub const OUTPUTS: [&str; 3] = ["ingesteddata", "practicemodels", "production_deployment"];
 
-/// A workspace and the service that serves it.
+/// A workspace with the service that runs on it.
 pub struct Api {
     pub workspace: Workspace,
     pub server: Server,
     client: ureq::Agent,
 }
 
-/// A response, read to its end.
+/// A response that was read to its end.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -41,20 +41,20 @@ impl Api {
         Self::of(workspace)
     }
 
-    /// The service of `workspace`, which finds no cargo.
+    /// The service of `workspace`, without cargo in its `PATH`.
     pub fn of(workspace: Workspace) -> Self {
         let server = workspace.serve();
         Self::with(workspace, server)
     }
 
-    /// The service of a workspace in which a model is deployed and the shell script `cargo` stands in for cargo.
+    /// The service of a workspace in which a model is deployed; the shell script `cargo` replaces the real cargo.
     ///
-    /// Nothing is shared: every diagnosis asks it.
+    /// Answers are not shared, so every diagnosis runs the script.
     pub fn with_cargo(cargo: &str) -> Self {
         Self::sharing(cargo, 0.0)
     }
 
-    /// The same; answers that are younger than `seconds` are shared.
+    /// The same as [`with_cargo`](Self::with_cargo), but answers younger than `seconds` are shared.
     pub fn sharing(cargo: &str, seconds: f64) -> Self {
         let mut workspace = Workspace::with_data();
         workspace.set("answer_max_age", seconds.into());
@@ -63,7 +63,7 @@ impl Api {
         Self::with(workspace, server)
     }
 
-    /// A service of `workspace` that was started in another way.
+    /// Wraps a service of `workspace` that was started separately.
     pub fn with(workspace: Workspace, server: Server) -> Self {
         let client = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -78,7 +78,7 @@ impl Api {
         self.ask("GET", page)
     }
 
-    /// A page as a browser asks for it.
+    /// Requests a page with the headers of a browser.
     pub fn browse(&self, method: &str, page: &str) -> Answer {
         let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
         let request =
@@ -87,13 +87,14 @@ impl Api {
         answered.map(answer).unwrap_or_else(|error| panic!("{method} {page}: {error}"))
     }
 
-    /// A request without a body.
+    /// Sends a request without a body.
     pub fn ask(&self, method: &str, page: &str) -> Answer {
         let request = Request::builder().method(method).uri(format!("{}{page}", self.server.url)).body(()).unwrap();
         self.client.run(request).map(answer).unwrap_or_else(|error| panic!("{method} {page}: {error}"))
     }
 
-    /// `POST /prediction` with a query (such as `?filepath=…`, or nothing), a content type (or nothing) and a body.
+    /// Sends `POST /prediction` with a query (such as `?filepath=…`; may be empty), a content type (may be empty) and a
+    /// body.
     pub fn post(&self, query: &str, content_type: &str, body: &[u8]) -> Answer {
         let mut request = self.client.post(format!("{}/prediction{query}", self.server.url));
         if !content_type.is_empty() {
@@ -102,22 +103,22 @@ impl Api {
         request.send(body).map(answer).unwrap_or_else(|error| panic!("POST /prediction{query}: {error}"))
     }
 
-    /// `POST /prediction`, accepting an answer in some form only.
+    /// Sends `POST /prediction` with the header `Accept: {accept}`.
     pub fn post_for(&self, accept: &str, content_type: &str, body: &[u8]) -> Answer {
         let request = self.client.post(format!("{}/prediction", self.server.url));
         let request = request.header("accept", accept).header("content-type", content_type);
         request.send(body).map(answer).unwrap_or_else(|error| panic!("POST /prediction: {error}"))
     }
 
-    /// `POST /prediction` with a JSON body.
+    /// Sends `POST /prediction` with a JSON body.
     pub fn predict(&self, body: &Value) -> Answer {
         self.post("", "application/json", body.to_string().as_bytes())
     }
 
-    /// Sends `bytes` as they are, says that no more will come, and returns all that the service answers.
+    /// Sends `bytes` unchanged, closes the sending side, and returns everything that the service answers.
     pub fn raw(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect();
-        // The service may have answered and hung up before it has read everything; the answer is what counts.
+        // The service may answer and close the connection before it has read everything; only the answer matters.
         let _ = stream.write_all(bytes);
         let _ = stream.shutdown(Shutdown::Write);
         read_answer(&mut stream)
@@ -134,13 +135,14 @@ impl Api {
         self.server.url.strip_prefix("http://").unwrap()
     }
 
-    /// The service answers as on the first day.
+    /// Checks that the service still answers predictions correctly.
     pub fn check_alive(&self) {
         let answer = self.predict(&serde_json::json!({"rows": [{"lastmonth_activity": 1}]}));
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
-    /// The answer is a problem document that holds all of `parts`, and nothing that is none of the client's business.
+    /// Checks that the answer is a problem document which contains all of `parts`, and no paths or other internals of
+    /// the server.
     pub fn check_problem(&self, what: &str, answer: &Answer, status: u16, parts: &[&str]) {
         assert_eq!(answer.status, status, "{what}: {answer:?}");
         assert_eq!(answer.content_type, "application/problem+json", "{what}: {answer:?}");
@@ -165,12 +167,12 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// A header, empty where there is none.
+    /// Returns a header; empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The body of an answer that must be 200 and JSON.
+    /// Returns the body of an answer, which must have status 200 and be JSON.
     pub fn ok(&self) -> Value {
         assert_eq!((self.status, self.content_type.as_str()), (200, "application/json"), "{self:?}");
         self.json()
@@ -188,18 +190,18 @@ fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
     }
 }
 
-/// Everything until the service hangs up; it must do so.
+/// Reads everything until the service closes the connection, which it must do.
 pub fn read_answer(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {
         Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
             panic!("the service neither answers nor hangs up: {:?}", String::from_utf8_lossy(&bytes))
         }
-        _ => String::from_utf8_lossy(&bytes).into_owned(), // a reset is a way of hanging up
+        _ => String::from_utf8_lossy(&bytes).into_owned(), // a reset also closes the connection
     }
 }
 
-/// Waits until `happened`.
+/// Waits until `happened` returns true.
 pub fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     let clock = Instant::now();
     while !happened() {
@@ -208,7 +210,7 @@ pub fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     }
 }
 
-/// Waits until there is a file at `path`.
+/// Waits until the file at `path` exists.
 pub fn wait_for_file(path: &Path) {
     wait_until(&format!("{} exists", path.display()), || path.exists());
 }

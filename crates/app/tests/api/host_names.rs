@@ -1,4 +1,5 @@
-//! The names by which the service may be asked: a web page whose own name leads here learns nothing.
+//! The host names under which the service may be addressed: a web page whose own name resolves to this service gets no
+//! data.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -8,7 +9,7 @@ use testkit::{Server, Workspace};
 
 use crate::helpers::Api;
 
-/// The answer to a request with this target, version and these `Host` headers.
+/// Returns the answer to a request with this target, version and `Host` headers.
 fn asked(api: &Api, target: &str, version: &str, hosts: &[&str]) -> String {
     let hosts: String = hosts.iter().map(|host| format!("Host: {host}\r\n")).collect();
     api.raw(format!("GET {target} HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n").as_bytes())
@@ -46,7 +47,7 @@ fn a_request_must_name_the_service() {
             assert!(!answer.contains("clients/a0"), "{unknown}: {answer}");
         }
     }
-    // The host of an absolute target counts, and so does the header beside it.
+    // The host of an absolute target counts, and so does the `Host` header.
     for (target, host, status) in [
         ("http://localhost/scoring", "localhost", 200),
         ("http://evil.example/scoring", "localhost", 421),
@@ -61,7 +62,7 @@ fn a_request_must_name_the_service() {
         ("1.1", &[][..], 400),
         ("1.1", &["localhost", "localhost"], 400),
         ("1.1", &["localhost", "evil.example"], 400),
-        ("1.0", &[], 200), // as load balancers ask for a service's health
+        ("1.0", &[], 200), // load balancers send such health checks
         ("1.0", &["evil.example"], 421),
     ] {
         let answer = asked(&api, "/scoring", version, hosts);

@@ -1,4 +1,4 @@
-//! The service as its clients meet it: the real binary on a free port, asked over HTTP.
+//! The service as its clients see it: the real binary on a free port, tested over HTTP.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot ask its question has failed")]
 

@@ -1,4 +1,4 @@
-//! What those who watch the service see: health, metrics, the log.
+//! What operators see: health, metrics and the log.
 
 use std::fs;
 use std::io::Read;
@@ -158,7 +158,7 @@ fn the_log_is_a_json_object_a_request_and_names_no_client() {
     };
     let answer = ask("/clients/Zebrapolis?lastmonth_activity=777.125", "morning-1");
     assert_eq!(answer.headers()["x-request-id"], "morning-1");
-    // What is no harmless word gets an id of the service's own.
+    // A request id with other characters is replaced by one of the service's own.
     let own = ask("/?q=Zebrapolis", "a b\u{e4}").headers()["x-request-id"].to_str().unwrap().to_owned();
     let other = ask("/nothing/Zebrapolis", "").headers()["x-request-id"].to_str().unwrap().to_owned();
     assert!(own != other && own.len() > 8, "{own} {other}");
@@ -182,7 +182,7 @@ fn a_log_that_nobody_reads_holds_up_no_answer() {
     let workspace = Workspace::with_data();
     workspace.deploy();
     let mut command = workspace.command_without_cargo("app");
-    // A pipe takes 64 KiB; the lines of this many requests are far more.
+    // A pipe buffers 64 KiB; the log lines of this many requests are far longer.
     let server = Server::logging(command.stderr(Stdio::piped()), "json");
     let mut answered = 0;
     wait_until("all were answered", || {

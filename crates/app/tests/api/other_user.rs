@@ -1,5 +1,5 @@
-//! The service as another Unix user than the one that runs the steps: it reads what it is allowed to read, and says what it is
-//! not allowed to.
+//! The service running as a different Unix user than the steps: it serves what it may read and names what it may not
+//! read.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use crate::helpers::{Api, wait_until};
 
 const NOBODY: &str = "65534";
 
-/// A service of `workspace` with the rights of uid 65534; `None` where this test cannot take that user.
+/// A service of `workspace` that runs as uid 65534; `None` if this test cannot switch to that user.
 fn as_nobody(workspace: &Workspace) -> Option<Server> {
     if fs::metadata("/proc/self").map_or(true, |process| std::os::unix::fs::MetadataExt::uid(&process) != 0) {
         skipped("only root can start the service as another user");
@@ -22,7 +22,7 @@ fn as_nobody(workspace: &Workspace) -> Option<Server> {
         skipped("there is no setpriv (util-linux)");
         return None;
     }
-    // The folder of the tests may be closed to others; the binary must not be.
+    // The test folder may be closed to other users, but the binary must be accessible.
     let app = workspace.path("app");
     if !app.exists() {
         fs::copy(testkit::binary("app"), &app).unwrap();
@@ -45,7 +45,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// Everything that the page and the API tell of the history is there.
+/// Checks that the page and the API show all data of the history.
 fn check_history(api: &Api) {
     let page = api.get("/");
     assert_eq!(page.status, 200, "{page:?}");
@@ -66,7 +66,7 @@ fn it_reads_the_history_of_another_user_and_leaves_no_trace() {
     let log = |suffix: &str| api.workspace.path(format!("history.sqlite-{suffix}"));
     assert!(log("wal").exists() && log("shm").exists(), "a step leaves SQLite's log behind");
     check_history(&api);
-    // dbsetup closes the file properly, which removes the log; now there is nothing that another user may make.
+    // dbsetup closes the database properly, which removes the log; now no file is left that another user could create.
     api.workspace.run("dbsetup", &[]);
     assert!(!log("wal").exists() && !log("shm").exists());
     check_history(&api);
@@ -94,7 +94,7 @@ fn what_it_is_not_allowed_to_read_is_named_with_the_user_and_the_remedy() {
     ] {
         let path = fs::canonicalize(api.workspace.path(name)).unwrap();
         set_mode(&path, if path.is_dir() { 0o700 } else { 0o600 });
-        // Another one, because a release and data that were read before go on being served.
+        // A new service, because the running one continues to serve a release and data that it has already read.
         api.server = as_nobody(&api.workspace).unwrap();
         if name.ends_with(".csv") {
             let answer = api.predict(&serde_json::json!({"filepath": name}));

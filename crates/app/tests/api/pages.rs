@@ -1,5 +1,5 @@
-//! The pages as text: what stands in them, and that nothing from data is taken for HTML. How they look and work in a
-//! browser stands in `browser`.
+//! The pages as text: their contents, and that no text from data is interpreted as HTML. The tests in `browser` cover
+//! their appearance and behaviour in a browser.
 
 use std::net::TcpListener;
 use std::time::Instant;
@@ -9,11 +9,11 @@ use testkit::Workspace;
 
 use crate::helpers::{Answer, Api, OUTPUTS};
 
-/// Names that break what is put together from texts.
+/// Names that break code which builds HTML, URLs or CSV by concatenating texts.
 pub const AWKWARD: [&str; 5] =
     ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "=1+1", "a/b?c=d&e#f%20", "größe & söhne"];
 
-/// A workspace in which clients with awkward names are at the highest risk.
+/// A workspace in which clients with awkward names have the highest risk.
 pub fn awkward() -> Workspace {
     let workspace = Workspace::with_data();
     let rows: String = AWKWARD.iter().map(|name| format!("\"{}\",1,60,90,\n", name.replace('"', "\"\""))).collect();
@@ -22,7 +22,7 @@ pub fn awkward() -> Workspace {
     workspace
 }
 
-/// A page's text, which must be HTML.
+/// Returns the text of a page, which must be HTML.
 fn html(answer: &Answer, status: u16) -> &str {
     assert_eq!((answer.status, answer.content_type.as_str()), (status, "text/html; charset=utf-8"), "{answer:?}");
     assert!(answer.text.starts_with("<!DOCTYPE html>"), "{answer:?}");
@@ -67,7 +67,7 @@ fn the_first_page_tells_the_calls_the_model_the_trends_and_the_data() {
         release,
         "No new rows have come since it is live",
         "just now: ",                        // the last run
-        "The release before it had drifted", // why this one is live
+        "The release before it had drifted", // the reason why this release is live
         "everyone exits",
         "later.csv",
         "lastyear_activity",
@@ -79,7 +79,7 @@ fn the_first_page_tells_the_calls_the_model_the_trends_and_the_data() {
     assert_eq!(text.matches("<tr role=\"row\">").count(), 51, "fifty calls and the head");
     assert!(!text.contains("style=") && !text.contains("onclick"), "the content policy would refuse it");
     assert!(text.len() < 200 * 1024, "{} bytes", text.len());
-    // What has changed is told at once.
+    // Changes appear at once.
     api.workspace.csv("practicedata/latest.csv", &testkit::rows("e", 50, true));
     api.workspace.run("fullprocess", &[]);
     assert!(api.get("/").text.contains("latest.csv"));
@@ -111,7 +111,7 @@ fn no_name_is_taken_for_html_or_for_a_path() {
 fn a_search_finds_present_and_past_clients_in_any_case() {
     let api = Api::deployed();
     let page = api.get("/?q=A1");
-    // a1, a10 to a19; the odd ones have left.
+    // a1 and a10 to a19; those with odd numbers have left.
     for part in ["11 clients", ">a10</a>", ">a11</a>", "has left"] {
         assert!(html(&page, 200).contains(part), "{part}: {page:?}");
     }
@@ -137,7 +137,7 @@ fn a_client_has_its_rows_its_reasons_and_what_would_help() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    // Its three rows, the newest first.
+    // The client's three rows, newest first.
     let places: Vec<_> =
         ["<td class=\"number\">45</td>", "<td class=\"number\">50</td>", "<td class=\"number\">4000</td>"]
             .map(|cell| text.find(cell).unwrap_or_else(|| panic!("{cell}: {text}")))
@@ -198,7 +198,7 @@ fn data_or_a_history_that_are_away_leave_a_page_that_says_so() {
 fn a_database_that_does_not_answer_costs_one_request_its_wait_and_not_the_next() {
     let mut workspace = Workspace::with_data();
     workspace.deploy();
-    // It takes connections, and that is all that it does.
+    // A listener that accepts connections and does nothing else.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     workspace.set("database_url", json!(format!("postgres://nobody@{}/nothing", silent.local_addr().unwrap())));
     let api = Api::of(workspace);

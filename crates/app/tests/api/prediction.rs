@@ -1,4 +1,4 @@
-//! What is predicted, in every form in which clients can be sent.
+//! Predictions in every form in which clients can be sent.
 
 use common::release::Production;
 use common::schema::Predictors;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::helpers::Api;
 
-/// Whole, decimal and missing numbers, a missing and a quoted name, and the largest count: as a table…
+/// Whole, decimal and missing numbers, a missing and a quoted name, and the largest count, as a table.
 const TABLE: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited
 plain,10,100,5,1
 ,20,,7,0
@@ -16,7 +16,7 @@ decimals,1.5,0.1,123.456789,NA
 größe,9007199254740992,0,1,1
 ";
 
-/// … and as rows.
+/// The same clients as JSON rows.
 fn rows() -> Value {
     json!([
         {"corporation": "plain", "lastmonth_activity": 10, "lastyear_activity": 100, "number_of_employees": 5, "exited": 1},
@@ -28,7 +28,7 @@ fn rows() -> Value {
     ])
 }
 
-/// Their predictors.
+/// The predictors of the same clients.
 const CLIENTS: [Predictors; 6] = [
     [Some(10.0), Some(100.0), Some(5.0)],
     [Some(20.0), None, Some(7.0)],
@@ -47,7 +47,7 @@ fn every_form_of_the_same_clients_gets_the_deployed_models_answer() {
     let probabilities: Vec<f64> = CLIENTS.iter().map(|client| model.probability(client)).collect();
     let predictions: Vec<u8> = probabilities.iter().map(|probability| u8::from(*probability >= 0.5)).collect();
     assert!(predictions.contains(&0) && predictions.contains(&1), "the clients are all alike: {probabilities:?}");
-    // As text, because parsing would round.
+    // Compared as text, because parsing would round the numbers.
     let expected = format!(
         r#"{{"model":"{}","corporations":["plain",null,"nothing","decimals","quoted, \"inc.\"","größe"],"predictions":{},"probabilities":{},"filled":{}}}"#,
         release.id,
@@ -93,8 +93,8 @@ fn the_order_of_columns_and_rows_is_the_clients_own() {
 #[test]
 fn awkward_decimals_mean_the_same_as_json_and_as_csv() {
     let api = Api::deployed();
-    // Decimals of 16 and 17 digits, where a parser that does not round correctly is off by the last bit; so large that
-    // the probability is near 0, where it shows the last bit of the log-odds.
+    // Decimals with 16 and 17 digits, for which a parser that does not round correctly is wrong in the last bit. They
+    // are so large that the probability is near 0, where it reveals the last bit of the log-odds.
     let decimals: Vec<f64> = (1..2000).map(|i| 20_000.0 + 70_000.0 / f64::from(2 * i + 1)).collect();
     let row = |number| json!({"lastmonth_activity": 0, "lastyear_activity": number, "number_of_employees": 0});
     let rows: Vec<_> = decimals.iter().map(row).collect();
@@ -142,7 +142,7 @@ fn no_clients_get_no_predictions() {
 #[test]
 fn many_rows_have_one_entry_each_in_their_order() {
     let api = Api::deployed();
-    let n = 3000; // above what is answered on the event loop itself
+    let n = 3000; // larger than what is answered on the event loop itself
     let rows: Vec<_> =
         (0..n).map(|i| json!({"corporation": i.to_string(), "lastmonth_activity": 5 + 800 * (i % 2)})).collect();
     let answer = api.predict(&json!({"rows": rows})).ok();

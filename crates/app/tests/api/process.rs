@@ -1,4 +1,4 @@
-//! The service as a process: where it listens, how it ends, and what a long answer does to the others.
+//! The service as a process: where it listens, how it stops, and how a long answer affects other requests.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -11,9 +11,9 @@ use testkit::Workspace;
 
 use crate::helpers::{Api, read_answer, wait_for_file, wait_until};
 
-/// A cargo that says that it was started, waits until it may go on, then does `work`, and answers with serde 99.0.0.
+/// A cargo script that records its start, waits until it may continue, then runs `work`, and reports serde 99.0.0.
 fn waiting_cargo(work: &str) -> String {
-    // cargo's working folder is a scratch folder, so both files stand beside the script.
+    // cargo's working folder is a scratch folder, so both files are placed next to the script.
     format!(
         "folder=$(dirname \"$0\")
 touch \"$folder/started\"
@@ -49,7 +49,7 @@ fn long_answers_do_not_hold_up_predictions() {
     thread::scope(|scope| {
         let diagnosis = scope.spawn(|| api.get("/diagnostics"));
         wait_for_file(&api.workspace.path(".stand-in/started"));
-        // More long answers than the machine has cores, all waiting for their turn.
+        // More long requests than the machine has cores, all waiting in the queue.
         let waiting: Vec<_> = (0..8).map(|_| scope.spawn(|| api.get("/scoring"))).collect();
         for _ in 0..50 {
             api.predict(&clients).ok();
@@ -57,7 +57,8 @@ fn long_answers_do_not_hold_up_predictions() {
             api.post("", "text/csv", testkit::HEADER.as_bytes()).ok();
         }
         api.workspace.write(".stand-in/go", "");
-        // Had the predictions had to wait for it, cargo would have been given up before it was told to go on.
+        // If predictions had to wait for the diagnosis, cargo would have been aborted before it was allowed to
+        // continue.
         assert_eq!(*latest_serde(&diagnosis.join().unwrap().ok()), "99.0.0");
         for answer in waiting {
             answer.join().unwrap().ok();
@@ -65,7 +66,7 @@ fn long_answers_do_not_hold_up_predictions() {
     });
 }
 
-/// A cargo that takes a moment, and leaves a note when another one is at work.
+/// A cargo script that takes a moment, and leaves a file if another instance is running.
 const BUSY_CARGO: &str = "folder=$(dirname \"$0\")
 mkdir \"$folder/running\" || touch \"$folder/two-at-once\"
 touch \"$folder/started\"
@@ -74,7 +75,7 @@ rmdir \"$folder/running\"
 echo >> \"$folder/ended\"
 exit 1";
 
-/// Waits until `n` diagnoses have been made, and looks whether two were being made at once.
+/// Waits until `n` diagnoses were made, and checks that no two were made at the same time.
 fn check_one_at_a_time(api: &Api, n: usize) {
     let inside = |name: &str| api.workspace.path(".stand-in").join(name);
     wait_until("all have ended", || fs::read_to_string(inside("ended")).is_ok_and(|ended| ended.len() == n));
@@ -95,7 +96,7 @@ fn long_answers_are_made_one_at_a_time() {
 #[test]
 fn a_client_that_hangs_up_does_not_let_the_next_long_answer_begin() {
     let api = Api::with_cargo(BUSY_CARGO);
-    // The unread answer to the first request makes the hanging up a reset, which the service notices.
+    // The unread answer to the first request makes closing the connection a reset, which the service notices.
     let mut impatient = api.connect();
     impatient
         .write_all(
@@ -110,7 +111,7 @@ fn a_client_that_hangs_up_does_not_let_the_next_long_answer_begin() {
 
 #[test]
 fn sigterm_lets_a_running_request_finish_and_ends_with_0() {
-    // Longer than a server needs that breaks off what is running, and well within the time that is granted.
+    // Longer than a server that aborts running requests would need, and well within the granted time.
     let mut api = Api::with_cargo(&waiting_cargo("sleep 1.5"));
     let mut running = api.connect();
     running.write_all(b"GET /diagnostics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
@@ -139,7 +140,7 @@ fn it_stops_by_itself_on_sigterm_on_sigint_and_with_its_stdin() {
     }
 }
 
-/// Starts the service, told where to listen by `arguments`; returns it and the first line that it prints.
+/// Starts the service with the given `arguments`; returns it and the first line that it prints.
 fn listen(workspace: &Workspace, arguments: &[&str]) -> (Child, String) {
     let mut app = workspace.command_without_cargo("app");
     let mut app = app.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
@@ -148,7 +149,7 @@ fn listen(workspace: &Workspace, arguments: &[&str]) -> (Child, String) {
     (app, said.trim_end().to_owned())
 }
 
-/// Asks for a page at the address that `said` names.
+/// Requests a page at the address that the line `said` contains.
 fn check_listening(said: &str) {
     let url = said.strip_prefix("listening on ").unwrap_or_else(|| panic!("{said:?}"));
     let status =
@@ -159,7 +160,7 @@ fn check_listening(said: &str) {
 #[test]
 fn a_server_that_is_killed_leaves_nothing_that_hinders_the_next() {
     let workspace = Workspace::new();
-    // Nobody else takes a port of this address.
+    // No other test uses a port of this address.
     let (mut first, said) = listen(&workspace, &["--bind", "127.0.0.7:0"]);
     check_listening(&said);
     first.kill().unwrap();

@@ -1,4 +1,4 @@
-//! Who may ask, and what one client can do to the others: nothing.
+//! Access rules, and protection of clients from each other.
 
 use std::fs;
 use std::io::Write;
@@ -43,7 +43,8 @@ fn with_a_token_nobody_else_learns_anything_but_whether_it_is_well() {
     }
 }
 
-/// The status of a request to a service that other machines can reach, with its `arguments` and perhaps a token.
+/// Returns the status of a request, with an optional token, to a service that other machines can reach and that was
+/// started with `arguments`.
 fn asked_from_elsewhere(workspace: &Workspace, arguments: &[&str], token: Option<&str>) -> u16 {
     let mut app = workspace.command_without_cargo("app");
     app.args(["--bind", "0.0.0.0:0"]).args(arguments).env("RISK_TOKEN", TOKEN);
@@ -93,7 +94,7 @@ fn every_answer_tells_the_browser_to_be_careful() {
     }
 }
 
-/// A cargo that counts how often it is asked.
+/// A cargo script that records each call.
 const COUNTING_CARGO: &str = "echo >> \"$(dirname \"$0\")/asked\"\nexit 1";
 
 #[test]
@@ -110,7 +111,7 @@ fn a_young_diagnosis_is_shared_and_says_its_age() {
     let score = api.get("/scoring").ok();
     api.workspace.csv("testdata/more.csv", &testkit::rows("m", 4, false));
     assert_eq!(api.get("/scoring").ok()["n"], score["n"], "a young score was not shared");
-    // Another release's is another answer.
+    // A score of another release is not shared.
     api.workspace.run("deployment", &[]);
     assert_eq!(api.get("/scoring").ok()["n"], json!(12));
 }
@@ -135,7 +136,7 @@ fn a_queue_that_is_full_is_answered_with_503_and_when_to_come_again() {
     thread::scope(|scope| {
         let first = scope.spawn(|| api.get("/diagnostics"));
         wait_for_file(&api.workspace.path(".stand-in/started"));
-        // One more than may wait; whichever comes last is sent away.
+        // One more than may wait; the last one to arrive is refused.
         let (send, receive) = std::sync::mpsc::channel();
         for _ in 0..33 {
             let (api, send) = (&api, send.clone());
@@ -161,7 +162,7 @@ fn a_body_that_comes_too_slowly_is_given_up_and_hinders_nobody() {
             "POST /prediction HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\nContent-Length: {length}\r\n\r\n"
         )
     };
-    // More of them than may send large bodies at once, which those do not whose bodies have not come.
+    // More clients than may send large bodies at the same time; as their bodies do not arrive, they hold no permits.
     let mut slow: Vec<TcpStream> = (0..20)
         .map(|i| {
             let mut stream = api.connect();
@@ -195,7 +196,7 @@ fn ten_thousand_idle_connections_keep_nobody_waiting() {
     let api = Api::deployed();
     let idle: Vec<TcpStream> = (0..IDLE)
         .map(|_| {
-            // The service may be slower to accept than the backlog is long.
+            // The service may accept connections more slowly than the backlog fills.
             let mut made = None;
             wait_until("a connection is made", || {
                 made = TcpStream::connect(api.address()).ok();
@@ -243,7 +244,7 @@ fn it_listens_in_several_places_and_on_a_unix_socket() {
     let refused = workspace.fail("app", &["--bind", &place]);
     assert!(refused.contains("risk.sock") && refused.contains("another server"), "{refused}");
     ask();
-    // What a killed server leaves is taken over; no other file is.
+    // A socket that a killed server has left is taken over; any other file is not.
     first.kill().unwrap();
     first.wait().unwrap();
     assert!(socket.exists());

@@ -1,4 +1,4 @@
-//! What no HTTP client would send: it gets a 4xx or no answer, and the service goes on.
+//! Input that no HTTP client would send: it gets a 4xx or no answer, and the service continues to work.
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -54,14 +54,14 @@ fn rubbish_on_the_socket_is_refused_and_harms_nobody() {
         ("an upgrade", b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n".to_vec()),
         ("an expectation", post("Expect: nonsense\r\nContent-Length: 1\r\nConnection: close\r\n", "{").into_bytes()),
     ];
-    // At once, because the service may take its time over what it cannot make sense of.
+    // In parallel, because the service may wait until its time limits for input that it cannot parse.
     thread::scope(|scope| {
         for (what, bytes) in &rubbish {
             let api = &api;
             scope.spawn(move || {
                 let answer = api.raw(bytes);
                 assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 "), "{what}: {answer}");
-                // Every one: a request may have been read as several.
+                // Every status is checked, because the input may have been parsed as several requests.
                 for status in statuses(&answer) {
                     assert!(["1", "4"].iter().any(|class| status.starts_with(class)), "{what}: {answer}");
                 }
@@ -135,7 +135,7 @@ fn requests_on_one_connection_are_answered_in_their_order() {
     assert_eq!(statuses(&answer), ["200", "422", "200"], "{answer}");
 }
 
-/// The status codes of the responses that came over one connection.
+/// The status codes of the responses that arrived over one connection.
 pub fn statuses(answers: &str) -> Vec<&str> {
     answers.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.get(..3)).collect()
 }

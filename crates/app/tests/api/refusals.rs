@@ -1,4 +1,4 @@
-//! Requests that are wrong: each gets the 4xx that fits and a problem document that says what to change.
+//! Invalid requests: each gets the appropriate 4xx and a problem document that says what to change.
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -20,7 +20,7 @@ fn a_wrong_body_is_refused_with_the_place_of_the_fault() {
     let name = |length: usize| format!(r#"{{"corporation": "{}"}}"#, "n".repeat(length));
     let deep = format!(r#"{{"rows": {}}}"#, "[".repeat(100_000));
     let cases: &[(&str, u16, &str, &str, &[&str])] = &[
-        // What is no JSON at all.
+        // Bodies that are not JSON.
         ("empty body", 400, JSON, "", &["filepath", "rows", "text/csv"]),
         ("no JSON", 400, JSON, "filepath=testdata/testdata.csv", &["not a JSON object"]),
         ("JSON cut short", 400, JSON, r#"{"rows": [{"lastmonth_activity": 1}"#, &["not JSON", "line 1 column"]),
@@ -40,7 +40,7 @@ fn a_wrong_body_is_refused_with_the_place_of_the_fault() {
         ("rows as an object", 422, JSON, r#"{"rows": {}}"#, &["rows", "sequence"]),
         ("rows as a text", 422, JSON, r#"{"rows": "a,1,2,3"}"#, &["rows", "sequence"]),
         ("endless depth", 422, JSON, &deep, &["rows"]),
-        // Rows that are wrong: which one, and which key.
+        // Invalid rows: the answer names the row and the key.
         ("a row as a number", 422, JSON, &row("7"), &["rows[1]"]),
         ("a row as null", 422, JSON, &row("null"), &["rows[1]"]),
         ("an unknown key", 422, JSON, &row(r#"{"lastmonth": 3}"#), &["rows[1]", "lastmonth", "lastmonth_activity"]),
@@ -88,7 +88,7 @@ fn a_wrong_body_is_refused_with_the_place_of_the_fault() {
             &["lastyear_activity", "larger"],
         ),
         ("beyond 2^64", 422, JSON, &row(r#"{"lastyear_activity": 99999999999999999999}"#), &["lastyear_activity"]),
-        // Tables that are wrong: which line, or which column.
+        // Invalid tables: the answer names the line or the column.
         ("empty table", 422, CSV, "", &["empty", "lastmonth_activity"]),
         ("JSON as a table", 422, CSV, r#"{"rows": []}"#, &["line 1", "unknown", "corporation"]),
         ("no header", 422, CSV, "a,1,2,3,0\n", &["line 1"]),
@@ -102,7 +102,7 @@ fn a_wrong_body_is_refused_with_the_place_of_the_fault() {
         ("half exited", 422, CSV, &table("a,1,2,3,0.5\n"), &["line 2", "exited"]),
         ("an open quote", 422, CSV, &table("a,1,2,3,0\n\"b,1,2,3,0\n"), &["line 3"]),
         ("NUL in a name", 422, CSV, &table("a\0,1,2,3,0\n"), &["line 2", "control character"]),
-        // What is neither.
+        // Bodies that are neither JSON nor a table.
         ("a form", 400, "application/x-www-form-urlencoded", "filepath=x", &["not a JSON object", "filepath"]),
         ("an upload", 415, "multipart/form-data; boundary=x", "--x--", &["application/json", "text/csv"]),
         ("plain text", 415, "text/plain", r#"{"rows": []}"#, &["text/plain", "application/json"]),
@@ -111,7 +111,7 @@ fn a_wrong_body_is_refused_with_the_place_of_the_fault() {
     for (what, status, content_type, body, parts) in cases {
         api.check_problem(what, &api.post("", content_type, body.as_bytes()), *status, parts);
     }
-    // As in a table, a name may be as long as this.
+    // A name may have the same length as in a table.
     api.post("", JSON, row(&name(1000)).as_bytes()).ok();
     api.check_alive();
 }
@@ -193,14 +193,14 @@ fn a_filepath_leads_nowhere_but_to_client_tables_in_the_data_folders() {
     let workspace = &api.workspace;
     let secret = "topsecret,1,2,3,0\n";
     workspace.csv("secrets/salaries.csv", secret);
-    workspace.csv("testdata-old/salaries.csv", secret); // begins as a data folder's name does
+    workspace.csv("testdata-old/salaries.csv", secret); // the name starts like that of a data folder
     workspace.csv("testdata/salaries.txt", secret);
     workspace.csv("practicemodels/salaries.csv", secret);
     symlink(workspace.path("secrets/salaries.csv"), workspace.path("testdata/link.csv")).unwrap();
     symlink(workspace.path("secrets"), workspace.path("testdata/folder")).unwrap();
     symlink("/dev/zero", workspace.path("testdata/endless.csv")).unwrap();
     symlink("circle.csv", workspace.path("testdata/circle.csv")).unwrap();
-    // Opening a pipe waits for a writer for ever.
+    // Opening a pipe would wait forever for a writer.
     let pipe = Command::new("mkfifo").arg(workspace.path("testdata/pipe.csv")).status().unwrap();
     assert!(pipe.success());
     let absolute = |name: &str| workspace.path(name).display().to_string();
@@ -270,7 +270,8 @@ fn a_filepath_leads_nowhere_but_to_client_tables_in_the_data_folders() {
 #[test]
 fn a_file_that_is_no_client_table_is_refused_with_the_place_of_the_fault() {
     let api = Api::deployed();
-    let row = format!("\"{}", "x".repeat(17 << 20)); // a quote that never closes, over more than a row may be
+    // a quote that is never closed, longer than the maximum length of a row
+    let row = format!("\"{}", "x".repeat(17 << 20));
     for (name, content, parts) in [
         ("empty.csv", "", &["empty"][..]),
         ("other.csv", "name,wage\ntopsecret,1\n", &["line 1", "corporation"]),
@@ -295,18 +296,18 @@ fn a_body_over_the_limit_is_refused_however_it_is_sent() {
     const LIMIT: usize = 16 * 1024 * 1024;
     let api = Api::deployed();
     let refusal = "16777216 bytes; send it in parts";
-    // Announced: refused before it is sent.
+    // The announced length is too large: refused before the body is sent.
     let mut stream = api.connect();
     let head = format!("POST /prediction HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", LIMIT + 1);
     stream.write_all(head.as_bytes()).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     let answer = read_answer(&mut stream);
     assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains(refusal), "{answer}");
-    // Sent as a whole.
+    // The whole body is sent.
     let mut body = vec![b' '; LIMIT + 1];
     body[0] = b'{';
     api.check_problem("JSON", &api.post("", JSON, &body), 413, &[refusal]);
-    // Exactly as large as is allowed: read, and found to be something else.
+    // Exactly the maximum size: read, and found not to be JSON.
     api.check_problem("the limit itself", &api.post("", JSON, &body[..LIMIT]), 400, &["not JSON"]);
     api.check_alive();
 }

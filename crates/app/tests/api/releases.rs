@@ -11,7 +11,7 @@ use testkit::Workspace;
 
 use crate::helpers::Api;
 
-/// Trains on more data, which say the opposite, and deploys; returns the new release's id.
+/// Trains on more data with the opposite outcome and deploys the model; returns the new release's id.
 fn deploy_another(workspace: &Workspace) -> String {
     workspace.csv("practicedata/another.csv", &testkit::rows("c", 500, true));
     workspace.deploy();
@@ -69,7 +69,7 @@ fn every_answer_during_deployments_and_rollbacks_is_one_releases_own() {
                     while !done.load(Ordering::Relaxed) {
                         let answer = api.post(query, content_type, body.as_bytes());
                         let model = answer.ok()["model"].as_str().unwrap().to_owned();
-                        // A release that was deployed meanwhile is a copy of the newer of the two.
+                        // A release that was deployed in the meantime is a copy of the newer of the two.
                         let expected = probabilities.get(&model).unwrap_or(&probabilities[new]);
                         assert!(answer.text.contains(&format!("\"probabilities\":{expected}")), "{answer:?}");
                         *seen.entry(model).or_default() += 1;
@@ -109,7 +109,7 @@ fn a_release_that_fails_to_load_leaves_the_old_one_serving() {
         let api = Api::deployed();
         let before = api.predict(&clients()).ok();
         let new = deploy_another(&api.workspace);
-        // Nobody has asked since the switch, so the service has not loaded it yet.
+        // No request has arrived since the switch, so the service has not loaded the new release yet.
         let path = api.workspace.path("production_deployment/releases").join(&new).join(file);
         let whole = fs::read(&path).unwrap();
         match content {
@@ -120,7 +120,7 @@ fn a_release_that_fails_to_load_leaves_the_old_one_serving() {
             assert_eq!(api.predict(&clients()).ok(), before, "{damage}");
         }
         assert_eq!(api.get("/scoring").ok()["model"], before["model"], "{damage}");
-        // The way out is a deployment that is whole.
+        // Deploying a complete release resolves the problem.
         api.workspace.run("deployment", &[]);
         let newest = live(&api.workspace);
         assert_ne!(newest, new);
@@ -139,7 +139,7 @@ fn a_broken_release_without_one_before_it_is_answered_with_503() {
     for _ in 0..2 {
         api.check_problem("cut model", &api.predict(&clients()), 503, &["cannot be loaded", "log"]);
     }
-    // Repaired, it is served without a restart.
+    // After the repair, the release is served without a restart.
     fs::write(&model, whole).unwrap();
     api.check_alive();
 }

@@ -1,4 +1,4 @@
-//! The operator's pages: the score, the statistics, the health; and what they say when something is missing.
+//! Endpoints for operators: score, statistics and health, and their answers if something is missing.
 
 use serde_json::{Value, json};
 use testkit::Workspace;
@@ -8,7 +8,7 @@ use crate::helpers::{Api, OUTPUTS};
 #[test]
 fn the_score_is_that_of_the_scoring_step() {
     let api = Api::deployed();
-    // Rows that are wrongly predicted, without a label, and filled, so that no count is 0 by chance.
+    // Rows that are predicted wrongly, unlabelled, or imputed, so that no count is 0 by chance.
     let awkward = "u1,5,40,60,0\nu2,800,4000,3,1\nu3,5,40,60,\nu4,,40,60,1\n";
     api.workspace.csv("testdata/more.csv", awkward);
     let answer = api.get("/scoring");
@@ -27,7 +27,7 @@ fn the_score_is_that_of_the_scoring_step() {
 fn the_statistics_are_those_that_a_calculation_by_hand_gives() {
     let workspace = Workspace::new();
     workspace.csv("practicedata/1.csv", "a,1,10,5,0\nb,2,10,5,1\nc,4,30,5,1\n");
-    workspace.csv("practicedata/2.csv", "b,2,10,5,1\nd,9,30,5,\ne,,20,5,0\n"); // b again: it counts once
+    workspace.csv("practicedata/2.csv", "b,2,10,5,1\nd,9,30,5,\ne,,20,5,0\n"); // b occurs again and counts once
     workspace.run("ingestion", &[]);
     let api = Api::of(workspace);
     let expected = json!([
@@ -53,7 +53,7 @@ fn the_statistics_are_those_that_a_calculation_by_hand_gives() {
 fn the_call_list_is_of_the_deployed_model_and_the_current_clients() {
     let api = Api::deployed();
     let list = api.get("/calllist").ok();
-    // Of 120 clients half have left; the capacity is 50.
+    // Half of the 120 clients have left; the capacity is 50.
     assert_eq!((&list["clients"], &list["called"], &list["capacity"]), (&json!(60), &json!(50), &json!(50)));
     let calls = list["calls"].as_array().unwrap();
     assert_eq!((calls.len(), &calls[0]["rank"], &calls[0]["call"]), (50, &json!(1), &json!(true)));
@@ -127,7 +127,7 @@ fn what_is_missing_is_answered_with_503_and_what_to_run() {
     ] {
         api.check_problem(what, &answer, 503, &["run", step]);
     }
-    // As soon as there is something, the same server serves it.
+    // As soon as data and a release exist, the same server serves them.
     api.workspace.deploy();
     for page in ["/scoring", "/summarystats", "/diagnostics", "/calllist"] {
         api.get(page).ok();
