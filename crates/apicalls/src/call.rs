@@ -1,4 +1,4 @@
-//! One call: asked within its time, again where that can do no harm, and kept or explained.
+//! A single call: sent with a time limit, repeated where that is safe, and returned or reported as an error.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,71 +11,74 @@ use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body, RequestBuilder};
 
-/// How often a GET is tried: it changes nothing, so that asking again is safe.
+/// Maximum number of attempts for a GET request, which changes nothing, so repeating it is safe.
 const ATTEMPTS: u32 = 3;
 
-/// The longest wait between two attempts, whatever the server wishes.
+/// Maximum wait between two attempts, whatever the server requests.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
-/// A list of 10 million predictions is a few hundred megabytes; ureq alone stops at 10.
+/// Maximum size of an answer in bytes. A list of 10 million predictions has a few hundred megabytes; the default limit
+/// of ureq is 10 MB.
 const LONGEST_ANSWER: u64 = 1 << 30;
 
 /// The calls that need no token.
 const OPEN: [&str; 2] = ["/health/live", "/health/ready"];
 
-/// Where the listener proves that it holds the token, how long it may take, and the longest answer that is read.
+/// The endpoint at which the listener proves that it holds the token, the time limit for that, and the maximum number
+/// of bytes that are read of the answer.
 const PROVING: &str = "/health/live";
 const PROOF_LIMIT: Duration = Duration::from_secs(10);
 const LONGEST_PROOF: u64 = 64 << 10;
 
 type Answer = Result<Response<Body>, ureq::Error>;
 
-/// One call and its answer.
+/// A call with its answer.
 #[derive(Debug, Serialize)]
 pub struct Call {
-    /// Method and path.
+    /// Method and path, such as `GET /scoring`.
     pub call: String,
-    /// The HTTP status.
+    /// HTTP status code of the answer.
     pub status: u16,
-    /// The release that the answer names.
+    /// The release that the answer names in its header; `None` if it names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,
-    /// The body: as JSON where it is, as text where it is text for programs, and of a page for people what it is.
+    /// The body: JSON as JSON, other text as a string, and for an HTML page only its media type and length in bytes.
     pub answer: Value,
 }
 
-/// Asks one service.
+/// A client of one service.
 pub struct Caller<'u> {
     agent: Agent,
     url: &'u str,
     token: Option<&'u Token>,
 }
 
-/// What goes with a POST.
+/// The body of a POST request and its headers.
 pub struct Sent<'b> {
-    /// Its media type.
+    /// Value of `Content-Type`.
     pub media_type: &'static str,
-    /// What is wanted back.
+    /// Value of the `Accept` header.
     pub accept: &'static str,
-    /// The body.
     pub body: &'b str,
 }
 
 impl<'u> Caller<'u> {
-    /// A caller of the service at `url`; it sends the `token` only to a listener that holds it too.
+    /// Creates a client of the service at `url`. It sends the `token` only to a listener that proves that it holds the
+    /// token too.
     pub fn new(url: &'u str, token: Option<&'u Token>) -> Self {
         let agent = Agent::config_builder()
             .timeout_connect(Some(CONNECT_LIMIT))
             .http_status_as_error(false)
-            // The service redirects none of these calls: whatever does is another one, or leads to another one.
+            // The service redirects none of these calls, so a redirect comes from another program or leads to one.
             .max_redirects(0)
             .build();
         Self { agent: agent.into(), url, token }
     }
 
-    /// GETs `path` within `limit`; tries again where the connection fails or the server says that it is busy.
+    /// Sends GET `path` with the time limit `limit`; tries again if the connection fails or the server answers that it
+    /// is busy.
     pub fn get(&self, path: &str, limit: Duration) -> Result<Call> {
         let call = format!("GET {path}");
         let (answer, took, attempts) = self.repeat(|| {
@@ -86,7 +89,7 @@ impl<'u> Caller<'u> {
         self.kept(&call, answer, took, attempts)
     }
 
-    /// POSTs to `path` within `limit`, once.
+    /// Sends one POST request to `path` with the time limit `limit`; does not try again.
     pub fn post(&self, path: &str, sent: &Sent, limit: Duration) -> Result<Call> {
         let call = format!("POST {path}");
         let request = self.authorized(self.agent.post(format!("{}{path}", self.url)))?;
@@ -96,8 +99,8 @@ impl<'u> Caller<'u> {
         self.kept(&call, answer, clock.elapsed(), 1)
     }
 
-    /// The request with the token, where there is one. Before every request the listener must prove that it holds the
-    /// token: another program may have taken the address since the request before.
+    /// Adds the token, if there is one, to the request. Before every request the listener must prove that it holds the
+    /// token, because another program may have taken over the address since the previous request.
     fn authorized<B>(&self, request: RequestBuilder<B>) -> Result<RequestBuilder<B>> {
         let Some(token) = self.token else { return Ok(request) };
         let challenge = service::challenge()?;
@@ -109,7 +112,7 @@ impl<'u> Caller<'u> {
             .with_context(|| self.failed(&format!("GET {PROVING}"), took, attempts) + "; is the app running there?")?;
         let proof = answer.headers().get(PROOF_HEADER).and_then(|proof| proof.to_str().ok());
         let is_proved = proof.is_some_and(|proof| token.is_proved(&challenge, proof));
-        // A connection can be used again only when its answer was read.
+        // A connection can be reused only after its answer was read.
         let _ = answer.body_mut().with_config().limit(LONGEST_PROOF).read_to_vec();
         if !is_proved {
             bail!(
@@ -121,8 +124,8 @@ impl<'u> Caller<'u> {
         Ok(request.header(AUTHORIZATION, format!("Bearer {}", token.secret())))
     }
 
-    /// Asks until there is an answer other than "busy", at most [`ATTEMPTS`] times; returns the last answer, how long it
-    /// took and which attempt it was.
+    /// Repeats a request until the answer is not "busy", at most [`ATTEMPTS`] times. Returns the last answer, how long
+    /// it took, and the number of attempts.
     fn repeat(&self, ask: impl Fn() -> Result<Answer>) -> Result<(Answer, Duration, u32)> {
         let mut attempt = 1;
         loop {
@@ -146,7 +149,7 @@ impl<'u> Caller<'u> {
         format!("{call} at {} failed after {:.1} s{tried}", self.url, took.as_secs_f64())
     }
 
-    /// A response as a call that succeeded, or what the server said.
+    /// Converts a successful response into a [`Call`], and any other into an error with the server's message.
     fn kept(&self, call: &str, response: Answer, took: Duration, attempts: u32) -> Result<Call> {
         let failed = || self.failed(call, took, attempts);
         let mut response = response.with_context(|| format!("{}; is the app running there?", failed()))?;
@@ -167,12 +170,12 @@ impl<'u> Caller<'u> {
     }
 }
 
-/// How long the server wants to be left alone.
+/// The wait that the server requests in `Retry-After`, in whole seconds; `None` if it requests none.
 fn wish(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 
-/// The detail of a problem document, else the beginning of the body.
+/// The detail of a problem document, or the beginning of any other body.
 fn said(body: &str) -> String {
     let problem: Option<Value> = serde_json::from_str(body).ok();
     match problem.as_ref().and_then(|problem| problem.get("detail")?.as_str()) {

@@ -1,8 +1,8 @@
-//! apicalls: asks every endpoint of the service, and keeps all answers.
+//! apicalls: calls every endpoint of the service and saves all answers.
 //!
-//! A GET is tried again where the connection fails or the server is busy; a POST is sent once. What failed is said with the
-//! call, its time and the server's own words. apireturns.txt is written only when every call has succeeded and every model that answered is the deployed one; a call
-//! that fails is an error with what the server said, and the earlier file stays.
+//! A GET request is repeated if the connection fails or the server is busy; a POST request is sent once. apireturns.txt
+//! is written only if every call has succeeded and every model that answered is the deployed one. If a call fails, the
+//! error names the call, its duration and the server's message, and the existing file is kept.
 
 mod call;
 
@@ -25,31 +25,32 @@ use serde_json::{Value, json};
 pub use crate::call::Call;
 use crate::call::{Caller, Sent};
 
-/// How long the server has for an answer that it must compute.
+/// Time limit for an answer that the server must compute.
 const LONG: Duration = Duration::from_secs(120);
 
-/// How long it has for one that it need not.
+/// Time limit for an answer that needs no long computation.
 const SHORT: Duration = Duration::from_secs(10);
 
-/// Of whom nothing is known but the name.
+/// A CSV table with one client whose predictors are all missing.
 const ONE_CLIENT: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees\nsomebody unknown,,,\n";
 
-/// The calls whose answers name the release that gave them.
+/// The calls whose answers must name the release that answered.
 const OF_A_RELEASE: [&str; 4] = ["POST /prediction", "GET /scoring", "GET /calllist", "GET /"];
 
-/// What apireturns.txt holds.
+/// The contents of apireturns.txt.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
     /// The release that answered.
     pub release: String,
-    /// The server's address.
+    /// URL of the service.
     pub url: String,
-    /// Every call, in order.
+    /// All calls, in their order.
     pub calls: Vec<Call>,
 }
 
 impl Outcome {
-    /// One JSON object with a call a line, so that it reads in an editor and a `grep` finds one answer.
+    /// The outcome as a JSON object with one call per line, so that it is readable in an editor and `grep` finds single
+    /// answers.
     fn by_lines(&self) -> Result<String> {
         let calls = self.calls.iter().map(serde_json::to_string).collect::<serde_json::Result<Vec<_>>>()?;
         let (release, url) = (serde_json::to_string(&self.release)?, serde_json::to_string(&self.url)?);
@@ -57,7 +58,10 @@ impl Outcome {
     }
 }
 
-/// Calls the service at `url` (default: where the config says that it listens), writes apireturns.txt, and records it.
+/// Calls the service at `url` (default: the address in the config), writes apireturns.txt, and records the run.
+///
+/// # Errors
+/// Returns an error if a call fails, or if an answer comes from a release that is not deployed.
 pub fn run(config: &Config, url: Option<&str>) -> Result<Outcome> {
     history::record(config, "apicalls", |run| {
         let url = match url {
@@ -84,7 +88,8 @@ pub fn run(config: &Config, url: Option<&str>) -> Result<Outcome> {
     })
 }
 
-/// The dependencies as the service told them: the history keeps the newest versions for days without a registry.
+/// The dependencies in the service's diagnosis. The history stores their newest versions for times when the registry
+/// cannot be reached.
 fn dependencies(calls: &[Call]) -> Vec<DependencyVersions> {
     let dependencies = calls.iter().filter_map(|call| call.answer.get("dependencies")?.as_array()).flatten();
     let versions = |dependency: &Value| {
@@ -95,14 +100,14 @@ fn dependencies(calls: &[Call]) -> Vec<DependencyVersions> {
     dependencies.filter_map(versions).collect()
 }
 
-/// Where the config says that the service listens, as seen from this machine.
+/// The URL of the service according to the config, as seen from this machine.
 fn default_url(config: &Config) -> Result<String> {
     let address = config.bind.iter().find_map(Bind::address);
     let address = address.context("the app listens on Unix sockets only; name an address of it with --url")?;
     Ok(format!("http://{address}"))
 }
 
-/// Asks for everything, in the order of what depends on what.
+/// Calls all endpoints; calls whose arguments come from earlier answers follow those.
 fn call_all(config: &Config, url: &str) -> Result<Vec<Call>> {
     let token = config.api_token.as_ref().map(TokenSource::read).transpose()?;
     let caller = Caller::new(url, token.as_ref());
@@ -112,7 +117,7 @@ fn call_all(config: &Config, url: &str) -> Result<Vec<Call>> {
             let filepath = test_file.strip_prefix(&config.folder).unwrap_or(&test_file);
             json!({ "filepath": filepath.to_str().with_context(|| format!("{} is not UTF-8", filepath.display()))? })
         }
-        // The service reads no file that is not on its own machine.
+        // The service reads only files on its own machine.
         true => json!({ "rows": [{
             "corporation": "example", "lastmonth_activity": 10, "lastyear_activity": 120, "number_of_employees": 5,
         }] }),

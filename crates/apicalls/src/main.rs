@@ -1,4 +1,4 @@
-//! `apicalls`: see the library.
+//! The `apicalls` binary; the library documents it.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use clap::Parser;
 struct Arguments {
     #[command(flatten)]
     common: common::cli::Arguments,
-    /// The app's address [default: http:// and the config's `bind`]
+    /// URL of the app [default: http:// and the `bind` address of the config]
     #[arg(long)]
     url: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The client: against the real service, and against servers that answer what a client must not keep.
+//! The client against the real service, and against servers whose answers a client must reject.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot ask its question has failed")]
 
@@ -55,7 +55,7 @@ fn the_answers_of_all_endpoints_are_kept_as_one_json_object() {
     assert_eq!(calls.iter().map(|call| &call["call"]).collect::<Vec<_>>(), CALLS);
     assert!(calls.iter().all(|call| call["status"] == 200), "{kept}");
 
-    // A call a line, for those who read it with grep.
+    // One call per line, for readers who use grep.
     let text = workspace.text("practicemodels/apireturns.txt");
     let lines: Vec<_> = text.lines().filter(|line| line.contains("\"answer\":")).collect();
     assert_eq!(lines.len(), CALLS.len());
@@ -65,7 +65,7 @@ fn the_answers_of_all_endpoints_are_kept_as_one_json_object() {
 
     let [ready, prediction, table, scoring, statistics, diagnosis] = [1, 2, 3, 4, 5, 6].map(|i| &calls[i]["answer"]);
     assert_eq!(ready["release"], kept["release"]);
-    assert_eq!(prediction["predictions"], json!([0, 1, 0, 1, 0, 1, 0, 1])); // the test file's rows
+    assert_eq!(prediction["predictions"], json!([0, 1, 0, 1, 0, 1, 0, 1])); // the rows of the test file
     assert!(
         table.as_str().unwrap().starts_with("corporation,prediction,probability,filled\nsomebody unknown,"),
         "{table}"
@@ -96,7 +96,7 @@ fn without_an_address_it_calls_where_the_config_says_that_the_service_listens() 
 #[test]
 fn a_server_that_is_away_fails_the_run_and_leaves_the_earlier_answers() {
     let workspace = deployed();
-    // A port that was free a moment ago, of an address that no other test uses.
+    // A port that was free a moment ago, on an address that no other test uses.
     let address = TcpListener::bind("127.0.0.9:0").unwrap().local_addr().unwrap();
     let url = format!("http://{address}");
     check_refused(
@@ -115,7 +115,7 @@ fn a_wrong_answer_fails_the_run_with_what_the_server_said() {
     let problem = r#"{"type": "about:blank", "title": "no", "status": 500, "detail": "the disk is on fire"}"#;
     let page = "<html><body>Bad gateway, says the proxy</body></html>";
     let long = format!("<html>{}the end</html>", "x".repeat(100_000));
-    // The places of the calls in their order.
+    // Indices of these calls in their order.
     let (prediction, scoring, statistics, diagnosis) = (2, 4, 5, 6);
     let cases: &[(&str, usize, &str, &str, &[&str])] = &[
         ("a problem document", prediction, "500 Internal Server Error", problem, &["500", "the disk is on fire"]),
@@ -143,7 +143,7 @@ fn a_wrong_answer_fails_the_run_with_what_the_server_said() {
 
 #[test]
 fn an_answer_of_another_release_or_of_none_is_not_kept() {
-    // Some other workspace's service at that address, or some other program.
+    // The service of another workspace at that address, or another program.
     let workspace = deployed();
     let release = live(&workspace);
     let url = stub(|_, stream| respond(stream, "200 OK", "{}", ""));
@@ -198,7 +198,7 @@ fn the_token_of_the_config_is_shown() {
     workspace.write("token", "anotherthantheservices");
     let error = check_refused(&workspace, &server.url, "another token", &["does not prove", &server.url]);
     assert!(!error.contains("anotherthan"), "{error}");
-    // A service that asks for no token still proves that it is the right one.
+    // A service that requires no token still proves its identity.
     workspace.write("token", "0123456789abcdef");
     let open = testkit::Server::start(workspace.command_without_cargo("app").arg("--no-auth"));
     workspace.run("apicalls", &["--url", &open.url]);
@@ -210,7 +210,7 @@ fn a_listener_that_does_not_hold_the_token_never_sees_it() {
     workspace.write("token", TOKEN);
     workspace.set("api_token_file", json!("token"));
     let server = workspace.serve();
-    // What the real service has proved before.
+    // A proof that the real service has given before.
     let other = common::service::challenge().unwrap();
     let real = ureq::get(format!("{}/health/live", server.url)).header(CHALLENGE_HEADER, &other).call().unwrap();
     let old = real.headers()[PROOF_HEADER].to_str().unwrap().to_owned();
@@ -263,7 +263,8 @@ fn the_proof_is_asked_for_before_every_call() {
     workspace.set("api_token_file", json!("token"));
     let token = workspace.config().api_token.unwrap().read().unwrap();
     let release = live(&workspace);
-    // It holds the token once, as the service that has just ended; then another program takes its address.
+    // The impostor proves the token once, like a service that stops afterwards; then another program takes over its
+    // address.
     let proofs = AtomicUsize::new(0);
     let (url, heard) = impostor(move |head| {
         let challenge =
@@ -295,7 +296,8 @@ impl Answer {
     }
 }
 
-/// A listener that keeps every byte that it hears; it answers by a request's head. Returns its address too.
+/// A listener that records every received byte; `answer` chooses its reaction from a request's head. Returns its URL
+/// and the recorded bytes.
 fn impostor(answer: impl Fn(&str) -> Answer + Send + 'static) -> (String, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -353,7 +355,8 @@ fn an_address_that_is_none_fails_the_run() {
     }
 }
 
-/// The run fails with a message that holds all of `parts`, and the earlier answers stay; returns the message.
+/// Checks that the run fails with a message that contains all of `parts`, and that the earlier answers are kept;
+/// returns the message.
 fn check_refused(workspace: &Workspace, url: &str, what: &str, parts: &[&str]) -> String {
     workspace.write("practicemodels/apireturns.txt", EARLIER);
     let error = workspace.fail("apicalls", &["--url", url]);
@@ -364,8 +367,8 @@ fn check_refused(workspace: &Workspace, url: &str, what: &str, parts: &[&str]) -
     error
 }
 
-/// A server that has each request read, its method and path told to `answer`, and the connection closed after that;
-/// returns its address.
+/// Starts a server that reads each request, passes its method and path to `answer`, and then closes the connection;
+/// returns its URL.
 fn stub(answer: impl Fn(&str, TcpStream) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -391,7 +394,7 @@ fn stub(answer: impl Fn(&str, TcpStream) + Send + 'static) -> String {
     url
 }
 
-/// Answers JSON, of `release` where one is named.
+/// Answers with a JSON body and, unless `release` is empty, with the header that names the release.
 fn respond(mut stream: TcpStream, status: &str, body: &str, release: &str) {
     let length = body.len();
     let release = if release.is_empty() { String::new() } else { format!("X-Release: {release}\r\n") };
