@@ -1,8 +1,9 @@
-//! Whom to call first, and why: the current clients by their risk under the live model.
+//! The call list: the current clients, ordered by their risk under the live model, with the reasons for it.
 //!
-//! A client's newest row is its last one in the compiled data, which stand in the order of the files' names. A logistic
-//! regression is linear in the log-odds, so the reasons are exact: each predictor's share is βⱼ(xⱼ − x̄ⱼ), and the shares
-//! and the average client's log-odds sum to the client's own. Only numbers are kept; words are made where they are read.
+//! A client's newest row is its last one in the compiled dataset, whose rows are in the order of the file names. A
+//! logistic regression is linear in the log-odds, so the reasons are exact: the contribution of predictor j is βⱼ(xⱼ −
+//! x̄ⱼ), and the contributions and the average client's log-odds add up to the client's own log-odds. Only numbers are
+//! stored; texts are made when they are displayed.
 
 pub mod csv;
 mod words;
@@ -19,101 +20,102 @@ use utoipa::ToSchema;
 
 pub use self::words::neutralised;
 
-/// So many clients a list holds at the least, if there are that many; a cluster may have more than anybody reads.
+/// A list may be cut off only beyond this many clients, because a cluster may have more clients than anyone reads.
 const MOST_CLIENTS: usize = 100_000;
 
 /// The current clients, highest risk first.
 #[derive(Clone, Debug)]
 pub struct CallList {
-    /// The release that judges.
+    /// Id of the release whose model is used.
     pub release: String,
-    /// Its model.
     model: Model,
-    /// The probability from which a client counts as leaving.
+    /// The probability from which a client is predicted to leave.
     pub threshold: Threshold,
-    /// Calls that can be made in a day.
+    /// Number of calls that can be made in a day.
     pub capacity: usize,
-    /// How many current clients there are.
+    /// Number of current clients.
     pub clients: usize,
-    /// How many of them are today's calls.
+    /// Number of today's calls.
     pub called: usize,
-    /// How many of the called will leave.
+    /// Expected number of exits among today's calls, with its interval.
     pub expected: Exits,
-    /// How many would of as many called at random.
+    /// Expected number of exits if as many clients were called at random.
     pub at_random: f64,
-    /// Rows that name no corporation and so cannot be called.
+    /// Number of rows that name no corporation, so that they cannot be called.
     pub without_name: u64,
-    /// The clients, highest risk first; those of equal risk by name.
+    /// The clients by descending risk; clients with the same risk are ordered by name.
     pub calls: Vec<Call>,
 }
 
-/// A current client.
+/// An entry of the call list: a current client.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
-    /// From 1.
+    /// Position in the list, starting at 1.
     pub rank: usize,
-    /// Who.
+    /// The client's name.
     pub corporation: String,
-    /// Whether it is one of today's calls.
+    /// Whether the client is one of today's calls.
     pub today: bool,
     /// The probability of leaving.
     pub risk: f64,
-    /// The same by the client's row before, where it has one.
+    /// The risk for the client's previous row; `None` if the client has only one row.
     pub previous_risk: Option<f64>,
-    /// Its newest row.
+    /// The predictors of the client's newest row; `None` for a missing value.
     pub predictors: Predictors,
 }
 
-/// One predictor's share in a client's risk. Its `Display` says it in plain words.
+/// One predictor's contribution to a client's risk. Its `Display` implementation describes it in plain words.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Reason {
-    /// The predictor.
+    /// Name of the predictor's column.
     pub predictor: &'static str,
-    /// The client's value; where it is missing, the training median that stands in for it.
+    /// The client's value; a missing value is imputed with its median in the training data.
     pub value: f64,
-    /// Whether it is missing.
+    /// Whether the value was missing and has been imputed.
     pub filled: bool,
-    /// The average client's.
+    /// The average client's value.
     pub average: f64,
-    /// By how much it moves the log-odds of leaving away from the average client's.
+    /// Difference in the log-odds of leaving between the client and a client with the average value of this predictor.
     pub log_odds: f64,
-    /// The same as a factor of the odds.
+    /// The same difference as a factor of the odds: `exp(log_odds)`.
     pub odds_factor: f64,
 }
 
-/// The smallest change that would bring a client under the threshold. Its `Display` says it in plain words.
+/// The smallest change that would lower a client's risk below the threshold. Its `Display` implementation describes it
+/// in plain words.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Change {
-    /// Of this predictor alone.
+    /// Name of the only predictor that changes.
     pub predictor: &'static str,
-    /// From its value now.
+    /// The predictor's current value.
     pub from: f64,
-    /// To this one.
+    /// The value after the change.
     pub to: f64,
 }
 
-/// What would help a client.
+/// What would lower a client's risk below the threshold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Help {
-    /// Its risk is under the threshold already.
+    /// The risk is already below the threshold.
     NotNeeded,
-    /// This change.
+    /// This change of one predictor.
     Change(Change),
-    /// No change of one predictor alone is enough.
+    /// No change of a single predictor is enough.
     Nothing,
 }
 
 impl Call {
-    /// By how much the risk has changed since the client's row before.
+    /// The change of the risk since the client's previous row; `None` if there is no previous row.
     pub fn change(&self) -> Option<f64> {
         self.previous_risk.map(|previous| self.risk - previous)
     }
 }
 
 impl CallList {
-    /// The current `clients` as the model of `release` judges them; the first `capacity` are today's calls.
+    /// Creates the list of the current `clients` with the model of `release`; the first `capacity` clients are today's
+    /// calls.
     ///
-    /// Who is known to have left is not in it; who may have left is.
+    /// Excludes clients known to have left; includes those whose status is unknown.
     pub fn of(
         clients: &dyn Clients,
         release: &str,
@@ -154,17 +156,17 @@ impl CallList {
         })
     }
 
-    /// Whether the list holds every current client. A cluster may have more of them.
+    /// Whether the list contains every current client. With a cluster it may be cut off.
     pub fn is_whole(&self) -> bool {
         self.calls.len() == self.clients
     }
 
-    /// The log-odds of leaving of the average client.
+    /// The average client's log-odds of leaving.
     pub fn average_log_odds(&self) -> f64 {
         self.model.log_odds(&self.model.averages())
     }
 
-    /// Why a client's risk is what it is, in the order of the predictors.
+    /// The contributions of all predictors to a client's risk, in the order of [`PREDICTORS`].
     pub fn shares(&self, call: &Call) -> [Reason; 3] {
         let averages = self.model.averages();
         let values = self.model.filled(&call.predictors);
@@ -179,14 +181,15 @@ impl CallList {
         })
     }
 
-    /// The same, the strongest first.
+    /// The same contributions, the largest absolute one first.
     pub fn reasons(&self, call: &Call) -> impl Iterator<Item = Reason> + use<> {
         let mut reasons = self.shares(call);
         reasons.sort_by(|a, b| b.log_odds.abs().total_cmp(&a.log_odds.abs()));
         reasons.into_iter()
     }
 
-    /// The smallest change of one predictor, in its standard deviations, that would bring the risk under the threshold.
+    /// Finds the smallest change of one predictor, measured in its standard deviations, that would lower the risk below
+    /// the threshold.
     pub fn what_would_help(&self, call: &Call) -> Help {
         let threshold = self.threshold.value();
         if call.risk < threshold {
@@ -210,7 +213,7 @@ impl CallList {
         }
     }
 
-    /// The first `limit` clients as the API answers them.
+    /// The first `limit` clients in the form of the API's answer.
     pub fn answer(&self, limit: usize) -> Answer {
         let calls = self.calls.iter().take(limit).map(|call| AnsweredCall {
             rank: call.rank,
@@ -239,7 +242,7 @@ impl CallList {
     }
 }
 
-/// What `GET /calllist` answers.
+/// The answer to `GET /calllist`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CallList)]
 pub struct Answer {

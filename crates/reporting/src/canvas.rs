@@ -1,4 +1,4 @@
-//! From drawing to PNG or SVG, with a font that the program brings.
+//! Drawing to PNG and SVG, with a font that is embedded in the program.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 
-/// The family of all text, under its own name, so that an SVG finds it too.
+/// The font family of all text. It has its real name, so that a renderer of the SVG finds it too.
 pub const FONT: &str = "DejaVu Sans";
 
 static FONTS: LazyLock<Result<(), &str>> = LazyLock::new(|| {
@@ -32,8 +32,8 @@ where
     Ok(joined(&text))
 }
 
-/// Joins lines of one look that follow each other into one path with short relative steps: plotters has no dashes, so that
-/// a dashed line of 500 runs is thousands of lines and would be most of a megabyte.
+/// Joins consecutive lines with the same style into one path with short relative steps. plotters cannot draw dashed
+/// lines, so a dashed line over 500 runs consists of thousands of lines and would take most of a megabyte.
 fn joined(svg: &str) -> String {
     let mut out = String::with_capacity(svg.len());
     let mut look = "";
@@ -58,7 +58,7 @@ fn joined(svg: &str) -> String {
     out
 }
 
-/// Writes the lines that have one look.
+/// Writes the collected lines, which have the same style.
 fn close(out: &mut String, look: &str, lines: &mut Vec<&str>) {
     match lines[..] {
         [] => {}
@@ -68,7 +68,7 @@ fn close(out: &mut String, look: &str, lines: &mut Vec<&str>) {
     lines.clear();
 }
 
-/// Lines as the steps of a path, each from where the one before it ended.
+/// Converts lines into the steps of a path; each step starts where the previous one ended.
 fn path(lines: &[&str]) -> String {
     let mut steps = String::new();
     let mut at = (0i64, 0i64);
@@ -86,7 +86,7 @@ fn path(lines: &[&str]) -> String {
     steps
 }
 
-/// Draws on a white area of `size` pixels (width, height); returns the PNG file's bytes.
+/// Draws on a white area of `size` pixels (width, height); returns the contents of a PNG file.
 pub fn png<F>(size: (u32, u32), draw: F) -> Result<Vec<u8>>
 where
     F: FnOnce(&DrawingArea<BitMapBackend<'_>, Shift>) -> Result<()>,

@@ -1,5 +1,6 @@
-//! The charts of the reports. Each is drawn by one function on any surface: the same code makes the PNG files and the
-//! vectors of the PDF. All read in grey: what differs, differs in shape, dash or lightness too.
+//! The charts of the reports. One function draws each chart on any surface: the same code makes the PNG files and the
+//! vector graphics of the PDF. All charts are readable in greyscale: elements also differ in shape, dash pattern or
+//! lightness.
 
 mod client;
 mod plot;
@@ -22,19 +23,19 @@ pub const TIME_TRENDS_SIZE: (u32, u32) = (1800, 1980);
 /// Width and height of modelquality.png in pixels.
 pub const MODEL_QUALITY_SIZE: (u32, u32) = (1800, 1400);
 
-/// Width and height of a figure over the whole width of a page.
+/// Width and height of a figure that spans the whole width of a page.
 const WIDE: (u32, u32) = (800, 300);
 
 /// Width and height of one of two figures side by side.
 const HALF: (u32, u32) = (420, 350);
 
-/// Width and height of one on a screen; the letters have about the size of the page's.
+/// Width and height of a figure on a web page; its letters have about the same size as the page's text.
 const SCREEN: (u32, u32) = (640, 300);
 
-/// The surface of a chart.
+/// The surface on which a chart is drawn.
 pub type Area<Backend> = DrawingArea<Backend, Shift>;
 
-/// The score, the missing values and the seconds over time, one under the other.
+/// Draws the score, the missing values and the durations over time, one below the other.
 pub fn time_trends<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> Result<()> {
     let [first, second, third] = &area.split_evenly((3, 1))[..] else { return Err(anyhow!("the sheet has no parts")) };
     f1_over_time(first, trends)?;
@@ -42,7 +43,7 @@ pub fn time_trends<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> Result
     seconds_over_time(third, trends)
 }
 
-/// How well the model ranks, how far its probabilities can be believed, and whom it would call: two by two.
+/// Draws the ROC curve, precision and recall, the calibration and the risk distribution in two rows of two.
 pub fn model_quality<B: DrawingBackend>(area: &Area<B>, quality: &Quality) -> Result<()> {
     let [first, second, third, fourth] = &area.split_evenly((2, 2))[..] else {
         return Err(anyhow!("the sheet has no parts"));
@@ -53,17 +54,17 @@ pub fn model_quality<B: DrawingBackend>(area: &Area<B>, quality: &Quality) -> Re
     risk_distribution(fourth, quality)
 }
 
-/// A chart as an SVG for the whole width of a page.
+/// Draws a chart as an SVG for the whole width of a page.
 pub fn wide(draw: impl FnOnce(&Area<SVGBackend<'_>>) -> Result<()>) -> Result<String> {
     canvas::svg(WIDE, draw)
 }
 
-/// A chart as an SVG for a screen, two of them side by side on a wide one.
+/// Draws a chart as an SVG for a web page; two fit side by side on a wide screen.
 pub fn screen(draw: impl FnOnce(&Area<SVGBackend<'_>>) -> Result<()>) -> Result<String> {
     canvas::svg(SCREEN, draw)
 }
 
-/// A chart as an SVG for half the width of a page.
+/// Draws a chart as an SVG for half the width of a page.
 pub fn half(draw: impl FnOnce(&Area<SVGBackend<'_>>) -> Result<()>) -> Result<String> {
     canvas::svg(HALF, draw)
 }

@@ -1,4 +1,4 @@
-//! The confusion matrix: how many clients were predicted what, and what became of them.
+//! The confusion matrix: the predicted and the actual outcomes of the test clients.
 
 use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
@@ -10,7 +10,7 @@ use scoring::Outcome;
 use crate::canvas::FONT;
 use crate::words::grouped;
 
-/// Width and height in pixels: twice what a screen needs, because plotters sets letters on whole pixels.
+/// Width and height in pixels: twice what a screen needs, because plotters places letters at whole pixels.
 pub const SIZE: (u32, u32) = (1800, 1580);
 
 const LEFT: i32 = 340;
@@ -19,7 +19,8 @@ const CELL: (i32, i32) = (660, 500);
 const INK: RGBColor = RGBColor(34, 34, 34);
 const QUIET: RGBColor = RGBColor(90, 90, 90);
 
-/// Draws the four counts with their share of the row (of all who stayed, of all who left), in shades that grow with it.
+/// Draws the four counts with their share of the row (of all who stayed, or of all who left); the shade grows with the
+/// share.
 pub fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, score: &Outcome) -> Result<()> {
     let matrix = score.confusion;
     let text = |what: &str, (x, y): (i32, i32), size: i32, color: RGBColor, style: FontStyle, turned: bool| {
@@ -51,7 +52,7 @@ pub fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, score: &Outcome) ->
             let fail = |error| anyhow!("drawing a cell: {error}");
             area.draw(&Rectangle::new([corner, opposite], shade(share).filled())).map_err(fail)?;
             area.draw(&Rectangle::new([corner, opposite], INK)).map_err(fail)?;
-            let ink = if share > 0.66 { WHITE } else { INK }; // where both read equally well
+            let ink = if share > 0.66 { WHITE } else { INK }; // both colours are equally readable at this shade
             let center_x = corner.0 + CELL.0 / 2;
             text(&grouped(count), (center_x, center_y - 44), 88, ink, FontStyle::Bold, false)?;
             let percent = match total {
@@ -65,7 +66,7 @@ pub fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, score: &Outcome) ->
         text(label, (LEFT + column * CELL.0 + CELL.0 / 2, TOP - 44), 40, INK, FontStyle::Normal, false)?;
     }
     let percent = |part: u64, of: u64| match of {
-        0 => "– ".to_owned(), // nobody to take a share of
+        0 => "– ".to_owned(), // the row is empty, so there is no share
         _ => format!("{:.1} %", 100.0 * part as f64 / of as f64),
     };
     let (found, predicted) = (matrix.true_positives, matrix.true_positives + matrix.false_positives);
@@ -79,13 +80,13 @@ pub fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, score: &Outcome) ->
     text(&data, (SIZE.0 as i32 / 2, TOP + 2 * CELL.1 + 144), 34, QUIET, FontStyle::Normal, false)
 }
 
-/// White to dark blue, monotone in lightness too, so that it reads in grey.
+/// A colour from white to dark blue. Its lightness is monotone, so that it is also readable in greyscale.
 fn shade(share: f64) -> RGBColor {
     let mix = |from: f64, to: f64| (from + (to - from) * share).round() as u8;
     RGBColor(mix(247.0, 8.0), mix(251.0, 69.0), mix(255.0, 148.0))
 }
 
-/// What fits on one line.
+/// The beginning of a text that fits on one line.
 fn shortened(text: &str) -> String {
     const FITS: usize = 70;
     match text.char_indices().nth(FITS) {

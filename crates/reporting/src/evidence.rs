@@ -1,5 +1,5 @@
-//! Everything that the reports tell, gathered once: files, the live release, and what the history remembers. Reading
-//! changes nothing, and what is gathered holds no clock, so the same inputs give the same reports.
+//! The data of all reports, gathered once from files, the live release and the history. Gathering changes nothing, and
+//! the data contain no clock time, so the same inputs give the same reports.
 
 use std::sync::Arc;
 
@@ -18,55 +18,54 @@ use statistics::ranking::Pair;
 use crate::call_list::CallList;
 use crate::charts::MOST_RUNS;
 
-/// How many checks and releases are read: more than are drawn, so that what led to the live release is among them.
+/// Number of checks and releases that are read. It exceeds the number that is drawn, so that it includes the events
+/// that led to the live release.
 const READ_RUNS: u32 = 2000;
 
-/// What the reports tell.
+/// The data of the reports.
 pub struct Evidence {
-    /// The live release.
     pub release: Release,
-    /// Its model.
+    /// The live release's model.
     pub model: Model,
-    /// Its score on the test data as they are now.
+    /// Score of the model on the current test data.
     pub score: scoring::Outcome,
-    /// Risk and outcome of each test row whose `exited` is known.
+    /// Predicted risk and outcome of each labelled test row.
     pub pairs: Vec<Pair>,
-    /// Whom to call.
     pub calls: Arc<CallList>,
-    /// The compiled dataset's files.
+    /// The record of the files in the compiled dataset.
     pub ingested: Ingested,
-    /// Its numeric columns.
+    /// Statistics of the compiled dataset's numeric columns.
     pub summary: Vec<ColumnStatistics>,
-    /// Its missing values.
+    /// Percent of missing values in the compiled dataset.
     pub missing: Vec<MissingPercent>,
-    /// The program's parts, with what is known of their newest versions.
+    /// The program's dependencies with their newest known versions.
     pub dependencies: Vec<Dependency>,
-    /// What the history remembers.
+    /// Earlier runs from the history.
     pub past: Past,
 }
 
-/// What the history remembers, oldest first.
+/// Rows of the history, oldest first.
 #[derive(Default)]
 pub struct Past {
-    /// Live releases on new rows.
+    /// Drift checks of live releases on new rows.
     pub checks: Vec<CheckRow>,
-    /// How far the predictors of those rows had moved.
+    /// Shifts of the predictors in the rows of those checks.
     pub shifts: Vec<ShiftRow>,
-    /// Champion, challenger and constants.
+    /// Results of champion, challenger and constant baselines in each comparison.
     pub contests: Vec<ContestRow>,
-    /// What went live.
+    /// Releases that went live.
     pub releases: Vec<ReleaseRow>,
-    /// Percent of missing values.
+    /// Percent of missing values per column.
     pub missing: Vec<MissingRow>,
-    /// Seconds of ingestion and training.
+    /// Durations of ingestion and training in seconds.
     pub timings: Vec<TimingRow>,
 }
 
 impl Evidence {
-    /// Gathers it. `history` is read; what this very run will record is not in it.
+    /// Gathers the data. `history` is only read; it does not yet contain the records of the current run.
     ///
     /// # Errors
-    /// Where nothing is deployed, the test data hold no labelled row, or nothing was ingested.
+    /// Returns an error if nothing is deployed, the test data contain no labelled row, or nothing was ingested.
     pub fn gather(config: &Config, history: &mut History) -> Result<Self> {
         let release = Production::of(config).live()?;
         let (model, threshold) = (release.model()?, release.threshold()?);
@@ -76,7 +75,7 @@ impl Evidence {
         Self::of(config, &*engine, history, release, model, clients.describe()?, calls.into())
     }
 
-    /// The same for a `release` whose `model`, the `description` of the compiled data and `calls` are at hand.
+    /// The same for a `release` whose `model`, `description` of the compiled dataset and `calls` are already available.
     pub fn of(
         config: &Config,
         engine: &dyn Engine,
@@ -109,17 +108,17 @@ impl Evidence {
         })
     }
 
-    /// Of the file that the model was trained on.
+    /// SHA-256 of the file that the model was trained on.
     pub fn training_data(&self) -> &Checksum {
         &self.model.training.dataset_sha256
     }
 
-    /// Whether rows have come since the live model was trained.
+    /// Whether the compiled dataset has changed since the live model was trained.
     pub fn has_newer_data(&self) -> bool {
         *self.training_data() != self.ingested.dataset_sha256
     }
 
-    /// The contest that the live model went through, best first; empty where it was deployed by hand.
+    /// The comparison in which the live model was promoted, best F1 first; empty if it was deployed by hand.
     pub fn contest(&self) -> Vec<&ContestRow> {
         let of_live = |row: &&ContestRow| row.model_sha256 == self.score.model_sha256.as_str() && row.promoted == 1;
         let last = self.past.contests.iter().rfind(of_live).map(|row| row.run);
@@ -128,18 +127,18 @@ impl Evidence {
         rows
     }
 
-    /// The check that ended with the live release, of the release before it.
+    /// The check of the previous release that found drift and led to the live release; `None` if there is none.
     pub fn check_that_led_here(&self) -> Option<&CheckRow> {
         let run = self.contest().first()?.run;
         self.past.checks.iter().rfind(|check| check.run < run && check.drifted == 1)
     }
 
-    /// The checks of the live release since it is live.
+    /// The checks of the live release.
     pub fn checks_of_live(&self) -> Vec<&CheckRow> {
         self.past.checks.iter().filter(|check| check.release == self.release.id).collect()
     }
 
-    /// The predictors of one check, the one that moved the risk most first.
+    /// The predictor shifts of one check, the one with the largest change of risk first.
     pub fn shifts_of(&self, check: &CheckRow) -> Vec<&ShiftRow> {
         let mut shifts: Vec<_> = self.past.shifts.iter().filter(|shift| shift.run == check.run).collect();
         shifts.sort_by(|a, b| b.risk_change.abs().total_cmp(&a.risk_change.abs()));

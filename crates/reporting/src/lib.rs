@@ -1,9 +1,9 @@
-//! Reporting: what people read. Pictures, the call list and one PDF, of the *deployed* model, drawn on a server that has
-//! no fonts and no screen.
+//! Reporting: charts, the call list and one PDF for people, all of the *deployed* model. Drawing works on a server
+//! without fonts and without a screen.
 //!
-//! [`evidence`] gathers everything once; all else reads it: [`charts`] and [`confusion_matrix`] draw, [`call_list`] says
-//! whom to call and why, `report` lays out the PDF over the pages of `pdf`. One model throughout: what a report shows is
-//! of the live release, whose id stands in it.
+//! [`evidence`] gathers all data once, and the other modules read it: [`charts`] and [`confusion_matrix`] draw,
+//! [`call_list`] says whom to call and why, and `report` lays out the PDF with `pdf`. All reports refer to a single
+//! model: that of the live release, whose id each report names.
 
 pub mod call_list;
 pub mod canvas;
@@ -30,22 +30,25 @@ use serde::Serialize;
 use crate::charts::{MODEL_QUALITY_SIZE, Quality, TIME_TRENDS_SIZE, Trends};
 use crate::evidence::Evidence;
 
-/// What was drawn.
+/// The result of a run.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
-    /// The live release.
+    /// Id of the live release.
     pub release: String,
-    /// Its F1 score on the test data as they are now.
+    /// F1 score on the current test data.
     pub f1: f64,
-    /// Rows of it.
+    /// Number of labelled test rows.
     pub n: u64,
-    /// How many clients are to be called today.
+    /// Number of clients to call today.
     pub calls: usize,
-    /// The files that were written.
+    /// Paths of the written files.
     pub files: Vec<PathBuf>,
 }
 
-/// Reports on the deployed model: draws, lists, prints, and records the run.
+/// Writes all reports on the deployed model and records the run.
+///
+/// # Errors
+/// Returns an error if there is no evidence to report or a file cannot be written.
 pub fn run(config: &Config) -> Result<Outcome> {
     history::record(config, "reporting", |run| {
         let evidence = Evidence::gather(config, run.history())?;
@@ -65,7 +68,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
     })
 }
 
-/// Every report's name and content; the same evidence gives the same bytes.
+/// Returns the name and content of every report; the same evidence gives the same bytes.
 pub fn reports(evidence: &Evidence) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let score = &evidence.score;
     let pictures = || -> Result<_> {

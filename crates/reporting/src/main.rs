@@ -1,4 +1,4 @@
-//! `reporting`: see the library.
+//! The `reporting` binary; the library documents it.
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
-//! A PDF as a flow from top to bottom over A4 pages: headings, paragraphs, tables, figures. It knows nothing of what is
-//! reported. Every text is just text, drawn with the font that the program brings and selectable; a figure is an SVG
-//! whose shapes stay vectors. No clock and no random number is in a file: the same calls give the same bytes.
+//! A PDF document that flows from top to bottom over A4 pages: headings, paragraphs, tables and figures. This module is
+//! independent of the reports' contents. All text is selectable and uses the embedded font; the shapes of SVG figures
+//! remain vectors. The file contains no clock time and no random number, so the same calls give the same bytes.
 
 mod emit;
 mod font;
@@ -10,11 +10,11 @@ use usvg::Tree;
 
 use self::font::{Weight, width, wrap};
 
-/// A4 in points.
+/// Width and height of an A4 page in points.
 const PAGE: (f32, f32) = (595.0, 842.0);
 const MARGIN: f32 = 48.0;
 const WIDTH: f32 = PAGE.0 - 2.0 * MARGIN;
-const BOTTOM: f32 = PAGE.1 - MARGIN - 12.0; // the footer stands below
+const BOTTOM: f32 = PAGE.1 - MARGIN - 12.0; // the footer is below this line
 
 const INK: Color = Color(34, 34, 34);
 const QUIET: Color = Color(96, 96, 96);
@@ -22,95 +22,94 @@ const HEADING: Color = Color(24, 52, 84);
 const HAIRLINE: Color = Color(200, 204, 208);
 const SHADE: Color = Color(243, 245, 247);
 
-/// What every page has in common.
+/// Properties that all pages share.
 pub struct Properties {
-    /// The file's title.
+    /// Title in the metadata of the file.
     pub title: String,
-    /// The left half of every footer; the right one is the page's number.
+    /// Text on the left of every footer; the page number is on the right.
     pub footer: String,
 }
 
-/// How a column's cells stand.
+/// Alignment of a column's cells: left for texts, right for numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
-    /// Texts.
     Left,
-    /// Numbers.
     Right,
 }
 
 /// A column of a table.
 #[derive(Clone, Debug)]
 pub struct Column {
-    /// What stands above it.
+    /// Text in the table's header.
     pub title: String,
-    /// How its cells stand.
+    /// Alignment of the cells.
     pub align: Align,
-    /// Its share of the table's width.
+    /// Share of the table's width, from 0 to 1.
     pub width: f32,
 }
 
 impl Column {
-    /// A column of texts.
+    /// A left-aligned column, for texts.
     pub fn left(title: &str, width: f32) -> Self {
         Self { title: title.to_owned(), align: Align::Left, width }
     }
 
-    /// A column of numbers.
+    /// A right-aligned column, for numbers.
     pub fn right(title: &str, width: f32) -> Self {
         Self { title: title.to_owned(), align: Align::Right, width }
     }
 }
 
-/// A table over the whole width; its header is repeated on every page.
+/// A table over the whole width of the page; its header is repeated on every page.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     /// The columns, whose widths add up to 1.
     pub columns: Vec<Column>,
-    /// The rows, a text a column.
+    /// The rows, with one text per column.
     pub rows: Vec<Vec<String>>,
-    /// In smaller letters.
+    /// Whether to use a smaller font size.
     pub small: bool,
 }
 
-/// A PDF in the making.
+/// A PDF that is being built.
 pub struct Document {
     properties: Properties,
     pages: Vec<Vec<Mark>>,
-    /// Where the next thing goes, from the top.
+    /// Vertical position of the next element, in points from the top.
     y: f32,
     headings: Vec<Heading>,
-    /// The last thing that was set, where that is a headline: it moves along when what follows goes to the next page.
+    /// The last element if it is a headline: if the next element does not fit on the page, the headline moves to the
+    /// next page with it.
     loose: Option<Loose>,
 }
 
-/// A headline at the end of a page so far.
+/// A headline that is the last element of a page so far.
 struct Loose {
-    /// Its first mark on the page, and where it begins.
+    /// Index of its first mark on the page, and its upper edge.
     first: usize,
     top: f32,
-    /// Where it ends.
+    /// Lower edge of the headline.
     bottom: f32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Color(u8, u8, u8);
 
-/// Something on a page; coordinates in points from the upper left corner, a text's at its baseline.
+/// An element on a page; coordinates in points from the upper left corner, those of a text at its baseline.
 enum Mark {
     Text { x: f32, y: f32, size: f32, weight: Weight, color: Color, text: String },
     Area { x: f32, y: f32, width: f32, height: f32, color: Color },
     Figure { x: f32, y: f32, width: f32, height: f32, tree: Box<Tree> },
 }
 
-/// An entry of the outline.
+/// An entry of the PDF outline.
 struct Heading {
     text: String,
     page: usize,
     y: f32,
 }
 
-/// How a text is set.
+/// Font size, weight and colour of a text.
 #[derive(Clone, Copy)]
 struct Style {
     size: f32,
@@ -119,39 +118,39 @@ struct Style {
 }
 
 impl Document {
-    /// An empty one.
+    /// Creates an empty document.
     ///
     /// # Errors
-    /// Where the built-in font cannot be read.
+    /// Returns an error if the embedded font cannot be read.
     pub fn new(properties: Properties) -> Result<Self> {
         font::check()?;
         Ok(Self { properties, pages: vec![Vec::new()], y: MARGIN, headings: Vec::new(), loose: None })
     }
 
-    /// The title of a part.
+    /// Adds the title of a part.
     pub fn title(&mut self, text: &str) {
         self.headline(text, Style { size: 17.0, weight: Weight::Bold, color: HEADING }, 6.0);
     }
 
-    /// The heading of a section; it stays with what follows.
+    /// Adds the heading of a section; it stays on the same page as the next element.
     pub fn heading(&mut self, text: &str) {
         self.y += if self.y > MARGIN { 14.0 } else { 0.0 };
         self.headline(text, Style { size: 12.0, weight: Weight::Bold, color: HEADING }, 3.0);
     }
 
-    /// Running text.
+    /// Adds a paragraph of running text.
     pub fn paragraph(&mut self, text: &str) {
         self.text(text, Style { size: 9.5, weight: Weight::Regular, color: INK }, 0.0);
         self.y += 5.0;
     }
 
-    /// A remark in small letters.
+    /// Adds a remark in a small font size.
     pub fn note(&mut self, text: &str) {
         self.text(text, Style { size: 7.5, weight: Weight::Regular, color: QUIET }, 0.0);
         self.y += 4.0;
     }
 
-    /// What must not be missed: a shaded box with a dark bar.
+    /// Adds an important message: a shaded box with a dark bar.
     pub fn warning(&mut self, text: &str) {
         let style = Style { size: 9.5, weight: Weight::Bold, color: INK };
         let lines = wrap(text, style.weight, style.size, WIDTH - 24.0);
@@ -166,7 +165,7 @@ impl Document {
         self.y += 11.0;
     }
 
-    /// A table.
+    /// Adds a table, which may continue on further pages.
     pub fn table(&mut self, table: &Table) {
         let size = if table.small { 6.6 } else { 8.0 };
         let titles: Vec<String> = table.columns.iter().map(|column| column.title.clone()).collect();
@@ -186,18 +185,18 @@ impl Document {
         self.y += 8.0;
     }
 
-    /// A drawing in the middle, over a share of the width.
+    /// Adds a centred drawing that takes `share` of the width.
     ///
     /// # Errors
-    /// Where the text is no SVG.
+    /// Returns an error if the text is not a valid SVG.
     pub fn figure(&mut self, drawing: &str, share: f32) -> Result<()> {
         self.side_by_side(&[drawing], share * WIDTH)
     }
 
-    /// Drawings side by side, each as wide as the page allows; all are as high as their own shape asks.
+    /// Adds drawings side by side, which share the page's width equally; each keeps its own aspect ratio.
     ///
     /// # Errors
-    /// Where a text is no SVG.
+    /// Returns an error if a text is not a valid SVG.
     pub fn figures(&mut self, drawings: &[&str]) -> Result<()> {
         self.side_by_side(drawings, WIDTH)
     }
@@ -220,16 +219,16 @@ impl Document {
         Ok(())
     }
 
-    /// Goes on at the top of a new page.
+    /// Continues at the top of a new page.
     pub fn page_break(&mut self) {
         self.pages.push(Vec::new());
         self.y = MARGIN;
     }
 
-    /// The file.
+    /// Completes the document and returns the contents of the file.
     ///
     /// # Errors
-    /// Where the file cannot be put together.
+    /// Returns an error if the PDF cannot be written.
     pub fn finish(mut self) -> Result<Vec<u8>> {
         let count = self.pages.len();
         let style = Style { size: 7.5, weight: Weight::Regular, color: QUIET };
@@ -265,7 +264,7 @@ impl Document {
         }
     }
 
-    /// One line, at the place where the next thing goes.
+    /// Adds one line of text at the current vertical position.
     fn line(&mut self, text: &str, style: Style, indent: f32) {
         let Style { size, weight, color } = style;
         let (x, y) = (MARGIN + indent, self.y + size);
@@ -331,16 +330,16 @@ impl Document {
     }
 }
 
-/// From baseline to baseline, in sizes of the letters.
+/// Distance between two baselines, in multiples of the font size.
 const LEADING: f32 = 1.32;
 
-/// Around the text of a cell.
+/// Sum of the spaces on opposite sides of a cell's text, in points.
 const PADDING: f32 = 5.0;
 
-/// A longer cell is cut: a row must fit on a page.
+/// Longer cells are cut off, because a row must fit on a page.
 const MOST_LINES: usize = 8;
 
-/// A row of a table, broken into lines.
+/// The cells of a table row, broken into lines.
 struct Cells {
     lines: Vec<Vec<String>>,
     style: Style,

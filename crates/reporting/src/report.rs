@@ -1,5 +1,6 @@
-//! report.pdf: whom to call and why on the first page; then the model, how good it is, why it is live, its data, and how
-//! all that has gone over time. Everything in it is of the live release, whose id stands in every footer.
+//! report.pdf: the first page says whom to call and why. The following pages describe the model, its quality, why it is
+//! live, its data, and their development over time. All contents refer to the live release, whose id is in every
+//! footer.
 
 mod calls;
 mod data;
@@ -10,7 +11,7 @@ use anyhow::Result;
 use crate::evidence::Evidence;
 use crate::pdf::{Document, Properties};
 
-/// Lays out the report; the same evidence gives the same bytes.
+/// Creates the report; the same evidence gives the same bytes.
 pub fn pdf(evidence: &Evidence) -> Result<Vec<u8>> {
     let release = &evidence.release;
     let mut document =

@@ -1,8 +1,8 @@
-//! Numbers and checks as people read them.
+//! Numbers and drift checks as texts for readers.
 
 use history::listing::CheckRow;
 
-/// 12345 as "12,345".
+/// Formats 12345 as "12,345".
 pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::new();
@@ -15,12 +15,12 @@ pub fn grouped(count: u64) -> String {
     grouped
 }
 
-/// A share as "12.3 %".
+/// Formats a share as "12.3 %".
 pub fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-/// A difference of probabilities in percentage points: "+1.2", "−0.4", "0.0".
+/// Formats a difference of probabilities in percentage points: "+1.2", "−0.4", "0.0".
 pub fn points(difference: f64) -> String {
     let points = (1000.0 * difference).round() / 10.0;
     match points {
@@ -30,7 +30,7 @@ pub fn points(difference: f64) -> String {
     }
 }
 
-/// A number of any size with about five digits.
+/// Formats a number of any size with about five digits.
 pub fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
@@ -42,7 +42,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// A check in a sentence.
+/// Describes a check in a sentence.
 pub fn check_in_words(check: &CheckRow) -> String {
     let verdict = match check.verdict.as_str() {
         "cannot tell" => "chance may explain the difference",
@@ -60,7 +60,7 @@ pub fn check_in_words(check: &CheckRow) -> String {
     )
 }
 
-/// The 95 % interval of a check's score.
+/// The 95 % confidence interval of a check's score.
 pub fn interval_of(check: &CheckRow) -> String {
     match (check.f1_low, check.f1_high) {
         (Some(low), Some(high)) => format!("{low:.4} to {high:.4}"),
@@ -68,7 +68,7 @@ pub fn interval_of(check: &CheckRow) -> String {
     }
 }
 
-/// A time of the history to the minute.
+/// A time of the history, cut off after the minutes.
 pub fn minutes(time: &str) -> String {
     time.get(..16).unwrap_or(time).replace('T', " ")
 }

@@ -1,4 +1,5 @@
-//! The reports: of the deployed model, on a machine without fonts, whatever the counts, and the same every time.
+//! The reports: they describe the deployed model, work on a machine without fonts and with any counts, and are
+//! reproducible.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot ask its question has failed")]
 
@@ -16,12 +17,12 @@ const PICTURE: &str = "practicemodels/confusionmatrix.png";
 
 const REPORTS: [&str; 5] = ["confusionmatrix.png", "timetrends.png", "modelquality.png", "calllist.csv", "report.pdf"];
 
-/// A decoded picture.
+/// A decoded PNG picture.
 #[derive(PartialEq)]
 struct Picture {
     width: usize,
     height: usize,
-    /// Red, green, blue, pixel by pixel.
+    /// Red, green and blue bytes of all pixels, row by row.
     bytes: Vec<u8>,
 }
 
@@ -42,7 +43,7 @@ impl Picture {
         self.pixel(x, y) == [255, 255, 255]
     }
 
-    /// The picture is large enough to read, and there is something on it in every band where something belongs.
+    /// Checks that the picture is large enough to read and that every band that should have contents has some.
     fn check_drawn(&self, what: &str) {
         assert!(self.width >= 500 && self.height >= 500, "{what}: {} × {}", self.width, self.height);
         let colors: BTreeSet<_> = self.bytes.chunks(3).step_by(7).collect();
@@ -52,7 +53,7 @@ impl Picture {
         for (band, rows) in [("the title", 0..self.height / 10), ("the last line", self.height * 9 / 10..self.height)] {
             assert!(rows.into_iter().any(inked), "{what}: {band} is empty");
         }
-        // Nothing is cut off: no text reaches the edge.
+        // No text is cut off: nothing reaches the edge.
         for (x, y) in (0..self.width).flat_map(|x| [(x, 0), (x, self.height - 1)]) {
             assert!(self.is_white(x, y), "{what}: something at {x}, {y}");
         }
@@ -62,7 +63,7 @@ impl Picture {
     }
 }
 
-/// What scoring would say of these counts.
+/// The outcome that scoring would give for these counts.
 fn outcome(confusion: Confusion, data: &[&str]) -> Outcome {
     Outcome {
         model: "20261123T065005Z-5dd63e969bec".to_owned(),
@@ -90,7 +91,7 @@ fn draw(outcome: &Outcome) -> Vec<u8> {
     canvas::png(confusion_matrix::SIZE, |area| confusion_matrix::draw(area, outcome)).unwrap()
 }
 
-/// Draws in the workspace on what is as good as a bare server: no environment, no fonts; returns the file.
+/// Runs reporting as on a bare server, without environment variables and fonts; returns the contents of the picture.
 fn report(workspace: &Workspace) -> Vec<u8> {
     let mut command = workspace.command("reporting");
     let output = command.env_clear().env("FONTCONFIG_FILE", "/nonexistent").output().unwrap();
@@ -98,7 +99,7 @@ fn report(workspace: &Workspace) -> Vec<u8> {
     workspace.read(PICTURE)
 }
 
-/// For a look at the pictures with one's own eyes: `RISK_PICTURES=folder cargo nextest run …`.
+/// Saves the pictures for visual inspection: `RISK_PICTURES=folder cargo nextest run …`.
 fn keep(name: &str, file: &[u8]) {
     if let Some(folder) = std::env::var_os("RISK_PICTURES") {
         std::fs::write(Path::new(&folder).join(name), file).unwrap();
@@ -112,7 +113,7 @@ fn the_picture_is_whole_and_the_same_every_time() {
     let file = report(&workspace);
     Picture::decode(&file).check_drawn("the test data");
     assert!(report(&workspace) == file, "the same inputs have given another picture");
-    // With all the fonts that this machine has.
+    // With all fonts that are installed on this machine.
     let said = workspace.run_json("reporting", &[]);
     assert!(workspace.read(PICTURE) == file, "the machine's fonts have a say");
     let release = common::release::Production::of(&workspace.config()).live().unwrap();
@@ -133,7 +134,7 @@ fn it_is_the_deployed_models_and_changes_nothing_else() {
     assert_eq!(score.model, release.id);
     assert!(draw(&score) == file, "the picture is not of the deployed model's score");
 
-    // Another model, trained and scored, which judges every client the other way round.
+    // Another model, trained and scored but not deployed, which predicts the opposite for every client.
     workspace.csv("practicedata/dataset3.csv", &testkit::rows("c", 500, true));
     for step in ["ingestion", "training", "scoring"] {
         workspace.run(step, &[]);
@@ -152,7 +153,7 @@ fn it_is_the_deployed_models_and_changes_nothing_else() {
     assert!(report(&workspace) != file, "the picture is not of the deployed model");
 }
 
-/// The text of report.pdf, page by page; `None` where the program that reads it is not installed.
+/// The text of each page of report.pdf; `None` if pdftotext is not installed.
 fn report_text(workspace: &Workspace) -> Option<Vec<String>> {
     let path = workspace.path("practicemodels/report.pdf");
     let Ok(output) = std::process::Command::new("pdftotext").arg("-layout").arg(path).arg("-").output() else {
@@ -197,7 +198,7 @@ fn the_report_tells_what_the_score_and_the_history_hold_of_one_release() {
     {
         assert!(sentences.contains(wanted), "{wanted} is not in {text}");
     }
-    // The list on paper and the file name the same clients in the same order.
+    // The printed list and the file name the same clients in the same order.
     let listed = workspace.text("practicemodels/calllist.csv");
     let called = |line: &str| line.split(',').nth(1).unwrap().to_owned();
     let names: Vec<String> = listed.lines().skip(1).take(5).map(called).collect();
@@ -299,7 +300,8 @@ fn without_data_it_says_what_to_run_and_leaves_the_old_reports() {
 fn every_count_has_its_own_cell() {
     let picture = |confusion| Picture::decode(&draw(&outcome(confusion, &["testdata.csv"])));
     let (width, height) = (confusion_matrix::SIZE.0 as usize, confusion_matrix::SIZE.1 as usize);
-    // Predicted to leave is right, left is below: the shade of a corner of each cell tells which one is full.
+    // Clients predicted to leave are on the right, and clients that left are at the bottom: the shade at a corner of
+    // each cell shows which cell is full.
     let full = |picture: &Picture| {
         let dark = |x: usize, y: usize| picture.pixel(x, y).iter().map(|part| u32::from(*part)).sum::<u32>() < 300;
         [

@@ -1,11 +1,11 @@
-//! calllist.csv: all current clients with every number behind their risk.
+//! calllist.csv: all listed clients with every number behind their risk.
 
 use anyhow::{Context, Result};
 use common::schema::PREDICTORS;
 
 use super::{CallList, neutralised};
 
-/// One row a client, highest risk first. Numbers in full; a missing one is empty.
+/// The list as CSV: one row per client, highest risk first. Numbers have full precision; missing ones are empty.
 pub fn csv(list: &CallList) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let first = ["rank", "corporation", "call", "risk", "previous_risk", "change"].map(str::to_owned);

@@ -97,7 +97,8 @@ fn the_smallest_change_is_just_enough() {
     };
     let step = (change.to - change.from).signum();
     assert!(call.risk >= 0.5 && risk(change.to) < 0.5 && risk(change.to - step) >= 0.5, "{change:?}");
-    // 56 of a month's activity are 0.55 of its deviation, 1,101 of a year's 1.1: the month's is the smaller change.
+    // A change of 56 in last month's activity is 0.55 of its standard deviations, and one of 1,101 in last year's is
+    // 1.1: the former is the smaller change.
     assert_eq!(change.predictor, "lastmonth_activity");
     assert_eq!(list.what_would_help(call).to_string(), "last month's activity 56 instead of 0");
     assert_eq!(list.what_would_help(&list.calls[1]), Help::NotNeeded);

@@ -5,10 +5,10 @@ use std::fmt;
 use super::{Change, Help, Reason};
 use crate::words::grouped;
 
-/// A factor of the odds between 1/1.05 and 1.05 is not worth a word.
+/// An odds factor between 1/1.05 and 1.05 is described as hardly mattering.
 const HARDLY: f64 = 1.05;
 
-/// A larger factor than this says no more.
+/// A larger factor is not given in full, because its exact value would say no more.
 const LARGEST: f64 = 1000.0;
 
 impl fmt::Display for Reason {
@@ -44,11 +44,12 @@ impl fmt::Display for Help {
     }
 }
 
-/// A text that a spreadsheet takes as a text: what begins like a formula gets an apostrophe before it.
+/// Makes a text safe for spreadsheets: a text that a spreadsheet could interpret as a formula gets a leading
+/// apostrophe.
 ///
-/// Spreadsheets drop white space, control characters and invisible characters before they look for a formula, and some
-/// take the full-width signs for the plain ones, so all of these are looked through; a tab or a line end at the beginning
-/// also moves the text into another cell (OWASP, CSV injection).
+/// Spreadsheets ignore leading white space, control characters and invisible characters when they look for a formula,
+/// and some accept full-width signs, so these are all considered here. A leading tab or line end would also move the
+/// text into another cell (OWASP, CSV injection).
 pub fn neutralised(text: &str) -> String {
     let first = text.trim_start_matches(is_invisible).chars().next();
     let is_formula = first.is_some_and(|first| "=+-@\u{ff1d}\u{ff0b}\u{ff0d}\u{ff20}".contains(first));
@@ -58,7 +59,8 @@ pub fn neutralised(text: &str) -> String {
     }
 }
 
-/// White space, control characters, and what has no width: soft hyphens, joiners, marks of direction and of byte order.
+/// Whether a character is white space, a control character, or has no width: soft hyphens, joiners, direction marks and
+/// byte order marks.
 fn is_invisible(character: char) -> bool {
     let no_width = matches!(
         character,
@@ -67,7 +69,7 @@ fn is_invisible(character: char) -> bool {
     no_width || character.is_whitespace() || character.is_control()
 }
 
-/// A predictor as people call it.
+/// The name of a predictor for readers.
 fn name(predictor: &str) -> &str {
     match predictor {
         "lastmonth_activity" => "last month's activity",
@@ -77,7 +79,7 @@ fn name(predictor: &str) -> &str {
     }
 }
 
-/// A count, to the nearest whole one where it is not small.
+/// A count for readers; values from 10 on are rounded to whole numbers.
 fn count(value: f64) -> String {
     match value {
         value if value.fract() == 0.0 || value >= 10.0 => grouped(value.round() as u64),

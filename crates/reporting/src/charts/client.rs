@@ -1,4 +1,4 @@
-//! One client's risk from row to row.
+//! Chart of one client's risk, row by row.
 
 use anyhow::Result;
 use plotters::prelude::*;
@@ -7,10 +7,10 @@ use super::Area;
 use super::plot::{At, BLUE, DASHED, INK, Plot, QUIET, SOLID};
 use crate::words::percent;
 
-/// More points than this are a line without dots.
+/// Beyond this number of points, the line has no dots.
 const MOST_MARKERS: usize = 60;
 
-/// The risk of each of a client's rows, oldest first, by one model, and the threshold.
+/// Draws the risks of a client's rows under one model, oldest first, and the threshold.
 pub fn risk_over_rows<B: DrawingBackend>(area: &Area<B>, risks: &[f64], threshold: f64) -> Result<()> {
     let title = "Risk of leaving, row by row";
     let Some(last) = risks.len().checked_sub(1) else { return Plot::empty(area, title, "there is no row") };

@@ -1,4 +1,4 @@
-//! Axes, lines and labels in pixels: what every chart is drawn with.
+//! Drawing of axes, lines and labels in pixels, shared by all charts.
 
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
@@ -14,16 +14,16 @@ pub const PALE: RGBColor = RGBColor(222, 226, 230);
 pub const BLUE: RGBColor = RGBColor(8, 69, 148);
 pub const SKY: RGBColor = RGBColor(158, 188, 218);
 
-/// Part of a dash pattern: so many texts' heights of ink, then of nothing.
+/// A dash pattern: the lengths of a stroke and of the gap after it, in multiples of the text height.
 pub type Dash = (f64, f64);
 pub const SOLID: Dash = (1.0, 0.0);
 pub const DASHED: Dash = (0.6, 0.35);
 pub const DOTTED: Dash = (0.12, 0.25);
 
-/// One chart: a title, two axes, and a field between them.
+/// A chart: a title, two axes, and the plotting area between them.
 pub struct Plot<'a, B: DrawingBackend> {
     area: &'a Area<B>,
-    /// The height of a letter in pixels, by which all else is measured.
+    /// Text height in pixels, the unit of all other sizes.
     text: f64,
     left: f64,
     top: f64,
@@ -33,7 +33,7 @@ pub struct Plot<'a, B: DrawingBackend> {
     y: (f64, f64),
 }
 
-/// Which corner of a label stands at its point.
+/// Position of a label relative to its point.
 #[derive(Clone, Copy)]
 pub enum At {
     Right,
@@ -42,7 +42,7 @@ pub enum At {
 }
 
 impl<'a, B: DrawingBackend> Plot<'a, B> {
-    /// Draws the title, the axes' names and the frame; `x` and `y` are the ends of the axes.
+    /// Draws the title, the axis titles and the frame; `x` and `y` are the limits of the axes.
     pub fn new(area: &'a Area<B>, title: &str, names: (&str, &str), x: (f64, f64), y: (f64, f64)) -> Result<Self> {
         let (width, height) = area.dim_in_pixel();
         let text = f64::from(height) / 26.0;
@@ -67,13 +67,13 @@ impl<'a, B: DrawingBackend> Plot<'a, B> {
         Ok(plot)
     }
 
-    /// A chart without data: its frame, and why it is empty.
+    /// Draws a chart without data: its frame, and a text that says why it is empty.
     pub fn empty(area: &'a Area<B>, title: &str, why: &str) -> Result<()> {
         let plot = Self::new(area, title, ("", ""), (0.0, 1.0), (0.0, 1.0))?;
         plot.label((0.5, 0.5), At::Above, why, QUIET)
     }
 
-    /// Round numbers along the vertical axis, with hairlines.
+    /// Draws round numbers along the vertical axis, with grid lines.
     pub fn vertical_ticks(&self, format: impl Fn(f64) -> String) -> Result<()> {
         for value in round_ticks(self.y, 5) {
             let y = self.place((self.x.0, value)).1;
@@ -84,12 +84,12 @@ impl<'a, B: DrawingBackend> Plot<'a, B> {
         Ok(())
     }
 
-    /// Round numbers along the horizontal axis.
+    /// Draws round numbers along the horizontal axis.
     pub fn horizontal_ticks(&self, format: impl Fn(f64) -> String) -> Result<()> {
         round_ticks(self.x, 5).into_iter().try_for_each(|value| self.tick(value, &format(value)))
     }
 
-    /// One text a position from 0 on along the horizontal axis, as many as fit without touching.
+    /// Draws one label per position, starting at 0, along the horizontal axis; leaves out labels that would overlap.
     pub fn labels(&self, labels: &[String]) -> Result<()> {
         let longest = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0) as f64;
         let room = (longest + 2.0) * 0.9 * self.text * WIDEST_LETTER;
@@ -105,14 +105,14 @@ impl<'a, B: DrawingBackend> Plot<'a, B> {
         self.write(label, at, 0.9, FontStyle::Normal, QUIET, HPos::Center, false)
     }
 
-    /// A line through points, in their order.
+    /// Draws a line through the points in their order.
     pub fn line(&self, points: &[(f64, f64)], color: RGBColor, thickness: f64, dash: Dash) -> Result<()> {
         let places: Vec<_> = points.iter().map(|point| self.place(*point)).collect();
         let dashes = if dash.1 == 0.0 { vec![places] } else { dashes(&places, dash, self.text) };
         dashes.iter().try_for_each(|dash| self.path(dash, color, thickness))
     }
 
-    /// A dot; hollow ones are white within.
+    /// Draws a dot; if it is not `filled`, its interior is white.
     pub fn dot(&self, point: (f64, f64), size: f64, color: RGBColor, filled: bool) -> Result<()> {
         let (x, y) = self.place(point);
         let at = (x.round() as i32, y.round() as i32);
@@ -126,20 +126,20 @@ impl<'a, B: DrawingBackend> Plot<'a, B> {
         Ok(())
     }
 
-    /// A filled shape between corners.
+    /// Draws a filled polygon with the given corners.
     pub fn shape(&self, corners: &[(f64, f64)], color: RGBColor) -> Result<()> {
         let places: Vec<_> = corners.iter().map(|corner| pixel(self.place(*corner))).collect();
         self.area.draw(&Polygon::new(places, color.filled())).map_err(|error| anyhow!("drawing a shape: {error}"))
     }
 
-    /// A bar from the axis up.
+    /// Draws a bar from the horizontal axis upwards.
     pub fn bar(&self, x: (f64, f64), height: f64, color: RGBColor) -> Result<()> {
         let (corner, opposite) = (pixel(self.place((x.0, height))), pixel(self.place((x.1, 0.0))));
         let bar = Rectangle::new([corner, (opposite.0 - 1, opposite.1)], color.filled());
         self.area.draw(&bar).map_err(|error| anyhow!("drawing a bar: {error}"))
     }
 
-    /// A text beside a point, on white, so that no line runs through it.
+    /// Draws a text next to a point on a white background, so that no line runs through it.
     pub fn label(&self, point: (f64, f64), at: At, text: &str, color: RGBColor) -> Result<()> {
         let (x, y) = self.place(point);
         let gap = 0.5 * self.text;
@@ -149,7 +149,7 @@ impl<'a, B: DrawingBackend> Plot<'a, B> {
             At::Above => (x, y - 1.6 * gap, HPos::Center),
             At::Below => (x, y + 1.6 * gap, HPos::Center),
         };
-        // What would leave the field is moved back into it.
+        // A text that would exceed the plotting area is moved back into it.
         let half = wide / 2.0;
         let x = match anchor {
             HPos::Left => x.min(self.right - wide),
@@ -165,7 +165,7 @@ impl<'a, B: DrawingBackend> Plot<'a, B> {
         self.write(text, (x, y), 0.9, FontStyle::Normal, color, anchor, false)
     }
 
-    /// A legend in the upper right corner, above the field's lines: a stroke and a word each, side by side.
+    /// Draws a horizontal legend at the upper right, above the plotting area: a line sample and a name for each entry.
     pub fn legend(&self, entries: &[(&str, RGBColor, Dash)]) -> Result<()> {
         let letter = 0.85 * self.text * WIDEST_LETTER * 0.9;
         let wide = |name: &str| 2.4 * self.text + name.chars().count() as f64 * letter + self.text;
@@ -216,16 +216,16 @@ impl<'a, B: DrawingBackend> Plot<'a, B> {
     }
 }
 
-/// No letter of the labels is wider than this share of its height.
+/// Upper bound for the width of a letter of the labels, relative to its height.
 const WIDEST_LETTER: f64 = 0.64;
 
-/// Of `count` labels that each need `room`, every so-manieth fits into `width`.
+/// Step with which labels must be drawn so that they fit into `width`, given `count` labels that each need `room`.
 pub fn label_step(count: usize, room: f64, width: f64) -> usize {
     let fit = (width / room).floor().max(1.0) as usize;
     count.div_ceil(fit).max(1)
 }
 
-/// Up to `count` and a few round numbers within a range, its ends if they are round.
+/// Round numbers within a range, about `count` of them; includes the limits of the range if they are round.
 pub fn round_ticks((low, high): (f64, f64), count: usize) -> Vec<f64> {
     let raw = (high - low) / count as f64;
     let power = 10f64.powf(raw.log10().floor());
@@ -235,7 +235,7 @@ pub fn round_ticks((low, high): (f64, f64), count: usize) -> Vec<f64> {
     (first..=last).map(|place| place as f64 * step).collect()
 }
 
-/// An axis has a length.
+/// The limits of an axis; limits that are equal are moved apart, because an axis must have a length.
 fn widened((low, high): (f64, f64)) -> (f64, f64) {
     if high > low { (low, high) } else { (low - 0.5, low + 0.5) }
 }
@@ -244,7 +244,7 @@ fn pixel((x, y): (f64, f64)) -> (i32, i32) {
     (x.round() as i32, y.round() as i32)
 }
 
-/// A line in pieces, after a pattern in units of `text` pixels.
+/// Splits a line into the strokes of a dash pattern; `text` is the text height in pixels.
 fn dashes(places: &[(f64, f64)], dash: Dash, text: f64) -> Vec<Vec<(f64, f64)>> {
     let (ink, gap) = ((dash.0 * text).max(2.0), (dash.1 * text).max(2.0));
     let mut pieces = Vec::new();

@@ -1,4 +1,4 @@
-//! How well the model ranks the test rows, and how far its probabilities can be believed.
+//! Charts that show how well the model ranks the test rows and how reliable its probabilities are.
 
 use anyhow::Result;
 use plotters::prelude::*;
@@ -9,29 +9,29 @@ use super::Area;
 use super::plot::{At, BLUE, DASHED, INK, PALE, Plot, QUIET, SKY, SOLID};
 use crate::words::{grouped, percent};
 
-/// Groups of clients of similar risk in the calibration.
+/// Number of groups of clients with similar risk in the calibration chart.
 const GROUPS: usize = 10;
 
-/// Bars of the risk distribution.
+/// Number of bars in the risk distribution.
 const BARS: usize = 20;
 
 const ONE_CLASS: &str = "only one outcome among the test rows: nothing to rank";
 
-/// The test rows as the model judges them.
+/// The labelled test rows with the model's predictions.
 pub struct Quality {
     ranking: Option<Ranking>,
     bins: Vec<CalibrationBin>,
     brier: f64,
     risks: Vec<f64>,
     threshold: f64,
-    /// Of whom was called from the threshold on: false positive rate, recall, precision.
+    /// False positive rate, recall and precision at the threshold.
     chosen: (f64, f64, f64),
-    /// The share that left.
+    /// The share of rows whose client left.
     base: f64,
 }
 
 impl Quality {
-    /// Of test rows and the threshold in use.
+    /// Evaluates pairs of risk and outcome at `threshold`.
     pub fn new(pairs: &[Pair], threshold: f64) -> Self {
         let count = |wanted: fn(&Pair) -> bool| pairs.iter().filter(|pair| wanted(pair)).count() as f64;
         let left = count(|(_, left)| *left);
@@ -50,13 +50,13 @@ impl Quality {
         }
     }
 
-    /// The area under the ROC curve; `None` where only one outcome is there.
+    /// The area under the ROC curve; `None` if all rows have the same outcome.
     pub fn auc(&self) -> Option<f64> {
         self.ranking.as_ref().map(Ranking::auc)
     }
 }
 
-/// The receiver operating characteristic.
+/// Draws the ROC curve (receiver operating characteristic).
 pub fn roc<B: DrawingBackend>(area: &Area<B>, quality: &Quality) -> Result<()> {
     let Some(ranking) = &quality.ranking else { return Plot::empty(area, "ROC", ONE_CLASS) };
     let title = format!("ROC: AUC {:.4}", ranking.auc());
@@ -69,11 +69,11 @@ pub fn roc<B: DrawingBackend>(area: &Area<B>, quality: &Quality) -> Result<()> {
         ranking.roc().iter().map(|point| (point.false_positive_rate, point.true_positive_rate)).collect();
     plot.line(&points, BLUE, 0.16, SOLID)?;
     plot.dot((quality.chosen.0, quality.chosen.1), 0.35, INK, false)?;
-    // Where no curve runs: below and beside it.
+    // Below and to the right of the point, where the curve does not run.
     plot.label((quality.chosen.0 + 0.02, quality.chosen.1 - 0.06), At::Right, &threshold(quality), INK)
 }
 
-/// Precision against recall.
+/// Draws precision against recall.
 pub fn precision_recall<B: DrawingBackend>(area: &Area<B>, quality: &Quality) -> Result<()> {
     let Some(ranking) = &quality.ranking else { return Plot::empty(area, "Precision and recall", ONE_CLASS) };
     let title = format!("Average precision {:.4}", ranking.average_precision());
@@ -83,7 +83,7 @@ pub fn precision_recall<B: DrawingBackend>(area: &Area<B>, quality: &Quality) ->
     plot.line(&[(0.0, quality.base), (1.0, quality.base)], QUIET, 0.08, DASHED)?;
     let everyone = format!("everyone called: {}", percent(quality.base));
     plot.label((0.3, quality.base), if quality.base > 0.1 { At::Below } else { At::Above }, &everyone, QUIET)?;
-    // Between two thresholds precision holds until recall rises.
+    // Between two thresholds, precision is constant until recall rises.
     let mut steps = Vec::new();
     for pair in ranking.precision_recall().windows(2) {
         steps.extend([(pair[0].recall, pair[1].precision), (pair[1].recall, pair[1].precision)]);
@@ -93,7 +93,7 @@ pub fn precision_recall<B: DrawingBackend>(area: &Area<B>, quality: &Quality) ->
     plot.label((quality.chosen.1 - 0.32, quality.chosen.2 - 0.09), At::Right, &threshold(quality), INK)
 }
 
-/// Did as many leave as predicted?
+/// Draws the observed share of exits against the predicted risk.
 pub fn calibration<B: DrawingBackend>(area: &Area<B>, quality: &Quality) -> Result<()> {
     let title = format!("Calibration: Brier score {:.4}", quality.brier);
     let names = ("predicted: mean risk of a group of clients", "observed: left of them");
@@ -111,7 +111,7 @@ pub fn calibration<B: DrawingBackend>(area: &Area<B>, quality: &Quality) -> Resu
     points.into_iter().try_for_each(|point| plot.dot(point, 0.3, BLUE, true))
 }
 
-/// How many clients have which risk.
+/// Draws the distribution of the test rows' risks.
 pub fn risk_distribution<B: DrawingBackend>(area: &Area<B>, quality: &Quality) -> Result<()> {
     let mut bars = [0u64; BARS];
     for risk in &quality.risks {
@@ -123,7 +123,7 @@ pub fn risk_distribution<B: DrawingBackend>(area: &Area<B>, quality: &Quality) -
     let highest = bars.iter().copied().max().unwrap_or(0).max(1) as f64;
     let names = ("risk of leaving", "test rows");
     let plot = Plot::new(area, &title, names, (0.0, 1.0), (0.0, highest * 1.15))?;
-    // No half clients.
+    // Only whole numbers of clients.
     plot.vertical_ticks(|value| if value.fract() == 0.0 { grouped(value as u64) } else { String::new() })?;
     plot.horizontal_ticks(whole_percent)?;
     for (place, count) in bars.into_iter().enumerate().filter(|(_, count)| *count > 0) {

@@ -4,7 +4,7 @@ use super::*;
 use history::listing::{MissingRow, TimingRow};
 use statistics::interval::Interval;
 
-/// So many runs, a deployment every seventh.
+/// Data of `runs` runs; every seventh run is a deployment.
 fn trends(runs: usize) -> Trends {
     let time = |i: usize| format!("2026-{:02}-{:02}T06:{:02}:00.000000Z", 1 + i / 50, 1 + i % 28, i % 60);
     let wave = |i: usize| (i as f64 / 9.0).sin();
@@ -50,7 +50,7 @@ fn quality(rows: usize) -> Quality {
     Quality::new(&pairs, 0.5)
 }
 
-/// For a look at the pictures with one's own eyes: `RISK_PICTURES=folder cargo nextest run …`.
+/// Saves the pictures for visual inspection: `RISK_PICTURES=folder cargo nextest run …`.
 fn keep(name: &str, file: &[u8]) {
     if let Some(folder) = std::env::var_os("RISK_PICTURES") {
         std::fs::write(std::path::Path::new(&folder).join(name), file).unwrap();

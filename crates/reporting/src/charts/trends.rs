@@ -1,4 +1,4 @@
-//! How the score, the missing values and the seconds have gone from run to run.
+//! Charts of the score, the missing values and the durations over time.
 
 use std::collections::HashMap;
 
@@ -13,44 +13,44 @@ use super::Area;
 use super::plot::{At, BLUE, DASHED, DOTTED, Dash, INK, Plot, QUIET, SKY, SOLID};
 use crate::evidence::Past;
 
-/// More points than this are a line with a band, without markers and whiskers.
+/// Beyond this number of points, a line with a band replaces markers and whiskers.
 const MOST_MARKERS: usize = 40;
 
-/// More deployments than this are marked at the upper edge only, so that the scores can be seen.
+/// Beyond this number, deployments are marked only at the upper edge, so that they do not hide the scores.
 const MOST_LINES: usize = 20;
 
-/// The newest runs that are drawn.
+/// Maximum number of runs in a chart; the newest ones are drawn.
 pub const MOST_RUNS: usize = 500;
 
 const NOTHING: &str = "no run is recorded yet";
 
-/// What is drawn over time, oldest first.
+/// The data of the charts over time, oldest first.
 pub struct Trends {
-    /// Scores of live releases, at their deployment or on new rows.
+    /// F1 scores of live releases, on test data at their deployment and on new rows.
     pub scores: Vec<ScorePoint>,
-    /// Percent of missing values by column.
+    /// Percent of missing values per column.
     pub missing: Vec<MissingRow>,
-    /// Seconds of ingestion and training.
+    /// Durations of ingestion and training in seconds.
     pub timings: Vec<TimingRow>,
 }
 
-/// A score at a time.
+/// An F1 score at a time.
 #[derive(Clone, Debug)]
 pub struct ScorePoint {
-    /// When, UTC, as the history writes it.
+    /// The time in UTC, in the format of the history.
     pub time: String,
-    /// The F1 score.
+    /// The F1 score itself.
     pub f1: f64,
-    /// From where to where it may be.
+    /// The 95 % confidence interval of the score; `None` if it is unknown.
     pub interval: Option<Interval>,
-    /// What "everyone exits" has on the same rows.
+    /// F1 of the baseline "everyone exits" on the same rows; `None` if the counts are unknown.
     pub constant: Option<f64>,
-    /// Whether a release went live then, and this is its recorded score.
+    /// Whether this is the score that was recorded when a release went live.
     pub deployed: bool,
 }
 
 impl Trends {
-    /// What the history remembers.
+    /// Extracts the data from the history.
     pub fn of(past: &Past) -> Self {
         let counts = |row: [i64; 4]| {
             let [true_positives, false_positives, false_negatives, true_negatives] = row.map(|count| count as u64);
@@ -69,7 +69,8 @@ impl Trends {
             ]))),
             deployed: false,
         });
-        // The newest alone: an interval is thousands of draws. One model may have gone live many times.
+        // Computed only for the newest releases, because an interval takes thousands of random draws. A model that went
+        // live several times is computed once.
         let shown = past.releases.len().saturating_sub(MOST_RUNS);
         let mut known: HashMap<&str, Option<Confusion>> = HashMap::new();
         let mut intervals: HashMap<&str, Option<Interval>> = HashMap::new();
@@ -95,7 +96,7 @@ impl Trends {
     }
 }
 
-/// F1 of the live releases.
+/// Draws the F1 scores of the live releases.
 pub fn f1_over_time<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> Result<()> {
     let scores = &trends.scores;
     let title = "F1 of the live model: on test data when deployed, then on new rows";
@@ -147,10 +148,10 @@ pub fn f1_over_time<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> Resul
     Ok(())
 }
 
-/// One column's percent of a row.
+/// Function that returns one column's percent of missing values in a row.
 type Percent = fn(&MissingRow) -> Option<f64>;
 
-/// Percent of missing values in each column of the compiled dataset.
+/// Draws the percent of missing values in each column of the compiled dataset.
 pub fn missing_over_time<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> Result<()> {
     let rows = &trends.missing;
     let title = "Missing values in the compiled dataset";
@@ -180,7 +181,7 @@ pub fn missing_over_time<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> 
     Ok(())
 }
 
-/// How long ingestion and training have taken.
+/// Draws the durations of ingestion and training.
 pub fn seconds_over_time<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> Result<()> {
     let kinds = [("ingestion", BLUE, SOLID), ("training", QUIET, DASHED)];
     let rows: Vec<_> = trends.timings.iter().filter(|row| kinds.iter().any(|(what, ..)| *what == row.what)).collect();
@@ -206,18 +207,20 @@ pub fn seconds_over_time<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> 
     Ok(())
 }
 
-/// The last of them, as many as are drawn.
+/// The last [`MOST_RUNS`] entries.
 fn newest<T>(mut rows: Vec<T>) -> Vec<T> {
     rows.split_off(rows.len().saturating_sub(MOST_RUNS))
 }
 
-/// Half a place more on either side; one point stands in the middle.
+/// Limits of the horizontal axis for the positions 0 to `last`: at least half a position is added on each side, so that
+/// a single point is in the middle.
 fn ends(last: usize) -> (f64, f64) {
     let room = (last as f64 * 0.03).max(0.5);
     (-room, last as f64 + room)
 }
 
-/// Times of the history in short: month, day and minute, and the year where there are several.
+/// Short forms of times in the history: month, day, hour and minute, or the date with its year if the times span
+/// several years.
 fn times<'a>(times: impl Iterator<Item = &'a String>) -> Vec<String> {
     let times: Vec<&String> = times.collect();
     let year = |time: &String| time.get(..4).unwrap_or_default().to_owned();
@@ -226,7 +229,7 @@ fn times<'a>(times: impl Iterator<Item = &'a String>) -> Vec<String> {
     times.iter().map(|time| time.get(shown.clone()).unwrap_or(time).replace('T', " ")).collect()
 }
 
-/// A round number with no more digits than it needs.
+/// A number with at most four decimals and without trailing zeros.
 fn short(value: f64) -> String {
     let text = format!("{value:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

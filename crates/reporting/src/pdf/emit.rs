@@ -1,4 +1,4 @@
-//! From marks on pages to the bytes of a PDF.
+//! Converts the marks on the pages into the bytes of a PDF.
 
 use anyhow::{Context, Result, anyhow};
 use krilla::color::rgb;
@@ -15,13 +15,13 @@ use krilla_svg::{SurfaceExt, SvgSettings};
 use super::font::{Weight, glyph};
 use super::{Color, Document, MARGIN, Mark, PAGE};
 
-/// The file of a document.
+/// Converts a document into a PDF file.
 pub fn pdf(document: &Document) -> Result<Vec<u8>> {
     let fonts = Weight::ALL.map(|weight| Font::new(weight.data().into(), 0));
     let [Some(regular), Some(bold)] = fonts else { return Err(anyhow!("the built-in font cannot be embedded")) };
     let fonts = [regular, bold];
     let mut file = krilla::Document::new();
-    // No time: the same report is the same file.
+    // No creation time, so that the same report gives the same file.
     file.set_metadata(
         Metadata::new().title(document.properties.title.clone()).language("en".to_owned()).creator("risk".to_owned()),
     );

@@ -1,4 +1,4 @@
-//! The font of all text: DejaVu Sans, which the program brings. How wide a text is, and where it breaks.
+//! The font of all text, DejaVu Sans, which is embedded in the program: text widths and line breaks.
 
 use std::sync::{Arc, LazyLock};
 
@@ -7,7 +7,7 @@ use ttf_parser::Face;
 use usvg::fontdb::Database;
 use usvg::{Options, Tree};
 
-/// The two faces.
+/// The two embedded faces of the font.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
     Regular,
@@ -30,7 +30,8 @@ static FACES: LazyLock<Option<[Face<'static>; 2]>> = LazyLock::new(|| {
     Some([regular?, bold?])
 });
 
-/// Only the built-in font, under its own name and for every other one: no machine's fonts have a say.
+/// Options for parsing SVG: only the embedded font is used, also in place of every other font, so that the fonts
+/// installed on the machine have no influence.
 static DRAWING_OPTIONS: LazyLock<Options<'static>> = LazyLock::new(|| {
     let mut fonts = Database::new();
     for weight in Weight::ALL {
@@ -42,17 +43,17 @@ static DRAWING_OPTIONS: LazyLock<Options<'static>> = LazyLock::new(|| {
     Options { fontdb: Arc::new(fonts), font_family: family.to_owned(), ..Options::default() }
 });
 
-/// Whether the font can be read.
+/// Checks that the embedded font can be read.
 pub fn check() -> Result<()> {
     FACES.as_ref().map(|_| ()).ok_or_else(|| anyhow!("the built-in font cannot be read"))
 }
 
-/// An SVG, parsed.
 pub fn tree(svg: &str) -> Result<Tree> {
     Ok(Tree::from_str(svg, &DRAWING_OPTIONS)?)
 }
 
-/// A character as it is drawn: its glyph, and its advance in sizes of the letters. What the font lacks is drawn as �.
+/// The glyph of a character, and its advance width in multiples of the font size. A character that the font lacks is
+/// replaced by �.
 pub fn glyph(character: char, weight: Weight) -> (u32, f32) {
     let Some(faces) = FACES.as_ref() else { return (0, 0.0) };
     let face = &faces[weight as usize];
@@ -62,13 +63,13 @@ pub fn glyph(character: char, weight: Weight) -> (u32, f32) {
     (u32::from(id.0), advance)
 }
 
-/// How wide `text` is, in points.
+/// Width of `text` in points at the font size `size`.
 pub fn width(text: &str, weight: Weight, size: f32) -> f32 {
     text.chars().map(|character| glyph(character, weight).1 * size).sum()
 }
 
-/// Breaks `text` into lines that fit into `room`: at its own line ends, between words, and within a word that is too long
-/// for a line. Control characters become spaces.
+/// Breaks `text` into lines of at most `room` points: at its own line ends, between words, and inside words that are
+/// longer than a line. Control characters become spaces.
 pub fn wrap(text: &str, weight: Weight, size: f32, room: f32) -> Vec<String> {
     text.split('\n').flat_map(|line| wrap_line(line, weight, size, room)).collect()
 }

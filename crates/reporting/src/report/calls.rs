@@ -1,4 +1,4 @@
-//! What stands first, for the client manager: today's calls.
+//! The first page, for the client manager: today's calls.
 
 use anyhow::Result;
 
@@ -7,10 +7,10 @@ use crate::evidence::Evidence;
 use crate::pdf::{Column, Document, Table};
 use crate::words::{grouped, percent, points};
 
-/// The most calls that are printed; the others stand in calllist.csv.
+/// Maximum number of calls that are printed; calllist.csv contains all of them.
 const PRINTED: usize = 100;
 
-/// Today's calls.
+/// Adds the page of today's calls.
 pub fn page(document: &mut Document, evidence: &Evidence) -> Result<()> {
     let calls = &evidence.calls;
     document.title("Whom to call today, and why");
@@ -53,7 +53,7 @@ pub fn page(document: &mut Document, evidence: &Evidence) -> Result<()> {
     Ok(())
 }
 
-/// The two strongest reasons, a line each.
+/// The table row of a client, with the two strongest reasons on a line each.
 fn row(evidence: &Evidence, call: &Call) -> Vec<String> {
     let calls = &evidence.calls;
     let reasons: Vec<String> = calls.reasons(call).take(2).map(|reason| reason.to_string()).collect();

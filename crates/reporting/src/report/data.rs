@@ -1,4 +1,4 @@
-//! The data that it rests on, and how all has gone over time.
+//! The data of the model, and the development over time.
 
 use anyhow::Result;
 
@@ -7,7 +7,7 @@ use crate::evidence::Evidence;
 use crate::pdf::{Column, Document, Table};
 use crate::words::{grouped, number};
 
-/// Files of the compiled dataset and its columns.
+/// Adds the files of the compiled dataset and its columns.
 pub fn files_and_columns(document: &mut Document, evidence: &Evidence) -> Result<()> {
     const SHOWN: usize = 40;
     let ingested = &evidence.ingested;
@@ -74,7 +74,7 @@ pub fn files_and_columns(document: &mut Document, evidence: &Evidence) -> Result
     Ok(())
 }
 
-/// Scores, missing values and seconds over time.
+/// Adds the charts of scores, missing values and durations over time.
 pub fn trends(document: &mut Document, evidence: &Evidence) -> Result<()> {
     let trends = Trends::of(&evidence.past);
     document.heading("Over time");
@@ -88,7 +88,7 @@ pub fn trends(document: &mut Document, evidence: &Evidence) -> Result<()> {
     Ok(())
 }
 
-/// The parts of the program.
+/// Adds the versions of the program's dependencies.
 pub fn dependencies(document: &mut Document, evidence: &Evidence) -> Result<()> {
     document.heading("What the program is made of");
     let rows = evidence.dependencies.iter().map(|dependency| {

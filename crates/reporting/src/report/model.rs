@@ -1,4 +1,4 @@
-//! For the engineer: the model, what it is worth, and why it is live.
+//! The pages for engineers: the model, its quality, and why it is live.
 
 use anyhow::Result;
 use common::promotion::{Contest, FEW_ROWS};
@@ -13,7 +13,7 @@ use crate::evidence::Evidence;
 use crate::pdf::{Column, Document, Table};
 use crate::words::{check_in_words, grouped, interval_of, minutes, number, percent, points};
 
-/// What the model is and what it was trained on.
+/// Adds what the model is and what it was trained on.
 pub fn card(document: &mut Document, evidence: &Evidence) -> Result<()> {
     let (model, manifest) = (&evidence.model, &evidence.release.manifest);
     let training = &model.training;
@@ -72,7 +72,7 @@ pub fn card(document: &mut Document, evidence: &Evidence) -> Result<()> {
     Ok(())
 }
 
-/// What it does on the test data.
+/// Adds the model's results on the test data.
 pub fn performance(document: &mut Document, evidence: &Evidence) -> Result<()> {
     let (score, recorded) = (&evidence.score, &evidence.release.manifest.score);
     let contest = Contest { challenger: score.confusion, champion: None };
@@ -113,7 +113,7 @@ pub fn performance(document: &mut Document, evidence: &Evidence) -> Result<()> {
     document.figure(&charts::half(|area| charts::calibration(area, &quality))?, 0.5)
 }
 
-/// Champion and challenger.
+/// Adds the comparison of champion and challenger.
 pub fn promotion(document: &mut Document, evidence: &Evidence) -> Result<()> {
     document.heading("Why this model is live");
     let contest = evidence.contest();
@@ -157,7 +157,7 @@ pub fn promotion(document: &mut Document, evidence: &Evidence) -> Result<()> {
     Ok(())
 }
 
-/// The live release on rows that came after it.
+/// Adds the results of the live release on rows that arrived after its deployment.
 pub fn drift(document: &mut Document, evidence: &Evidence) -> Result<()> {
     const SHOWN: usize = 8;
     document.heading("Is it still good?");
@@ -195,7 +195,7 @@ pub fn drift(document: &mut Document, evidence: &Evidence) -> Result<()> {
     Ok(())
 }
 
-/// The predictors of a check's rows.
+/// Adds the shifts of the predictors in a check's rows.
 fn shifts(document: &mut Document, evidence: &Evidence, check: &CheckRow) {
     let shifts = evidence.shifts_of(check);
     if shifts.is_empty() {
