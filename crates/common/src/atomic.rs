@@ -1,8 +1,10 @@
-//! Files that are written whole or not at all: a temporary file in the same folder, fsync, rename, fsync of the folder.
+//! Files that are written completely or not at all: write a temporary file in the same folder, fsync it, rename it,
+//! fsync the folder.
 //!
-//! A process that is killed in between leaves the old file as it was, and at most a hidden `.….partial` next to it. Its
-//! writer keeps it locked (flock), and the kernel ends the lock with the process. So the next writer of the same file can
-//! tell that it is abandoned and removes it. [`sweep`] does the same for a whole folder.
+//! A process that is killed in between leaves the old file unchanged, and at most a hidden temporary file named
+//! `.….partial` next to it. The writer keeps the temporary file locked (flock), and the kernel releases the lock when
+//! the process ends. The next writer of the same file can therefore tell that the temporary file is abandoned, and
+//! removes it. [`sweep`] does the same for a whole folder.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -14,33 +16,34 @@ use tempfile::NamedTempFile;
 
 const PARTIAL: &str = ".partial";
 
-/// Replaces `path` by `bytes`.
+/// Replaces the file `path` by one with the content `bytes`.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = AtomicFile::create(path)?;
     file.write_all(bytes).with_context(|| format!("writing {}", path.display()))?;
     file.commit()
 }
 
-/// A file in the making; it takes its name only at [`AtomicFile::commit`], and vanishes when dropped before.
+/// A file that is being written. It gets its name only at [`AtomicFile::commit`]; if it is dropped before, it is
+/// removed.
 pub struct AtomicFile {
     path: PathBuf,
     file: BufWriter<NamedTempFile>,
 }
 
 impl AtomicFile {
-    /// Starts the file that will be `path`, making its folder where there is none.
+    /// Starts the file that will be named `path`. Creates its folder if there is none.
     pub fn create(path: &Path) -> Result<Self> {
         let create = || -> Result<NamedTempFile> {
             let folder = folder_of(path);
             fs::create_dir_all(folder)?;
             let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
-            // What cannot be removed is no reason not to write.
+            // A failure to remove abandoned files must not prevent the write.
             let _ = remove_abandoned(folder, &prefix);
             loop {
                 let file = tempfile::Builder::new()
                     .prefix(&prefix)
                     .suffix(PARTIAL)
-                    .permissions(Permissions::from_mode(0o666)) // the umask takes its share, as from any other file
+                    .permissions(Permissions::from_mode(0o666)) // the umask applies, as for any other file
                     .tempfile_in(folder)?;
                 if claim(file.as_file(), file.path())? {
                     return Ok(file);
@@ -51,7 +54,7 @@ impl AtomicFile {
         Ok(Self { path: path.to_owned(), file: BufWriter::with_capacity(256 * 1024, file) })
     }
 
-    /// Puts the content on the disk and gives it its name.
+    /// Writes the content to the disk and gives the file its name.
     pub fn commit(self) -> Result<()> {
         let path = self.path;
         let commit = || -> Result<()> {
@@ -74,7 +77,7 @@ impl Write for AtomicFile {
     }
 }
 
-/// Makes `link` a symbolic link to `target` in one rename, whatever stood there before.
+/// Makes `link` a symbolic link to `target` in one rename. An earlier link or file of this name is replaced.
 pub fn symlink(target: &Path, link: &Path) -> Result<()> {
     let make = || -> Result<()> {
         let folder = folder_of(link);
@@ -91,12 +94,13 @@ pub fn symlink(target: &Path, link: &Path) -> Result<()> {
     make().with_context(|| format!("linking {} to {}", link.display(), target.display()))
 }
 
-/// Removes what killed writers left half-made in `folder`. Call it only while holding the folder's lock.
+/// Removes the unfinished files that killed writers left in `folder`. Call it only while holding the folder's lock.
 pub fn sweep(folder: &Path) -> Result<()> {
     remove_abandoned(folder, ".")
 }
 
-/// Removes the partial files, folders and links in `folder` that begin with `prefix` and that no living process claims.
+/// Removes the partial files, folders and links in `folder` whose names begin with `prefix` and that no running process
+/// has claimed.
 fn remove_abandoned(folder: &Path, prefix: &str) -> Result<()> {
     let listing = || format!("listing {}", folder.display());
     for entry in fs::read_dir(folder).with_context(listing)? {
@@ -107,7 +111,7 @@ fn remove_abandoned(folder: &Path, prefix: &str) -> Result<()> {
             continue;
         }
         let kind = entry.file_type().with_context(|| format!("reading {}", path.display()))?;
-        // The lock is held until the removal has ended: no process can claim an entry that is being removed.
+        // The lock is held until the removal has ended, so no process can claim an entry while it is being removed.
         let handle = if kind.is_symlink() { None } else { File::open(&path).ok() };
         if handle.as_ref().is_some_and(|handle| matches!(handle.try_lock(), Err(fs::TryLockError::WouldBlock))) {
             continue;
@@ -123,9 +127,10 @@ fn remove_abandoned(folder: &Path, prefix: &str) -> Result<()> {
     Ok(())
 }
 
-/// Marks what this process has just made at `path` as in use; `false` if another process has removed it meanwhile.
+/// Marks the file or folder that this process has just created at `path` as in use. Returns `false` if another process
+/// has removed it in the meantime.
 fn claim(made: &File, path: &Path) -> io::Result<bool> {
-    // On a file system without locks, no process can lock the entry to remove it either.
+    // On a file system without locks, no other process can lock the entry either, so none removes it.
     let _ = made.lock();
     let made = made.metadata()?;
     match fs::symlink_metadata(path) {
@@ -135,27 +140,27 @@ fn claim(made: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// A folder in the system's temporary folder, removed when dropped. What a killed process left is removed when the next
-/// one is made.
+/// A folder in the system's temporary folder, removed when dropped. The folder of a killed process is removed when the
+/// next one is created.
 pub struct Scratch {
     folder: tempfile::TempDir,
     _claim: File,
 }
 
 impl Scratch {
-    /// Makes an empty folder that only this user can read.
+    /// Creates an empty folder that only this user can access.
     pub fn new() -> Result<Self> {
         const PREFIX: &str = ".risk-scratch.";
         let temporary = std::env::temp_dir();
         let make = || -> Result<Self> {
-            let _ = remove_abandoned(&temporary, PREFIX); // what belongs to another user stays
+            let _ = remove_abandoned(&temporary, PREFIX); // entries of other users stay
             loop {
                 let folder = tempfile::Builder::new()
                     .prefix(PREFIX)
                     .suffix(PARTIAL)
                     .permissions(Permissions::from_mode(0o700))
                     .tempdir_in(&temporary)?;
-                // Until the claim, another process may take it for an abandoned one and remove it.
+                // Until the claim, another process may take the folder for an abandoned one and remove it.
                 match File::open(folder.path()) {
                     Ok(handle) if claim(&handle, folder.path())? => return Ok(Self { folder, _claim: handle }),
                     Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
@@ -166,13 +171,14 @@ impl Scratch {
         make().with_context(|| format!("creating a folder in {}", temporary.display()))
     }
 
-    /// The folder's path.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 }
 
-/// A fresh folder inside `parent` that [`sweep`] knows, for a set of files in the making.
+/// Creates a new folder inside `parent` for a set of files that is being written. [`sweep`] removes it if it is
+/// abandoned.
 pub(crate) fn partial_folder(parent: &Path) -> Result<tempfile::TempDir> {
     fs::create_dir_all(parent)
         .and_then(|()| {
@@ -185,7 +191,7 @@ pub(crate) fn partial_folder(parent: &Path) -> Result<tempfile::TempDir> {
         .with_context(|| format!("creating a folder in {}", parent.display()))
 }
 
-/// Puts a folder's own entries (names, not contents) on the disk.
+/// Writes a folder's own entries (the names, not the contents) to the disk.
 pub fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder).and_then(|f| f.sync_all()).with_context(|| format!("syncing {}", folder.display()))
 }

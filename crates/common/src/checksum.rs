@@ -1,4 +1,4 @@
-//! SHA-256 as the identity of a file's content.
+//! SHA-256 checksums, which identify the content of a file.
 
 use std::fmt;
 use std::io::Read;
@@ -16,14 +16,14 @@ use sha2::Digest;
 pub struct Checksum(String);
 
 impl Checksum {
-    /// Of bytes in memory.
+    /// Computes the checksum of bytes in memory.
     pub fn of_bytes(bytes: &[u8]) -> Self {
         let mut hasher = Hasher::default();
         hasher.update(bytes);
         hasher.finish()
     }
 
-    /// Of a file's content, read in pieces.
+    /// Computes the checksum of a file's content. Reads the file in pieces, so it does not have to fit in memory.
     pub fn of_file(path: &Path) -> Result<Self> {
         let mut file = File::open(path)?;
         let mut hasher = Hasher::default();
@@ -36,12 +36,12 @@ impl Checksum {
         }
     }
 
-    /// All 64 digits.
+    /// Returns all 64 hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The first 12 digits: enough for a person to tell two apart.
+    /// Returns the first 12 digits, which are enough for a person to tell two checksums apart.
     pub fn short(&self) -> &str {
         self.0.get(..12).unwrap_or(&self.0)
     }
@@ -82,12 +82,12 @@ impl fmt::Display for Checksum {
 pub struct Hasher(sha2::Sha256);
 
 impl Hasher {
-    /// Takes the next piece.
+    /// Adds the next piece of the content.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The checksum of all pieces so far.
+    /// Returns the checksum of all pieces added so far.
     pub fn finish(self) -> Checksum {
         Checksum(self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }

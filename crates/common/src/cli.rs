@@ -1,6 +1,8 @@
-//! What every binary's command line has in common: `--config`, `--json`, exit codes, and which stream says what.
+//! The parts of the command line that all binaries share: `--config`, `--json`, exit codes, and the use of stdout and
+//! stderr.
 //!
-//! stdout is data, stderr is narration. Exit 0: done; 1: failed; 2: wrong usage (clap's own code).
+//! Data are written to stdout, messages to stderr. Exit codes: 0 for success, 1 for a failure, 2 for wrong usage
+//! (clap's own code).
 
 use std::cell::Cell;
 use std::fmt::Display;
@@ -16,7 +18,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 
-/// The flags of every step.
+/// The command-line flags of every step.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The config file [default: $RISK_CONFIG, else ./config.json]
@@ -27,16 +29,16 @@ pub struct Arguments {
     pub json: bool,
 }
 
-/// What a step has to say when it is done: for people by `Display`, for programs by `Serialize`.
+/// The result of a step: `Display` prints it for people, `Serialize` for programs.
 pub trait Outcome: Display + Serialize {
-    /// What the reader should know although the step succeeded; goes to stderr.
+    /// Warnings that the reader should see although the step succeeded. They are written to stderr.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
 }
 
 impl Arguments {
-    /// Loads the config, runs the step and reports its outcome; the value is the process's exit code.
+    /// Loads the config, runs the step and prints its outcome. Returns the exit code of the process.
     pub fn run<O: Outcome>(&self, step: impl FnOnce(&Config) -> Result<O>) -> ExitCode {
         match Config::load(self.config.as_deref()).and_then(|config| step(&config)) {
             Ok(outcome) => {
@@ -55,7 +57,7 @@ impl Arguments {
     fn print<O: Outcome>(&self, outcome: &O) -> ExitCode {
         let text = if self.json { serde_json::to_string(outcome) } else { Ok(outcome.to_string()) };
         match text.map_err(io::Error::from).and_then(|text| writeln!(io::stdout(), "{text}")) {
-            // A reader that has seen enough (`| head -1`) is no failure of the step.
+            // If the reader has closed the pipe early (`| head -1`), the step has not failed.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 narrate(format_args!(
                     "error: the step has succeeded, but its outcome cannot be written to stdout ({error}); it is:\n{outcome}"
@@ -70,23 +72,23 @@ impl Arguments {
 /// Whether [`narrate`] writes the time before each line.
 static TIMESTAMPS: AtomicBool = AtomicBool::new(false);
 
-/// Makes every line of narration begin with its time (RFC 3339, UTC) unless stderr is a terminal: cron appends the lines
-/// to a log.
+/// Makes [`narrate`] begin every line with the time (RFC 3339, UTC), unless stderr is a terminal. It is used under
+/// cron, which appends the lines to a log.
 pub fn timestamp_narration() {
     TIMESTAMPS.store(!io::stderr().is_terminal(), Ordering::Relaxed);
 }
 
-/// Writes narration, usually one line, to stderr; a closed stderr stops nothing.
+/// Writes a message, usually one line, to stderr. A closed stderr is ignored.
 pub fn narrate(text: impl Display) {
     let time = match TIMESTAMPS.load(Ordering::Relaxed) {
         true => Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ ").to_string(),
         false => String::new(),
     };
     let lines: String = text.to_string().lines().map(|line| format!("{time}{line}\n")).collect();
-    let _ = io::stderr().write_all(lines.as_bytes()); // in one piece, as other processes may write there too
+    let _ = io::stderr().write_all(lines.as_bytes()); // in one write, because other processes may write there too
 }
 
-/// A running count, or another word of how far something is, on stderr where that is a terminal, and nothing elsewhere.
+/// A progress line on stderr; silent unless stderr is a terminal.
 pub struct Progress<'a> {
     what: &'a str,
     terminal: bool,
@@ -94,17 +96,17 @@ pub struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// Of `what`, from the moment when there has been something to wait for.
+    /// Creates a progress line for `what`. The line first appears after 200 ms, so short work shows nothing.
     pub fn new(what: &'a str) -> Self {
         Self { what, terminal: io::stderr().is_terminal(), shown: Cell::new(Instant::now()) }
     }
 
-    /// Shows the count, a few times a second at the most.
+    /// Shows `count` and the description. The line changes at most every 200 ms.
     pub fn show(&self, count: u64) {
         self.line(|| format!("{count} {}", self.what));
     }
 
-    /// Shows how far it is, as often.
+    /// Shows the description and the text `how_far`. The line changes at most every 200 ms.
     pub fn tell(&self, how_far: impl FnOnce() -> String) {
         self.line(|| format!("{}: {}", self.what, how_far()));
     }
@@ -120,7 +122,7 @@ impl<'a> Progress<'a> {
 impl Drop for Progress<'_> {
     fn drop(&mut self) {
         if self.terminal {
-            let _ = write!(io::stderr(), "\r\x1b[K"); // the outcome says it better
+            let _ = write!(io::stderr(), "\r\x1b[K"); // the outcome replaces the progress line
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The configuration: raw JSON becomes a checked [`Config`] once, here, and every error names file, key and expectation.
+//! The configuration. Raw JSON becomes a checked [`Config`] once, in this module; every error names the file, the key
+//! and the expected value.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -19,64 +20,68 @@ use crate::engine::{Cluster, EngineAddress};
 use crate::files::is_address;
 use crate::service::{Bind, HostName, TokenSource};
 
-/// Everything a step may be told, checked, with absolute paths.
+/// The checked configuration of all steps. All paths on this machine are resolved against the folder of the config
+/// file.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The config file itself.
+    /// Path of the config file.
     pub file: PathBuf,
-    /// The folder that relative paths start from: the config file's own.
+    /// Folder of the config file, against which relative paths are resolved.
     pub folder: PathBuf,
-    /// Where new client data arrives.
+    /// Folder in which new client data arrive. With an engine it may be an address on shared storage.
     pub input_folder: PathBuf,
-    /// Where the compiled dataset goes.
+    /// Folder on this machine of the compiled dataset. If a cluster keeps the dataset on shared storage, only its
+    /// description is here.
     pub output_folder: PathBuf,
-    /// The folder of the test data.
+    /// Folder of the test data. With an engine it may be an address on shared storage.
     pub test_data: PathBuf,
-    /// Where the trained model, its score and its reports go.
+    /// Folder of the trained model, its score and its reports.
     pub output_model: PathBuf,
-    /// Where the deployed releases are.
+    /// Folder of the deployed releases.
     pub production: PathBuf,
-    /// The database of the history.
+    /// Database of the history; by default the SQLite file `history.sqlite` beside the config file.
     pub database: DatabaseUrl,
-    /// Where a cluster works on the data; `None` where this process does.
+    /// Cluster that processes the data; `None` if this process does.
     pub engine: Option<Cluster>,
-    /// Whether the compiled dataset is kept in the database too.
+    /// Whether the compiled dataset is stored in the database too; by default `true` without a cluster, and always
+    /// `false` with one.
     pub store_dataset: bool,
-    /// A database from which client rows are taken, beside the input folder or instead of its files.
+    /// Database from which client rows are read, in addition to the files of the input folder or instead of them.
     pub input_database: Option<InputDatabase>,
-    /// Where `app` listens.
+    /// Addresses and sockets on which `app` listens; by default 127.0.0.1:8000.
     pub bind: Vec<Bind>,
-    /// Where the token stands that clients of `app` must show; `None` where they need none.
+    /// Source of the token that clients of `app` must present; `None` if they need none.
     pub api_token: Option<TokenSource>,
-    /// The host names by which clients may ask `app`, beside IP addresses and `localhost`.
+    /// Host names that clients may use to reach `app`, in addition to IP addresses and `localhost`.
     pub allowed_hosts: Vec<HostName>,
-    /// How old an answer of `app` may be that is shared because it costs seconds to make.
+    /// Maximum age of a shared answer of `app`. Answers that take seconds to compute are shared between clients; by
+    /// default for 10 s.
     pub answer_max_age: Duration,
-    /// The probability from which a client counts as leaving.
+    /// Probability of leaving from which a client is predicted to leave; by default 0.5.
     pub threshold: Threshold,
-    /// How strongly training trusts the data.
+    /// Inverse L2 penalty strength C of training; by default 1. Larger means weaker regularisation.
     pub regularization: Regularization,
-    /// What counts as drift.
+    /// Test that decides about drift; by default [`DriftTest::Raw`].
     pub drift_test: DriftTest,
-    /// Whether a worse model may be deployed.
+    /// Rule by which a new model replaces the live one; by default [`Promotion::OnDrift`].
     pub promotion: Promotion,
-    /// How many clients the managers can call in a day.
+    /// Number of clients that the managers can call in a day, from 1 to 1,000,000; by default 50.
     pub call_capacity: u32,
 }
 
-/// Which test decides whether the live model has drifted.
+/// The test that decides whether the live model has drifted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DriftTest {
-    /// Its F1 on the new rows is lower than the recorded one.
+    /// The F1 on the new rows is lower than the recorded F1.
     Raw,
-    /// It is lower by more than chance explains.
+    /// The F1 is lower than the recorded F1 by more than chance explains ([`statistics::interval::f1_difference`]).
     Interval,
-    /// It is lower than past scores let expect.
+    /// The F1 is below a limit computed from the past scores ([`statistics::trend::Limits`]).
     History,
 }
 
 impl DriftTest {
-    /// As it stands in the config.
+    /// Returns the name that the config uses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Raw => "raw",
@@ -86,17 +91,18 @@ impl DriftTest {
     }
 }
 
-/// When a new model replaces the live one.
+/// The rule that decides when a new model replaces the live one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Promotion {
-    /// Whenever that has drifted.
+    /// Replace the live model whenever it has drifted.
     OnDrift,
-    /// Only where the new one is not worse on the same test rows, and better than a constant.
+    /// Replace the live model only if the new one is not worse on the same test rows and is better than predicting that
+    /// everyone exits.
     IfBetter,
 }
 
 impl Promotion {
-    /// As it stands in the config.
+    /// Returns the name that the config uses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OnDrift => "on_drift",
@@ -128,7 +134,11 @@ const OPTIONAL: [&str; 17] = [
 ];
 
 impl Config {
-    /// Reads and checks the config at `path`, else at `$RISK_CONFIG`, else at `./config.json`.
+    /// Reads and checks the config at `path`; without it the one at `$RISK_CONFIG`, and without that `./config.json`.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read or is not a JSON object, and if a key is missing, unknown or has an invalid
+    /// value.
     pub fn load(path: Option<&Path>) -> Result<Self> {
         let path = match (path, env::var_os("RISK_CONFIG")) {
             (Some(path), _) => path.to_owned(),
@@ -143,40 +153,40 @@ impl Config {
     }
 }
 
-/// A probability strictly between 0 and 1.
+/// A decision threshold: a probability strictly between 0 and 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Threshold(f64);
 
 impl Threshold {
-    /// `None` unless 0 < `value` < 1.
+    /// Creates a threshold; `None` unless 0 < `value` < 1.
     pub fn new(value: f64) -> Option<Self> {
         (value > 0.0 && value < 1.0).then_some(Self(value))
     }
 
-    /// The number.
+    /// Returns the threshold as a number.
     pub fn value(self) -> f64 {
         self.0
     }
 }
 
-/// The inverse strength C of the L2 penalty, positive and finite, as in scikit-learn.
+/// Inverse L2 penalty strength C as in scikit-learn, positive and finite; larger means weaker regularisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Regularization(f64);
 
 impl Regularization {
-    /// `None` unless positive and finite.
+    /// Creates a regularisation; `None` unless `c` and 1 / `c` are positive and finite.
     pub fn new(c: f64) -> Option<Self> {
         (c > 0.0 && c.is_finite() && (1.0 / c).is_finite()).then_some(Self(c))
     }
 
-    /// The number C.
+    /// Returns C as a number.
     pub fn c(self) -> f64 {
         self.0
     }
 }
 
-/// The file's keys and values before anything is known of them.
+/// The keys and values of the file before any check.
 #[derive(Debug)]
 struct RawConfig(BTreeMap<String, Value>);
 
@@ -352,7 +362,7 @@ impl RawConfig {
         texts.into_iter().map(|text| Bind::parse(text.as_str().context(EXPECTED)?, folder)).collect()
     }
 
-    /// The address of a cluster, with variables of the environment in it.
+    /// The address of the cluster, with environment variables expanded.
     fn engine(&self) -> Result<Option<EngineAddress>> {
         let Some(text) = self.text("engine")? else { return Ok(None) };
         let address = EngineAddress::parse(&expand(text, |name| env::var(name).ok())?)?;
@@ -392,9 +402,10 @@ impl RawConfig {
     }
 }
 
-/// Each folder has one use: what one step writes must not be another's input, or be locked by another.
+/// Checks that no two keys name the same folder: what one step writes must not be the input of another step, or be
+/// locked by another step.
 fn differ(folders: &[(&str, Option<&PathBuf>)]) -> Result<()> {
-    // A folder that does not exist yet will be where its nearest existing parent really is.
+    // A folder that does not exist yet is resolved through its nearest existing parent.
     let real = |path: &Path| {
         let mut parents = path.ancestors();
         let found = parents.find_map(|parent| Some((fs::canonicalize(parent).ok()?, path.strip_prefix(parent).ok()?)));
@@ -409,7 +420,7 @@ fn differ(folders: &[(&str, Option<&PathBuf>)]) -> Result<()> {
     Ok(())
 }
 
-/// The address of a database, with variables of the environment in it.
+/// Parses the address of a database, with environment variables expanded.
 fn database_url(text: &str, folder: &Path) -> Result<DatabaseUrl> {
     DatabaseUrl::parse(&expand(text, |name| env::var(name).ok())?, folder)
 }
@@ -425,7 +436,7 @@ fn input_database(value: &Value, folder: &Path) -> Result<InputDatabase> {
     }
     const EXPECTED: &str = "expected an object of \"url\", \"table\" or \"query\", and \"column\", all texts";
     if !value.is_object() {
-        bail!(EXPECTED); // and not what stands there: it may be an address with a password
+        bail!(EXPECTED); // the value is not repeated: it may be an address with a password
     }
     let raw = Raw::deserialize(value).context(EXPECTED)?;
     let rows = match (raw.table, raw.query) {
@@ -436,7 +447,7 @@ fn input_database(value: &Value, folder: &Path) -> Result<InputDatabase> {
     InputDatabase::new(database_url(&raw.url, folder).context("\"url\"")?, rows, &raw.column)
 }
 
-/// A JSON object in which no key stands twice.
+/// A JSON object in which each key occurs only once.
 struct UniqueKeys(BTreeMap<String, Value>);
 
 impl<'de> Deserialize<'de> for UniqueKeys {
@@ -461,7 +472,7 @@ impl<'de> Deserialize<'de> for UniqueKeys {
     }
 }
 
-/// Replaces each `${NAME}` by `variable(NAME)`.
+/// Replaces each `${NAME}` in `text` by `variable(NAME)`.
 fn expand(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<String> {
     let mut expanded = String::new();
     let mut rest = text;
@@ -490,7 +501,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// Loads a valid config changed by `change`; returns the config or the whole error text.
+    /// Loads a valid config changed by `change`; returns the config or the whole error message.
     fn load(change: impl Fn(&mut serde_json::Map<String, Value>)) -> Result<Config, String> {
         let folder = tempfile::tempdir().unwrap();
         for name in ["in", "test"] {

@@ -1,4 +1,4 @@
-//! The address of a database, checked once, and shown without its secrets.
+//! Addresses of databases. They are checked once and are displayed without their secrets.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,34 +6,35 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use url::Url;
 
-/// What an address must look like.
+/// The expected form of an address, for error messages.
 pub const EXPECTED_URL: &str =
     "sqlite://PATH, postgres://USER:PASSWORD@HOST/DATABASE or mysql://USER:PASSWORD@HOST/DATABASE";
 
-/// Where a database is.
+/// The address of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatabaseUrl {
-    /// A file.
+    /// Path of an SQLite file.
     Sqlite(PathBuf),
-    /// A PostgreSQL server.
+    /// Address of a PostgreSQL server.
     Postgres(ServerUrl),
-    /// A MySQL or MariaDB server.
+    /// Address of a MySQL or MariaDB server.
     MySql(ServerUrl),
 }
 
-/// The address of a database on a server. It may hold a password, so nothing shows it but [`ServerUrl::secret`].
+/// The address of a database on a server. It may contain a password, so only [`ServerUrl::secret`] returns it
+/// unchanged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerUrl {
     secret: String,
-    /// Scheme, host, port where one is given, and database.
+    /// Scheme, host, port if one is given, and database.
     shown: String,
 }
 
 impl DatabaseUrl {
-    /// Reads an address; a relative file is one in `folder`.
+    /// Parses an address. A relative path of an SQLite file is resolved against `folder`.
     ///
     /// # Errors
-    /// Say what is wrong without repeating the text, which may hold a password.
+    /// Fails if the address is invalid. The error does not repeat the text, which may contain a password.
     pub fn parse(text: &str, folder: &Path) -> Result<Self> {
         let (scheme, rest) = text.split_once("://").with_context(|| format!("expected {EXPECTED_URL}"))?;
         match scheme {
@@ -45,7 +46,8 @@ impl DatabaseUrl {
         }
     }
 
-    /// Whether it names a server, which must be asked, and not a file, which can be looked at.
+    /// Whether the address names a server and not a file. A server must be asked whether the database exists; a file
+    /// can be checked directly.
     pub fn is_server(&self) -> bool {
         !matches!(self, Self::Sqlite(_))
     }
@@ -72,14 +74,14 @@ impl ServerUrl {
         }
         let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
         if !database.chars().all(plain) {
-            // What stands there is not repeated: after a / in a password it is the password's end.
+            // The invalid name is not repeated: if the password contains a /, the name is the end of the password.
             bail!("expected a database name of letters, digits, _ and - after the host; a / in a password is %2F");
         }
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         Ok(Self { shown: format!("{}://{host}{port}/{database}", url.scheme()), secret: text.to_owned() })
     }
 
-    /// The whole address with its password, for the driver alone.
+    /// Returns the whole address with its password; only the driver may use it.
     pub fn secret(&self) -> &str {
         &self.secret
     }
@@ -100,28 +102,31 @@ impl fmt::Debug for ServerUrl {
     }
 }
 
-/// A table or query on a database, from which new client rows are taken.
+/// A table or query of a database, from which new client rows are read.
 #[derive(Clone, Debug)]
 pub struct InputDatabase {
-    /// Where it is.
+    /// Address of the database.
     pub url: DatabaseUrl,
-    /// What to read there.
+    /// Table or query that gives the rows.
     pub rows: InputRows,
-    /// The column that grows: a row is new where it is above the highest value that has been seen.
+    /// The growing column: a row is new if its value is above the highest value seen so far (the watermark).
     pub column: String,
 }
 
-/// Where client rows stand in a database.
+/// The source of client rows within a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InputRows {
-    /// In this table or view, perhaps with its schema.
+    /// A table or view, with or without its schema.
     Table(String),
-    /// In the result of this `SELECT`.
+    /// The result of a `SELECT` statement.
     Query(String),
 }
 
 impl InputDatabase {
-    /// Checks the names that will stand in SQL.
+    /// Creates the input and checks the names that become part of SQL statements.
+    ///
+    /// # Errors
+    /// Fails if the table or the column is not a plain name, or the query contains a semicolon.
     pub fn new(url: DatabaseUrl, rows: InputRows, column: &str) -> Result<Self> {
         let name = |text: &str| {
             text.starts_with(|letter: char| letter.is_alphabetic() || letter == '_')
@@ -144,7 +149,7 @@ impl InputDatabase {
         Ok(Self { url, rows, column: column.to_owned() })
     }
 
-    /// What the rows are called: the table's name, or "query".
+    /// The display name of the rows: the name of the table, or "query".
     pub fn name(&self) -> &str {
         match &self.rows {
             InputRows::Table(table) => table,

@@ -1,36 +1,37 @@
-//! Where a cluster is that works on the data: the address of a Spark Connect server.
+//! The address of a cluster that processes the data: a Spark Connect server.
 
 use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-/// The variable by which `fullprocess` tells a step its own process id: a step that has work done elsewhere must see to it
-/// that the work ends when `fullprocess` does.
+/// Name of the environment variable in which `fullprocess` passes its own process id to the steps that it starts. A
+/// step that has work done on a cluster must end this work when `fullprocess` ends.
 pub const STEP_OF_VARIABLE: &str = "RISK_STEP_OF";
 
-/// What the config says of a cluster.
+/// The settings of a cluster in the config.
 #[derive(Clone, Debug)]
 pub struct Cluster {
-    /// Where it listens.
+    /// Address on which the Spark Connect server listens.
     pub address: EngineAddress,
-    /// How long one query may take.
+    /// Maximum duration of one query.
     pub time_limit: Duration,
-    /// Where the compiled dataset goes: an address that the cluster can reach.
+    /// Destination of the compiled dataset: a path or an address that the cluster can reach.
     pub output: String,
     /// Whether the dataset is written as CSV too.
     pub dataset_csv: bool,
 }
 
-/// `sc://host:port/;parameter=value…`. Its `Display` and `Debug` leave out the parameters, among which is the token.
+/// An address of the form `sc://host:port/;parameter=value…`. Its `Display` and `Debug` omit the parameters, because
+/// the token is one of them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EngineAddress(String);
 
 impl EngineAddress {
-    /// Reads an address.
+    /// Parses an address.
     ///
     /// # Errors
-    /// Where it is none; the text is not repeated, because it may hold a token.
+    /// Fails if the text is not an address of this form. The error does not repeat the text, which may contain a token.
     pub fn parse(text: &str) -> Result<Self> {
         let rest = text.strip_prefix("sc://");
         let host = rest.map(|rest| rest.split(['/', ';', ':']).next().unwrap_or_default()).unwrap_or_default();
@@ -40,7 +41,7 @@ impl EngineAddress {
         Ok(Self(text.to_owned()))
     }
 
-    /// All of it, for the client alone.
+    /// Returns the whole address with its parameters; only the client of the cluster may use it.
     pub fn with_secrets(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! The names that the contract fixes, and which files of a folder count as data.
+//! The file names that the project's contract fixes, and the rules by which a file of a folder counts as data.
 
 use std::path::{Path, PathBuf};
 
@@ -7,52 +7,55 @@ use fs_err as fs;
 
 use crate::ingested::Batch;
 
-/// The compiled dataset.
+/// Name of the compiled dataset.
 pub const FINAL_DATA: &str = "finaldata.csv";
-/// The names of the ingested files, at once a Python list and JSON.
+/// File with the names of the ingested files, which is both a Python list and JSON.
 pub const INGESTED_FILES: &str = "ingestedfiles.txt";
-/// The rows that could not be read.
+/// File with the rows that could not be read.
 pub const QUARANTINE: &str = "quarantine.csv";
-/// What ingestion found, file by file; stands in the same set as the three above.
+/// File with what ingestion found, by input file. It changes together with the three files above.
 pub const INGESTION_FACTS: &str = "ingestion.json";
-/// The folder, beside those four, of the rows that were taken from a database.
+/// Folder, beside those four files, of the rows that were read from a database.
 pub const BATCHES: &str = "batches";
-/// The model that every step loads.
+/// File of the model, which every step loads.
 pub const MODEL: &str = "trainedmodel.bin";
-/// The same model as a Python pickle.
+/// File of the same model as a Python pickle.
 pub const PICKLE: &str = "trainedmodel.pkl";
-/// The F1 score, a plain number.
+/// File with the F1 score as a plain number.
 pub const LATEST_SCORE: &str = "latestscore.txt";
-/// The same score with the model and the data that it belongs to.
+/// File with the same score, together with the model and the data to which it belongs.
 pub const SCORE_FACTS: &str = "latestscore.json";
-/// The confusion matrix of the deployed model.
+/// Plot of the confusion matrix of the deployed model.
 pub const CONFUSION_MATRIX: &str = "confusionmatrix.png";
-/// The score, the missing values and the seconds over time.
+/// Plot of the score, the missing values and the durations over time.
 pub const TIME_TRENDS: &str = "timetrends.png";
-/// How well the deployed model ranks, and how far its probabilities can be believed.
+/// Plot of how well the deployed model ranks, and of how reliable its probabilities are.
 pub const MODEL_QUALITY: &str = "modelquality.png";
-/// Whom to call.
+/// The list of the clients to call.
 pub const CALL_LIST: &str = "calllist.csv";
-/// All of it on paper.
+/// The PDF report with the call list and the plots.
 pub const REPORT: &str = "report.pdf";
-/// Which release the five reports above are of.
+/// File that names the release to which the five reports above belong.
 pub const REPORT_FACTS: &str = "reports.json";
-/// Every endpoint's answer.
+/// File with the answers of all endpoints.
 pub const API_RETURNS: &str = "apireturns.txt";
 
-/// A data file: its name in its folder, and its path.
+/// A data file: its name and its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataFile {
-    /// The file's name, as ingestedfiles.txt records it.
+    /// Name of the file, as ingestedfiles.txt records it.
     pub name: String,
-    /// Where it is.
+    /// Path of the file; on shared storage an address.
     pub path: PathBuf,
-    /// Which rows of a database it holds, where it came from one.
+    /// Rows of a database that the file holds; `None` if they did not come from a database.
     pub batch: Option<Batch>,
 }
 
 impl DataFile {
-    /// The file at `path`, under its own name.
+    /// The file at `path`, with its own name.
+    ///
+    /// # Errors
+    /// Fails if the path has no file name or the name is not valid UTF-8.
     pub fn at(path: &Path) -> Result<Self> {
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.with_context(|| format!("{} has no name in UTF-8; rename it", path.display()))?;
@@ -60,15 +63,16 @@ impl DataFile {
     }
 }
 
-/// Whether a configured place is an address on storage that a cluster shares (`s3a://bucket/folder`) and not a path here.
+/// Whether a configured path is an address on storage that a cluster shares (`s3a://bucket/folder`) and not a path on
+/// this machine.
 pub fn is_address(place: &Path) -> bool {
     place.to_str().is_some_and(|place| place.contains("://"))
 }
 
-/// The CSV files of `folder`, in the order of their names. Hidden files, folders and all other files are passed over.
+/// Returns the CSV files of `folder`, sorted by name. Hidden files, folders and all other files are ignored.
 ///
 /// # Errors
-/// Where the folder cannot be read, holds no CSV, or holds one whose name is not UTF-8.
+/// Fails if the folder cannot be read, holds no CSV file, or holds one whose name is not valid UTF-8.
 pub fn csv_files(folder: &Path) -> Result<Vec<DataFile>> {
     let files = csv_files_if_any(folder)?;
     if files.is_empty() {
@@ -77,14 +81,14 @@ pub fn csv_files(folder: &Path) -> Result<Vec<DataFile>> {
     Ok(files)
 }
 
-/// As [`csv_files`], where there may be none.
+/// Like [`csv_files`], but a folder without a CSV file is not an error.
 pub fn csv_files_if_any(folder: &Path) -> Result<Vec<DataFile>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         if !hidden && has_csv_suffix(&path) {
-            // A link that leads nowhere, or a share that is away, is no reason to do without the file in silence.
+            // A dangling link or an unavailable share must not silently drop the file.
             let metadata =
                 fs::metadata(&path).with_context(|| format!("reading {}; mend or remove it", path.display()))?;
             if metadata.is_file() {
@@ -96,7 +100,7 @@ pub fn csv_files_if_any(folder: &Path) -> Result<Vec<DataFile>> {
     Ok(files)
 }
 
-/// Whether a path ends in `.csv`, in any case.
+/// Whether a path ends in `.csv`, in upper or lower case.
 pub fn has_csv_suffix(path: &Path) -> bool {
     path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("csv"))
 }

@@ -1,7 +1,8 @@
-//! What ingestion hands to the later steps: which files the compiled dataset was made of, and what was found in them.
+//! The result of ingestion for the later steps: the files from which the compiled dataset was made, and what was found
+//! in them.
 //!
-//! Rows of a database become files too: each time there are new ones, ingestion keeps them as a batch, a CSV file in the
-//! output folder that never changes again. From there on a batch is what any other file is.
+//! Rows of a database become files too: each time there are new rows, ingestion stores them as a batch, a CSV file in
+//! the output folder that never changes again. From then on, a batch is treated like any other file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,66 +18,67 @@ use crate::config::Config;
 use crate::database::{InputDatabase, InputRows};
 use crate::files::{BATCHES, DataFile, INGESTION_FACTS, csv_files, csv_files_if_any};
 
-/// One file's share in the compiled dataset.
+/// One input file of the compiled dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IngestedFile {
-    /// The file's name in the input folder.
+    /// Name of the file in the input folder.
     pub name: String,
-    /// Of the file's bytes as they were read.
+    /// SHA-256 of the file's bytes as they were read.
     pub sha256: Checksum,
-    /// Rows that could be read.
+    /// Number of rows that could be read.
     pub rows: u64,
-    /// Of those, exact repetitions of an earlier row, in this file or in one before it.
+    /// Number of these rows that repeat an earlier row exactly, in this file or in a file read before it.
     pub duplicates: u64,
-    /// Rows that could not be read.
+    /// Number of rows that could not be read.
     pub quarantined: u64,
-    /// Missing values among the rows that could be read, by column.
+    /// Number of missing values among the rows that could be read, by column.
     pub missing: BTreeMap<String, u64>,
-    /// Which rows of a database it holds, where it came from one.
+    /// Rows of a database that the file holds; `None` if they did not come from a database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<Batch>,
-    /// Its length and when it was changed, where an engine listed it: while they stay, so does the content.
+    /// Length and modification time of the file, if an engine listed it. While they stay the same, the content counts
+    /// as unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
 }
 
-/// A file that belongs into the compiled dataset, as an engine lists it.
+/// An input file of the compiled dataset, as an engine lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedFile {
-    /// Its name in the input folder.
+    /// Name of the file in the input folder.
     pub name: String,
-    /// Where it is; on shared storage an address.
+    /// Path of the file; on shared storage an address.
     pub path: PathBuf,
-    /// Of its content.
+    /// SHA-256 of the file's content.
     pub sha256: Checksum,
 }
 
-/// Rows that were taken from a database together.
+/// Rows that were read from a database together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
-    /// The database, without user and password.
+    /// Address of the database, without user and password.
     pub database: String,
-    /// The table, or the text of the query.
+    /// Name of the table, or text of the query.
     pub rows: String,
-    /// The column that grows.
+    /// Name of the growing column.
     pub column: String,
-    /// Its highest value before, `None` in the first batch.
+    /// Watermark before the batch; `None` in the first batch.
     pub above: Option<Mark>,
-    /// Its highest value in these rows.
+    /// Watermark after the batch: the highest value of the column in these rows.
     pub up_to: Mark,
 }
 
-/// A value of a column that grows: what is above it is new.
+/// A watermark: a value of the growing column. Rows with a higher value are new.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, try_from = "RawMark")]
 pub enum Mark {
-    /// A whole number.
+    /// An integer value of the column.
     Integer(i64),
-    /// A time or another text, of [`Mark::text`]'s letters alone.
+    /// A time or another text that contains only the characters allowed by [`Mark::text`].
     Text(String),
 }
 
-/// A mark as a file says it, which anybody may have edited.
+/// A watermark as read from a file, before it is checked: the file may have been edited.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum RawMark {
@@ -96,8 +98,9 @@ impl TryFrom<RawMark> for Mark {
 }
 
 impl Mark {
-    /// A text, where it may stand in a statement and in a file's name as it is: letters, digits, and what times are
-    /// written with.
+    /// Creates a watermark from a text; `None` if the text is empty, longer than 100 bytes, or contains other
+    /// characters than ASCII letters, digits and those used to write times. The allowed characters need no quoting in
+    /// an SQL statement or a file name.
     pub fn text(text: &str) -> Option<Self> {
         let harmless = |letter: char| letter.is_ascii_alphanumeric() || " :.+-_".contains(letter);
         (!text.is_empty() && text.len() <= 100 && text.chars().all(harmless)).then(|| Self::Text(text.to_owned()))
@@ -124,7 +127,7 @@ impl fmt::Display for Batch {
 }
 
 impl Batch {
-    /// The batch of the rows of `input` above one mark, up to another.
+    /// Creates the batch of the rows of `input` above one watermark, up to and including another.
     pub fn new(input: &InputDatabase, above: Option<Mark>, up_to: Mark) -> Self {
         let rows = match &input.rows {
             InputRows::Table(rows) | InputRows::Query(rows) => rows.clone(),
@@ -132,7 +135,7 @@ impl Batch {
         Self { database: input.url.to_string(), rows, column: input.column.clone(), above, up_to }
     }
 
-    /// A name for its file, which no other batch has.
+    /// Returns a name for the batch's file. No other batch has the same name.
     pub fn file_name(&self, input: &InputDatabase) -> String {
         let Self { database, rows, column, above, up_to } = self;
         let identity = Checksum::of_bytes(format!("{database}\n{rows}\n{column}\n{above:?}\n{up_to}").as_bytes());
@@ -144,11 +147,12 @@ impl Batch {
     }
 }
 
-/// Every file that belongs into the compiled dataset by now: those of the input folder, then the batches of the input
-/// database that ingestion has taken already.
+/// Returns all files that currently belong to the compiled dataset: those of the input folder, then the batches that
+/// ingestion has already read from the input database.
 ///
 /// # Errors
-/// As [`csv_files`]; where there is an input database, a folder without a CSV file is none.
+/// Fails like [`csv_files`], except that with an input database a folder without a CSV file is not an error. Fails also
+/// if the file of a batch is missing.
 pub fn inputs(config: &Config) -> Result<Vec<DataFile>> {
     let Some(input) = &config.input_database else { return csv_files(&config.input_folder) };
     let mut files = csv_files_if_any(&config.input_folder)?;
@@ -174,47 +178,50 @@ pub fn batches(config: &Config) -> PathBuf {
     config.output_folder.join(BATCHES)
 }
 
-/// The highest value that has been seen of the column that grows; `files` are what [`inputs`] gave.
+/// The current watermark: the highest value seen so far of the growing column. `files` is the result of [`inputs`];
+/// `None` if it has no batch.
 pub fn high_water_mark(files: &[DataFile]) -> Option<&Mark> {
     files.iter().rev().find_map(|file| file.batch.as_ref()).map(|batch| &batch.up_to)
 }
 
-/// A compiled dataset, described. Holds nothing that changes when the same files are ingested again.
+/// The description of a compiled dataset. It contains only values that stay the same when the same files are ingested
+/// again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ingested {
-    /// Of finaldata.csv.
+    /// SHA-256 of finaldata.csv.
     pub dataset_sha256: Checksum,
-    /// Rows of finaldata.csv.
+    /// Number of rows of finaldata.csv.
     pub rows: u64,
-    /// Missing values of finaldata.csv, by column.
+    /// Number of missing values of finaldata.csv, by column.
     pub missing: BTreeMap<String, u64>,
-    /// In the order in which they were read.
+    /// The input files in the order in which they were read.
     pub files: Vec<IngestedFile>,
-    /// How many corporations stand in the dataset both as having left and as having stayed.
+    /// Number of corporations that are listed both as having left and as having stayed.
     pub contradictory_corporations: u64,
-    /// The first few of them, by name.
+    /// The first few of these corporations, by name.
     pub contradictory_examples: Vec<String>,
-    /// Where the compiled dataset stands, where that is not the folder of these facts but storage that a cluster shares.
+    /// Address of the compiled dataset, if it is not in the folder of this description but on storage that a cluster
+    /// shares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
 }
 
 impl Ingested {
-    /// Reads the description that stands beside the compiled dataset in `output_folder`.
+    /// Reads the description beside the compiled dataset in `output_folder`.
     pub fn read(output_folder: &Path) -> Result<Self> {
         let path = output_folder.join(INGESTION_FACTS);
         let text = std::fs::read(&path).with_context(|| format!("reading {}; run ingestion first", path.display()))?;
         serde_json::from_slice(&text).with_context(|| format!("reading {}; run ingestion again", path.display()))
     }
 
-    /// The content of ingestedfiles.txt.
+    /// Returns the content of ingestedfiles.txt.
     pub fn record(&self) -> Vec<u8> {
         let names: Vec<_> = self.files.iter().map(|file| file.name.as_str()).collect();
         record_of_names(&names).into_bytes()
     }
 }
 
-/// Writes names so that both Python's `ast.literal_eval` and a JSON parser read them back: `["a.csv", "b.csv"]`.
+/// Formats names so that both Python's `ast.literal_eval` and a JSON parser can read them: `["a.csv", "b.csv"]`.
 pub fn record_of_names(names: &[&str]) -> String {
     let quoted: Vec<_> = names.iter().map(|name| Value::from(*name).to_string()).collect();
     format!("[{}]", quoted.join(", "))

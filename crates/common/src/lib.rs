@@ -1,8 +1,8 @@
-//! What every step shares and no step owns: the checked configuration, the model and its two encodings, the metrics,
-//! the layout of production, files that are written whole or not at all, and the locks.
+//! The code that all steps share: the checked configuration, the model and its two encodings, the metrics, the layout
+//! of production, files that are written completely or not at all, and the locks.
 //!
-//! `common` knows neither polars, nor the SQL driver, nor the web server; a step that needs only this crate starts in
-//! a few milliseconds.
+//! `common` does not link polars, the SQL driver or the web server, so a step that needs only this crate starts in a
+//! few milliseconds.
 
 #![warn(missing_docs)]
 
@@ -26,5 +26,5 @@ pub mod service;
 pub mod shift;
 pub mod versioned;
 
-/// What a set of predictions is worth.
+/// The metrics of a set of predictions, re-exported.
 pub use statistics::confusion as metrics;

@@ -1,5 +1,5 @@
-//! One writer at a time: an advisory lock (flock) on the folder that is written to, released by the kernel with the
-//! process, so that a killed run never leaves one behind.
+//! Locks that allow one writer at a time: an advisory lock (flock) on the folder that is written to. The kernel
+//! releases it when the process ends, so a killed run never leaves a lock behind.
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
@@ -10,20 +10,22 @@ use anyhow::{Context, Result, bail};
 
 use crate::cli::narrate;
 
-/// After how long a wait is reported on stderr.
+/// Waiting time after which the wait is reported on stderr.
 const SILENT_WAIT: Duration = Duration::from_secs(1);
-/// How often a lock that another process holds is tried.
+/// Interval between attempts to take a lock that another process holds.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// Held as long as this value lives.
+/// A lock that is held until this value is dropped.
 pub struct Lock {
     _handle: File,
 }
 
 impl Lock {
-    /// Locks `folder`, making it where there is none; fails at once when another process holds it.
+    /// Locks `folder`, and creates it if there is none. `holder` describes the possible other holder for the error
+    /// message.
     ///
-    /// `holder` names who might, for the error.
+    /// # Errors
+    /// Fails immediately if another process holds the lock, or if the folder cannot be created or locked.
     pub fn acquire(folder: &Path, holder: &str) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         let handle = File::open(folder).with_context(|| format!("opening {}", folder.display()))?;
@@ -37,8 +39,10 @@ impl Lock {
         }
     }
 
-    /// Locks the file `path`, making it where there is none; waits at most `limit` for the process that holds it, and
-    /// reports a wait of more than a second on stderr.
+    /// Locks the file `path`, and creates it if there is none. A wait of more than a second is reported on stderr.
+    ///
+    /// # Errors
+    /// Fails if another process still holds the lock after `limit`, or if the file cannot be opened or locked.
     pub fn wait(path: &Path, limit: Duration) -> Result<Self> {
         let locking = || format!("locking {}", path.display());
         let handle = File::options().create(true).append(true).open(path).with_context(locking)?;

@@ -1,4 +1,4 @@
-//! The model, and the encoding of its file, which nothing else knows.
+//! The model and the encoding of its file, which only this module knows.
 //!
 //! ```text
 //! 8 bytes  magic "RISKMODL"
@@ -8,8 +8,8 @@
 //! payload  bincode
 //! ```
 //!
-//! Loading checks all of it, executes nothing and needs a bounded amount of memory, whatever the file holds. On one kind of processor the same data give the same bytes: no time, no
-//! host, no random number is in a model.
+//! Loading checks all of these, executes nothing and needs a bounded amount of memory, whatever the file holds. On the
+//! same kind of processor, the same data give the same bytes: a model contains no time, host name or random number.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -25,83 +25,86 @@ use crate::checksum::Checksum;
 use crate::config::Regularization;
 use crate::schema::Predictors;
 
-/// A fitted L2 logistic regression and what is known of its fit.
+/// A fitted L2-penalised logistic regression, with the quality of its fit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     /// Change of the log-odds of leaving per unit of each predictor, in the order of [`crate::schema::PREDICTORS`].
     pub coefficients: [f64; 3],
-    /// The log-odds where every predictor is 0.
+    /// Log-odds of leaving if every predictor is 0.
     pub intercept: f64,
-    /// Standard errors of the coefficients and, last, of the intercept.
+    /// Standard errors of the three coefficients and, last, of the intercept.
     pub standard_errors: [f64; 4],
-    /// Median of each predictor in the training rows: stands in for a missing value.
+    /// Median of each predictor in the training rows, which is imputed for a missing value.
     pub medians: [f64; 3],
     /// How the optimum was reached and certified.
     pub fit: Fit,
-    /// The rows it was trained on.
+    /// The rows on which the model was trained.
     pub training: TrainingData,
-    /// Each predictor's values in the dataset that it was trained on, in short; `None` in a model file of version 1.
+    /// Summary of each predictor's values in the dataset on which the model was trained; `None` in a model file of
+    /// version 1.
     pub sketches: Option<[Sketch; 3]>,
 }
 
 /// The certificate of the optimum.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fit {
-    /// Inverse strength C of the L2 penalty.
+    /// Inverse L2 penalty strength C.
     pub regularization: f64,
-    /// Largest absolute entry of the gradient of the penalised negative log-likelihood at the optimum.
+    /// Largest absolute entry of the gradient of the penalised negative log-likelihood at the optimum (an upper bound).
     pub gradient_norm: f64,
-    /// How far the optimum may still be: the Newton decrement, in standard errors.
+    /// Newton decrement: an upper bound of the distance to the exact optimum, in standard errors.
     pub newton_decrement: f64,
-    /// Newton steps taken over all rows.
+    /// Number of Newton steps over all rows.
     pub newton_steps: u32,
     /// Log-likelihood (natural logarithm, without the penalty) at the optimum.
     pub log_likelihood: f64,
 }
 
-/// What a model was trained on.
+/// The data on which a model was trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingData {
-    /// Of finaldata.csv.
+    /// SHA-256 of finaldata.csv.
     pub dataset_sha256: Checksum,
-    /// Rows used.
+    /// Number of rows used.
     pub rows: u64,
-    /// Of those, clients that left.
+    /// Number of these rows whose client left.
     pub exited: u64,
-    /// Rows left out because a predictor or the target is missing.
+    /// Number of rows that were left out because a predictor or the target is missing.
     pub left_out: u64,
 }
 
 impl Model {
-    /// The log-odds of leaving, for complete predictors.
+    /// Returns the log-odds of leaving for complete predictors.
     pub fn log_odds(&self, predictors: &[f64; 3]) -> f64 {
         self.coefficients.iter().zip(predictors).map(|(b, x)| b * x).sum::<f64>() + self.intercept
     }
 
-    /// The probability of leaving; a missing predictor counts as its training median.
+    /// Returns the probability of leaving. The training median is imputed for a missing predictor.
     pub fn probability(&self, predictors: &Predictors) -> f64 {
         1.0 / (1.0 + (-self.log_odds(&self.filled(predictors))).exp())
     }
 
-    /// The predictors, with the training median for a missing one.
+    /// Returns the predictors, with the training median imputed for missing ones.
     pub fn filled(&self, predictors: &Predictors) -> [f64; 3] {
         std::array::from_fn(|i| predictors[i].unwrap_or(self.medians[i]))
     }
 
-    /// The average client's predictors: the means of the training data, and where the model file has none, the medians.
+    /// Returns the average client's predictors: the means of the training data, or the medians if the model file holds
+    /// no means.
     pub fn averages(&self) -> [f64; 3] {
         self.sketches.as_ref().map_or(self.medians, |sketches| sketches.each_ref().map(|sketch| sketch.mean))
     }
 
-    /// The standard deviation of each predictor in the training data; 0 where the model file has none.
+    /// Returns the standard deviation of each predictor in the training data, or 0 if the model file holds none.
     pub fn deviations(&self) -> [f64; 3] {
         self.sketches.as_ref().map_or([0.0; 3], |sketches| sketches.each_ref().map(|sketch| sketch.standard_deviation))
     }
 
-    /// Reads a model file; returns the model and the checksum of the file.
+    /// Reads a model file. Returns the model and the checksum of the file.
     ///
     /// # Errors
-    /// Names the file and what is wrong with it: missing, cut short, damaged, of another format version.
+    /// Fails if the file is missing, cut short, damaged or of an unknown format version. The error names the file and
+    /// the fault.
     pub fn load(path: &Path) -> Result<(Self, Checksum)> {
         let read = || -> io::Result<Vec<u8>> {
             let mut bytes = Vec::new();
@@ -114,7 +117,10 @@ impl Model {
         Ok((model, Checksum::of_bytes(&bytes)))
     }
 
-    /// Writes the model file whole; returns its checksum.
+    /// Writes the model file completely or not at all. Returns its checksum.
+    ///
+    /// # Errors
+    /// Fails if the model holds a number that no fit can give, or if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<Checksum> {
         let bytes = self.encode()?;
         atomic::write(path, &bytes)?;
@@ -152,7 +158,7 @@ impl Model {
             bail!("it is cut short or has something appended: {} of {length} bytes", rest.len());
         }
         ensure!(Sha256::digest(rest).as_slice() == checksum, "its checksum does not match its content");
-        // Version 1 ended before the sketches: a `None` more, and it is the newer one.
+        // A file of version 1 ends before the sketches; appending an encoded `None` makes it a file of version 2.
         let payload = if version == 1 { [rest, &[0]].concat() } else { rest.to_vec() };
         let (model, read): (Self, usize) = bincode::serde::decode_from_slice(&payload, ENCODING)?;
         ensure!(read == payload.len(), "it holds more than a model");
@@ -160,7 +166,7 @@ impl Model {
         Ok(model)
     }
 
-    /// Fails where a number is not one that a fitted model can have: every user of a model relies on these.
+    /// Fails if the model holds a number that no fitted model can have. All users of a model rely on this check.
     fn check(&self) -> Result<()> {
         let Self { coefficients, intercept, standard_errors, medians, fit, training, sketches } = self;
         let mut numbers = coefficients.iter().chain(medians).chain([intercept, &fit.log_likelihood]);
@@ -178,12 +184,13 @@ impl Model {
     }
 }
 
-/// The largest model file, in bytes, and the most that decoding may claim; real ones have less than 20,000.
+/// The size of the largest model file, and the most memory that decoding may use, in bytes. Real files have fewer than
+/// 20,000.
 const LARGEST_FILE: usize = 1024 * 1024;
 
 const MAGIC: &[u8; 8] = b"RISKMODL";
 const FORMAT_VERSION: u32 = 2;
-/// A length that the payload states is claimed before memory is taken for it.
+/// With this limit bincode checks every length in the payload before it allocates memory for it.
 const ENCODING: bincode::config::Configuration<
     bincode::config::LittleEndian,
     bincode::config::Varint,
@@ -249,7 +256,7 @@ pub(crate) mod tests {
         assert!(Model::decode(&appended).unwrap_err().to_string().contains("appended"));
     }
 
-    /// A model file with `payload`, whatever that is.
+    /// Encodes a model file with the given payload, whether or not it is valid.
     fn sealed(payload: &[u8]) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(FORMAT_VERSION.to_le_bytes());
@@ -264,9 +271,10 @@ pub(crate) mod tests {
         let payload = &model().encode().unwrap()[52..];
         assert_eq!(Model::decode(&sealed(payload)).unwrap(), model());
         for length in [u64::MAX, 1 << 62, 1 << 40, 1 << 32, 1 << 24] {
-            let length = [&[253][..], &length.to_le_bytes()].concat(); // bincode's mark of a number of 8 bytes
+            let length = [&[253][..], &length.to_le_bytes()].concat(); // 253 is bincode's tag of an 8-byte integer
             for position in 0..payload.len() {
-                // Some positions hold numbers whose change is valid, so only the end of the process would be a failure.
+                // At some positions the changed number is still valid, so only an abort of the process would be a
+                // failure.
                 let _ = Model::decode(&sealed(&[&payload[..position], &length, &payload[position + 1..]].concat()));
             }
         }

@@ -1,13 +1,14 @@
-//! Writes a model as a Python pickle that opens as a fitted scikit-learn `LogisticRegression`.
+//! Writes a model as a Python pickle that loads as a fitted scikit-learn `LogisticRegression`.
 //!
-//! The pickle calls public constructors alone (`numpy.array`, `LogisticRegression`, `setattr`), so that it opens with
-//! any version of numpy and scikit-learn and none compares its own version with another. Nothing in this project ever
-//! reads a pickle: reading one runs whatever it says. The opcodes are those of Python's `pickletools`, protocol 4.
+//! The pickle calls only public constructors and functions (`numpy.array`, `LogisticRegression`, `setattr`). So any
+//! version of numpy and scikit-learn can load it, and none compares its own version with the one that wrote it. Nothing
+//! in this project ever reads a pickle, because reading one executes the code that it names. The opcodes are those of
+//! Python's `pickletools`, protocol 4.
 
 use crate::model::Model;
 use crate::schema::PREDICTORS;
 
-/// The bytes of trainedmodel.pkl. The same model gives the same bytes.
+/// Returns the content of trainedmodel.pkl. The same model always gives the same bytes.
 pub fn pickle(model: &Model) -> Vec<u8> {
     let mut out = Pickler(vec![0x80, 4]);
     out.call("sklearn.linear_model", "LogisticRegression", []);
@@ -40,7 +41,8 @@ const POP: u8 = b'0';
 const REDUCE: u8 = b'R';
 const EMPTY_LIST: u8 = b']';
 const APPENDS: u8 = b'e';
-/// EMPTY_TUPLE, TUPLE1, TUPLE2 and TUPLE3: each takes as many items from the stack as its index says.
+/// The opcodes EMPTY_TUPLE, TUPLE1, TUPLE2 and TUPLE3. Each takes as many items from the stack as its index in this
+/// array.
 const TUPLES: [u8; 4] = [b')', 0x85, 0x86, 0x87];
 const BINFLOAT: u8 = b'G';
 const BININT: u8 = b'J';
@@ -49,7 +51,7 @@ const SHORT_BINUNICODE: u8 = 0x8c;
 const STACK_GLOBAL: u8 = 0x93;
 const MEMOIZE: u8 = 0x94;
 
-/// The estimator's place in the unpickler's memo.
+/// Index of the estimator in the unpickler's memo.
 const ESTIMATOR: u8 = 0;
 
 struct Pickler(Vec<u8>);
@@ -68,7 +70,7 @@ impl Pickler {
         self.0.extend(value.to_le_bytes());
     }
 
-    /// A text of at most 255 bytes: all that are written here are constants of this program.
+    /// Writes a text of at most 255 bytes. All texts written here are constants of this program.
     fn text(&mut self, text: &str) {
         debug_assert!(text.len() < 256);
         self.0.extend([SHORT_BINUNICODE, text.len() as u8]);
@@ -83,7 +85,7 @@ impl Pickler {
         self.0.push(APPENDS);
     }
 
-    /// Calls `module.name` with the arguments that `arguments` write, each one value.
+    /// Calls `module.name`. Each of `arguments` writes one argument.
     fn call<const N: usize>(&mut self, module: &str, name: &str, arguments: [Write; N]) {
         const { assert!(N < TUPLES.len()) };
         self.text(module);

@@ -1,5 +1,5 @@
-//! Champion and challenger: the deployed model and the new one on the same test rows, beside the two answers that need
-//! no model, "everyone exits" and "nobody exits".
+//! Comparison of the champion (the deployed model) and the challenger (the new model) on the same test rows, and with
+//! the two baselines that need no model: [`Contest::everyone_exits`] and [`Contest::nobody_exits`].
 
 use serde::{Deserialize, Serialize};
 use statistics::confusion::Confusion;
@@ -7,20 +7,20 @@ use statistics::interval;
 
 use crate::config::Promotion;
 
-/// On fewer test rows no score says much.
+/// With fewer test rows than this, a score is too uncertain to judge a model by.
 pub const FEW_ROWS: u64 = 30;
 
-/// What the contestants did on the same rows.
+/// The confusion counts of both models on the same test rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contest {
-    /// The new model.
+    /// Counts of the new model.
     pub challenger: Confusion,
-    /// The deployed one; `None` before the first deployment.
+    /// Counts of the deployed model; `None` before the first deployment.
     pub champion: Option<Confusion>,
 }
 
 impl Contest {
-    /// A model that says of every client that it leaves, on these rows.
+    /// The counts of the baseline that predicts of every client that it leaves, on these rows.
     pub fn everyone_exits(&self) -> Confusion {
         let Confusion { true_positives, false_positives, false_negatives, true_negatives } = self.challenger;
         Confusion {
@@ -30,24 +30,26 @@ impl Contest {
         }
     }
 
-    /// A model that says of none that it leaves, on these rows.
+    /// The counts of the baseline that predicts of every client that it stays, on these rows.
     pub fn nobody_exits(&self) -> Confusion {
         let Confusion { true_positives: false_negatives, false_positives: true_negatives, .. } = self.everyone_exits();
         Confusion { false_negatives, true_negatives, ..Confusion::default() }
     }
 
-    /// Whether `other` was taken on the same rows as the challenger, as far as counts can tell.
+    /// Whether `other` was counted on the same rows as the challenger, as far as counts can tell: equal numbers of rows
+    /// and of clients that left.
     pub fn is_of_the_same_rows(&self, other: &Confusion) -> bool {
         let of = |counts: &Confusion| (counts.n(), counts.true_positives + counts.false_negatives);
         of(&self.challenger) == of(other)
     }
 
-    /// Whether the rule lets the new model go live. Before the first deployment there is nothing to keep.
+    /// Whether `rule` lets the new model go live. Always `true` before the first deployment, because there is no
+    /// champion to keep.
     pub fn promotes(&self, rule: Promotion) -> bool {
         rule == Promotion::OnDrift || self.champion.is_none() || !(self.is_worse() || self.loses_to_constant())
     }
 
-    /// What speaks against the new model and against the contest, in words; the loudest first.
+    /// Returns warnings about the new model and about the comparison, the most important first.
     pub fn warnings(&self) -> Vec<String> {
         let n = self.challenger.n();
         let f1 = self.challenger.f1();
@@ -79,7 +81,8 @@ impl Contest {
         self.champion.is_some_and(|champion| self.challenger.f1() < champion.f1())
     }
 
-    /// "Nobody exits" has an F1 of 0, which no model is below.
+    /// Whether the new model is no better than [`Self::everyone_exits`]. [`Self::nobody_exits`] needs no check: its F1
+    /// is 0, and no model has an F1 below 0.
     fn loses_to_constant(&self) -> bool {
         self.challenger.f1() <= self.everyone_exits().f1()
     }

@@ -1,12 +1,12 @@
-//! Production: the releases, and which of them is live. The one place that knows how production is laid out.
+//! Production: the releases, and the link to the live one. Only this module knows the layout of production.
 //!
 //! ```text
-//! production_deployment/releases/<id>/    the three contract files, the model as every step loads it, manifest.json
+//! production_deployment/releases/<id>/    the three contract files, the model that every step loads, manifest.json
 //! production_deployment/current           -> releases/<id>
 //! production_deployment/trainedmodel.pkl  -> current/trainedmodel.pkl, and so on
 //! ```
 //!
-//! An id begins with the time of its deployment, so ids sort by age.
+//! An id begins with the time of the deployment, so ids sort by age.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -27,44 +27,47 @@ use crate::versioned::VersionedFolder;
 
 const MANIFEST: &str = "manifest.json";
 
-/// The beginning of an id: the time of the deployment in UTC, to the millisecond.
+/// Format of the beginning of an id: the time of the deployment in UTC, to the millisecond.
 const ID_TIME: &str = "%Y%m%dT%H%M%S%3fZ";
 
-/// The files of a release, beside its manifest.
+/// The files of a release, in addition to its manifest.
 pub const RELEASE_FILES: [&str; 4] = [MODEL, PICKLE, LATEST_SCORE, INGESTED_FILES];
 
-/// What a release is made of and where it came from.
+/// The content and the origin of a release.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
-    /// When it was deployed, UTC.
+    /// Time of the deployment, in UTC.
     pub created: Timestamp,
-    /// The program's version.
+    /// Version of the program that deployed the release.
     pub program: String,
-    /// Rows that the model was trained on.
+    /// Number of rows on which the model was trained.
     pub training_rows: u64,
-    /// Of the finaldata.csv that the model was trained on.
+    /// SHA-256 of the finaldata.csv on which the model was trained.
     pub dataset_sha256: Checksum,
-    /// The score that later scores are compared with.
+    /// The recorded score, with which later scores are compared.
     pub score: Score,
-    /// The ingested files, in order.
+    /// The ingested files, in the order of ingestion.
     pub ingested: Vec<IngestedFile>,
-    /// Of every file of the release but this one.
+    /// SHA-256 of every file of the release except this manifest, by name.
     pub sha256: BTreeMap<String, Checksum>,
 }
 
-/// One release, on disk.
+/// A release on the disk.
 #[derive(Clone, Debug)]
 pub struct Release {
-    /// Its id, unique in this production folder.
+    /// Id of the release, unique in this production folder.
     pub id: String,
-    /// Where it stands.
+    /// Folder of the release.
     pub folder: PathBuf,
-    /// What it is.
+    /// Manifest of the release.
     pub manifest: Manifest,
 }
 
 impl Release {
-    /// Checks every file against the manifest.
+    /// Checks all files against the manifest.
+    ///
+    /// # Errors
+    /// Fails if a file cannot be read or does not have the recorded checksum.
     pub fn verify(&self) -> Result<()> {
         for name in RELEASE_FILES {
             let path = self.folder.join(name);
@@ -79,13 +82,17 @@ impl Release {
         Ok(())
     }
 
-    /// The probability from which its clients count as leaving: the one that its recorded score was taken with.
+    /// The probability from which clients are predicted to leave: the threshold with which the recorded score was
+    /// computed.
     pub fn threshold(&self) -> Result<Threshold> {
         let recorded = self.manifest.score.threshold;
         Threshold::new(recorded).with_context(|| format!("release {} has the threshold {recorded}", self.id))
     }
 
-    /// Loads its model.
+    /// Loads the model of the release.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read or does not have the recorded checksum.
     pub fn model(&self) -> Result<Model> {
         let (model, checksum) = Model::load(&self.folder.join(MODEL))?;
         if self.manifest.sha256.get(MODEL) != Some(&checksum) {
@@ -100,25 +107,25 @@ impl Release {
 pub enum Health {
     /// Nothing has been deployed yet.
     Empty,
-    /// It can be used.
+    /// The live release can be used.
     Intact(Box<Release>),
-    /// It cannot be used.
+    /// The live release cannot be used.
     Damaged {
-        /// The release's id; `None` where the link to it is lost.
+        /// Id of the release; `None` if the link to it is lost.
         id: Option<String>,
-        /// The damage that was found first.
+        /// The first damage that was found.
         error: Error,
     },
 }
 
-/// Whether an error says that a release is damaged, and not that its files cannot be read at the moment.
+/// Whether an error means that a release is damaged, and not that its files cannot be read at the moment.
 fn is_damage(error: &Error) -> bool {
-    use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound}; // the first where a file stands for a link
+    use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound}; // InvalidInput: a file instead of a link
     let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
     matches!(kind, None | Some(InvalidInput | IsADirectory | NotADirectory | NotFound))
 }
 
-/// The production folder.
+/// The production folder with its releases.
 #[derive(Clone, Debug)]
 pub struct Production {
     root: PathBuf,
@@ -131,26 +138,30 @@ impl Production {
         Self { root: config.production.clone(), folder: VersionedFolder::new(&config.production, "releases") }
     }
 
-    /// The id of the live release, `None` before the first deployment. Costs one system call.
+    /// Returns the id of the live release; `None` before the first deployment. Costs one system call.
     pub fn current_id(&self) -> Result<Option<String>> {
         self.folder.current()
     }
 
-    /// The live release, `None` before the first deployment.
+    /// Returns the live release; `None` before the first deployment.
     pub fn current(&self) -> Result<Option<Release>> {
         self.current_id()?.map(|id| self.release(&id)).transpose()
     }
 
-    /// The live release; before the first deployment an error that says what to run.
+    /// Returns the live release.
+    ///
+    /// # Errors
+    /// Fails before the first deployment; the error says which steps to run.
     pub fn live(&self) -> Result<Release> {
         self.current()?.with_context(|| self.nothing())
     }
 
-    /// Examines the live release: whether its files are as they were deployed, its model can be loaded, and the public names
-    /// lead to it.
+    /// Examines the live release: whether its files are as they were deployed, whether its model can be loaded, and
+    /// whether the public names link to it.
     ///
     /// # Errors
-    /// Where the files cannot be read for a reason that says nothing about them, such as a permission or a failing disk.
+    /// Fails if the files cannot be read for a reason that says nothing about their content, such as missing permission
+    /// or a failing disk.
     pub fn examine(&self) -> Result<Health> {
         let examine = |id: &str| {
             let release = self.intact(id)?;
@@ -172,14 +183,14 @@ impl Production {
         }
     }
 
-    /// The newest intact release that is not newer than `id`, or of all where that is `None`: the one to go back to where
-    /// the live one is damaged.
+    /// Returns the newest intact release that is not newer than `id`, or the newest of all if `id` is `None`: the
+    /// release to go back to if the live one is damaged.
     pub fn newest_intact(&self, id: Option<&str>) -> Result<Option<Release>> {
         let ids = self.ids()?.into_iter().rev();
         Ok(ids.filter(|other| id.is_none_or(|id| other.as_str() <= id)).find_map(|id| self.intact(&id).ok()))
     }
 
-    /// Release `id`, whose files are as they were deployed and whose model can be loaded.
+    /// Returns release `id`, after checking that its files are as they were deployed and that its model can be loaded.
     fn intact(&self, id: &str) -> Result<Release> {
         let release = self.release(id)?;
         release.verify()?;
@@ -188,7 +199,7 @@ impl Production {
         Ok(release)
     }
 
-    /// When production was switched to the live release.
+    /// Returns the time at which production was switched to the live release.
     pub fn live_since(&self) -> Result<Timestamp> {
         Ok(Timestamp::try_from(self.folder.current_since()?)?)
     }
@@ -200,7 +211,7 @@ impl Production {
         )
     }
 
-    /// Release `id`.
+    /// Returns release `id`, with its manifest read but its files not checked.
     pub fn release(&self, id: &str) -> Result<Release> {
         let folder = self.folder.version(id);
         let path = folder.join(MANIFEST);
@@ -209,20 +220,21 @@ impl Production {
         Ok(Release { id: id.to_owned(), folder, manifest })
     }
 
-    /// The ids of all releases, oldest first.
+    /// Returns the ids of all releases, oldest first.
     pub fn ids(&self) -> Result<Vec<String>> {
         self.folder.ids()
     }
 
-    /// Where a deployment takes its lock.
+    /// The folder that a deployment locks.
     pub fn lock_folder(&self) -> PathBuf {
         self.root.join("releases")
     }
 
-    /// Makes a release of `files` (name and content; all of [`RELEASE_FILES`]) and switches production to it.
+    /// Creates a release from `files` (name and content; all of [`RELEASE_FILES`]) and switches production to it.
     ///
-    /// Its time of creation is now, or just after the newest release where the clock says less: ids stay in order. The
-    /// times are taken from the ids, which need no file that may be damaged.
+    /// The creation time is now, or one millisecond after the newest release if the clock is behind that, so ids stay
+    /// in order. The time of the newest release is taken from its id, which does not depend on files that may be
+    /// damaged.
     pub fn publish(&self, mut manifest: Manifest, files: &[(&str, Vec<u8>)]) -> Result<Release> {
         let now = Timestamp::now();
         manifest.created = match self.folder.ids()?.iter().filter_map(|id| time_of(id)).max() {
@@ -244,7 +256,8 @@ impl Production {
         Ok(Release { folder: self.folder.version(&id), id, manifest })
     }
 
-    /// Switches production to release `id`, else to the one deployed before the live one; returns what is live now.
+    /// Switches production to release `id`, or without `id` to the release before the live one. Returns the release
+    /// that is now live.
     pub fn roll_back(&self, id: Option<&str>) -> Result<Release> {
         let ids = self.ids()?;
         if ids.is_empty() {
@@ -255,7 +268,7 @@ impl Production {
                 format!("there is no release \"{id}\" in {}; deployment --list shows them", self.root.display())
             })?,
             None => {
-                // Only its id is asked, so that a damaged release can be left.
+                // Only the id of the live release is needed, so a damaged release can be left.
                 let live = self.current_id()?.with_context(|| self.nothing())?;
                 ids.iter().rfind(|id| **id < live).with_context(|| format!("no release is older than {live}"))?
             }
@@ -267,7 +280,7 @@ impl Production {
     }
 }
 
-/// The time in a release's id, `None` in the name of a folder that somebody has made by hand.
+/// Returns the time in a release's id; `None` if the name is not an id, for example that of a folder created by hand.
 fn time_of(id: &str) -> Option<Timestamp> {
     let (time, _) = id.split_once('-')?;
     jiff::civil::DateTime::strptime(ID_TIME, time).ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|t| t.timestamp())
@@ -303,7 +316,7 @@ mod tests {
             };
             production.publish(manifest, &RELEASE_FILES.map(|name| (name, Vec::new()))).map(|release| release.id)
         };
-        // A release of a time when the clock was ahead; nothing of it can be read.
+        // A release from a time when the clock was ahead; its files cannot be read.
         let newest = "21991231T235959999Z-0123456789ab";
         for name in [newest, "notes"] {
             fs::create_dir_all(root.path().join("releases").join(name)).unwrap();

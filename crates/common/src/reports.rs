@@ -1,7 +1,8 @@
-//! Which release the reports in the model folder are of.
+//! The record of the release to which the reports in the model folder belong.
 //!
-//! The record is written after the reports and holds their checksums, so it is of the files that are there: a reporting
-//! that was killed, a report that was changed or removed, and reports of another release do not match it.
+//! The record is written after the reports and holds their checksums, so it matches only the files that it describes.
+//! It does not match after a reporting run that was killed, after a report was changed or removed, or if the reports
+//! belong to another release.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,28 +17,28 @@ use crate::files::{CALL_LIST, CONFUSION_MATRIX, MODEL_QUALITY, REPORT, REPORT_FA
 /// The reports that [`ReportFacts`] describes.
 pub const REPORTS: [&str; 5] = [CONFUSION_MATRIX, TIME_TRENDS, MODEL_QUALITY, CALL_LIST, REPORT];
 
-/// The release that the reports are of, and their checksums.
+/// The release to which the reports belong, and the checksums of the reports.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ReportFacts {
-    /// The release's id.
+    /// Id of the release.
     release: String,
-    /// SHA-256 of each report, by its name.
+    /// SHA-256 of each report, by file name.
     sha256: BTreeMap<String, Checksum>,
 }
 
 impl ReportFacts {
-    /// Describes `reports` (name and content) of `release`.
+    /// Creates the record of `reports` (name and content) of `release`.
     pub fn new<'a>(release: &str, reports: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         let checksum = |(name, content): (&str, &[u8])| (name.to_owned(), Checksum::of_bytes(content));
         Self { release: release.to_owned(), sha256: reports.into_iter().map(checksum).collect() }
     }
 
-    /// Writes the record into `folder`, after the reports.
+    /// Writes the record into `folder`. Call it after the reports have been written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         atomic::write(&folder.join(REPORT_FACTS), &serde_json::to_vec_pretty(self)?)
     }
 
-    /// Whether `folder` holds all [`REPORTS`], as they were made of `release`.
+    /// Whether `folder` holds all [`REPORTS`] unchanged, as they were created for `release`.
     pub fn are_of(release: &str, folder: &Path) -> bool {
         let text = std::fs::read(folder.join(REPORT_FACTS)).unwrap_or_default();
         let Ok(facts) = serde_json::from_slice::<Self>(&text) else { return false };

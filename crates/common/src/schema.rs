@@ -1,4 +1,4 @@
-//! The columns of a client table, in the one order in which every file is written.
+//! The columns of a client table, in the order in which every file is written.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,16 @@ pub const COLUMNS: [&str; 5] =
 /// Names of the predictors, in the order of a model's coefficients.
 pub const PREDICTORS: [&str; 3] = ["lastmonth_activity", "lastyear_activity", "number_of_employees"];
 
-/// Name of the text column that says which client a row is about.
+/// Name of the text column with the client's name.
 pub const CORPORATION: &str = "corporation";
 
-/// Name of the target: 1 where the client left.
+/// Name of the target column: 1 if the client left, 0 if it stayed.
 pub const TARGET: &str = "exited";
 
-/// One client's predictors, `None` where the value is missing.
+/// One client's predictors; `None` for a missing value.
 pub type Predictors = [Option<f64>; 3];
 
-/// Counts of the columns by their names.
+/// Maps each column's name to its count; `counts` is in the order of [`COLUMNS`].
 pub fn by_column(counts: [u64; 5]) -> BTreeMap<String, u64> {
     COLUMNS.into_iter().map(str::to_owned).zip(counts).collect()
 }

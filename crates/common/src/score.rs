@@ -1,4 +1,4 @@
-//! A score with the evidence for it: whose it is, over which rows, and the counts behind the number.
+//! A score together with its evidence: the model, the number of rows and the confusion counts.
 
 use std::path::Path;
 
@@ -13,34 +13,37 @@ use crate::metrics::Confusion;
 /// The F1 score of one model on one table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Of the model's file.
+    /// SHA-256 of the model file.
     pub model_sha256: Checksum,
-    /// The F1 score.
+    /// F1 score, from 0 to 1.
     pub f1: f64,
-    /// Rows that were scored: those whose `exited` is known.
+    /// Number of rows that were scored: those whose `exited` is known.
     pub n: u64,
-    /// The four counts.
+    /// Confusion counts from which the score was computed.
     pub confusion: Confusion,
-    /// The probability from which a client counted as leaving.
+    /// Probability from which a client was predicted to leave.
     pub threshold: f64,
 }
 
 impl Score {
-    /// Writes latestscore.txt, and beside it whose score it is.
+    /// Writes latestscore.txt, and beside it latestscore.json, which names the model that was scored.
     ///
-    /// The plain number comes last: a run that is killed in between leaves two files that disagree, and [`Score::read`]
-    /// says so, instead of a new number that passes for the old model's.
+    /// The plain number is written last. If a run is killed between the two writes, the files disagree and
+    /// [`Score::read`] reports it. In the other order, the new number could be taken for the score of the old model.
     pub fn write(&self, folder: &Path) -> Result<()> {
         atomic::write(&folder.join(SCORE_FACTS), serde_json::to_string_pretty(self)?.as_bytes())?;
         atomic::write(&folder.join(LATEST_SCORE), &self.number())
     }
 
-    /// The content of latestscore.txt.
+    /// Returns the content of latestscore.txt.
     pub fn number(&self) -> Vec<u8> {
         self.f1.to_string().into_bytes()
     }
 
-    /// Reads the score of the model whose checksum is `model`, refusing any other's.
+    /// Reads the score of the model whose checksum is `model`.
+    ///
+    /// # Errors
+    /// Fails if the files are missing, are invalid, disagree, or hold the score of another model.
     pub fn read(folder: &Path, model: &Checksum) -> Result<Self> {
         let number = read(&folder.join(LATEST_SCORE))?.trim().parse::<f64>().with_context(|| {
             format!("{}: expected a plain number; run scoring again", folder.join(LATEST_SCORE).display())
@@ -77,7 +80,7 @@ mod tests {
         let score = Score { confusion: Confusion { true_positives: 2, ..score().confusion }, f1: 2.0 / 3.0, ..score() };
         score.write(folder.path()).unwrap();
         assert_eq!(Score::read(folder.path(), &score.model_sha256).unwrap(), score);
-        // An editor ends the line.
+        // An editor appends a line break.
         std::fs::write(folder.path().join(LATEST_SCORE), format!("{}\n", score.f1)).unwrap();
         assert_eq!(Score::read(folder.path(), &score.model_sha256).unwrap(), score);
         let other = Score::read(folder.path(), &Checksum::of_bytes(b"other")).unwrap_err().to_string();

@@ -1,4 +1,5 @@
-//! Where the service listens and what it asks of its clients: what `app` and those who call it must agree on.
+//! The addresses on which the service listens and its requirements for clients: everything on which `app` and its
+//! clients must agree.
 
 use std::env;
 use std::fmt;
@@ -10,17 +11,17 @@ use anyhow::{Context, Result, bail};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// One place to listen.
+/// An address or socket on which the service listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bind {
-    /// An address and a port; port 0 takes a free one.
+    /// An IP address and a port; for port 0 the system chooses a free one.
     Tcp(SocketAddr),
-    /// A Unix socket.
+    /// Path of a Unix socket.
     Unix(PathBuf),
 }
 
 impl Bind {
-    /// Reads `ADDRESS:PORT` or `unix:PATH`; a relative path starts from `folder`.
+    /// Parses `ADDRESS:PORT` or `unix:PATH`. A relative path is resolved against `folder`.
     pub fn parse(text: &str, folder: &Path) -> Result<Self> {
         match text.strip_prefix("unix:") {
             Some("") => bail!("expected unix:PATH, found \"{text}\""),
@@ -31,7 +32,7 @@ impl Bind {
         }
     }
 
-    /// Whether only this machine can reach it.
+    /// Whether the service can be reached only from this machine: a loopback address or a Unix socket.
     pub fn is_local(&self) -> bool {
         match self {
             Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
@@ -39,7 +40,8 @@ impl Bind {
         }
     }
 
-    /// The address at which this machine reaches it; `None` for a Unix socket.
+    /// Returns the address at which this machine can reach the service: the loopback address if it listens on all
+    /// addresses. `None` for a Unix socket.
     pub fn address(&self) -> Option<SocketAddr> {
         let Self::Tcp(mut address) = *self else { return None };
         if address.ip().is_unspecified() {
@@ -61,12 +63,13 @@ impl fmt::Display for Bind {
     }
 }
 
-/// A host's name as a request gives it: in lower case, without a port and without the dot at its end.
+/// A host name in the form in which it is compared with requests: in lower case, without a port and without the final
+/// dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostName(String);
 
 impl HostName {
-    /// Reads a name such as `risk.example`.
+    /// Parses a name such as `risk.example`.
     pub fn parse(text: &str) -> Result<Self> {
         let name = text.strip_suffix('.').unwrap_or(text);
         let is_name = name.split('.').all(|label| {
@@ -78,24 +81,24 @@ impl HostName {
         }
     }
 
-    /// Whether it is the name by which every machine knows itself (RFC 6761).
+    /// Whether this is `localhost`, the name that every machine has for itself (RFC 6761).
     pub fn is_localhost(&self) -> bool {
         self.0 == "localhost"
     }
 }
 
-/// Where the token stands that clients must show. It is read only by those who need it, so that a step that calls no
-/// service runs without it.
+/// The source of the token that clients must present. The token is read only where it is needed, so a step that calls
+/// no service runs without it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenSource {
-    /// A variable of the environment.
+    /// Name of an environment variable.
     Variable(String),
-    /// A file that holds nothing else.
+    /// Path of a file that holds only the token.
     File(PathBuf),
 }
 
 impl TokenSource {
-    /// Reads `${NAME}`. Anything else is refused and not repeated: it may be the token itself.
+    /// Parses `${NAME}`. The error for any other text does not repeat it, because it may be the token itself.
     pub fn variable(text: &str) -> Result<Self> {
         match text.strip_prefix("${").and_then(|text| text.strip_suffix('}')) {
             Some(name) if !name.is_empty() => Ok(Self::Variable(name.to_owned())),
@@ -105,10 +108,11 @@ impl TokenSource {
         }
     }
 
-    /// The token.
+    /// Reads the token.
     ///
     /// # Errors
-    /// Where it is not there, is shorter than [`SHORTEST_TOKEN`], or holds what fits no HTTP header.
+    /// Fails if the variable or file does not exist, or the token is shorter than [`SHORTEST_TOKEN`] or contains a
+    /// space, a colon or anything else than visible ASCII characters.
     pub fn read(&self) -> Result<Token> {
         let (text, origin) = match self {
             Self::Variable(name) => {
@@ -134,33 +138,33 @@ impl TokenSource {
     }
 }
 
-/// The shortest token that is accepted, in characters.
+/// Minimum length of a token, in characters.
 pub const SHORTEST_TOKEN: usize = 16;
 
-/// What a client must show. It is never printed.
+/// The token that a client must present. It is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// The secret itself.
+    /// Returns the secret as text.
     pub fn secret(&self) -> &str {
         &self.0
     }
 
-    /// The answer to `challenge` that only a holder of this token can give: the HMAC-SHA256 of the challenge under the
-    /// token, in hexadecimal digits. `None` unless the challenge has the form of [`challenge`], so that no other text can
-    /// be signed.
+    /// Returns the answer to `challenge` that only a holder of this token can compute: the HMAC-SHA256 of the challenge
+    /// under the token, in hexadecimal digits. `None` unless the challenge has the form of [`challenge`], so that no
+    /// other text can be signed.
     ///
-    /// It lets a client check that it talks to the service before it sends the token. A challenge is used once, so a
+    /// A client uses it to check that it talks to the service before it sends the token. A challenge is used once, so a
     /// recorded answer is worthless to a listener that repeats it. There are two limits. A listener that can reach the
-    /// service at another address can pass the challenge on and then receives the token. And an answer lets its receiver
-    /// test guesses of the token offline, so the token must be random, not a password.
+    /// service at another address can forward the challenge, and then receives the token. And an answer allows its
+    /// receiver to test guesses of the token offline, so the token must be random, not a password.
     pub fn proof(&self, challenge: &str) -> Option<String> {
         let mac = self.mac(challenge)?.finalize().into_bytes();
         Some(mac.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// Whether `proof` is the answer to `challenge`; compared in constant time.
+    /// Whether `proof` is the answer to `challenge`. Compares in constant time.
     pub fn is_proved(&self, challenge: &str, proof: &str) -> bool {
         let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         let byte = |digits: &[u8]| Some(digit(digits.first()?)? << 4 | digit(digits.get(1)?)?);
@@ -179,18 +183,18 @@ impl Token {
     }
 }
 
-/// The header of a request for `/health/live` that asks the service to prove that it holds the token.
+/// Header of a request for `/health/live` that asks the service to prove that it holds the token.
 pub const CHALLENGE_HEADER: &str = "x-challenge";
 
-/// The header of the response with the proof.
+/// Header of the response with the proof.
 pub const PROOF_HEADER: &str = "x-challenge-proof";
 
 const CHALLENGE_DIGITS: usize = 64;
 
-/// A challenge that was never used: 256 random bits in hexadecimal digits.
+/// Creates a challenge that was never used: 256 random bits in hexadecimal digits.
 ///
 /// # Errors
-/// Where the system has no random numbers.
+/// Fails if the system provides no random numbers.
 pub fn challenge() -> Result<String> {
     let mut random = [0; CHALLENGE_DIGITS / 2];
     getrandom::fill(&mut random).context("drawing a random number")?;
@@ -269,7 +273,7 @@ mod tests {
         for no_challenge in ["", "GET /scoring", &first[1..], &format!("{first}0"), &"ä".repeat(32)] {
             assert_eq!(token.proof(no_challenge), None, "{no_challenge}");
         }
-        // The known answer of another implementation (Python's hmac module).
+        // Known answer, computed with another implementation (Python's hmac module).
         let zeros = "0".repeat(64);
         assert_eq!(token.proof(&zeros).unwrap(), "016ade769128a71a35127fe8eefed2239b430268ff5979292ae2d592032e60b7");
     }

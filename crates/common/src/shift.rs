@@ -1,7 +1,9 @@
-//! Whether the clients of new rows are like those that a model was trained on, and what it makes of the difference.
+//! Tests whether the clients of new rows differ from those on which a model was trained, and measures how much this
+//! changes the model's predictions.
 //!
-//! Each predictor is asked alone, by two tests; together they raise a false alarm in at most 5 of 100 cases. With many
-//! rows a shift is certain long before it matters, so shifts are ranked by what they do to the predicted risk.
+//! Each predictor is tested separately, with two tests. Together, all tests raise a false alarm in at most 5 % of
+//! cases. With many rows a shift is statistically certain long before it matters, so shifts are ranked by how much they
+//! change the predicted risk.
 
 use serde::{Deserialize, Serialize};
 use statistics::distribution::Distribution;
@@ -11,47 +13,47 @@ use statistics::sketch::Sketch;
 use crate::model::Model;
 use crate::schema::{PREDICTORS, Predictors};
 
-/// The draws are the same each time.
+/// Fixed seed, so results are reproducible.
 const SEED: u64 = 0;
 
-/// A shift that moves the average client's risk by less than this is called harmless: one percentage point.
+/// Shifts that change the average client's risk by less than this are called harmless: one percentage point.
 pub const HARMLESS: f64 = 0.01;
 
-/// One predictor in new rows against the training data of a model.
+/// The shift of one predictor in new rows, compared with the training data of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PredictorShift {
-    /// The predictor's name.
+    /// Name of the predictor.
     pub predictor: String,
-    /// Population stability index, at least 0.
+    /// Population stability index (PSI), at least 0.
     pub stability_index: f64,
-    /// What the index exceeds with a probability of 5 % where nothing has shifted; it depends on the number of rows.
+    /// Value that the index exceeds with a probability of 5 % if nothing has shifted. It depends on the number of rows.
     pub stability_cutoff: f64,
-    /// Kolmogorov–Smirnov distance, from 0 to 1; `None` where no new value is known.
+    /// KS statistic, from 0 to 1; `None` if no new value is known.
     pub distance: Option<f64>,
-    /// The probability of such an index or distance where nothing has shifted, Holm-corrected over both tests of all
-    /// predictors.
+    /// Probability of such an index or KS statistic if nothing has shifted: the smaller p-value of the two,
+    /// Holm-corrected over both tests of all predictors.
     pub p_value: f64,
-    /// By how much the shift moves the risk of a client who is average in the other predictors: the mean over the new
-    /// values minus the mean over the training values, as a probability.
+    /// Change of the risk of a client who is average in the other predictors: the mean risk over the new values minus
+    /// the mean risk over the training values, as a probability.
     pub risk_change: f64,
-    /// In a word.
+    /// Classification of the shift.
     pub verdict: ShiftVerdict,
 }
 
-/// What a shift amounts to.
+/// The classification of a shift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShiftVerdict {
-    /// No more than chance explains, at 5 %.
+    /// Not significant at 5 %: chance explains the difference.
     NotShifted,
-    /// Certain, but it hardly moves the risk.
+    /// Significant, but the change of the risk is below [`HARMLESS`].
     Harmless,
-    /// Certain, and it moves the risk.
+    /// Significant, and the change of the risk is at least [`HARMLESS`].
     Shifted,
 }
 
 impl ShiftVerdict {
-    /// In words.
+    /// Returns the verdict as text.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotShifted => "not shifted",
@@ -61,8 +63,9 @@ impl ShiftVerdict {
     }
 }
 
-/// Every predictor of new rows, whose values are `new`, against the training data of `model`; the one that moves the risk
-/// most first. Empty where there is no row, or the model's file does not hold its training data.
+/// Compares every predictor of new rows, whose values are `new`, with the training data of `model`. The predictor that
+/// changes the risk most comes first. Empty if there is no row, or if the model file does not describe its training
+/// data.
 pub fn shifts(model: &Model, new: &[Distribution; 3]) -> Vec<PredictorShift> {
     let Some(sketches) = &model.sketches else { return Vec::new() };
     let mut p_values = Vec::new();
@@ -93,7 +96,7 @@ pub fn shifts(model: &Model, new: &[Distribution; 3]) -> Vec<PredictorShift> {
     shifts
 }
 
-/// A missing value counts as the model counts it.
+/// Computes [`PredictorShift::risk_change`]. A missing value is imputed as the model imputes it.
 fn risk_change(model: &Model, j: usize, sketch: &Sketch, new: &Distribution) -> f64 {
     let mut client: Predictors = model.averages().map(Some);
     let mut risk = |value: Option<f64>| {
@@ -111,7 +114,8 @@ fn risk_change(model: &Model, j: usize, sketch: &Sketch, new: &Distribution) -> 
 mod tests {
     use super::*;
 
-    /// Of 1,000 clients that have 0 to 99 of everything; only the last month's activity moves the risk much.
+    /// A model of 1,000 clients whose predictors have the values 0 to 99. Only last month's activity changes the risk
+    /// noticeably.
     fn model() -> Model {
         let sketch = || Sketch::of((0..1000).map(|i| Some(f64::from(i % 100)))).unwrap();
         let sketches = Some([sketch(), sketch(), sketch()]);

@@ -1,13 +1,13 @@
-//! A set of files that changes as one: each version in a folder of its own, and one symbolic link that says which is
-//! current.
+//! A set of files that changes in one step: each version has a folder of its own, and one symbolic link names the
+//! current version.
 //!
 //! ```text
-//! root/versions/<id>/a, root/versions/<id>/b     complete before it gets its name
+//! root/versions/<id>/a, root/versions/<id>/b     complete before the folder gets its name
 //! root/current -> versions/<id>                  switched in one rename
-//! root/a -> current/a, root/b -> current/b       the names that other programs know
+//! root/a -> current/a, root/b -> current/b       the public names, which other programs use
 //! ```
 //!
-//! A reader sees the whole old set or the whole new one, whatever is killed when.
+//! A reader sees the complete old set or the complete new one, even if a process is killed at any moment.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use crate::checksum::Checksum;
 
 const CURRENT: &str = "current";
 
-/// A folder laid out as above.
+/// A folder with the layout described in the module documentation.
 #[derive(Clone, Debug)]
 pub struct VersionedFolder {
     root: PathBuf,
@@ -30,17 +30,17 @@ pub struct VersionedFolder {
 }
 
 impl VersionedFolder {
-    /// The folder `root`, whose versions stand in its subfolder `versions`.
+    /// Describes the folder `root`, whose versions are in its subfolder `versions`.
     pub fn new(root: &Path, versions: &'static str) -> Self {
         Self { root: root.to_owned(), versions }
     }
 
-    /// Where version `id` stands.
+    /// Returns the path of version `id`.
     pub fn version(&self, id: &str) -> PathBuf {
         self.root.join(self.versions).join(id)
     }
 
-    /// The id of the current version, `None` before the first.
+    /// Returns the id of the current version; `None` before the first version.
     pub fn current(&self) -> Result<Option<String>> {
         let link = self.root.join(CURRENT);
         match fs::read_link(&link) {
@@ -53,13 +53,13 @@ impl VersionedFolder {
         }
     }
 
-    /// When the current version became it.
+    /// Returns the time at which `current` was last switched.
     pub fn current_since(&self) -> Result<SystemTime> {
         let link = self.root.join(CURRENT);
         Ok(fs::symlink_metadata(&link)?.modified()?)
     }
 
-    /// All complete versions, in the order of their ids.
+    /// Returns the ids of all complete versions, sorted.
     pub fn ids(&self) -> Result<Vec<String>> {
         let folder = self.root.join(self.versions);
         let entries = match fs::read_dir(&folder) {
@@ -79,7 +79,7 @@ impl VersionedFolder {
         Ok(ids)
     }
 
-    /// Starts a new version. Call it while holding the root's lock: it clears away what killed writers left.
+    /// Starts a new version. Call it only while holding the root's lock, because it removes what killed writers left.
     pub fn stage(&self) -> Result<Stage<'_>> {
         let folder = self.root.join(self.versions);
         fs::create_dir_all(&folder)?;
@@ -97,7 +97,7 @@ impl VersionedFolder {
         atomic::symlink(&Path::new(self.versions).join(id), &self.root.join(CURRENT))
     }
 
-    /// Makes the `public` names in the root links through the current version. Links that are right stay.
+    /// Links the `public` names in the root to the files of the current version. Correct links are kept.
     pub fn link(&self, public: &[&str]) -> Result<()> {
         for file in public.iter().filter(|file| !self.is_linked(file)) {
             atomic::symlink(&Path::new(CURRENT).join(file), &self.root.join(file))?;
@@ -105,14 +105,14 @@ impl VersionedFolder {
         Ok(())
     }
 
-    /// Whether the public name `file` is a link through the current version.
+    /// Whether the public name `file` links to the file of the current version.
     pub fn is_linked(&self, file: &str) -> bool {
         fs::read_link(self.root.join(file)).is_ok_and(|target| target == Path::new(CURRENT).join(file))
     }
 
-    /// Removes links that earlier versions left in the root, all but those called `public`.
+    /// Removes the links of earlier versions from the root, except those whose names are in `public`.
     ///
-    /// It compares names and follows no link: a file that cannot be reached at the moment keeps its name.
+    /// It compares only names and does not follow links, so a file that cannot be reached at the moment keeps its name.
     fn forget_names(&self, public: &[&str]) -> Result<()> {
         for entry in fs::read_dir(&self.root)? {
             let entry = entry?;
@@ -125,7 +125,7 @@ impl VersionedFolder {
         Ok(())
     }
 
-    /// Removes every version but the current one.
+    /// Removes all versions except the current one.
     pub fn prune(&self) -> Result<()> {
         let current = self.current()?;
         for id in self.ids()?.into_iter().filter(|id| Some(id) != current.as_ref()) {
@@ -135,22 +135,23 @@ impl VersionedFolder {
     }
 }
 
-/// A version in the making; it vanishes when dropped before [`Stage::publish`].
+/// A version that is being written; it is removed if it is dropped before [`Stage::publish`].
 pub struct Stage<'a> {
     of: &'a VersionedFolder,
     partial: TempDir,
 }
 
 impl Stage<'_> {
-    /// Where to write the version's files.
+    /// Returns the folder into which to write the version's files.
     pub fn path(&self) -> &Path {
         self.partial.path()
     }
 
-    /// Puts the files on the disk, names the version `id` and makes it current; returns the id.
+    /// Writes the files to the disk, names the version `id` and makes it current. Returns the id.
     ///
-    /// `public` are the names that shall be found in the root. Where `id` is taken by the very same files, that version
-    /// becomes current and nothing is written; where it is taken by others, the id gets a number.
+    /// `public` lists the names that must exist in the root. If a version `id` with identical files exists, that
+    /// version becomes current and nothing is written. If a version `id` with other files exists, a number is appended
+    /// to the id.
     pub fn publish(self, id: &str, public: &[&str]) -> Result<String> {
         let Self { of, partial } = self;
         let mut checksums = Vec::new();
@@ -185,7 +186,7 @@ impl Stage<'_> {
             }
             name = format!("{id}-{number}");
         }
-        // Before the first switch these point nowhere, so that the public names appear all at once.
+        // Before the first switch these links lead nowhere, so all public names appear at the same moment.
         of.link(public)?;
         if of.current().ok().flatten().as_deref() != Some(name.as_str()) {
             of.switch(&name)?;
@@ -241,7 +242,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = VersionedFolder::new(root.path(), "versions");
         publish(&folder, "1", "content");
-        // Following a link to itself fails with ELOOP and not with ENOENT, for root too.
+        // A link to itself fails with ELOOP and not with ENOENT, for root too.
         let a = folder.version("1").join("a");
         fs::remove_file(&a).unwrap();
         std::os::unix::fs::symlink("a", &a).unwrap();

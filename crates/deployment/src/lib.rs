@@ -1,7 +1,8 @@
-//! Deployment: the trained model, its score and its ingested files become the live release, or stay what they are.
+//! Deployment: publishes the trained model, its score and its ingested files as the live release, or leaves production
+//! unchanged.
 //!
-//! A set is deployed only when its parts belong together: the pickle is the model's, the score is the model's, and the
-//! model was trained on the dataset that ingestedfiles.txt describes. Rolling back is a switch to an earlier release.
+//! A set is deployed only if its parts belong together: the pickle and the score belong to the model, and the model was
+//! trained on the dataset that ingestedfiles.txt describes. A rollback switches to an earlier release.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,22 +25,22 @@ use history::Switch;
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// What became of production.
+/// The result of a deployment, a rollback or a list.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
-    /// What was done.
+    /// Action that was carried out.
     pub action: Action,
-    /// The live release, `None` where nothing is deployed yet.
+    /// Id of the live release; `None` if nothing is deployed yet.
     pub live: Option<String>,
-    /// The live release alone after a deployment or a rollback, all of them in a list; oldest first.
+    /// After a deployment or a rollback, the live release; in a list, all releases, oldest first.
     pub releases: Vec<ReleaseSummary>,
-    /// What is wrong with the releases that a list cannot show.
+    /// Errors of the releases that cannot be listed because they are damaged.
     pub damaged: Vec<String>,
-    /// What speaks against the score of a model that was deployed.
+    /// Warnings about the score of the deployed model.
     pub weaknesses: Vec<String>,
 }
 
-/// What deployment was asked to do.
+/// The action of a run of deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -47,40 +48,43 @@ pub enum Action {
     Deployed,
     /// An earlier release went live again.
     RolledBack,
-    /// Nothing changed.
+    /// The releases were listed and nothing was changed.
     Listed,
 }
 
-/// A release in a few words.
+/// Summary of a release for lists.
 #[derive(Debug, Serialize)]
 pub struct ReleaseSummary {
-    /// Its id.
+    /// Id of the release.
     pub id: String,
-    /// When it was deployed.
+    /// Time of the deployment.
     pub created: Timestamp,
-    /// Its recorded F1 score.
+    /// Recorded F1 score of the model.
     pub f1: f64,
-    /// Rows that its score rests on.
+    /// Number of rows on which the model was scored.
     pub n: u64,
-    /// Rows that its model was trained on.
+    /// Number of rows on which the model was trained.
     pub training_rows: u64,
-    /// Of its model.
+    /// SHA-256 of the model file.
     pub model_sha256: Checksum,
-    /// The names of its ingested files.
+    /// Names of the ingested files.
     pub files: Vec<String>,
 }
 
-/// Deploys the set that stands in the model folder, and records it.
+/// Deploys the set in the model folder, and records the run in the history.
+///
+/// # Errors
+/// Fails without changing production if a file is missing or the parts of the set do not belong together.
 pub fn run(config: &Config) -> Result<Outcome> {
     switch(config, Action::Deployed, |production| deploy(config, production))
 }
 
-/// Makes `id` live again, else the release before the live one, and records it.
+/// Makes release `id` live again, or without `id` the release before the live one, and records the run in the history.
 pub fn roll_back(config: &Config, id: Option<&str>) -> Result<Outcome> {
     switch(config, Action::RolledBack, |production| production.roll_back(id))
 }
 
-/// Says which releases there are.
+/// Lists the releases, oldest first.
 pub fn list(config: &Config) -> Result<Outcome> {
     let production = Production::of(config);
     let (mut releases, mut damaged) = (Vec::new(), Vec::new());
@@ -125,12 +129,13 @@ fn deploy(config: &Config, production: &Production) -> Result<Release> {
             config.output_folder.display()
         );
     }
-    // What was read for the release must be what was checked above, whoever else writes there.
+    // The bytes read for the release must be those of the model that was checked above, even if another process writes
+    // to the folder.
     if Checksum::of_bytes(model_bytes) != checksum {
         bail!("{} changed while it was read; run deployment again", config.output_model.display());
     }
     let manifest = Manifest {
-        created: Timestamp::now(), // production may move it on
+        created: Timestamp::now(), // `publish` may set a later time
         program: env!("CARGO_PKG_VERSION").to_owned(),
         training_rows: model.training.rows,
         dataset_sha256: ingested.dataset_sha256,
@@ -141,7 +146,7 @@ fn deploy(config: &Config, production: &Production) -> Result<Release> {
     production.publish(manifest, &files)
 }
 
-/// Has `to` switch production, and records what went live.
+/// Switches production by calling `to`, and records which release went live.
 fn switch(config: &Config, action: Action, to: impl FnOnce(&Production) -> Result<Release>) -> Result<Outcome> {
     history::record(config, "deployment", |run| {
         let production = Production::of(config);

@@ -1,4 +1,4 @@
-//! `deployment`: see the library.
+//! The program `deployment`; the library documents it.
 
 use std::process::ExitCode;
 

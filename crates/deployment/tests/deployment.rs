@@ -1,5 +1,5 @@
-//! Deployment by its binary: production is one whole set or the other, whoever is killed or looks on, and a set whose
-//! parts do not belong together never gets there.
+//! Tests of the program `deployment`: production is always one complete set, even if processes are killed or read it
+//! during the switch, and a set whose parts do not belong together is never deployed.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its workspace has failed")]
 
@@ -20,14 +20,14 @@ use testkit::{Workspace, rows};
 
 const PRODUCTION: &[&str] = &["production_deployment"];
 
-/// A workspace with data, of which everything is deployed.
+/// Creates a workspace with data and a deployed release.
 fn deployed() -> Workspace {
     let workspace = Workspace::with_data();
     workspace.deploy();
     workspace
 }
 
-/// A workspace with two sets that are ready to be deployed; [`choose`] says which.
+/// Creates a workspace with two sets that are ready for deployment; [`choose`] selects one.
 fn two_sets() -> Workspace {
     let mut workspace = Workspace::new();
     workspace.csv("testdata/testdata.csv", &rows("t", 8, false));
@@ -42,13 +42,13 @@ fn two_sets() -> Workspace {
     workspace
 }
 
-/// Points the config at one of the sets of [`two_sets`].
+/// Sets the config to one of the sets of [`two_sets`].
 fn choose(workspace: &mut Workspace, set: &str) {
     workspace.set("output_folder_path", json!(format!("ingested_{set}")));
     workspace.set("output_model_path", json!(format!("models_{set}")));
 }
 
-/// The bytes of one of the sets of [`two_sets`], in the order of `RELEASE_FILES`.
+/// Returns the content of one of the sets of [`two_sets`], in the order of `RELEASE_FILES`.
 fn set(workspace: &Workspace, name: &str) -> [Vec<u8>; 4] {
     RELEASE_FILES.map(|file| {
         let folder = if file == "ingestedfiles.txt" { "ingested" } else { "models" };
@@ -56,7 +56,8 @@ fn set(workspace: &Workspace, name: &str) -> [Vec<u8>; 4] {
     })
 }
 
-/// Checks that what is live is whole, and what it is said to be by every way to it; returns its id and its files.
+/// Checks that the live release is complete and that all paths to it lead to the same files. Returns its id and its
+/// files.
 fn live(config: &Config) -> Option<(String, [Vec<u8>; 4])> {
     let read = |folder: &Path| RELEASE_FILES.map(|file| fs::read(folder.join(file)).ok());
     match Production::of(config).current().unwrap() {
@@ -75,7 +76,8 @@ fn live(config: &Config) -> Option<(String, [Vec<u8>; 4])> {
     }
 }
 
-/// Runs deployment with `arguments`, which must fail, say all of `words` and leave production as it was.
+/// Runs deployment with `arguments` and checks that it fails, that the message contains all of `words`, and that
+/// production is unchanged.
 fn is_refused(workspace: &Workspace, arguments: &[&str], words: &[&str]) {
     let before = workspace.snapshot(PRODUCTION);
     let stderr = workspace.fail("deployment", arguments);
@@ -188,7 +190,7 @@ fn a_set_whose_parts_do_not_belong_together_is_refused_and_production_stays() {
         fault(&workspace);
         is_refused(&workspace, &[], words);
         live(&workspace.config()).unwrap();
-        // What the message says to do must help.
+        // Following the advice in the message must repair the fault.
         workspace.deploy();
     }
 }
@@ -230,7 +232,7 @@ fn releases_are_listed_and_can_be_made_live_again() {
     let text = workspace.run("deployment", &["--list"]);
     assert!(text.lines().any(|line| line.contains(&second) && line.ends_with("<- live")), "{text}");
 
-    // The live release alone leaves nothing to go back to from the first.
+    // A rollback goes from the second release to the first; from the first there is nothing to go back to.
     let rolled_back: Value = workspace.run_json("deployment", &["--rollback"]);
     assert_eq!((&rolled_back["action"], &rolled_back["live"]), (&json!("rolled_back"), &json!(first)));
     assert_eq!(live(&config).unwrap(), (first.clone(), sets[0].clone()));
@@ -241,7 +243,7 @@ fn releases_are_listed_and_can_be_made_live_again() {
     }
     workspace.run("deployment", &["--rollback", &second]);
     assert_eq!(live(&config).unwrap(), (second.clone(), sets[1].clone()));
-    workspace.run("deployment", &["--rollback", &second]); // to where it is
+    workspace.run("deployment", &["--rollback", &second]); // already the live release
     assert_eq!(live(&config).unwrap().0, second);
 }
 
@@ -280,7 +282,7 @@ fn a_damaged_release_is_not_rolled_back_to() {
     }
 }
 
-/// An id begins with the time of the deployment, and must sort by it: rolling back goes to the release before.
+/// An id begins with the time of the deployment and must sort by it, because a rollback goes to the release before.
 #[test]
 fn releases_are_in_the_order_of_their_deployment_however_quickly_they_follow() {
     let mut workspace = two_sets();
@@ -315,7 +317,7 @@ fn a_deployment_killed_at_any_moment_leaves_one_whole_set_live() {
             let (_, files) = live(&config).expect("the first run deployed something");
             let is = sets.iter().position(|set| *set == files).expect("neither of the two sets");
             seen.borrow_mut().insert(is);
-            next.set(["second", "first"][is]); // the one that is not live
+            next.set(["second", "first"][is]); // the set that is not live
         },
     );
     assert_eq!(seen.into_inner().len(), 2, "no run got as far as its switch");
@@ -337,7 +339,7 @@ fn a_first_deployment_killed_at_any_moment_leaves_all_of_it_or_nothing_live() {
     kill_at_many_moments(
         40,
         || {
-            let _ = fs::remove_dir_all(&config.production); // not there where a run was killed early
+            let _ = fs::remove_dir_all(&config.production); // does not exist if a run was killed early
             workspace.command("deployment")
         },
         || drop(live(&config)),
@@ -360,13 +362,13 @@ fn a_reader_sees_only_whole_sets_while_releases_come_and_go() {
         let observer = scope.spawn(|| {
             let mut seen = BTreeSet::new();
             while !done.load(Ordering::Relaxed) {
-                // `current` is followed once: what is found there belongs together.
+                // `current` is resolved once; the files found there must belong together.
                 let release = production.current().unwrap().expect("there is always a live release");
                 release.verify().unwrap();
                 release.model().unwrap();
                 let files = RELEASE_FILES.map(|file| fs::read(release.folder.join(file)).unwrap());
                 assert!(sets.contains(&files), "{} is neither of the two sets", release.id);
-                // Each name at the top always leads to a whole file of one of the sets.
+                // Each public name must always link to a complete file of one of the sets.
                 for (index, file) in RELEASE_FILES.iter().enumerate() {
                     let bytes = fs::read(root.join(file)).unwrap();
                     assert!(sets.iter().any(|set| set[index] == bytes), "{file}");
@@ -391,7 +393,7 @@ fn a_reader_sees_only_whole_sets_while_releases_come_and_go() {
 #[test]
 fn a_full_disk_leaves_production_as_it_was() {
     let workspace = deployed();
-    // A long record does not fit, after the model has been written.
+    // The long list of file names no longer fits on the disk after the model has been written.
     let names: Vec<_> = (0..300).map(|i| format!("practicedata/{i}-{}.csv", "long-name".repeat(20))).collect();
     names.iter().for_each(|name| workspace.csv(name, &rows(&format!("{:.14}", &name[13..]), 2, false)));
     for step in ["ingestion", "training", "scoring"] {
@@ -415,7 +417,7 @@ fn a_second_deployment_or_rollback_at_the_same_time_is_refused() {
     for arguments in [&[][..], &["--rollback"]] {
         is_refused(&workspace, arguments, &["another deployment is at work", "try again"]);
     }
-    workspace.run("deployment", &["--list"]); // it only reads
+    workspace.run("deployment", &["--list"]); // needs no lock, because it only reads
     drop(first);
     workspace.run("deployment", &["--rollback"]);
 }
@@ -438,7 +440,7 @@ fn a_damaged_live_release_can_be_left_and_does_not_hide_the_others() {
     assert_eq!(live(&workspace.config()).unwrap().1, set(&workspace, "first"));
 }
 
-/// 10/11 is one of the numbers that a JSON reader which rounds carelessly gives back with another last digit.
+/// 10/11 is one of the numbers for which a JSON reader with careless rounding returns a different last digit.
 #[test]
 fn a_score_with_many_digits_is_deployed() {
     let workspace = Workspace::with_data();

@@ -1,8 +1,9 @@
-//! Every direct dependency: its version in this very program, and the newest one, of which cargo is asked.
+//! The direct dependencies: the version of each in this program, and the newest version according to cargo.
 //!
-//! cargo itself resolves a scratch package that wants any version of each, and what it writes into the lock file is the
-//! answer: a documented format instead of text for people. It is given [`TIME_LIMIT`]; without cargo, or without a
-//! registry that answers, the newest version is "unknown", beside the last one that is known from the history.
+//! cargo resolves a scratch package that accepts any version of each dependency, and the newest versions are read from
+//! its lock file, which has a documented format, unlike cargo's messages. cargo has [`TIME_LIMIT`] to answer. Without
+//! cargo, or if the registry does not answer, the newest version is "unknown", and the newest one in the history is
+//! given too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -22,51 +23,51 @@ use utoipa::ToSchema;
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 const UNKNOWN: &str = "unknown";
 
-/// The lock file that this program was built with.
+/// The lock file with which this program was built.
 const CARGO_LOCK: &str = include_str!("../../../Cargo.lock");
 
-/// One direct dependency.
+/// A direct dependency of this program.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Dependency {
-    /// The crate's name.
+    /// Name of the crate.
     pub name: String,
-    /// The version in this program.
+    /// Version in this program.
     pub current: String,
-    /// The newest version, or "unknown".
+    /// Newest version, or "unknown".
     pub latest: String,
-    /// Where it is unknown: the newest version that was ever named.
+    /// Newest version that was ever found, if the newest one is unknown now.
     pub last_known: Option<LastKnown>,
 }
 
 impl Dependency {
-    /// As the history remembers it.
+    /// The versions in the form in which the history stores them.
     pub fn versions(&self) -> DependencyVersions {
         let Self { name, current, .. } = self;
         let latest = self.asked().map(str::to_owned);
         DependencyVersions { name: name.clone(), current: current.clone(), latest }
     }
 
-    /// The newest version, where the registry named one.
+    /// The newest version; `None` if the registry did not give one.
     pub fn asked(&self) -> Option<&str> {
         (self.latest != UNKNOWN).then_some(self.latest.as_str())
     }
 }
 
-/// What was known at some time.
+/// Version that was the newest at an earlier time.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LastKnown {
-    /// The version.
+    /// Version of the crate.
     pub version: String,
-    /// When the registry named it, UTC.
+    /// Time of the registry's answer, in UTC.
     pub seen: String,
 }
 
-/// The table of all direct dependencies, by name.
+/// Returns all direct dependencies, sorted by name. Asks cargo for the newest versions.
 pub fn table(history: Option<&mut History>) -> Result<Vec<Dependency>> {
     table_with(&find_cargo(), history)
 }
 
-/// The same without asking: what the `history` knows of the newest versions.
+/// Returns all direct dependencies without asking cargo, with the newest versions from the `history`.
 pub fn known(history: &mut History) -> Result<Vec<Dependency>> {
     table_of(&BTreeMap::new(), Some(history))
 }
@@ -80,7 +81,7 @@ fn table_with(cargo: &Path, history: Option<&mut History>) -> Result<Vec<Depende
     table_of(&latest, history)
 }
 
-/// Every direct dependency, with the newest versions that cargo named, else those that the history knows.
+/// Returns all direct dependencies. The newest versions are those in `latest`, or the last ones in the history.
 fn table_of(latest: &BTreeMap<String, String>, mut history: Option<&mut History>) -> Result<Vec<Dependency>> {
     direct(CARGO_LOCK)?
         .into_iter()
@@ -112,13 +113,14 @@ struct Package {
     dependencies: Vec<String>,
 }
 
-/// Name and version of what the workspace's own packages (those without a source) depend on.
+/// Returns name and version of the direct dependencies of the workspace's own packages, which are those without a
+/// source.
 fn direct(lock: &str) -> Result<BTreeMap<String, String>> {
     let Lock { package: packages } = toml::from_str(lock).context("reading Cargo.lock")?;
     let own: BTreeSet<&str> = packages.iter().filter(|p| p.source.is_none()).map(|p| p.name.as_str()).collect();
     let mut direct = BTreeMap::new();
     for wanted in packages.iter().filter(|p| p.source.is_none()).flat_map(|p| &p.dependencies) {
-        // "name", or "name version" where the lock holds several versions of it.
+        // The entry is "name", or "name version" if the lock file holds several versions of it.
         let (name, version) = wanted.split_once(' ').map_or((wanted.as_str(), None), |(name, rest)| (name, Some(rest)));
         if own.contains(name) {
             continue;
@@ -130,7 +132,7 @@ fn direct(lock: &str) -> Result<BTreeMap<String, String>> {
     Ok(direct)
 }
 
-/// The newest versions of `names`, as cargo resolves them.
+/// Returns the newest versions of `names`, as cargo resolves them.
 fn latest<'a>(
     cargo: &Path,
     names: impl Iterator<Item = &'a String>,
@@ -173,7 +175,7 @@ fn latest<'a>(
     direct(&fs::read_to_string(scratch.path().join("Cargo.lock"))?)
 }
 
-/// cron's PATH is short, so cargo's usual place is tried too.
+/// Returns the path of cargo. The PATH of cron is short, so cargo's usual location is tried too.
 fn find_cargo() -> PathBuf {
     let installed = env::var_os("HOME").map(|home| Path::new(&home).join(".cargo/bin/cargo"));
     let on_path =
@@ -209,7 +211,7 @@ mod tests {
         assert_eq!(direct, BTreeMap::from([("a".into(), "2.0.0".into()), ("b".into(), "3.0.0".into())]));
     }
 
-    /// A program that stands in for cargo.
+    /// Creates a program that replaces cargo in a test.
     fn stand_in(folder: &Path, script: &str) -> PathBuf {
         use std::os::unix::fs::PermissionsExt;
         let path = folder.join("cargo");

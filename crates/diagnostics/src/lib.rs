@@ -1,6 +1,7 @@
-//! Diagnostics: what the deployed model says, what the data look like, how long the steps take, how old the parts are.
+//! Diagnostics: predictions of the deployed model, statistics of the data, durations of the steps, and versions of the
+//! dependencies.
 //!
-//! It changes no data, model, score or release: the timings are taken in a scratch folder.
+//! Diagnostics change no data, model, score or release; durations are measured in a scratch folder.
 
 pub mod dependencies;
 pub mod predictions;
@@ -21,30 +22,31 @@ use crate::dependencies::Dependency;
 use crate::predictions::Predictions;
 use crate::timing::Timing;
 
-/// What `GET /diagnostics` answers.
+/// State of the data, the steps and the dependencies.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
-    /// Seconds of a trial run.
+    /// Durations of the steps in a trial run, in seconds.
     pub timing_seconds: Timing,
-    /// Percent of missing values in every column of the compiled dataset.
+    /// Percentage of missing values in every column of the compiled dataset.
     pub missing_percent: Vec<MissingPercent>,
-    /// Every direct dependency.
+    /// All direct dependencies, with their current and newest versions.
     pub dependencies: Vec<Dependency>,
 }
 
-/// Everything that the step says.
+/// The complete result of the step.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
-    /// The deployed model's predictions for the test data; `None` before the first deployment.
+    /// Predictions of the deployed model for the test data; `None` before the first deployment.
     pub predictions: Option<Predictions>,
-    /// Statistics of every numeric column of the compiled dataset.
+    /// Statistics of all numeric columns of the compiled dataset.
     pub summary_statistics: Vec<ColumnStatistics>,
-    /// The rest.
+    /// Durations, missing values and dependencies.
     #[serde(flatten)]
     pub health: Health,
 }
 
-/// Diagnoses everything and records timings, missing values and the versions that the registry named.
+/// Runs all diagnostics. Records timings, missing values and the newest versions that the registry returned in the
+/// history.
 pub fn run(config: &Config) -> Result<Outcome> {
     history::record(config, "diagnostics", |run| {
         let engine = dataset::engine(config)?;
@@ -69,7 +71,8 @@ pub fn run(config: &Config) -> Result<Outcome> {
     })
 }
 
-/// Timings, the `missing` values of the compiled dataset, and dependencies, with what the `history` knows of their versions; writes nothing.
+/// Returns timings, the `missing` values of the compiled dataset, and dependencies, with the versions that the
+/// `history` knows. Writes nothing.
 pub fn health(config: &Config, missing: Vec<MissingPercent>, mut history: Option<&mut History>) -> Result<Health> {
     Ok(Health {
         timing_seconds: timing::measure(config, history.as_deref_mut())?,

@@ -1,10 +1,10 @@
-//! `diagnostics`: see the library.
+//! The program `diagnostics`; the library documents it.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Say what the deployed model predicts, what the data look like, how long steps take and how old the parts are
+/// Show what the deployed model predicts, what the data look like, how long steps take and how old the dependencies are
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

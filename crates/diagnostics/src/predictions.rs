@@ -1,4 +1,4 @@
-//! A model's answer for a table of clients.
+//! A model's predictions for a table of clients.
 
 use std::collections::BTreeMap;
 
@@ -10,28 +10,28 @@ use engine::Clients;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Predictions, one entry per row in every list.
+/// Predictions of a release. Every list has one entry per row.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct Predictions {
-    /// The release that predicts.
+    /// Id of the release that made the predictions.
     pub model: String,
-    /// Who; `None` where the row names nobody.
+    /// Name of the client; `null` if the row has no name.
     pub corporations: Vec<Option<String>>,
-    /// 1 where the client is predicted to leave.
+    /// 1 if the client is predicted to leave, otherwise 0.
     pub predictions: Vec<u8>,
-    /// The probability of leaving.
+    /// Probability of leaving, from 0 to 1.
     pub probabilities: Vec<f64>,
-    /// How many rows miss which predictor, and were given its training median.
+    /// Number of rows, by predictor, in which the predictor was missing and its training median was imputed.
     pub filled: BTreeMap<&'static str, u64>,
 }
 
 impl Predictions {
-    /// An empty answer of release `model`.
+    /// Empty predictions of the release `model`.
     pub fn of(model: &str) -> Self {
         Self { model: model.to_owned(), ..Self::default() }
     }
 
-    /// Adds one client.
+    /// Adds the prediction for one client.
     pub fn push(&mut self, model: &Model, threshold: Threshold, corporation: Option<String>, predictors: &Predictors) {
         let probability = model.probability(predictors);
         self.corporations.push(corporation);
@@ -45,7 +45,7 @@ impl Predictions {
     }
 }
 
-/// Predicts for every row of `clients`, by the model of release `id`.
+/// Predicts for every row of `clients` with the model of release `id`.
 pub fn predict(id: &str, model: &Model, clients: &dyn Clients, threshold: Threshold) -> Result<Predictions> {
     let mut predictions = Predictions::of(id);
     clients.each(&mut |corporation, row| {

@@ -1,5 +1,5 @@
-//! How long ingestion and training take on today's data: measured in a scratch folder that is gone afterwards, or where a
-//! cluster does the work, as it was when it last did.
+//! Durations of ingestion and training on the current data. They are measured in a scratch folder that is removed
+//! afterwards. If a cluster does the work, they are those of its last real runs.
 
 use std::time::Instant;
 
@@ -11,17 +11,18 @@ use history::listing::{Rows, What};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Seconds of a trial run.
+/// Durations of ingestion and training, in seconds.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Timing {
-    /// From the input folder to a compiled dataset.
+    /// Seconds from the input folder to a compiled dataset.
     pub ingestion: f64,
-    /// From the compiled dataset to a fitted model.
+    /// Seconds from the compiled dataset to a fitted model.
     pub training: f64,
 }
 
-/// Ingests and trains as the real steps do, without touching what they have left. Where a cluster has the data, which
-/// would have to do all of its work again, the seconds of the newest real steps instead, if the `history` knows them.
+/// Runs ingestion and training like the real steps and measures them, without changing the results of the real steps. A
+/// cluster would have to repeat all of its work, so for a cluster the durations of the newest real runs are returned
+/// instead, if the `history` knows them.
 pub fn measure(config: &Config, history: Option<&mut History>) -> Result<Timing> {
     match (&config.engine, history) {
         (Some(_), Some(history)) => match newest(history)? {
@@ -32,7 +33,7 @@ pub fn measure(config: &Config, history: Option<&mut History>) -> Result<Timing>
     }
 }
 
-/// How many timings are looked at for the newest of each step.
+/// Number of timings that are searched for the newest one of each step.
 const LOOKED_AT: u32 = 200;
 
 fn newest(history: &mut History) -> Result<Option<Timing>> {

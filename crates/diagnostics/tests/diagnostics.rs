@@ -1,4 +1,5 @@
-//! The diagnosis as it is printed: right numbers, no trace, and honest about what it could not find out.
+//! Tests of the program `diagnostics`: the figures are correct, nothing is changed, and what could not be found out is
+//! reported as such.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot ask its question has failed")]
 
@@ -10,10 +11,10 @@ use serde_json::{Value, json};
 use testkit::Workspace;
 use testkit::faults::kill_at_many_moments;
 
-/// What a diagnosis may not touch.
+/// Folders that diagnostics must not change.
 const OUTPUTS: [&str; 5] = ["ingesteddata", "practicemodels", "production_deployment", "practicedata", "testdata"];
 
-/// Runs a diagnosis that must succeed; returns its outcome and its narration.
+/// Runs diagnostics, which must succeed. Returns the outcome and the messages on stderr.
 fn diagnose(mut command: Command) -> (Value, String) {
     let output = command.arg("--json").output().unwrap();
     let narration = String::from_utf8(output.stderr).unwrap();
@@ -57,7 +58,7 @@ fn it_says_everything_and_changes_no_output() {
 fn statistics_and_missing_values_are_those_that_a_calculation_by_hand_gives() {
     let workspace = Workspace::new();
     workspace.csv("practicedata/1.csv", "a,1,10,5,0\nb,2,10,5,1\nc,4,30,5,1\n");
-    workspace.csv("practicedata/2.csv", "b,2,10,5,1\n,9,30,5,NA\ne,,20,,0\n"); // b again: it counts once
+    workspace.csv("practicedata/2.csv", "b,2,10,5,1\n,9,30,5,NA\ne,,20,,0\n"); // b is repeated and counts once
     workspace.csv("testdata/testdata.csv", "t,1,2,3,0\n");
     workspace.run("ingestion", &[]);
     let (outcome, _) = diagnose(workspace.command_without_cargo("diagnostics"));
@@ -76,7 +77,7 @@ fn statistics_and_missing_values_are_those_that_a_calculation_by_hand_gives() {
             assert!((found - number).abs() < 1e-12, "{statistic} of {column}: {found} is not {number}");
         }
     }
-    // Of five rows one each, but for lastyear_activity.
+    // One of five rows each, except for lastyear_activity.
     let missing: Vec<_> = outcome["missing_percent"].as_array().unwrap().iter().map(|m| &m["percent"]).collect();
     assert_eq!(missing, [20.0, 20.0, 0.0, 20.0, 20.0]);
 }
@@ -86,7 +87,7 @@ fn its_predictions_are_the_services() {
     let workspace = Workspace::with_data();
     workspace.csv("testdata/testdata.csv", "a,10,100,5,1\n,20,,7,\nc,,,,0\n\"d, e\",1.5,0.25,60.125,1\n");
     workspace.deploy();
-    // A newer model that is not deployed has no say.
+    // A newer model that is not deployed must not affect the result.
     workspace.csv("practicedata/dataset3.csv", &testkit::rows("c", 500, true));
     for step in ["ingestion", "training"] {
         workspace.run(step, &[]);
@@ -152,7 +153,7 @@ fn without_cargo_the_newest_versions_are_unknown_and_that_is_no_failure() {
 fn what_cargo_once_said_is_remembered_for_the_days_when_it_cannot_be_asked() {
     let workspace = Workspace::with_data();
     workspace.run("ingestion", &[]);
-    // As cargo writes it: the wanted package, what it depends on, and what those depend on.
+    // A lock file as cargo writes it: the wanted package, its dependencies, and their dependencies.
     let cargo = r#"grep -q '^serde = ' Cargo.toml && [ "$1" = generate-lockfile ] || exit 1
 cat > Cargo.lock <<'END'
 version = 4
@@ -192,7 +193,7 @@ END"#;
     }
     assert_eq!(dependency(&unasked, "polars")["last_known"], Value::Null);
 
-    // For people it stands in the table.
+    // The output for people shows it in the table.
     let text = workspace.command_without_cargo("diagnostics").output().unwrap().stdout;
     let text = String::from_utf8(text).unwrap();
     let line = text.lines().find(|line| line.starts_with("serde ")).unwrap();

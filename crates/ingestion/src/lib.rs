@@ -1,8 +1,10 @@
-//! Ingestion: every CSV of the input folder, and the new rows of an input database, become one dataset of distinct rows.
+//! Ingestion: merges all CSV files of the input folder, and the new rows of an input database, into one dataset of
+//! distinct rows.
 //!
-//! finaldata.csv, ingestedfiles.txt, quarantine.csv and the facts about them change as one set, whatever is killed when;
-//! any fault leaves the earlier set as it was. A database's rows are kept as batches, which are files like any other; how
-//! far they reach stands in the facts, so that a batch and its high-water mark count together or not at all.
+//! finaldata.csv, ingestedfiles.txt, quarantine.csv and ingestion.json, which describes them, change as one set, even
+//! if a process is killed at any moment. Any fault leaves the earlier set unchanged. Rows of a database are stored as
+//! batches, which are treated like any other file. The watermark of a batch is stored in ingestion.json, so a batch and
+//! its watermark take effect together or not at all.
 
 use std::fmt;
 use std::path::Path;
@@ -22,19 +24,19 @@ use fs_err as fs;
 use history::source::{self, NewRows, TakenBatch};
 use serde::Serialize;
 
-/// What was ingested.
+/// The result of an ingestion.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
-    /// The compiled dataset and its files.
+    /// The compiled dataset and its input files.
     #[serde(flatten)]
     pub ingested: Ingested,
-    /// How long it took.
+    /// Duration of the ingestion, in seconds.
     pub seconds: f64,
-    /// Rows of the input database whose growing column is missing: they are never taken.
+    /// Number of rows of the input database without a value in the growing column. They are never ingested.
     pub without_mark: u64,
 }
 
-/// Ingests as `config` says, and records it.
+/// Ingests according to `config`, and records the run in the history.
 pub fn run(config: &Config) -> Result<Outcome> {
     history::record(config, "ingestion", |run| {
         run.hold(Lock::acquire(&config.output_folder, "ingestion")?);
@@ -42,7 +44,8 @@ pub fn run(config: &Config) -> Result<Outcome> {
         let mut files = inputs(&*engine, config)?;
         let NewRows { batch, without_mark } = take_new(config, &files)?;
         files.extend(batch.as_ref().map(|batch| batch.file.clone()));
-        // A batch gets its name when its rows have passed, and counts when the facts that name it are published.
+        // The file of a batch gets its name after its rows have been checked; the batch counts once the description
+        // that names it is published.
         let keep = || batch.map_or(Ok(()), TakenBatch::keep);
         let outcome = Outcome { without_mark, ..ingest(&*engine, &files, &config.output_folder, keep)? };
         let ingested = &outcome.ingested;
@@ -57,7 +60,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
     })
 }
 
-/// Takes the rows of the input database that no earlier batch among `files` holds.
+/// Takes the rows of the input database that are in no earlier batch among `files`.
 fn take_new(config: &Config, files: &[DataFile]) -> Result<NewRows> {
     let Some(input) = &config.input_database else { return Ok(NewRows { batch: None, without_mark: 0 }) };
     let folder = ingested::batches(config);
@@ -71,8 +74,8 @@ fn take_new(config: &Config, files: &[DataFile]) -> Result<NewRows> {
     Ok(new)
 }
 
-/// Compiles `files` into a set of files in `output`, whose lock the caller holds. `before_publishing` is called when
-/// nothing of the compiling can fail any more.
+/// Compiles `files` into a set of files in `output`, whose lock the caller must hold. `before_publishing` is called
+/// when no part of the compilation can fail any more.
 pub fn ingest(
     engine: &dyn Engine,
     files: &[DataFile],
@@ -90,7 +93,7 @@ pub fn ingest(
     }
 
     before_publishing()?;
-    // The facts hold the checksums of all that was read and of what came out, so the same data get the same id.
+    // The description holds the checksums of all input and output, so the same data get the same id.
     stage.publish(Checksum::of_bytes(&facts).short(), engine.compiled_files())?;
     set.prune()?;
     if let Some(before) = before
@@ -101,7 +104,7 @@ pub fn ingest(
     Ok(Outcome { ingested, seconds: start.elapsed().as_secs_f64(), without_mark: 0 })
 }
 
-/// The files that belong into the compiled dataset by now.
+/// Returns the files that currently belong to the compiled dataset.
 pub fn inputs(engine: &dyn Engine, config: &Config) -> Result<Vec<DataFile>> {
     match config.input_database {
         None => engine.files(&config.input_folder),
@@ -109,7 +112,7 @@ pub fn inputs(engine: &dyn Engine, config: &Config) -> Result<Vec<DataFile>> {
     }
 }
 
-/// The files that belong into the compiled dataset by now, as `--list` tells them; reads and changes nothing.
+/// Lists the files that currently belong to the compiled dataset, for `--list`. Only reads.
 pub fn list(config: &Config) -> Result<Listing> {
     let engine = dataset::engine(config)?;
     let files = inputs(&*engine, config)?;
@@ -120,10 +123,10 @@ pub fn list(config: &Config) -> Result<Listing> {
     })
 }
 
-/// What [`list`] finds.
+/// The result of [`list`]: the input files with their checksums.
 #[derive(Debug, Serialize)]
 pub struct Listing {
-    /// In the order of their names.
+    /// Input files; those of the input folder are sorted by name.
     pub files: Vec<ListedFile>,
 }
 

@@ -1,4 +1,4 @@
-//! `ingestion`: see the library.
+//! The program `ingestion`; the library documents it.
 
 use std::process::ExitCode;
 

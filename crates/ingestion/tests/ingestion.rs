@@ -1,5 +1,5 @@
-//! Ingestion by its binary: what it makes of good input, and that bad input, kills, a full disk or a second run leave
-//! the earlier set as it was.
+//! Tests of the program `ingestion`: its results for good input, and that bad input, killed processes, a full disk or a
+//! second run leave the earlier set unchanged.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its workspace has failed")]
 
@@ -20,7 +20,7 @@ use testkit::{HEADER, Workspace, rows};
 
 const OUTPUTS: [&str; 4] = ["finaldata.csv", "ingestedfiles.txt", "quarantine.csv", "ingestion.json"];
 
-/// A workspace whose one file has been ingested: there is a set to lose.
+/// Creates a workspace with one ingested file, so there is a set that could be lost.
 fn ingested() -> Workspace {
     let workspace = Workspace::new();
     workspace.csv("practicedata/dataset1.csv", &rows("a", 20, false));
@@ -28,7 +28,8 @@ fn ingested() -> Workspace {
     workspace
 }
 
-/// Runs ingestion, which must fail, say all of `words` and leave the earlier set byte for byte.
+/// Runs ingestion and checks that it fails, that the message contains all of `words`, and that the earlier set is
+/// unchanged.
 fn is_refused(workspace: &Workspace, words: &[&str]) {
     let before = workspace.snapshot(&["ingesteddata"]);
     assert!(!before.is_empty());
@@ -40,7 +41,7 @@ fn is_refused(workspace: &Workspace, words: &[&str]) {
     workspace.assert_no_leftovers("ingesteddata");
 }
 
-/// Ingests files of the given names and bytes alone; returns finaldata.csv without its header.
+/// Ingests only files with the given names and contents. Returns finaldata.csv without its header.
 fn compiled(files: &[(&str, &[u8])]) -> String {
     let workspace = Workspace::new();
     for (name, bytes) in files {
@@ -107,22 +108,22 @@ fn a_file_that_cannot_be_read_is_named_and_the_old_set_stays() {
         ([b"caf\xe9,".as_slice(), &plain].concat(), &["line 1", "UTF-8"]),
         (utf16(b""), &["line 1", "UTF-16"]),
         (utf16(b"\xff\xfe"), &["line 1", "UTF-8"]),
-        // 5 % is tolerated; 3 of 59 is more.
+        // 5 % of malformed rows are tolerated; 3 of 59 are more.
         (
             table(&format!("{}x,y,2,3,0\nx,1,2,3\nx,1,2,3,0,0\n", rows("g", 56, false))),
             &["3 of 59 lines", "more than 5 %", "line 58: lastmonth_activity is not a number"],
         ),
-        // Half-copied: within a row, within a quoted name, and as a copy that has
-        // made room for the whole file before it has filled it.
+        // Half-copied files: cut within a row, cut within a quoted name, and a copy that has reserved space for the
+        // whole file before writing all of it.
         (table(&format!("{}g10,794,4", rows("g", 10, false))), &["1 of 11 lines", "half-copied", "line 12: 3 fields"]),
         (table(&format!("{}\"broken", rows("g", 10, false))), &["1 of 11 lines", "half-copied", "line 12"]),
         ([table(&rows("g", 10, false)), vec![0; 3000]].concat(), &["1 of 11 lines", "half-copied", "line 12"]),
     ];
-    // One set to lose for all: whatever is refused must have left it.
+    // All cases share one earlier set; every refused input must have left it unchanged.
     let workspace = ingested();
     workspace.csv("practicedata/dataset2.csv", &good);
     for (bytes, words) in faults {
-        // The faulty file stands before, among or after good ones.
+        // The faulty file comes before, among or after good ones.
         for name in ["a-faulty.csv", "dataset1-faulty.csv", "z-faulty.csv"] {
             let path = workspace.path("practicedata").join(name);
             fs::write(&path, &bytes).unwrap();
@@ -153,14 +154,14 @@ fn a_file_that_is_written_while_it_is_read_is_refused() {
     let (file, done) = (File::options().append(true).open(&path).unwrap(), AtomicBool::new(false));
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            // A writer that is at work changes the file's time again and again.
+            // A program that is writing to the file changes the file's modification time again and again.
             let mut time = SystemTime::UNIX_EPOCH;
             while !done.load(Ordering::Relaxed) {
                 time += Duration::from_secs(1);
                 file.set_times(FileTimes::new().set_modified(time)).unwrap();
             }
         });
-        // Not `is_refused`: were it to panic here, the writer would never end.
+        // `is_refused` is not used: if it panicked here, the writing thread would never end.
         let output = workspace.output("ingestion", &[]);
         done.store(true, Ordering::Relaxed);
         writer.join().unwrap();
@@ -245,7 +246,7 @@ fn every_spelling_that_pandas_reads_as_missing_is_empty() {
 
 #[test]
 fn integers_stay_integers_and_decimals_keep_their_value() {
-    // A missing value beside them must not turn whole numbers into 5.0, as it does in pandas.
+    // Missing values in the same column must not turn 5 into 5.0, as they do in pandas.
     let text = format!("{HEADER}a,5,NA,007,1.0\nb,5.0,1e3,9007199254740992,NA\nc,2.50,0.1,1,0\n");
     let expected = "a,5,,7,1\nb,5,1000,9007199254740992,\nc,2.5,0.1,1,0\n";
     assert_eq!(compiled(&[("dataset.csv", text.as_bytes())]), expected);
@@ -254,7 +255,8 @@ fn integers_stay_integers_and_decimals_keep_their_value() {
 #[test]
 fn the_first_of_equal_rows_is_kept_across_files_in_file_name_order() {
     let one = format!("{HEADER}x,1,2,3,0\ny,1,2,3,0\nx,1,2,3,0\n");
-    // Equal in value, not in bytes: another order of columns, decimals, another spelling of missing.
+    // Rows with equal values but different bytes: another order of columns, decimals, another spelling of missing
+    // values.
     let two = "exited,corporation,lastmonth_activity,lastyear_activity,number_of_employees\n\
                0,z,9,9,9\n0,y,1.0,2,3\n1,y,1,2,3\n,w,1,2,3\n";
     let three = format!("{HEADER}w,1,2,3,NA\nz,9,9,9,0\nlast,1,2,3,0\n");
@@ -265,7 +267,7 @@ fn the_first_of_equal_rows_is_kept_across_files_in_file_name_order() {
 #[test]
 fn the_outcome_says_what_was_found_and_the_history_remembers_it() {
     let workspace = Workspace::new();
-    // x has left and stayed; y has only left, twice; where exited or the name is missing nothing is contradicted.
+    // x has left and stayed; y has only left, twice. Rows without `exited` or without a name contradict nothing.
     workspace.csv("practicedata/a.csv", "x,1,2,3,0\nx,1,2,3,0\ny,NA,2,3,1\n,1,2,3,0\n");
     workspace.csv("practicedata/b.csv", "x,1,2,3,1\nx,9,9,9,1\ny,5,2,3,1\ny,6,2,3,NA\n,1,2,3,1\nx,1,2,3,0\n");
     let outcome = workspace.run_json("ingestion", &[]);
@@ -296,7 +298,7 @@ fn the_outcome_says_what_was_found_and_the_history_remembers_it() {
 
     let tables = ["runs", "ingested_files", "timings", "missing_percentages", "scores"];
     assert_eq!(tables.map(|table| workspace.history_rows(table)), [1, 2, 1, 5, 0]);
-    // A failed run is remembered, its facts are not.
+    // The history keeps a failed run, but not its results.
     fs::write(workspace.path("practicedata/c.csv"), "").unwrap();
     workspace.fail("ingestion", &[]);
     assert_eq!(tables.map(|table| workspace.history_rows(table)), [2, 2, 1, 5, 0]);
@@ -348,7 +350,8 @@ fn the_record_is_json_and_a_python_list_whatever_the_names() {
 
 const INPUTS: [&str; 2] = ["first", "second"];
 
-/// A workspace with two inputs of `n` rows and a few more, and what ingesting each leaves; the second is ingested.
+/// Creates a workspace with two inputs of `n` rows and a few more, and the results of ingesting each; the second one is
+/// ingested.
 fn two_inputs(n: usize) -> (Workspace, [[Vec<u8>; 4]; 2]) {
     let mut workspace = Workspace::new();
     let sets = INPUTS.map(|input| {
@@ -369,7 +372,7 @@ fn a_run_killed_at_any_moment_leaves_the_old_set_or_the_new_one() {
     kill_at_many_moments(
         40,
         || {
-            // The one that is not ingested.
+            // Ingest the input that is not ingested at the moment.
             workspace.borrow_mut().set("input_folder_path", json!(INPUTS[1 - now.get()]));
             workspace.borrow().command("ingestion")
         },
@@ -401,9 +404,9 @@ fn a_reader_always_finds_a_whole_set_while_others_are_ingested() {
         let reader = scope.spawn(|| {
             let mut seen = BTreeSet::new();
             while !done.load(Ordering::Relaxed) {
-                let version = fs::read_link(&link).unwrap(); // never a moment without it
+                let version = fs::read_link(&link).unwrap(); // the link always exists
                 let found = OUTPUTS.map(|name| fs::read(link.with_file_name(&version).join(name)).ok());
-                // What has just been replaced may be gone, nothing else.
+                // Files may be missing only if their version has just been replaced.
                 if fs::read_link(&link).unwrap() == version {
                     let is =
                         sets.iter().position(|set| set.each_ref().map(Some) == found.each_ref().map(Option::as_ref));
@@ -429,7 +432,7 @@ fn a_full_disk_is_an_error_that_says_so_and_the_old_set_stays() {
     let workspace = ingested();
     workspace.csv("practicedata/dataset2.csv", &rows("b", 100_000, false));
     let before = workspace.snapshot(&["ingesteddata"]);
-    // Enough for the history, not for a dataset of 2 MB.
+    // The space is enough for the history, but not for a dataset of 2 MB.
     let output = workspace.output_on_a_full_disk("ingestion", 500);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");

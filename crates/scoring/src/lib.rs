@@ -1,7 +1,8 @@
-//! Scoring: the F1 score of a model on labelled client tables.
+//! Scoring: computes the F1 score of a model on labelled client tables.
 //!
-//! By default the trained model on the test data, and the result is latestscore.txt. Every other scoring (the deployed
-//! model, other data, a dry run) writes nothing, so that the recorded baseline cannot move.
+//! By default it scores the trained model on the test data and writes the result to latestscore.txt. All other calls
+//! (the deployed model, other data, a dry run) leave the recorded score unchanged, so the baseline of later comparisons
+//! cannot move by accident.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -23,75 +24,75 @@ use history::ScoredData;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What to score.
+/// Options that select the model and the data.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// The deployed model instead of the trained one.
+    /// Score the deployed model instead of the trained one.
     pub deployed: bool,
-    /// These files instead of the test data.
+    /// Score these files instead of the test data.
     pub data: Vec<PathBuf>,
-    /// Write nothing; not together with `predictions`.
+    /// Write nothing. Cannot be combined with `predictions`.
     pub dry_run: bool,
-    /// Write each row's prediction there.
+    /// Write each row's prediction to this path.
     pub predictions: Option<PathBuf>,
 }
 
 impl Options {
-    /// Only the default scoring defines the model's recorded score.
+    /// Whether the score is recorded: only the default scoring defines the recorded score of the model.
     fn writes(&self) -> bool {
         !self.deployed && self.data.is_empty()
     }
 }
 
-/// A score, and what it rests on.
+/// F1 score of a model on labelled rows, with its evidence.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Score)]
 pub struct Outcome {
-    /// The release where the deployed model was scored, else the beginning of the model's checksum.
+    /// Id of the release if the deployed model was scored, otherwise the beginning of the model's checksum.
     pub model: String,
-    /// Of the model's file.
+    /// SHA-256 of the model file.
     #[schema(value_type = String)]
     pub model_sha256: Checksum,
-    /// The names of the files that were scored.
+    /// Names of the files that were scored.
     pub data: Vec<String>,
-    /// The F1 score.
+    /// F1 score, from 0 to 1.
     pub f1: f64,
-    /// True positives / predicted positives.
+    /// Precision: true positives / predicted positives.
     pub precision: f64,
-    /// True positives / actual positives.
+    /// Recall: true positives / actual positives.
     pub recall: f64,
-    /// Rows scored.
+    /// Number of rows scored.
     pub n: u64,
-    /// The four counts.
+    /// Numbers of true and false positives and negatives.
     #[schema(value_type = BTreeMap<String, u64>)]
     pub confusion: Confusion,
-    /// The probability from which a client counted as leaving.
+    /// Probability from which a client was predicted to leave.
     #[schema(value_type = f64)]
     pub threshold: Threshold,
-    /// Rows without a known `exited`, not scored.
+    /// Number of unlabelled rows (without a known `exited`), which were not scored.
     pub without_label: u64,
-    /// Rows that could not be read, not scored.
+    /// Number of rows that could not be read, which were not scored.
     pub malformed: u64,
-    /// Scored rows in which a missing predictor was filled with its training median.
+    /// Number of scored rows in which the training median was imputed for a missing predictor.
     pub filled: u64,
-    /// How far the predictors have moved from the model's training data, where other data than the test data were scored;
-    /// what matters most first.
+    /// Shifts of the predictors against the model's training data, the most important first. Empty unless the deployed
+    /// model was scored on other data than the test data.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(ignore)]
     pub shifts: Vec<PredictorShift>,
-    /// How many predictions were written, where they were asked for.
+    /// Number of predictions written; `None` if none were requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(ignore)]
     pub predicted: Option<u64>,
 }
 
 impl Outcome {
-    /// As the history remembers it; `deployed` says whether the model was a release.
+    /// The score in the form in which the history stores it. `deployed` says whether the model belonged to a release.
     pub fn scored_data(&self, deployed: bool) -> ScoredData {
         ScoredData { score: self.score(), release: deployed.then(|| self.model.clone()), data: self.data.clone() }
     }
 
-    /// The score alone, as deployment keeps it.
+    /// The score without the other figures, as deployment stores it.
     pub fn score(&self) -> Score {
         Score {
             model_sha256: self.model_sha256.clone(),
@@ -103,7 +104,8 @@ impl Outcome {
     }
 }
 
-/// Scores as `options` say, writes latestscore.txt where they are the default, and records it; a dry run leaves no trace.
+/// Scores according to `options`, writes latestscore.txt if they are the defaults, and records the run in the history.
+/// A dry run writes and records nothing.
 pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
     if options.dry_run {
         return evaluate(config, options);
@@ -126,14 +128,14 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
     })
 }
 
-/// Scores as `options` say; of all files only the predictions are written, where they are asked for.
+/// Scores according to `options` without recording the score. Writes only the predictions, if they are requested.
 pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
     if options.dry_run && options.predictions.is_some() {
         bail!("a dry run writes no predictions; leave out one of the two");
     }
     let (name, model, model_sha256, threshold) = if options.deployed {
         let release = Production::of(config).live()?;
-        // Its own threshold: a changed config is no drift.
+        // A release is scored with its own threshold, so a changed config does not look like drift.
         let (model, threshold) = (release.model()?, release.threshold()?);
         (release.id, model, release.manifest.score.model_sha256, threshold)
     } else {
@@ -145,7 +147,7 @@ pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
         [] => engine.files(&config.test_data)?,
         paths => paths.iter().map(|path| DataFile::at(path)).collect::<Result<_>>()?,
     };
-    // The test data must be whole: the same rows are what the service predicts.
+    // Every row of the test data must be readable, because the service makes predictions for the same rows.
     let reading = match (options.data.is_empty(), &options.predictions) {
         (true, _) => Reading::WHOLE,
         (false, None) => Reading::LENIENT,
@@ -162,7 +164,7 @@ pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Scores `model`, called `name`, on `clients`, the rows of `files`.
+/// Scores `model`, named `name`, on `clients`, which holds the rows of `files`.
 pub fn evaluate_model(
     name: &str,
     model: &Model,

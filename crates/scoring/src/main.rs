@@ -1,4 +1,4 @@
-//! `scoring`: see the library.
+//! The program `scoring`; the library documents it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,10 +18,10 @@ struct Arguments {
     /// Score on these CSV files; latestscore.txt stays as it is
     #[arg(long, value_name = "PATH", num_args = 1..)]
     data: Vec<PathBuf>,
-    /// Only say the score; latestscore.txt stays as it is
+    /// Only print the score; latestscore.txt stays as it is
     #[arg(long)]
     dry_run: bool,
-    /// Write every row with its probability of leaving and its prediction there; rows need no exited then
+    /// Write every row with its probability of leaving and its prediction to this file; rows then need no exited
     #[arg(long, value_name = "PATH", conflicts_with = "dry_run")]
     predictions: Option<PathBuf>,
 }

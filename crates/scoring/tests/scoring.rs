@@ -1,4 +1,4 @@
-//! Scoring by its binary: the number is the right one, and only the default scoring ever changes what is recorded.
+//! Tests of the program `scoring`: the score is correct, and only the default scoring changes the recorded score.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its workspace has failed")]
 
@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use testkit::faults::kill_at_many_moments;
 use testkit::{Workspace, rows};
 
-/// A workspace with a trained model of which every prediction is known: `LEAVES` and `STAYS` are what it says of a
-/// client. Two of three clients stay, and only last month tells them apart, so its training median is a stayer's.
+/// Creates a workspace with a trained model whose predictions are known: `LEAVES` is a client that it predicts to
+/// leave, `STAYS` one that it predicts to stay. Two of three clients stay, and only last month's activity differs
+/// between the groups, so its training median is that of a client that stays.
 fn trained() -> Workspace {
     let workspace = Workspace::new();
     let row = |i: u32| match i % 3 {
@@ -28,18 +29,18 @@ fn trained() -> Workspace {
 const LEAVES: &str = "x,5,1000,10,";
 const STAYS: &str = "x,795,1000,10,";
 
-/// Three leavers found, one false alarm, two missed, two stayers: F1 = 6 / (6 + 1 + 2).
+/// Three true positives, one false positive, two false negatives, two true negatives: F1 = 6 / (6 + 1 + 2).
 const MIXED: &[(&str, &str, usize)] = &[(LEAVES, "1", 3), (LEAVES, "0", 1), (STAYS, "1", 2), (STAYS, "0", 2)];
 const MIXED_F1: f64 = 6.0 / 9.0;
 
-/// Rows of clients with an `exited`, each that many times.
+/// Formats rows of clients with an `exited`, each repeated the given number of times.
 fn labelled(clients: &[(&str, &str, usize)]) -> String {
     clients.iter().map(|(client, exited, times)| format!("{client}{exited}\n").repeat(*times)).collect()
 }
 
 const RECORD: &[&str] = &["practicemodels/latestscore.txt", "practicemodels/latestscore.json"];
 
-/// Everything that a scoring which writes nothing must leave alone.
+/// Folders that a scoring which records nothing must not change.
 const FOLDERS: &[&str] = &["practicemodels", "production_deployment", "ingesteddata", "testdata", "practicedata"];
 
 #[test]
@@ -76,7 +77,7 @@ fn every_csv_of_the_test_folder_is_scored() {
 #[test]
 fn rows_without_exited_are_left_out_and_a_missing_predictor_counts_as_its_median_and_both_are_counted() {
     let workspace = trained();
-    // Were the unlabelled leaver scored as one that stayed, or the missing month as 0, F1 would be another.
+    // If the unlabelled clients were scored as having stayed, or the missing activity as 0, F1 would differ.
     let unlabelled = labelled(&[(LEAVES, "NA", 1), (STAYS, "", 1), (LEAVES, "", 1)]);
     let incomplete = "x,,1000,10,1\nx,NA,NA,NA,0\n";
     workspace.csv("testdata/testdata.csv", &[&labelled(MIXED), &unlabelled, incomplete].concat());
@@ -109,7 +110,7 @@ fn without_any_positive_f1_is_zero_with_a_warning() {
     let workspace = trained();
     for (rows, warned) in [
         (labelled(&[(STAYS, "0", 3)]), true),
-        (labelled(&[(LEAVES, "0", 3)]), false), // here it is 0 because all three were false alarms
+        (labelled(&[(LEAVES, "0", 3)]), false), // 0, because all three are false positives
         (labelled(&[(STAYS, "1", 3)]), false),
     ] {
         workspace.csv("testdata/testdata.csv", &rows);
@@ -126,7 +127,7 @@ fn scoring_another_model_or_other_data_or_a_dry_run_never_changes_the_record() {
     let workspace = trained();
     workspace.run("scoring", &[]);
     workspace.run("deployment", &[]);
-    // From here on every score is another than the recorded one, so that writing any of them would show.
+    // From here on every score differs from the recorded one, so writing any of them would be noticed.
     workspace.csv("testdata/testdata.csv", &labelled(&[(LEAVES, "1", 1), (STAYS, "1", 1)]));
     workspace.csv("other/other.csv", &labelled(&[(LEAVES, "0", 1), (LEAVES, "1", 1)]));
     workspace.csv("other/more.csv", &labelled(&[(STAYS, "1", 2)]));
@@ -135,7 +136,7 @@ fn scoring_another_model_or_other_data_or_a_dry_run_never_changes_the_record() {
     let (other, more) = (other.to_str().unwrap(), more.to_str().unwrap());
     let before = workspace.snapshot(FOLDERS);
 
-    // The score, computed by hand, and how many runs the history gains.
+    // Arguments, the score computed by hand, and the number of runs added to the history.
     let cases: [(&[&str], f64, u64); 8] = [
         (&["--deployed"], 2.0 / 3.0, 1),
         (&["--data", other], 2.0 / 3.0, 1),
@@ -177,11 +178,11 @@ fn a_changed_threshold_is_for_the_next_model_and_not_for_the_deployed_one() {
     let mut workspace = trained();
     workspace.run("scoring", &[]);
     workspace.run("deployment", &[]);
-    workspace.set("threshold", json!(1e-300)); // every client counts as leaving
+    workspace.set("threshold", json!(1e-300)); // every client is predicted to leave
     let deployed = workspace.run_json("scoring", &["--deployed"]);
     assert_eq!((&deployed["f1"], &deployed["threshold"]), (&json!(MIXED_F1), &json!(0.5)));
     let next = workspace.run_json("scoring", &["--dry-run"]);
-    assert_eq!(next["f1"], json!(10.0 / 13.0)); // 5 of 8 have left: 2 * 5 / (2 * 5 + 3)
+    assert_eq!(next["f1"], json!(10.0 / 13.0)); // 5 of 8 left: 2 * 5 / (2 * 5 + 3)
 }
 
 #[test]
@@ -264,7 +265,7 @@ fn a_model_that_is_being_trained_is_not_scored() {
     let training = Lock::acquire(&workspace.config().output_model, "training or scoring").unwrap();
     let stderr = workspace.fail("scoring", &[]);
     assert!(stderr.contains("another step is at work"), "{stderr}");
-    workspace.run("scoring", &["--dry-run"]); // it only reads
+    workspace.run("scoring", &["--dry-run"]); // needs no lock, because it only reads
     drop(training);
     workspace.run("scoring", &[]);
 }

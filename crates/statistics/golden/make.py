@@ -142,7 +142,7 @@ def stability():
         scale, degrees = 1 / a.sum() + 1 / b.sum(), used.sum() - 1
         share = [np.where(c == 0, 0.5, c)[used] / c.sum() for c in (a, b)]
         index = (special.rel_entr(share[1], share[0]) + special.rel_entr(share[0], share[1])).sum()
-        # With enough clients everywhere: by chi-square.
+        # With enough clients in every bin, the chi-square distribution applies.
         enough = stats.contingency.expected_freq(np.array([a[used], b[used]])).min() >= 5
         yield case(
             training=training,
@@ -161,7 +161,7 @@ def two_samples():
     small = pair(40, 25, 0.5, 5), pair(9, 6, 0.0, 0), pair(2, 3, 0, 3)
     for a, b in large + small:
         asymptotic = stats.ks_2samp(a, b, method="asymp")
-        # The exact p-value counts permutations, and is right where there are no ties.
+        # The exact p-value counts permutations and is valid only without ties.
         has_ties = len(np.unique(np.r_[a, b])) < len(a) + len(b)
         exact = None if has_ties else stats.ks_2samp(a, b, method="exact").pvalue
         yield case(a=a, b=b, distance=asymptotic.statistic, asymptotic=asymptotic.pvalue, exact=exact)

@@ -1,22 +1,22 @@
-//! What a set of predictions is worth, from its four counts.
+//! Confusion counts of a binary classifier, and the F1 score, precision and recall computed from them.
 
 use serde::{Deserialize, Serialize};
 
-/// The four counts of a binary classifier; "positive" is a client that left.
+/// The four counts of a binary classifier. A "positive" is a client that left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confusion {
-    /// Left, and predicted to leave.
+    /// Clients that left and were predicted to leave.
     pub true_positives: u64,
-    /// Stayed, though predicted to leave.
+    /// Clients that stayed but were predicted to leave.
     pub false_positives: u64,
-    /// Left, though predicted to stay.
+    /// Clients that left but were predicted to stay.
     pub false_negatives: u64,
-    /// Stayed, and predicted to stay.
+    /// Clients that stayed and were predicted to stay.
     pub true_negatives: u64,
 }
 
 impl Confusion {
-    /// Counts one client.
+    /// Adds one client to the counts.
     pub fn add(&mut self, predicted: bool, actual: bool) {
         match (predicted, actual) {
             (true, true) => self.true_positives += 1,
@@ -26,33 +26,35 @@ impl Confusion {
         }
     }
 
-    /// Clients counted.
+    /// Returns the number of clients counted.
     pub fn n(&self) -> u64 {
         self.true_positives + self.false_positives + self.false_negatives + self.true_negatives
     }
 
-    /// Clients whose prediction is wrong.
+    /// Returns the number of clients whose prediction is wrong.
     pub fn errors(&self) -> u64 {
         self.false_positives + self.false_negatives
     }
 
-    /// F1, the harmonic mean of precision and recall: 2TP / (2TP + FP + FN), and 0 where there is no positive at all,
-    /// as in scikit-learn's `f1_score` (van Rijsbergen, Information Retrieval, 1979, ch. 7).
+    /// Returns F1, the harmonic mean of precision and recall: 2TP / (2TP + FP + FN). It is 0 if there is no positive at
+    /// all, as in scikit-learn's `f1_score` (van Rijsbergen, Information Retrieval, 1979, ch. 7).
     pub fn f1(&self) -> f64 {
         ratio(2 * self.true_positives, 2 * self.true_positives + self.false_positives + self.false_negatives)
     }
 
-    /// TP / (TP + FP): how many of those called would really have left; 0 where nobody was predicted to leave.
+    /// Returns the precision TP / (TP + FP): the share of the clients predicted to leave that left. It is 0 if no
+    /// client was predicted to leave.
     pub fn precision(&self) -> f64 {
         ratio(self.true_positives, self.true_positives + self.false_positives)
     }
 
-    /// TP / (TP + FN): how many of those who left were found; 0 where nobody left.
+    /// Returns the recall TP / (TP + FN): the share of the clients that left that were predicted to leave. It is 0 if
+    /// no client left.
     pub fn recall(&self) -> f64 {
         ratio(self.true_positives, self.true_positives + self.false_negatives)
     }
 
-    /// True where neither the data nor the predictions hold a positive, so that F1 is 0 by convention alone.
+    /// Whether neither the data nor the predictions contain a positive, so that F1 is 0 only by convention.
     pub fn has_no_positive(&self) -> bool {
         self.true_positives + self.false_positives + self.false_negatives == 0
     }

@@ -1,20 +1,20 @@
-//! How often each value of a column occurs: all that quantiles, bins and distances between distributions need, whether the
-//! values are at hand or only a query can count them.
+//! Counts of the values of a column. Quantiles, bins and distances between distributions need nothing else, whether the
+//! values are in memory or only a query can count them.
 
-/// The values of one column, ascending, with how often each occurs.
+/// The distinct values of a column in ascending order, with the number of occurrences of each.
 ///
-/// Of a column with very many different values a distribution may be *thinned*: then only some values stand in it, each
-/// with the count of those that were left out below it.
+/// A distribution with very many distinct values may be *thinned*: then it contains only some of the values, each with
+/// a count that includes the omitted values below it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Distribution {
-    /// Each value with its count, ascending.
+    /// Distinct values with their counts, ascending.
     pub values: Vec<(f64, u64)>,
-    /// Values that are missing.
+    /// Number of missing values.
     pub missing: u64,
 }
 
 impl Distribution {
-    /// Of values in any order, in O(n log n). What is not finite counts as missing.
+    /// Counts values in any order, in O(n log n). Values that are not finite count as missing.
     pub fn of(values: impl IntoIterator<Item = Option<f64>>) -> Self {
         let mut missing = 0;
         let mut sorted = Vec::new();
@@ -28,29 +28,29 @@ impl Distribution {
         Self { values: sorted.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u64)).collect(), missing }
     }
 
-    /// Values that are known.
+    /// Returns the number of known values.
     pub fn n(&self) -> u64 {
         self.values.iter().map(|(_, count)| count).sum()
     }
 
-    /// The median; between two middle values, their mean. `None` where there is no value.
+    /// Returns the median: the middle value, or the mean of the two middle values. `None` if there is no value.
     pub fn median(&self) -> Option<f64> {
         let ranks = Ranks::of(self);
         let (low, high) = (ranks.at(ranks.n.div_ceil(2))?, ranks.at(ranks.n / 2 + 1)?);
         Some(low + (high - low) / 2.0)
     }
 
-    /// All values in order, each as often as it occurs.
+    /// Returns all values in ascending order, each as often as it occurs.
     pub fn expanded(&self) -> Vec<f64> {
         self.values.iter().flat_map(|(value, count)| std::iter::repeat_n(*value, *count as usize)).collect()
     }
 }
 
-/// Finds the value of a rank.
+/// An index that finds the value of a rank.
 pub(crate) struct Ranks<'a> {
     values: &'a [(f64, u64)],
     up_to: Vec<u64>,
-    /// How many values there are.
+    /// Number of values, with repetitions.
     pub(crate) n: u64,
 }
 
@@ -68,13 +68,13 @@ impl<'a> Ranks<'a> {
         Self { values: &distribution.values, up_to, n }
     }
 
-    /// The smallest value that at least `numerator / denominator` of the values do not exceed (Hyndman & Fan 1996,
-    /// definition 1); `None` where there is no value.
+    /// Returns the smallest value that at least `numerator / denominator` of the values do not exceed (Hyndman & Fan
+    /// 1996, definition 1). `None` if there is no value.
     pub(crate) fn occurring(&self, numerator: u64, denominator: u64) -> Option<f64> {
         self.at((u128::from(numerator) * u128::from(self.n)).div_ceil(u128::from(denominator)) as u64)
     }
 
-    /// The value of `rank`, from 1; the smallest for rank 0.
+    /// Returns the value of `rank`, counted from 1; for rank 0 the smallest value.
     pub(crate) fn at(&self, rank: u64) -> Option<f64> {
         let place = self.up_to.partition_point(|up_to| *up_to < rank);
         self.values.get(place).map(|(value, _)| *value)

@@ -1,14 +1,15 @@
-//! How sure the system may be of what it reports: how well a model ranks, how far a score may be off, whether clients
-//! or scores have changed, and what moves one client's probability.
+//! The statistics behind the figures that the system reports: how well a model ranks, how uncertain a score is, whether
+//! clients or scores have changed, and how much each predictor contributes to a client's probability.
 //!
-//! Pure functions: no file, no clock, no thread. What holds in every module:
+//! The crate consists of pure functions: no files, no clock, no threads. These rules hold in every module:
 //!
-//! - `None` means that the question has no answer (no row, one class, a variance of nothing); each function says when.
-//! - Whatever draws at random takes a `seed`; the same seed gives the same answer.
+//! - `None` means that the question has no answer (no row, only one class, a variance of zero); each function documents
+//!   when.
+//! - Every function that draws random numbers takes a `seed`; the same seed gives the same answer.
 //! - A missing value is `None`; a value that is not finite counts as missing.
-//! - Intervals cover 95 %.
+//! - Intervals have a nominal coverage of 95 %.
 //!
-//! `golden/make.py` makes the reference answers of scikit-learn and SciPy that the tests hold this crate to.
+//! `golden/make.py` creates the reference values of scikit-learn and SciPy for the tests of this crate.
 
 #![warn(missing_docs)]
 

@@ -1,63 +1,66 @@
-//! What a model says in words: how much a predictor weighs, why one client's probability is what it is, and what would
-//! have to change for the client to stay.
+//! Explanations of a logistic regression: the effect of a predictor, each predictor's contribution to a client's
+//! log-odds, and the change that would bring a client below the threshold.
 
 use serde::{Deserialize, Serialize};
 
 use crate::interval::Interval;
 use crate::special::NORMAL_97_5;
 
-/// The largest whole number up to which every whole number has an exact `f64`: 2⁵³.
+/// Largest number up to which every integer has an exact `f64`: 2⁵³.
 const LARGEST_COUNT: f64 = 9_007_199_254_740_992.0;
 
-/// By what factor the odds of leaving change when a predictor rises by `unit` and the others stay.
+/// The factor by which the odds of leaving change if a predictor rises by `unit` and the others stay the same.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OddsRatio {
-    /// The rise, in the predictor's own unit.
+    /// The rise, in the unit of the predictor.
     pub unit: f64,
-    /// The factor, exp(coefficient · unit): 1 is no effect.
+    /// The factor exp(coefficient · unit); 1 means no effect.
     pub ratio: f64,
-    /// Wald's interval, exp((coefficient ± 1.96 standard errors) · unit).
+    /// Wald's 95 % interval, exp((coefficient ± 1.96 standard errors) · unit).
     pub interval: Interval,
 }
 
-/// The odds ratio of a coefficient of a logistic regression (Hosmer & Lemeshow, Applied Logistic Regression, 3rd ed.
-/// 2013, §3.4). `coefficient` and `standard_error` are log-odds per 1 of the predictor; `unit` is not negative.
+/// Returns the odds ratio of a coefficient of a logistic regression (Hosmer & Lemeshow, Applied Logistic Regression,
+/// 3rd ed. 2013, §3.4). `coefficient` and `standard_error` are log-odds per unit of the predictor; `unit`, the rise of
+/// the predictor, must not be negative.
 pub fn odds_ratio(coefficient: f64, standard_error: f64, unit: f64) -> OddsRatio {
     let reach = NORMAL_97_5 * standard_error;
     let interval = Interval { low: ((coefficient - reach) * unit).exp(), high: ((coefficient + reach) * unit).exp() };
     OddsRatio { unit, ratio: (coefficient * unit).exp(), interval }
 }
 
-/// The unit in which a change of a predictor is of everyday size: of 1, 10, 100 and 1000 the nearest to its standard
-/// deviation, by ratio. 1 where the deviation is 0 or unknown.
+/// Returns a unit for typical changes of a predictor: of 1, 10, 100 and 1000, the one nearest to its standard deviation
+/// by ratio; 1 if the standard deviation is 0 or unknown.
 pub fn sensible_unit(standard_deviation: f64) -> f64 {
     let exponent = standard_deviation.log10().round().clamp(0.0, 3.0);
     if exponent.is_nan() { 1.0 } else { 10f64.powi(exponent as i32) }
 }
 
-/// How much each predictor moves a client's log-odds away from those of the average client: βⱼ (xⱼ − x̄ⱼ).
+/// Returns the contribution of each predictor to the difference between a client's log-odds and those of the average
+/// client: βⱼ (xⱼ − x̄ⱼ).
 ///
-/// Their sum is the client's log-odds minus the log-odds at `average`: a logistic regression is linear there, nothing
-/// is left over.
+/// Their sum is exactly the client's log-odds minus the log-odds at `average`, because a logistic regression is linear
+/// in the log-odds.
 pub fn contributions<const N: usize>(coefficients: &[f64; N], client: &[f64; N], average: &[f64; N]) -> [f64; N] {
     std::array::from_fn(|j| coefficients[j] * (client[j] - average[j]))
 }
 
-/// The whole value nearest to `now` at which one predictor brings the probability below `threshold`, the others
-/// staying: `now` itself where it is below already.
+/// Returns the integer nearest to `now` at which one predictor brings the probability below `threshold` if the others
+/// stay the same; `now` itself if the probability is below it already.
 ///
-/// `probability` gives the client's probability of leaving at a value of that predictor, and rises or falls with it as
-/// `coefficient` says. It is asked for the answer and for the whole number before it: so the one is below, the other
-/// not, whatever the rounding. A client is predicted to leave from the threshold on, so to be below is to be predicted
-/// to stay.
+/// `probability` returns the client's probability of leaving for a value of that predictor. It must be monotonic with
+/// the sign of `coefficient`. It is evaluated both at the answer and at the integer before it, so the one is below the
+/// threshold and the other is not, whatever the rounding. A client is predicted to leave if the probability is at least
+/// the threshold; below it, the client is predicted to stay.
 ///
-/// `None` where no count brings it there: the coefficient is 0, or a count below 0 or above 2⁵³ would be needed.
+/// `None` if no count brings the probability below the threshold: the coefficient is 0, or a count below 0 or above 2⁵³
+/// would be needed.
 pub fn value_below(now: f64, coefficient: f64, threshold: f64, probability: impl Fn(f64) -> f64) -> Option<f64> {
     let is_below = |value: f64| probability(value) < threshold;
     if is_below(now) {
         return Some(now);
     }
-    // `far` is below the threshold, `near` is not or is on the wrong side of `now`; between them lies the answer.
+    // `far` is below the threshold. `near` is not, or lies on the wrong side of `now`. The answer lies between them.
     let (mut near, mut far) = if coefficient > 0.0 {
         (now.floor() + 1.0, 0.0)
     } else if coefficient < 0.0 {
@@ -130,7 +133,7 @@ mod tests {
         let mut answers = 0;
         for round in 0..3000 {
             let (x, j) = (client(&mut random), round % 3);
-            let x = if round % 2 == 0 { x } else { x.map(|x| x + 0.5) }; // a median that stands in may be half a count
+            let x = if round % 2 == 0 { x } else { x.map(|x| x + 0.5) }; // an imputed median may be half a count
             let threshold = 0.01 + 0.98 * random.uniform();
             let probability = |value: f64| {
                 let mut changed = x;
@@ -159,12 +162,12 @@ mod tests {
         assert_eq!(value_below(5.0, 0.0, 0.5, |_| 0.9), None);
         assert_eq!(value_below(5.0, f64::NAN, 0.5, |_| 0.9), None);
         assert_eq!(value_below(5.0, 1.0, 0.5, |x| logistic(x + 1.0)), None); // would need −1
-        assert_eq!(value_below(0.0, 1.0, 0.5, logistic), None); // at 0 the probability is 0.5, not below it
+        assert_eq!(value_below(0.0, 1.0, 0.5, logistic), None); // 0.5 at 0, which is not below
         assert_eq!(value_below(5.0, -1e-20, 0.5, |x| logistic(3.0 - 1e-20 * x)), None);
         assert_eq!(value_below(5.0, -1.0, 0.0, |x| logistic(-x)), None);
-        assert_eq!(value_below(5.0, 1.0, 0.5, |x| logistic(x - 4.0)), Some(3.0)); // 4 is exactly the threshold
+        assert_eq!(value_below(5.0, 1.0, 0.5, |x| logistic(x - 4.0)), Some(3.0)); // at 4 it is exactly the threshold
         assert_eq!(value_below(5.0, -1.0, 0.5, |x| logistic(9.0 - x)), Some(10.0));
         assert_eq!(value_below(2.5, 1.0, 0.5, |x| logistic(x - 2.25)), Some(2.0));
-        assert_eq!(value_below(2.5, 1.0, 0.5, |x| logistic(x - 9.0)), Some(2.5)); // is below already
+        assert_eq!(value_below(2.5, 1.0, 0.5, |x| logistic(x - 9.0)), Some(2.5)); // already below the threshold
     }
 }

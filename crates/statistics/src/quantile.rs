@@ -1,9 +1,9 @@
-//! Quantiles of sorted values, at a share given as a fraction of whole numbers: so no rounding of the share can move a
-//! quantile that falls on a value to the place beside it.
+//! Quantiles of sorted values. The share is a fraction of two integers, so rounding of the share cannot move a quantile
+//! that falls exactly on a value to the neighbouring value.
 
-/// Between the two nearest values in proportion, as numpy's default (Hyndman & Fan 1996, definition 7).
+/// Interpolates linearly between the two nearest values, like numpy's default (Hyndman & Fan 1996, definition 7).
 ///
-/// `sorted` is ascending and not empty, and `numerator` at most `denominator`; of nothing it is NaN.
+/// `sorted` must be ascending, and `numerator` at most `denominator`. NaN for an empty slice.
 pub(crate) fn linear(sorted: &[f64], numerator: usize, denominator: usize) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
     let position = numerator * last;
@@ -12,10 +12,10 @@ pub(crate) fn linear(sorted: &[f64], numerator: usize, denominator: usize) -> f6
     low + (high - low) * (rest as f64 / denominator as f64)
 }
 
-/// The smallest value that at least this share of the values does not exceed: always one that occurs, as numpy's
-/// `inverted_cdf` (Hyndman & Fan 1996, definition 1).
+/// Returns the smallest value that at least this share of the values do not exceed. It is always one of the values,
+/// like numpy's `inverted_cdf` (Hyndman & Fan 1996, definition 1).
 ///
-/// `sorted` is ascending and not empty, and `numerator` at most `denominator`; of nothing it is NaN.
+/// `sorted` must be ascending, and `numerator` at most `denominator`. NaN for an empty slice.
 pub(crate) fn occurring(sorted: &[f64], numerator: usize, denominator: usize) -> f64 {
     let rank = (numerator * sorted.len()).div_ceil(denominator);
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)

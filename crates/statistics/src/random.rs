@@ -1,37 +1,39 @@
-//! The one source of chance: a seeded generator, and draws of counts whose cost does not grow with the clients counted.
+//! The random numbers of this crate: a seeded generator, and draws of counts whose cost does not grow with the number
+//! of clients counted.
 
 use crate::special::ln_choose;
 
-/// SplitMix64 (Steele, Lea & Flood, Fast splittable pseudorandom number generators, OOPSLA 2014): 2⁶⁴ values before it
-/// repeats, far more than any question here draws.
+/// The generator SplitMix64 (Steele, Lea & Flood, Fast splittable pseudorandom number generators, OOPSLA 2014). Its
+/// period is 2⁶⁴, far more than any function here draws.
 pub(crate) struct Random {
     state: u64,
 }
 
 impl Random {
-    /// Neighbouring seeds give unrelated numbers.
+    /// Creates a generator. Neighbouring seeds give unrelated numbers.
     pub(crate) fn new(seed: u64) -> Self {
         Self { state: mixed(seed) }
     }
 
-    /// Uniform in (0, 1), without its ends.
+    /// Draws a uniform number from (0, 1), excluding both ends.
     pub(crate) fn uniform(&mut self) -> f64 {
         ((self.next() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
     }
 
-    /// A whole number from 0 to `n` − 1; its bias is below n / 2⁶⁴.
+    /// Draws an integer from 0 to `n` − 1. The bias is below n / 2⁶⁴.
     pub(crate) fn below(&mut self, n: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
     }
 
-    /// How many marked ones are among `draws` without replacement from `total`, of which `marked` are marked; neither
-    /// exceeds `total`. By inversion, from the most probable number outwards: some standard deviations of steps.
+    /// Draws the number of marked items among `draws` items drawn without replacement from `total` items, of which
+    /// `marked` are marked. Neither may exceed `total`. Uses inversion from the most probable number outwards, so the
+    /// number of steps is a few standard deviations.
     pub(crate) fn hypergeometric(&mut self, total: u64, marked: u64, draws: u64) -> u64 {
         let unmarked = total - marked;
         let (lowest, highest) = (draws.saturating_sub(unmarked), marked.min(draws));
         let mode = ((u128::from(draws) + 1) * (u128::from(marked) + 1) / (u128::from(total) + 2)) as u64;
         let mode = mode.clamp(lowest, highest);
-        // p(k + 1) / p(k)
+        // The ratio p(k + 1) / p(k).
         let ratio =
             |k: u64| ((marked - k) as f64 * (draws - k) as f64) / ((k + 1) as f64 * (unmarked + k + 1 - draws) as f64);
         let p = (ln_choose(marked, mode) + ln_choose(unmarked, draws - mode) - ln_choose(total, draws)).exp();
@@ -77,7 +79,7 @@ mod tests {
 
     const DRAWS: usize = 200_000;
 
-    /// The p-value of Pearson's test that the draws have these probabilities; rare values are taken together.
+    /// Returns the p-value of Pearson's test that the draws have the given probabilities. Rare values are pooled.
     fn fit(mut draw: impl FnMut() -> u64, ln_probability: impl Fn(u64) -> f64, highest: u64) -> f64 {
         let mut counts = vec![0.0; highest as usize + 1];
         for _ in 0..DRAWS {
@@ -97,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_published_sequence() {
-        // The first outputs from this state at https://rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64
+        // The first outputs for this state, from https://rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64
         let mut random = Random { state: 1_234_567 };
         assert_eq!([0; 3].map(|_| random.next()), [6457827717110365317, 3203168211198807973, 9817491932198370423]);
     }

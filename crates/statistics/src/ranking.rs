@@ -1,7 +1,8 @@
-//! How well probabilities rank and how far they can be believed: F1 looks at one threshold, this at all of them.
+//! Measures of how well probabilities rank clients and how reliable they are. F1 uses only one threshold; these
+//! measures use all of them.
 //!
-//! Every function takes pairs of (probability of leaving, whether the client left) in any order. There is no answer
-//! (`None`) where there is no pair, or a probability is not a number from 0 to 1.
+//! Every function takes pairs of (probability of leaving, whether the client left) in any order. The result is `None`
+//! if there is no pair, or a probability is not a number from 0 to 1.
 
 use serde::Serialize;
 
@@ -10,15 +11,15 @@ use crate::quantile;
 /// A predicted probability of leaving, and whether the client left.
 pub type Pair = (f64, bool);
 
-/// The pairs in order of falling probability, counted at every threshold.
+/// The pairs in order of decreasing probability, with cumulative counts at every threshold.
 ///
-/// Clients of the same probability are called together or not at all, so ties are one step of every curve.
+/// Clients with equal probabilities are always on the same side of a threshold, so ties are one step of every curve.
 #[derive(Clone, Debug)]
 pub struct Ranking {
     steps: Vec<Step>,
 }
 
-/// Who would be called from a threshold on.
+/// The counts of the clients whose probability is at least `threshold`.
 #[derive(Clone, Copy, Debug)]
 struct Step {
     threshold: f64,
@@ -26,30 +27,32 @@ struct Step {
     false_positives: u64,
 }
 
-/// A corner of the receiver operating characteristic.
+/// A corner of the receiver operating characteristic (ROC) curve.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct RocPoint {
-    /// The share of those who stayed that would be called.
+    /// False positive rate: the share of the clients that stayed that are predicted to leave.
     pub false_positive_rate: f64,
-    /// The share of those who left that would be called.
+    /// True positive rate: the share of the clients that left that are predicted to leave.
     pub true_positive_rate: f64,
-    /// Called is who has at least this probability; infinite at the first point, where nobody is.
+    /// Clients with at least this probability are predicted to leave. Infinite at the first point, where no client is.
     pub threshold: f64,
 }
 
 /// A point of the precision–recall curve.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct PrecisionRecallPoint {
-    /// The share of those called who left; 1 at the first point, where nobody is called.
+    /// The share of the clients predicted to leave that left; 1 at the first point, where no client is predicted to
+    /// leave.
     pub precision: f64,
-    /// The share of those who left that would be called.
+    /// The share of the clients that left that are predicted to leave.
     pub recall: f64,
-    /// Called is who has at least this probability; infinite at the first point.
+    /// Clients with at least this probability are predicted to leave. Infinite at the first point, where no client is.
     pub threshold: f64,
 }
 
 impl Ranking {
-    /// Sorts and counts, in O(n log n). `None` also where all left or all stayed: then nothing can be ranked.
+    /// Sorts and counts the pairs, in O(n log n). `None` also if all clients left or all stayed, because then nothing
+    /// can be ranked.
     pub fn new(pairs: &[Pair]) -> Option<Self> {
         let sorted = sorted(pairs)?;
         let mut steps: Vec<Step> = Vec::new();
@@ -63,11 +66,11 @@ impl Ranking {
         (true_positives > 0 && false_positives > 0).then_some(Self { steps })
     }
 
-    /// The area under the ROC curve: the probability that one who left had the higher probability than one who stayed,
-    /// ties counting half. As scikit-learn's `roc_auc_score`.
+    /// Returns the area under the ROC curve: the probability that a client that left had a higher probability than one
+    /// that stayed, with ties counted half. Equals scikit-learn's `roc_auc_score`.
     pub fn auc(&self) -> f64 {
         let (left, stayed) = self.totals();
-        let mut twice_area = 0u128; // whole numbers, so that no rounding adds up
+        let mut twice_area = 0u128; // integers, so that rounding errors do not add up
         let mut before = (0, 0);
         for step in &self.steps {
             let height = u128::from(before.0 + step.true_positives);
@@ -77,8 +80,8 @@ impl Ranking {
         twice_area as f64 / (2.0 * left * stayed)
     }
 
-    /// The ROC curve from (0, 0) to (1, 1), as scikit-learn's `roc_curve`: a point between two equal steps is left out,
-    /// the curve is the same without it.
+    /// Returns the ROC curve from (0, 0) to (1, 1), like scikit-learn's `roc_curve`. A point between two equal steps is
+    /// left out, which does not change the curve.
     pub fn roc(&self) -> Vec<RocPoint> {
         let (left, stayed) = self.totals();
         let origin = RocPoint { false_positive_rate: 0.0, true_positive_rate: 0.0, threshold: f64::INFINITY };
@@ -98,7 +101,8 @@ impl Ranking {
         std::iter::once(origin).chain(corners).collect()
     }
 
-    /// The precision–recall curve, recall rising from 0 to 1: scikit-learn's `precision_recall_curve`, backwards.
+    /// Returns the precision–recall curve with increasing recall from 0 to 1: scikit-learn's `precision_recall_curve`
+    /// in reverse order.
     pub fn precision_recall(&self) -> Vec<PrecisionRecallPoint> {
         let origin = PrecisionRecallPoint { precision: 1.0, recall: 0.0, threshold: f64::INFINITY };
         let (left, _) = self.totals();
@@ -110,8 +114,8 @@ impl Ranking {
         std::iter::once(origin).chain(points).collect()
     }
 
-    /// Average precision Σ (recallᵢ − recallᵢ₋₁) precisionᵢ over the thresholds, without interpolation. As
-    /// scikit-learn's `average_precision_score`.
+    /// Returns the average precision Σ (recallᵢ − recallᵢ₋₁) precisionᵢ over the thresholds, without interpolation.
+    /// Equals scikit-learn's `average_precision_score`.
     pub fn average_precision(&self) -> f64 {
         let (mut sum, mut before) = (0.0, 0);
         for step in &self.steps {
@@ -121,7 +125,7 @@ impl Ranking {
         sum / self.totals().0
     }
 
-    /// How many left, and how many stayed.
+    /// Returns the number of clients that left and the number of clients that stayed.
     fn totals(&self) -> (f64, f64) {
         self.steps.last().map_or((0.0, 0.0), |all| (all.true_positives as f64, all.false_positives as f64))
     }
@@ -133,13 +137,15 @@ impl Step {
     }
 }
 
-/// The Brier score: the mean squared difference of probability and outcome, from 0 (best) to 1 (Brier 1950).
+/// Returns the Brier score: the mean squared difference between probability and outcome, from 0 (best) to 1 (Brier
+/// 1950).
 pub fn brier(pairs: &[Pair]) -> Option<f64> {
     mean(pairs, |p, left| (p - f64::from(left)).powi(2))
 }
 
-/// The log loss: the mean of −ln of the probability given to what happened. A probability of 0 or 1 counts as 2.2e-16
-/// from it, as in scikit-learn's `log_loss`, so that one certain error does not make it infinite.
+/// Returns the log loss: the mean of −ln of the probability given to the actual outcome. Probabilities are limited to
+/// at least 2.2e-16 from 0 and 1, as in scikit-learn's `log_loss`, so that one certain error does not make the loss
+/// infinite.
 pub fn log_loss(pairs: &[Pair]) -> Option<f64> {
     mean(pairs, |p, left| {
         let p = p.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
@@ -147,22 +153,23 @@ pub fn log_loss(pairs: &[Pair]) -> Option<f64> {
     })
 }
 
-/// Clients of similar probability: did as many leave as predicted?
+/// A group of clients with similar probabilities, for the comparison of predicted and observed rates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct CalibrationBin {
-    /// How many.
+    /// Number of clients in the bin.
     pub clients: u64,
-    /// How many of them left. [`crate::interval::proportion`] says how surely that is their rate.
+    /// Number of these clients that left. [`crate::interval::proportion`] gives the interval of the rate.
     pub left: u64,
-    /// The mean of their probabilities.
+    /// Mean of the clients' predicted probabilities.
     pub predicted: f64,
-    /// The share that left.
+    /// Share of the clients that left.
     pub observed: f64,
 }
 
-/// Predicted against observed in up to `bins` bins of about equal count, in order of probability: the bins of
-/// scikit-learn's `calibration_curve(strategy="quantile")`. Equal counts, because most probabilities may be small and
-/// equal widths would leave bins without clients. Ties stay together, so that there may be fewer bins; none is empty.
+/// Compares predicted and observed rates in up to `bins` bins of about equal count, in order of probability: the bins
+/// of scikit-learn's `calibration_curve(strategy="quantile")`. The bins have equal counts because most probabilities
+/// may be small, and bins of equal width would then be empty. Ties stay together, so there may be fewer bins; none is
+/// empty.
 pub fn calibration(pairs: &[Pair], bins: usize) -> Option<Vec<CalibrationBin>> {
     let sorted = sorted(pairs)?;
     let probabilities: Vec<f64> = sorted.iter().map(|pair| pair.0).collect();
@@ -193,7 +200,7 @@ fn mean(pairs: &[Pair], loss: impl Fn(f64, bool) -> f64) -> Option<f64> {
     are_probabilities(pairs).then(|| pairs.iter().map(|(p, left)| loss(*p, *left)).sum::<f64>() / pairs.len() as f64)
 }
 
-/// In order of rising probability.
+/// Returns the pairs in order of increasing probability.
 fn sorted(pairs: &[Pair]) -> Option<Vec<Pair>> {
     if !are_probabilities(pairs) {
         return None;
@@ -212,7 +219,7 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    /// `levels` says how many distinct probabilities there are at most: few give ties.
+    /// Creates random pairs with at most `levels` distinct probabilities; few levels give ties.
     fn random_pairs(seed: u64, n: usize, levels: u64) -> Vec<Pair> {
         let mut random = Random::new(seed);
         (0..n)
@@ -223,7 +230,7 @@ mod tests {
             .collect()
     }
 
-    /// AUC by its meaning: all pairs of one who left and one who stayed.
+    /// Computes the AUC by its definition: compares every client that left with every client that stayed.
     fn auc_by_comparing(pairs: &[Pair]) -> f64 {
         let of = |class| pairs.iter().filter(move |pair| pair.1 == class).map(|pair| pair.0);
         let comparisons = of(true).flat_map(|l| of(false).map(move |s| (l, s)));
@@ -296,7 +303,7 @@ mod tests {
         }
         assert_eq!((brier(&[]), log_loss(&[]), calibration(&[], 10)), (None, None, None));
         assert_eq!((brier(&[(1.5, true)]), log_loss(&[(f64::NAN, true)])), (None, None));
-        assert_eq!(brier(&[(0.5, true)]), Some(0.25)); // one class is enough
+        assert_eq!(brier(&[(0.5, true)]), Some(0.25)); // one class is sufficient
         assert!(log_loss(&[(1.0, true)]).unwrap() < 1e-15 && log_loss(&[(0.0, true)]).unwrap() < 37.0);
     }
 
@@ -318,7 +325,7 @@ mod tests {
     fn a_million_rows() {
         let pairs = random_pairs(1, 1_000_000, 1 << 40);
         let ranking = Ranking::new(&pairs).unwrap();
-        assert!((ranking.auc() - 5.0 / 6.0).abs() < 0.002); // probabilities uniform and right
+        assert!((ranking.auc() - 5.0 / 6.0).abs() < 0.002); // uniform and calibrated probabilities
         assert!((brier(&pairs).unwrap() - 1.0 / 6.0).abs() < 0.001);
         assert!(calibration(&pairs, 10).unwrap().iter().all(|bin| (bin.predicted - bin.observed).abs() < 0.01));
     }

@@ -1,9 +1,10 @@
-//! Are new clients like those the model was trained on? Asked of one predictor at a time, without waiting for anyone to
-//! leave: the F1 of new clients is known only once they have.
+//! Tests whether new clients differ from those on which the model was trained, one predictor at a time. They need no
+//! outcome, while the F1 of new clients is known only after they have left or stayed.
 //!
-//! [`stability`] looks at tenths of the training values and at what is missing, [`kolmogorov_smirnov`] at the whole
-//! distribution, and [`holm`] keeps several predictors from giving one false alarm. With many clients a shift too small
-//! to matter is significant too: look at the size of [`Stability::index`] or [`KolmogorovSmirnov::distance`] as well.
+//! [`stability`] compares the deciles of the training values and the share of missing values, [`kolmogorov_smirnov`]
+//! compares the whole distribution, and [`holm`] limits false alarms if several predictors are tested. With many
+//! clients, a shift that is too small to matter is significant too, so [`Stability::index`] or
+//! [`KolmogorovSmirnov::distance`] must be considered as well.
 
 mod distance;
 mod holm;
@@ -15,23 +16,23 @@ pub use self::distance::{KolmogorovSmirnov, kolmogorov_smirnov, two_samples};
 pub use self::holm::holm;
 pub use self::psi::{Stability, stability, stability_of_counts};
 
-/// How a p-value was found.
+/// The method by which a p-value was computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// By the chi-square distribution, which the index follows where every bin holds enough clients.
+    /// Chi-square distribution, which the index follows if every bin holds enough clients.
     ChiSquare,
-    /// By the distribution of Kolmogorov.
+    /// Kolmogorov distribution of the KS statistic.
     Kolmogorov,
-    /// By handing the clients out anew to "training" and "new", 2,000 times at random.
+    /// Random permutation: the clients are assigned to "training" and "new" 2,000 times at random.
     Permutation,
 }
 
-/// Permutations drawn; no p-value is below 1/2001.
+/// Number of permutations; no p-value is below 1/2001.
 const PERMUTATIONS: usize = 2000;
 
-/// The p-value where `as_far` of the permutations are at least as far apart as what was found, which itself is one
-/// more.
+/// Returns the p-value if `as_far` of the permutations differ at least as much as the observed samples. The observed
+/// samples count as one more permutation.
 fn permutation_p_value(as_far: usize) -> f64 {
     (as_far + 1) as f64 / (PERMUTATIONS + 1) as f64
 }

@@ -1,49 +1,52 @@
-//! What a release remembers of the predictors it was trained on: enough to notice that new clients differ, small enough
-//! to lie beside the model, and no client's own row.
+//! A summary of the predictors' training values, stored with the model. It is detailed enough to notice that new
+//! clients differ, small enough to be part of the model file, and contains no client's row.
 
 use serde::{Deserialize, Serialize};
 
 use crate::distribution::{Distribution, Ranks};
 
-/// Into how many parts of equal count the training values are cut.
+/// Number of parts of equal count into which the training values are divided.
 const PARTS: u64 = 10;
 
-/// The most training values that are kept; more are replaced by as many quantiles.
+/// Largest number of training values that are all kept. If there are more, as many quantiles replace them.
 const LARGEST_EXACT: u64 = 200;
 
-/// Shares of which every odd one is kept as a quantile: 1/400, 3/400, … Every tenth is one of them too.
+/// Denominator of the shares. The quantiles kept are those of the odd shares 1/400, 3/400, …; the deciles are multiples
+/// of 1/400 too.
 pub const SHARES: u64 = 2 * LARGEST_EXACT;
 
-/// One predictor's training values in short.
+/// A summary of one predictor's training values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sketch {
-    /// Values that were known.
+    /// Number of known values.
     pub n: u64,
-    /// Values that were missing.
+    /// Number of missing values.
     pub missing: u64,
-    /// Arithmetic mean.
+    /// Arithmetic mean of the known values.
     pub mean: f64,
     /// Sample standard deviation (divisor n − 1); 0 for a single value.
     pub standard_deviation: f64,
-    /// The smallest value.
+    /// Smallest of the known values.
     pub min: f64,
-    /// The largest value.
+    /// Largest of the known values.
     pub max: f64,
-    /// Where the bins end, rising: bin k holds what is above edge k − 1 and not above edge k, the last what is above
-    /// all.
+    /// Upper ends of the bins, ascending. Bin k holds the values above edge k − 1 up to and including edge k; the last
+    /// bin holds the values above all edges.
     pub edges: Vec<f64>,
-    /// Training values in each bin: one more than there are edges.
+    /// Number of training values in each bin; there is one more bin than there are edges.
     pub counts: Vec<u64>,
-    /// All values in order if they are at most 200; else 200 of them, at the shares 1/400, 3/400, … 399/400.
+    /// All values in ascending order if there are at most 200, otherwise the 200 quantiles at the shares 1/400, 3/400,
+    /// …, 399/400.
     pub quantiles: Vec<f64>,
 }
 
 impl Sketch {
-    /// Of a predictor's training values, in any order, in O(n log n). `None` where no value is known.
+    /// Summarises a predictor's training values, in any order, in O(n log n). `None` if no value is known.
     ///
-    /// The edges are the deciles, as values that occur, each once: so a value that fills several tenths has one bin.
-    /// Where the lowest value is an edge itself (a constant predictor, for one), a bin below it is there for new values
-    /// alone, as there is one above where the highest value is: 10 edges at most.
+    /// The edges are the distinct deciles, taken from the values that occur, so a value that fills several tenths has
+    /// one bin. If the lowest value is itself an edge (as for a constant predictor), there is a bin below it that is
+    /// empty for the training values and holds only lower new values. The bin above the last edge has the same purpose
+    /// if the highest value is an edge. There are at most 10 edges.
     pub fn of(values: impl IntoIterator<Item = Option<f64>>) -> Option<Self> {
         let distribution = Distribution::of(values);
         let (min, _) = *distribution.values.first()?;
@@ -51,13 +54,13 @@ impl Sketch {
         let sum = |term: &dyn Fn(f64) -> f64| -> f64 {
             distribution.values.iter().map(|(value, count)| term(*value) * *count as f64).sum()
         };
-        let mean = min + sum(&|value| value - min) / n; // of equal values it is they
+        let mean = min + sum(&|value| value - min) / n; // exact if all values are equal
         let squares = sum(&|value| (value - mean) * (value - mean));
         Self::of_distribution(&distribution, mean, if n == 1.0 { 0.0 } else { (squares / (n - 1.0)).sqrt() })
     }
 
-    /// The same of counted values, whose mean and sample standard deviation are known. Exact for a thinned distribution
-    /// too, as long as it holds the values at all shares of [`SHARES`].
+    /// Summarises counted values whose mean and sample standard deviation are known. The result is exact for a thinned
+    /// distribution too, provided that it contains the values at all multiples of 1/[`SHARES`].
     pub fn of_distribution(distribution: &Distribution, mean: f64, standard_deviation: f64) -> Option<Self> {
         let (&(min, _), &(max, _)) = (distribution.values.first()?, distribution.values.last()?);
         let ranks = Ranks::of(distribution);
@@ -88,7 +91,7 @@ impl Sketch {
         Some(sketch)
     }
 
-    /// How many of `values` fall into each bin, and last how many are missing.
+    /// Counts `values` by bin; the last entry is the number of missing values.
     pub fn tally(&self, values: &Distribution) -> Vec<u64> {
         let mut counts = vec![0; self.edges.len() + 2];
         for (value, count) in &values.values {
@@ -98,18 +101,19 @@ impl Sketch {
         counts
     }
 
-    /// The same of the training values.
+    /// Returns the counts of the training values in the form of [`Self::tally`].
     pub fn training_tally(&self) -> Vec<u64> {
         self.counts.iter().copied().chain([self.missing]).collect()
     }
 
-    /// By how much the distribution function of [`Self::quantiles`] is off that of the training values, at most: 0
-    /// where all values were kept, else 1/400.
+    /// Returns the largest difference between the distribution function of [`Self::quantiles`] and that of the training
+    /// values: 0 if all values were kept, otherwise 1/400.
     pub fn resolution(&self) -> f64 {
         if self.quantiles.len() as u64 == self.n { 0.0 } else { 1.0 / SHARES as f64 }
     }
 
-    /// Whether the numbers fit together as those of [`Sketch::of`] do; for a sketch that comes from outside.
+    /// Whether the numbers are consistent with each other, as those of [`Sketch::of`] are. Used to check a sketch that
+    /// was read from a file.
     pub fn is_sound(&self) -> bool {
         let Self { n, mean, standard_deviation, min, max, edges, counts, quantiles, .. } = self;
         let finite = |numbers: &[f64]| numbers.iter().all(|number| number.is_finite());

@@ -1,32 +1,32 @@
-//! Is a score unusually low for what the model has scored before? The one score at deployment cannot say, a history
-//! can.
+//! Tests whether a score is unusually low compared with the model's earlier scores. The single score at deployment
+//! cannot show this; a history can.
 
 use serde::{Deserialize, Serialize};
 
 use crate::quantile;
 
-/// With fewer past scores neither a spread nor a quartile says anything.
+/// Smallest number of past scores from which a standard deviation and quartiles are meaningful.
 pub const FEWEST: usize = 5;
 
-/// What a history of scores leads one to expect at least.
+/// Lower limits of the scores that a history of scores leads one to expect.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Arithmetic mean of the past scores.
     pub mean: f64,
-    /// Their sample standard deviation (divisor n − 1).
+    /// Sample standard deviation of the past scores (divisor n − 1).
     pub standard_deviation: f64,
-    /// Their first quartile, linear between values as numpy's default.
+    /// First quartile of the past scores, interpolated linearly like numpy's default.
     pub first_quartile: f64,
-    /// Their third quartile.
+    /// Third quartile of the past scores, interpolated in the same way.
     pub third_quartile: f64,
-    /// The mean minus two standard deviations.
+    /// Mean minus two standard deviations.
     pub two_deviations: f64,
-    /// The first quartile minus 1.5 interquartile ranges (Tukey, Exploratory Data Analysis, 1977, §2D).
+    /// First quartile minus 1.5 interquartile ranges (Tukey, Exploratory Data Analysis, 1977, §2D).
     pub fence: f64,
 }
 
 impl Limits {
-    /// Of past scores, in any order. `None` — one cannot tell — where fewer than [`FEWEST`] of them are finite.
+    /// Computes the limits from past scores in any order. `None` if fewer than [`FEWEST`] of them are finite.
     pub fn of(history: &[f64]) -> Option<Self> {
         let mut sorted: Vec<f64> = history.iter().copied().filter(|score| score.is_finite()).collect();
         if sorted.len() < FEWEST {
@@ -34,7 +34,8 @@ impl Limits {
         }
         sorted.sort_unstable_by(f64::total_cmp);
         let n = sorted.len() as f64;
-        // Counted from one of them: of equal scores the mean must be that score, or the score would be below it.
+        // Computed from the differences to one of the scores: if all scores are equal, the mean is exactly that score.
+        // Otherwise rounding could put the score below the mean.
         let mean = sorted[0] + sorted.iter().map(|score| score - sorted[0]).sum::<f64>() / n;
         let squares: f64 = sorted.iter().map(|score| (score - mean) * (score - mean)).sum();
         let standard_deviation = (squares / (n - 1.0)).sqrt();
@@ -54,7 +55,7 @@ impl Limits {
         score < self.two_deviations
     }
 
-    /// Whether `score` is under the fence. A few outliers in the history do not move this limit.
+    /// Whether `score` is below the fence. A few outliers in the history do not move this limit.
     pub fn is_below_fence(&self, score: f64) -> bool {
         score < self.fence
     }
@@ -90,10 +91,10 @@ mod tests {
     fn each_rule_sees_what_it_should() {
         let steady = Limits::of(&[0.75, 0.76, 0.77, 0.76, 0.75, 0.77]).unwrap();
         assert!(steady.is_below_two_deviations(0.70) && steady.is_below_fence(0.70) && !steady.is_below(0.755));
-        // One bad score of old widens the deviations, not the fence.
+        // One bad score in the history increases the standard deviation but does not move the fence.
         let once_bad = Limits::of(&[0.75, 0.76, 0.77, 0.76, 0.75, 0.77, 0.40]).unwrap();
         assert!(!once_bad.is_below_two_deviations(0.70) && once_bad.is_below_fence(0.70) && once_bad.is_below(0.70));
-        // Scores in two groups widen the fence.
+        // Scores in two groups widen the interquartile range and so lower the fence.
         let two_groups = Limits::of(&[0.5, 0.5, 0.5, 0.8, 0.8, 0.8]).unwrap();
         assert!(two_groups.is_below_two_deviations(0.3) && !two_groups.is_below_fence(0.3));
     }

@@ -1,4 +1,5 @@
-//! Holds the crate to what numpy, SciPy and scikit-learn say of the same numbers; `golden/make.py` asked them.
+//! Compares the results of this crate with those of numpy, SciPy and scikit-learn for the same numbers;
+//! `golden/make.py` creates the reference values.
 
 use std::fmt::Debug;
 
@@ -12,7 +13,7 @@ use statistics::shift::{self, Method, holm, stability_of_counts, two_samples};
 use statistics::sketch::Sketch;
 use statistics::trend::Limits;
 
-/// The answers to one kind of question.
+/// Reads the reference values of one kind of case.
 fn golden<T: for<'de> Deserialize<'de>>(name: &str) -> T {
     let read = || serde_json::from_value(serde_json::from_str::<serde_json::Value>(GOLDEN)?[name].take());
     read().unwrap_or_else(|error| panic!("{name} in golden.json: {error}"))
@@ -20,7 +21,7 @@ fn golden<T: for<'de> Deserialize<'de>>(name: &str) -> T {
 
 const GOLDEN: &str = include_str!("../golden/golden.json");
 
-/// To 1e-9, relative to what is larger than 1.
+/// Checks equality to 1e-9, relative for values larger than 1.
 fn close(ours: f64, theirs: f64, what: impl Debug) {
     assert!((ours - theirs).abs() <= 1e-9 * theirs.abs().max(1.0), "{what:?}: {ours}, theirs {theirs}");
 }
@@ -279,7 +280,7 @@ fn odds() {
     }
 }
 
-/// What a release would do: keep sketches as JSON, and hold new clients against them.
+/// What a release does: store sketches as JSON, and compare new clients with them.
 #[test]
 fn sketches_that_were_stored_find_the_predictor_that_shifted() {
     let case = golden::<Vec<SketchCase>>("sketches").swap_remove(0);

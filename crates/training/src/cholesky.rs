@@ -1,11 +1,12 @@
-//! The factor of a Hessian: steps, norms and a better basis follow from it.
+//! The Cholesky factor of a Hessian, from which steps, norms and a better basis are computed.
 
-/// Pivots up to this are rounding errors of a Hessian that was summed in doubles.
+/// Largest pivot that is considered a rounding error of a Hessian summed in doubles.
 const NOISE: f64 = 1e-10;
 
-/// H = S⁻¹ R Rᵀ S⁻¹ for a symmetric matrix H, where S scales its diagonal to 1 and R is upper triangular.
+/// The factorisation H = S⁻¹ R Rᵀ S⁻¹ of a symmetric matrix H, where S scales its diagonal to 1 and R is upper
+/// triangular.
 ///
-/// A column of R whose pivot is rounding noise is 0 above its diagonal. `solve` and `norm` are meaningful only where
+/// If a pivot is rounding noise, its column of R is 0 above the diagonal. `solve` and `norm` are meaningful only if
 /// `is_positive_definite`.
 pub struct Cholesky {
     scale: [f64; 4],
@@ -14,7 +15,7 @@ pub struct Cholesky {
 }
 
 impl Cholesky {
-    /// Factors `matrix` from its last row upwards.
+    /// Factorises `matrix` from its last row upwards.
     pub fn of(matrix: &[[f64; 4]; 4]) -> Self {
         let scale: [f64; 4] = std::array::from_fn(|i| 1.0 / matrix[i][i].sqrt());
         let mut r = [[0.0; 4]; 4];
@@ -24,7 +25,7 @@ impl Cholesky {
                 matrix[i][j] * scale[i] * scale[j] - (j + 1..4).map(|k| r[i][k] * r[j][k]).sum::<f64>()
             };
             let pivot = rest(j, &r);
-            // Not `f64::min`, which would lose a NaN.
+            // `f64::min` would lose a NaN.
             if pivot.is_nan() || pivot < least_pivot {
                 least_pivot = pivot;
             }
@@ -38,8 +39,8 @@ impl Cholesky {
         Self { scale, r, least_pivot }
     }
 
-    /// The smallest share of a column's weighted square that the columns behind it leave unexplained; NaN where the matrix
-    /// holds a number that is not finite or a diagonal entry that is not positive.
+    /// The smallest share of a column's weighted sum of squares that the columns after it leave unexplained. NaN if the
+    /// matrix holds a number that is not finite or a diagonal entry that is not positive.
     pub fn least_pivot(&self) -> f64 {
         self.least_pivot
     }
@@ -49,13 +50,13 @@ impl Cholesky {
         self.least_pivot > NOISE && self.scale.iter().all(|scale| scale.is_finite())
     }
 
-    /// The upper triangular matrix M with ones on its diagonal for which M⁻¹ H M⁻ᵀ is diagonal, but for pivots that are
-    /// noise.
+    /// The upper triangular matrix M with ones on its diagonal for which M⁻¹ H M⁻ᵀ is diagonal, except for pivots that
+    /// are rounding noise.
     pub fn unit_factor(&self) -> [[f64; 4]; 4] {
         std::array::from_fn(|i| std::array::from_fn(|j| self.r[i][j] / self.r[j][j] * (self.scale[j] / self.scale[i])))
     }
 
-    /// H⁻¹ v.
+    /// Returns H⁻¹ v, the solution of H x = v.
     pub fn solve(&self, v: &[f64; 4]) -> [f64; 4] {
         let half = self.half(v);
         let mut x = [0.0; 4];
@@ -65,12 +66,12 @@ impl Cholesky {
         std::array::from_fn(|i| x[i] * self.scale[i])
     }
 
-    /// √(vᵀ H⁻¹ v).
+    /// Returns √(vᵀ H⁻¹ v), the norm of v.
     pub fn norm(&self, v: &[f64; 4]) -> f64 {
         self.half(v).iter().map(|half| half * half).sum::<f64>().sqrt()
     }
 
-    /// R⁻¹ S v.
+    /// Returns R⁻¹ S v, whose Euclidean norm is `norm(v)`.
     fn half(&self, v: &[f64; 4]) -> [f64; 4] {
         let mut y = [0.0; 4];
         for i in (0..4).rev() {

@@ -1,7 +1,9 @@
-//! Training: the L2 logistic regression that scikit-learn's `LogisticRegression()` approximates, at its optimum.
+//! Training: finds the exact optimum of the L2-penalised logistic regression that scikit-learn's `LogisticRegression()`
+//! approximates.
 //!
-//! `start` lets smartcore fit a sample; from there `newton` takes the few steps that are left over all rows, and certifies
-//! where it ended. `objective` is the function that it minimises: sums over rows, and nothing that knows of steps.
+//! `start` fits a sample with smartcore. From this start, `newton` takes the remaining few steps over all rows and
+//! certifies the result. `objective` is the function that is minimised: it sums over rows and knows nothing about
+//! steps.
 
 mod cholesky;
 mod newton;
@@ -29,29 +31,31 @@ use statistics::sketch::Sketch;
 use crate::newton::{Failure, Optimum, Spread};
 use crate::objective::PenalisedLikelihood;
 
-/// A trained model and what it took.
+/// The trained model and how training went.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
-    /// Of trainedmodel.bin.
+    /// SHA-256 of trainedmodel.bin.
     pub model_sha256: Checksum,
-    /// The model.
     #[serde(flatten)]
     pub model: Model,
-    /// Reading the data, fitting and writing.
+    /// Seconds for reading the data, fitting and writing.
     pub seconds: f64,
-    /// The fit alone.
+    /// Seconds for the fit alone.
     pub fit_seconds: f64,
-    /// An upper bound of the errors of coefficients and intercept, each relative to its value. Errors that change the log-odds
-    /// by less than 1e-13 per standard deviation of a predictor count as 0; 1 is the largest value: not even a sign is certain.
+    /// Upper bound of the relative errors of the coefficients and the intercept. Errors that change the log-odds by
+    /// less than 1e-13 per standard deviation of a predictor count as 0. The largest value is 1: not even the sign is
+    /// certain.
     pub relative_error: f64,
 }
 
-/// The relative error up to which coefficients count as exact.
+/// Largest relative error for which coefficients count as exact.
 const ACCURATE: f64 = 1e-6;
 
-/// Trains on the compiled dataset as `config` says, writes both encodings of the model, and records it.
+/// Trains on the compiled dataset with the settings of `config`, writes both encodings of the model, and records the
+/// run in the history.
 ///
-/// Every error leaves the earlier model files as they were.
+/// # Errors
+/// Every error leaves the earlier model files unchanged.
 pub fn run(config: &Config) -> Result<Outcome> {
     history::record(config, "training", |run| {
         let start = Instant::now();
@@ -59,7 +63,8 @@ pub fn run(config: &Config) -> Result<Outcome> {
         atomic::sweep(&config.output_model)?;
         let trained = train(&*dataset::engine(config)?, &config.output_folder, config.regularization)?;
         let Trained { model, fit_seconds, relative_error } = trained;
-        // The pickle first: a run killed in between leaves a pickle that deployment sees is not the model's.
+        // The pickle is written first: if the run is killed between the two files, deployment finds that the pickle
+        // does not belong to the model.
         atomic::write(&config.output_model.join(PICKLE), &pickle(&model))?;
         let model_sha256 = model.save(&config.output_model.join(MODEL))?;
         let seconds = start.elapsed().as_secs_f64();
@@ -69,20 +74,20 @@ pub fn run(config: &Config) -> Result<Outcome> {
     })
 }
 
-/// A model that no file holds yet.
+/// A fitted model that has not been written to a file.
 pub struct Trained {
-    /// The model.
     pub model: Model,
-    /// Seconds that the fit took.
+    /// Duration of the fit, in seconds.
     pub fit_seconds: f64,
-    /// As in [`Outcome`].
+    /// Upper bound of the relative errors, see [`Outcome::relative_error`].
     pub relative_error: f64,
 }
 
-/// Trains on the dataset that was compiled into the folder `output`, writing nothing.
+/// Trains on the dataset that was compiled into the folder `output`. Writes nothing.
 ///
 /// # Errors
-/// The dataset cannot be read, no complete row is left, all rows are of one class, or the steps do not converge.
+/// Fails if the dataset cannot be read, no complete row is left, all rows are of one class, or the steps do not
+/// converge.
 pub fn train(engine: &dyn Engine, output: &Path, regularization: Regularization) -> Result<Trained> {
     let clients = engine.compiled(output)?;
     let rows = clients.training_rows()?;
@@ -125,8 +130,8 @@ pub fn train(engine: &dyn Engine, output: &Path, regularization: Regularization)
     Ok(Trained { model, fit_seconds, relative_error: optimum.relative_error })
 }
 
-/// Minimises from the first start that leads to the optimum: values of 10^15 can lead smartcore's so far astray that no step
-/// leads back.
+/// Minimises from the first start that leads to the optimum. With values of 10^15, smartcore's start can be so far from
+/// the optimum that no step leads back.
 fn fit(rows: &dyn TrainingRows, regularization: Regularization) -> Result<Optimum> {
     let spread = spread(rows.facts());
     let objective = PenalisedLikelihood::new(rows, regularization);
@@ -141,7 +146,7 @@ fn fit(rows: &dyn TrainingRows, regularization: Regularization) -> Result<Optimu
     bail!("{}", reasons.join("; "))
 }
 
-/// The medians as centres: they occur, so a constant predictor is exactly 0 when centred.
+/// Uses the medians as centres. They are values that occur, so a constant predictor is exactly 0 when centred.
 fn spread(facts: &TrainingFacts) -> Spread {
     let deviation = |sketches: &[Sketch; 3]| sketches.each_ref().map(|sketch| sketch.standard_deviation);
     Spread {

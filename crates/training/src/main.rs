@@ -1,4 +1,4 @@
-//! `training`: see the library.
+//! The program `training`; the library documents it.
 
 use std::process::ExitCode;
 

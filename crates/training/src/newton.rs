@@ -1,9 +1,9 @@
-//! Newton's method on a convex function of four parameters (Boyd & Vandenberghe, Convex Optimization, 2004, §9.5), and the
-//! certificate of where it ended. For the logistic likelihood this is iteratively reweighted least squares.
+//! Newton's method for a convex function of four parameters (Boyd & Vandenberghe, Convex Optimization, 2004, §9.5), and
+//! the certificate of its result. For the logistic likelihood this is iteratively reweighted least squares.
 //!
-//! The method begins with centred predictors. Where these are nearly collinear, the factor of the Hessian gives the next
-//! [`Basis`], in which the Hessian is nearly diagonal, and the rows are summed again there. So neither the units of the
-//! predictors, nor an offset, nor a predictor that repeats another one costs digits.
+//! The method begins with centred predictors. If these are nearly collinear, the factor of the Hessian gives the next
+//! [`Basis`], in which the Hessian is nearly diagonal, and the rows are summed again in this basis. So no digits are
+//! lost because of the units of the predictors, an offset, or a predictor that repeats another one.
 
 use std::fmt;
 
@@ -14,52 +14,53 @@ use engine::likelihood::Parameters;
 use crate::cholesky::Cholesky;
 use crate::objective::{Evaluation, Objective};
 
-/// The end is reached when a step is smaller than this: in standard errors, and relative to each parameter.
+/// The method ends when a step is smaller than this, both in standard errors and relative to each parameter.
 const TOLERANCE: f64 = 1e-10;
-/// An error of the log-odds, per standard deviation of a predictor, that no prediction shows.
+/// Largest error of the log-odds, per standard deviation of a predictor, that is too small to show in any prediction.
 const NEGLIGIBLE: f64 = 1e-13;
-/// The basis changes where the other columns leave less than this of a column unexplained.
+/// The basis is changed if the other columns leave less than this share of a column unexplained.
 const LEAST_PIVOT: f64 = 1e-5;
 const MOST_STEPS: u32 = 200;
 const MOST_BASES: u32 = 20;
 const MOST_HALVINGS: u32 = 60;
 
-/// The typical values of the predictors: x − `centre` is of the size of `deviation`.
+/// The typical values of the predictors: x − `centre` has the magnitude of `deviation`.
 #[derive(Clone, Copy, Debug)]
 pub struct Spread {
-    /// A value in the middle of each predictor; the value itself where it is constant.
+    /// A value in the middle of each predictor's range; for a constant predictor its value.
     pub centre: [f64; 3],
-    /// The standard deviation of each predictor; 0 where it is constant.
+    /// Standard deviation of each predictor; 0 for a constant predictor.
     pub deviation: [f64; 3],
 }
 
 /// The minimum and its certificate. All bounds include the rounding errors of the sums over rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Optimum {
-    /// β₁, β₂, β₃, intercept.
+    /// The parameters β₁, β₂, β₃ and the intercept.
     pub parameters: Parameters,
-    /// The square roots of the diagonal of H⁻¹: the asymptotic standard errors (Fisher information; with the penalty as
-    /// in le Cessie & van Houwelingen, Ridge estimators in logistic regression, Applied Statistics 41, 1992).
+    /// Asymptotic standard errors: the square roots of the diagonal of H⁻¹ (Fisher information; with the penalty as in
+    /// le Cessie & van Houwelingen, Ridge estimators in logistic regression, Applied Statistics 41, 1992).
     pub standard_errors: [f64; 4],
-    /// ℓ at the minimum.
+    /// Log-likelihood ℓ at the minimum.
     pub log_likelihood: f64,
-    /// An upper bound of the gradient's largest absolute entry.
+    /// Upper bound of the largest absolute entry of the gradient.
     pub gradient_norm: f64,
-    /// An upper bound of √(gᵀH⁻¹g): how far the exact minimum is, in standard errors.
+    /// Upper bound of √(gᵀH⁻¹g): the distance to the exact minimum, in standard errors.
     pub newton_decrement: f64,
-    /// An upper bound of the parameters' errors, each relative to its parameter. Errors that change the log-odds by less than
-    /// 1e-13 per standard deviation of the predictor count as 0; 1 is the largest value: not even the sign is certain.
+    /// Upper bound of the errors of the parameters, each relative to its parameter. Errors that change the log-odds by
+    /// less than 1e-13 per standard deviation of the predictor count as 0. The largest value is 1: not even the sign is
+    /// certain.
     pub relative_error: f64,
-    /// Steps taken.
+    /// Number of Newton steps taken.
     pub steps: u32,
 }
 
-/// Why there is no optimum.
+/// The reason why no optimum was found.
 #[derive(Debug)]
 pub enum Failure {
     /// The objective could not be evaluated.
     Objective(Error),
-    /// The method did not converge from this start; another one may do better.
+    /// The method did not converge from this start; another start may succeed.
     NoConvergence(String),
 }
 
@@ -78,7 +79,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// Minimises `objective` over parameters of predictors, from `start`.
+/// Minimises `objective`, starting from `start`. `start` and the result are parameters of the original predictors.
 pub fn minimise(objective: &impl Objective, spread: &Spread, start: &Parameters) -> Result<Optimum, Failure> {
     let mut basis = Basis::centred(spread.centre);
     let mut gamma = basis.of_parameters(start);
@@ -117,11 +118,11 @@ pub fn minimise(objective: &impl Objective, spread: &Spread, start: &Parameters)
     }
 }
 
-/// What is known of the distance to the minimum at one point.
+/// Bounds of the distance between a point and the minimum.
 struct Certificate {
-    /// The size of the next Newton step: in standard errors or relative to a parameter, whichever is larger.
+    /// Size of the next Newton step, in standard errors or relative to a parameter, whichever is larger.
     step: f64,
-    /// Whether the gradient is nothing but rounding errors, so that no step is known to come nearer.
+    /// Whether the gradient consists only of rounding errors, so that a further step is not known to come nearer.
     is_rounding: bool,
     gradient_norm: f64,
     newton_decrement: f64,
@@ -132,7 +133,8 @@ impl Certificate {
     fn of(basis: &Basis, gamma: &Parameters, here: &Evaluation, factor: &Cholesky, spread: &Spread) -> Self {
         let (gradient, error) = (&here.gradient, &here.gradient_error);
         let parameters = basis.parameters(gamma);
-        // The parameters of the predictors are stored as doubles, which moves them by half a last digit each.
+        // The parameters of the predictors are stored as doubles, which changes each by up to half a unit in its last
+        // digit.
         let rounding = parameters.map(|parameter| f64::EPSILON / 2.0 * parameter.abs());
         let hessian = in_predictors(basis, &here.hessian);
         let of_error: f64 = (0..4).map(|k| error[k] * factor.norm(&unit(k))).sum();
@@ -149,7 +151,7 @@ impl Certificate {
             let entry = dot(row, gradient).abs() + sum_of_sizes(row, error) + sum_of_sizes(&hessian[j], &rounding);
             certificate.gradient_norm = certificate.gradient_norm.max(entry);
 
-            // How the step and the errors of the gradient move β_j = (U⁻¹ e_j)·γ.
+            // The effect of the step and of the gradient's errors on β_j = (U⁻¹ e_j)·γ.
             let influence = factor.solve(&basis.solve(&unit(j)));
             let step = dot(&influence, gradient).abs();
             let error = step + sum_of_sizes(&influence, error) + rounding[j];
@@ -163,7 +165,8 @@ impl Certificate {
     }
 }
 
-/// Takes a Newton step, shortened as long as it leads up again beyond the minimum along it.
+/// Takes a Newton step. The step is shortened as long as it passes the minimum along its direction and the function
+/// rises again.
 fn take_step(
     objective: &impl Objective,
     basis: &Basis,
@@ -177,7 +180,7 @@ fn take_step(
     for _ in 0..=MOST_HALVINGS {
         let trial: Parameters = std::array::from_fn(|k| gamma[k] + scale * direction[k]);
         let there = objective.at(basis, &trial)?;
-        // The slope tells progress also where the value is lost in rounding.
+        // The slope shows progress even if the difference of the values is lost in rounding.
         let slope_there = dot(&direction, &there.gradient);
         let beyond = slope_there > 0.0 && (slope_there > -slope / 2.0 || there.value > here.value);
         if !beyond
@@ -192,7 +195,7 @@ fn take_step(
     Err(Failure::NoConvergence(format!("no step from {:?} lowers the objective", basis.parameters(gamma))))
 }
 
-/// The Hessian by the parameters of the predictors, U H Uᵀ.
+/// Returns the Hessian with respect to the parameters of the predictors, U H Uᵀ.
 fn in_predictors(basis: &Basis, hessian: &[[f64; 4]; 4]) -> [[f64; 4]; 4] {
     let rows = basis.upper().map(|row| hessian.map(|column| dot(&row, &column)));
     rows.map(|row| basis.upper().map(|column| dot(&row, &column)))
@@ -261,7 +264,7 @@ mod tests {
         for j in [0, 1] {
             assert!((other.parameters[j] / plain.parameters[j] - 1.0).abs() < 1e-6, "{plain:?} {other:?}");
         }
-        // Of a predictor and its double, the penalty gives the double twice the coefficient.
+        // For a predictor and its double, the penalty gives the double twice the coefficient.
         let twice = first.iter().map(|x| x * 2.0).collect();
         let repeated = optimum(&Fabricated::new([first, twice, third], target), [0.0; 4]);
         assert!((repeated.parameters[1] / repeated.parameters[0] - 2.0).abs() < 1e-9, "{repeated:?}");
@@ -287,7 +290,8 @@ mod tests {
         assert_eq!(counting.1.get(), optimum.steps + 1);
     }
 
-    /// An objective that is the same everywhere but for its slope and curvature.
+    /// A linear objective without a minimum. Its Hessian is the same everywhere, with the given number off the
+    /// diagonal.
     struct Strange(f64);
     impl Objective for Strange {
         fn at(&self, _: &Basis, gamma: &Parameters) -> anyhow::Result<Evaluation> {
@@ -304,7 +308,7 @@ mod tests {
         let spread = Spread { centre: [0.0; 3], deviation: [1.0; 3] };
         let fails = |strange| minimise(&strange, &spread, &[0.0; 4]).unwrap_err().to_string();
         assert_eq!(fails(Strange(0.0)), "no convergence: 200 Newton steps were not enough");
-        // An indefinite Hessian gives a negative decrement, which must not look like a small one.
+        // An indefinite Hessian gives a negative decrement, which must not be taken for a small one.
         let indefinite = fails(Strange(2.0));
         assert!(indefinite.contains("is singular"), "{indefinite}");
     }

@@ -1,7 +1,7 @@
-//! The penalised negative log-likelihood, its gradient and its Hessian: sums over rows, and the penalty.
+//! The penalised negative log-likelihood, its gradient and its Hessian: sums over rows plus the penalty.
 //!
-//! For rows xᵢ = (x₁, x₂, x₃, 1) with target yᵢ ∈ {0, 1}, parameters β = (β₁, β₂, β₃, intercept) and
-//! pᵢ = 1 / (1 + exp(−xᵢ·β)) (McCullagh & Nelder, Generalized Linear Models, 2nd ed. 1989, §4.4):
+//! For rows xᵢ = (x₁, x₂, x₃, 1) with target yᵢ ∈ {0, 1}, parameters β = (β₁, β₂, β₃, intercept) and pᵢ = 1 / (1 +
+//! exp(−xᵢ·β)) (McCullagh & Nelder, Generalized Linear Models, 2nd ed. 1989, §4.4):
 //!
 //! ```text
 //! log-likelihood   ℓ = Σ yᵢ xᵢ·β − log(1 + exp(xᵢ·β))
@@ -10,8 +10,9 @@
 //! Hessian          H = Σ pᵢ (1 − pᵢ) xᵢ xᵢᵀ + diag(1, 1, 1, 0) / C
 //! ```
 //!
-//! They are evaluated in a [`Basis`] x = U q with parameters γ = Uᵀβ, where the gradient is U⁻¹ g and the Hessian
-//! U⁻¹ H U⁻ᵀ. scikit-learn minimises C·f, which has the same minimum (its user guide, "Logistic regression").
+//! They are evaluated in a [`Basis`] x = U q with parameters γ = Uᵀβ. In this basis the gradient is U⁻¹ g and the
+//! Hessian is U⁻¹ H U⁻ᵀ. scikit-learn minimises C·f, which has the same minimum (its user guide, "Logistic
+//! regression").
 
 use anyhow::Result;
 use common::config::Regularization;
@@ -19,35 +20,35 @@ use engine::TrainingRows;
 use engine::basis::Basis;
 use engine::likelihood::{Parameters, Sums};
 
-/// A convex function of the parameters that can be evaluated with both derivatives.
+/// A convex function of the parameters, with its first and second derivatives.
 pub trait Objective {
-    /// Value, gradient and Hessian at the parameters `gamma` of the columns of `basis`.
+    /// Returns the value, gradient and Hessian at the parameters `gamma` of the columns of `basis`.
     fn at(&self, basis: &Basis, gamma: &Parameters) -> Result<Evaluation>;
 }
 
-/// An objective at one point.
+/// The value and derivatives of an objective at one point.
 #[derive(Clone, Copy, Debug)]
 pub struct Evaluation {
-    /// f.
+    /// Value of the objective f.
     pub value: f64,
-    /// ℓ, the part of f that is about the data.
+    /// Log-likelihood ℓ, the part of f that depends on the data.
     pub log_likelihood: f64,
-    /// The derivatives by γ.
+    /// Derivatives with respect to γ.
     pub gradient: [f64; 4],
     /// Upper bounds of the rounding errors of `gradient`.
     pub gradient_error: [f64; 4],
-    /// The second derivatives by γ.
+    /// Second derivatives with respect to γ.
     pub hessian: [[f64; 4]; 4],
 }
 
-/// f over the rows of a table, wherever they are.
+/// The objective f over the rows of a table, whichever engine holds them.
 pub struct PenalisedLikelihood<'a> {
     rows: &'a dyn TrainingRows,
     c: f64,
 }
 
 impl<'a> PenalisedLikelihood<'a> {
-    /// The objective over `rows` with the penalty's inverse strength C.
+    /// Creates the objective over `rows`, with the inverse penalty strength C.
     pub fn new(rows: &'a dyn TrainingRows, regularization: Regularization) -> Self {
         Self { rows, c: regularization.c() }
     }
@@ -59,11 +60,11 @@ impl Objective for PenalisedLikelihood<'_> {
     }
 }
 
-/// Adds the penalty to sums over rows, and the errors of qᵢ·γ to those of the gradient.
+/// Adds the penalty to the sums over rows, and the rounding errors of qᵢ·γ to those of the gradient.
 fn penalise(sums: &Sums, basis: &Basis, gamma: &Parameters, c: f64) -> Evaluation {
     let Sums { log_likelihood, mut gradient, mut gradient_error, mut hessian } = *sums;
-    // qᵢ·γ is off by at most 4ε Σ |qᵢⱼ γⱼ|, and a gradient entry by Σ pᵢ (1 − pᵢ) |qᵢₖ| times that, which the
-    // Cauchy–Schwarz inequality bounds by the Hessian's diagonal.
+    // The error of qᵢ·γ is at most 4ε Σ |qᵢⱼ γⱼ|, and that of a gradient entry Σ pᵢ (1 − pᵢ) |qᵢₖ| times this. The
+    // Cauchy–Schwarz inequality bounds it by the diagonal of the Hessian.
     let size: f64 = (0..4).map(|j| gamma[j] * gamma[j] * hessian[j][j]).sum();
     for k in 0..4 {
         gradient_error[k] += 8.0 * f64::EPSILON * (size * hessian[k][k]).sqrt();
@@ -72,7 +73,7 @@ fn penalise(sums: &Sums, basis: &Basis, gamma: &Parameters, c: f64) -> Evaluatio
     let [b1, b2, b3, _] = basis.parameters(gamma);
     let value = -log_likelihood + (b1 * b1 + b2 * b2 + b3 * b3) / (2.0 * c);
     for (j, b) in [b1, b2, b3].into_iter().enumerate() {
-        // A column of U⁻¹: how βⱼ depends on γ.
+        // A column of U⁻¹: the dependence of βⱼ on γ.
         let mut unit = [0.0; 4];
         unit[j] = 1.0;
         let column = basis.solve(&unit);
@@ -95,13 +96,13 @@ pub(crate) mod tests {
     use dataset::likelihood::Rows;
     use engine::{Sample, TrainingFacts};
 
-    /// Rows with a signal.
+    /// Fabricated rows in which the target depends on the predictors.
     pub(crate) fn fabricated(n: usize) -> Fabricated {
         let (columns, target) = testkit::signal(n);
         Fabricated::new(columns, target)
     }
 
-    /// Rows of a test.
+    /// The rows of a test, held in memory.
     pub(crate) struct Fabricated {
         columns: [Vec<f64>; 3],
         target: Vec<f64>,
@@ -172,7 +173,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_bound_of_the_gradients_error_holds() {
-        // The same rows in another order differ by rounding alone.
+        // The same rows in another order differ only by rounding.
         let rows = fabricated(2000);
         let objective = PenalisedLikelihood::new(&rows, Regularization::new(1.0).unwrap());
         let basis = Basis::centred([0.0; 3]);

@@ -1,4 +1,4 @@
-//! Where the Newton steps begin: smartcore's fit, on a sample of the rows where there are many.
+//! The starts of the Newton steps: smartcore's fit on all rows, or on a sample if there are many.
 
 use anyhow::Result;
 use common::config::Regularization;
@@ -9,13 +9,13 @@ use smartcore::linear::logistic_regression::{LogisticRegression, LogisticRegress
 
 use crate::newton::Spread;
 
-/// Rows that smartcore sees at most, spread over all.
+/// Largest number of rows that smartcore fits; they are spread over all rows.
 pub const SAMPLE: usize = 2000;
 
-/// Where the Newton steps may begin, the best start first: smartcore's fit on at most [`SAMPLE`] rows, if it finds one (it does
-/// not in a sample of one class), and the model that knows only how many clients leave.
+/// Returns the starts of the Newton steps, the best one first: smartcore's fit on at most [`SAMPLE`] rows, if it finds
+/// one (it finds none if the sample has one class), and then the model that uses only the share of clients that left.
 ///
-/// Both classes must be present.
+/// Both classes must be present in `rows`.
 pub fn starts(rows: &dyn TrainingRows, spread: &Spread, regularization: Regularization) -> Result<Vec<Parameters>> {
     let (facts, sample) = (rows.facts(), rows.sample(SAMPLE)?);
     let mut starts = Vec::from_iter(fit(&sample, facts.rows, spread, regularization));
@@ -29,12 +29,12 @@ fn class_share(facts: &TrainingFacts) -> Parameters {
 }
 
 fn fit(sample: &Sample, rows: u64, spread: &Spread, regularization: Regularization) -> Option<Parameters> {
-    // smartcore's minimiser converges best on predictors of similar size.
+    // smartcore's minimiser converges best if the predictors have similar magnitudes.
     let scale = spread.deviation.map(|deviation| if deviation > 0.0 { deviation } else { 1.0 });
     let standardise = |row: &[f64; 3]| (0..3).map(|j| (row[j] - spread.centre[j]) / scale[j]).collect();
     let predictors: Vec<Vec<f64>> = sample.predictors.iter().map(standardise).collect();
     let target: Vec<u8> = sample.exited.iter().map(|exited| u8::from(*exited)).collect();
-    // Fewer rows weigh less against the same penalty, so the penalty shrinks with them.
+    // A sample has less weight against the same penalty than all rows, so the penalty is reduced in proportion.
     let alpha = target.len() as f64 / rows as f64 / regularization.c();
     let parameters = LogisticRegressionParameters::default().with_alpha(alpha);
     let fitted = LogisticRegression::fit(&DenseMatrix::from_2d_vec(&predictors).ok()?, &target, parameters).ok()?;

@@ -1,38 +1,41 @@
-//! How many of the called clients will leave: a sum of events of known, different probabilities (Poisson binomial).
+//! The number of called clients that will leave: a sum of independent events with known, different probabilities
+//! (Poisson binomial distribution).
 
 use serde::{Deserialize, Serialize};
 
 use crate::special::normal_cdf;
 
-/// Up to this variance the distribution is exact; with usual probabilities that is some thousands of clients. Beyond,
-/// the refined normal approximation is off by less than 5e-5 in probability.
+/// Largest variance for which the distribution is computed exactly; with usual probabilities, this is several thousand
+/// clients. Beyond it, the error of the refined normal approximation is less than 5e-5 in probability.
 const LARGEST_EXACT_VARIANCE: f64 = 1000.0;
 
-/// What falls off each end of the distribution in one step without being missed: with 10⁶ clients 1e-14 in all.
+/// Probabilities below this are cut off at both ends of the distribution after each client. With 10⁶ clients the total
+/// loss is 1e-14.
 const NEGLIGIBLE: f64 = 1e-20;
 
-/// How many clients will leave.
+/// The distribution of the number of clients that will leave.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Exits {
-    /// The expected number, Σ pᵢ.
+    /// Expected number, Σ pᵢ.
     pub expected: f64,
-    /// The standard deviation of the number, √Σ pᵢ (1 − pᵢ).
+    /// Standard deviation of the number, √Σ pᵢ (1 − pᵢ).
     pub standard_deviation: f64,
-    /// With at least 95 % probability not fewer than this (the 2.5 % quantile)...
+    /// Lower end of the 95 % interval: the 2.5 % quantile of the number.
     pub low: u64,
-    /// ... and not more than this (the 97.5 % quantile).
+    /// Upper end of the 95 % interval: the 97.5 % quantile of the number.
     pub high: u64,
 }
 
-/// How many clients leave that each leave with their own probability, independently of each other.
+/// Returns the distribution of the number of clients that leave, if each leaves with its own probability and
+/// independently of the others. `probabilities` has one entry per client. For no clients the number is 0.
 ///
-/// It takes the probabilities at their word: where the model is not calibrated ([`crate::ranking::calibration`]), or
-/// all clients meet the same bad year, the number may lie outside more often. The distribution comes from adding one
-/// client after the other, and for a variance over 1,000 from the normal distribution with a term for the skewness
-/// (Volkova 1996; Hong, On computing the distribution function for the Poisson binomial distribution, Comput. Stat.
-/// Data Anal. 59, 2013).
+/// The probabilities are taken as exact. If the model is not calibrated ([`crate::ranking::calibration`]), or all
+/// clients are affected by the same bad year, the number lies outside the interval more often. The distribution is
+/// computed by adding one client after the other. For a variance over 1,000, it is the normal distribution with a
+/// correction for the skewness (Volkova 1996; Hong, On computing the distribution function for the Poisson binomial
+/// distribution, Comput. Stat. Data Anal. 59, 2013).
 ///
-/// Nobody leaves of nobody. `None` where a probability is not a number from 0 to 1.
+/// `None` if a probability is not a number from 0 to 1.
 pub fn exits(probabilities: &[f64]) -> Option<Exits> {
     if !probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
         return None;
@@ -59,10 +62,10 @@ pub fn exits(probabilities: &[f64]) -> Option<Exits> {
     Some(Exits { expected, standard_deviation: variance.sqrt(), low, high })
 }
 
-/// P(number ≤ k) for every k up to where it is 1 but for rounding.
+/// Returns P(number ≤ k) for k = 0, 1, …, up to the k at which it is 1 except for rounding.
 fn exact_cumulative(probabilities: &[f64]) -> Vec<f64> {
-    let mut density = vec![1.0]; // of every number of exits among the clients so far
-    let mut first = 0; // below it nothing is left
+    let mut density = vec![1.0]; // probability of each number of exits among the clients so far
+    let mut first = 0; // smaller numbers of exits have been cut off
     for p in probabilities {
         density.push(0.0);
         for k in (first + 1..density.len()).rev() {
@@ -85,7 +88,8 @@ fn exact_cumulative(probabilities: &[f64]) -> Vec<f64> {
     density
 }
 
-/// P(number ≤ k) ≈ Φ(x) + skewness (1 − x²) φ(x) / 6 at x = (k + ½ − expected) / deviation.
+/// Approximates P(number ≤ k) by Φ(x) + skewness (1 − x²) φ(x) / 6 at x = (k + ½ − expected) / deviation, where
+/// `deviation` is the standard deviation.
 fn refined_normal(k: u64, expected: f64, deviation: f64, skewness: f64) -> f64 {
     let x = (k as f64 + 0.5 - expected) / deviation;
     let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
@@ -158,9 +162,9 @@ mod tests {
 
     #[test]
     fn a_million_clients() {
-        let rare = exits(&vec![1e-5; 1_000_000]).unwrap(); // exact: a variance of 10
+        let rare = exits(&vec![1e-5; 1_000_000]).unwrap(); // exact, because the variance is 10
         assert_eq!((rare.low, rare.high), (4, 17));
-        let usual = exits(&vec![0.2; 1_000_000]).unwrap(); // refined: 200,000 ± 1.96 · 400
+        let usual = exits(&vec![0.2; 1_000_000]).unwrap(); // refined approximation: 200,000 ± 1.96 · 400
         assert_eq!((usual.low, usual.high), (199_216, 200_784));
     }
 }

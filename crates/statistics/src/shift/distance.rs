@@ -1,4 +1,4 @@
-//! The Kolmogorov–Smirnov test: the largest distance between two distribution functions.
+//! The Kolmogorov–Smirnov (KS) test: the largest difference between two distribution functions.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,26 +8,28 @@ use crate::random::Random;
 use crate::sketch::Sketch;
 use crate::special::kolmogorov_survival;
 
-/// Up to this many values in all the p-value is found by permutation: a matter of milliseconds.
+/// Largest total number of values for which the p-value is computed by permutation, which then takes milliseconds.
 const LARGEST_PERMUTED: usize = 1000;
 
-/// A Kolmogorov–Smirnov distance, and how surprising it is.
+/// The result of a Kolmogorov–Smirnov test.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KolmogorovSmirnov {
-    /// The largest difference of the shares of values up to any x, from 0 to 1: the size of the shift.
+    /// KS statistic: the largest difference between the shares of values up to any x, from 0 to 1. It measures the size
+    /// of the shift.
     pub distance: f64,
-    /// The probability of such a distance or a larger one where nothing has shifted.
+    /// Probability of this KS statistic or a larger one if nothing has shifted.
     pub p_value: f64,
-    /// How the p-value was found.
+    /// Method by which the p-value was computed.
     pub method: Method,
 }
 
-/// New values against a sketch of the training values; the missing ones are left out.
+/// Compares new values with a sketch of the training values. Missing values are left out.
 ///
-/// Exact where the sketch kept every value; else the distance is off by at most 1/400 ([`Sketch::resolution`]), and the
-/// p-value is that of the smallest distance it may be, so that the sketch's coarseness never raises an alarm.
+/// The result is exact if the sketch contains every value. Otherwise the statistic is off by at most 1/400
+/// ([`Sketch::resolution`]), and the p-value is that of the smallest possible statistic, so the coarseness of the
+/// sketch never raises an alarm.
 ///
-/// `None` where no new value is known.
+/// `None` if no new value is known.
 pub fn kolmogorov_smirnov(training: &Sketch, new: &Distribution, seed: u64) -> Option<KolmogorovSmirnov> {
     let (kept, m) = (Distribution::of(training.quantiles.iter().copied().map(Some)), new.n());
     let distance = distance(&kept, new)?;
@@ -38,13 +40,14 @@ pub fn kolmogorov_smirnov(training: &Sketch, new: &Distribution, seed: u64) -> O
     Some(KolmogorovSmirnov { distance, p_value, method: Method::Kolmogorov })
 }
 
-/// Two sets of values, in any order, ties allowed.
+/// Compares two samples, in any order. Ties are allowed.
 ///
-/// Up to 1,000 values in all the p-value is by permutation, right whatever the ties. Beyond it is that of the
-/// Kolmogorov distribution with a correction for few values, within 0.0002 of SciPy's `ks_2samp(method="asymp")` where
-/// n·m / (n + m) is 100 or more; it holds for values without ties and with them is too large rather than too small.
+/// Up to 1,000 values in total, the p-value is computed by permutation and is valid whatever the ties. Beyond, it is
+/// that of the Kolmogorov distribution with a correction for small samples, within 0.0002 of SciPy's
+/// `ks_2samp(method="asymp")` if n·m / (n + m) is at least 100. This p-value holds for values without ties; with ties
+/// it is too large rather than too small.
 ///
-/// `None` where a side has no finite value.
+/// `None` if a sample has no finite value.
 pub fn two_samples(a: &[f64], b: &[f64], seed: u64) -> Option<KolmogorovSmirnov> {
     let pooled = Pooled::of(a, b)?;
     let distance = pooled.distance();
@@ -57,7 +60,7 @@ pub fn two_samples(a: &[f64], b: &[f64], seed: u64) -> Option<KolmogorovSmirnov>
     Some(KolmogorovSmirnov { distance, p_value: permutation_p_value(as_far), method: Method::Permutation })
 }
 
-/// The largest difference of the shares of values up to any x; `None` where a side has no value.
+/// Returns the largest difference between the shares of values up to any x; `None` if either distribution has no value.
 fn distance(a: &Distribution, b: &Distribution) -> Option<f64> {
     let (n, m) = (a.n(), b.n());
     if n == 0 || m == 0 {
@@ -73,19 +76,19 @@ fn distance(a: &Distribution, b: &Distribution) -> Option<f64> {
     Some(largest as f64 / (n as f64 * m as f64))
 }
 
-/// For samples of n and m values, which are worth as much as n·m / (n + m) against a known distribution. Rounded to a
-/// whole number, as SciPy does.
+/// Returns the asymptotic p-value for samples of n and m values. They are equivalent to one sample of n·m / (n + m)
+/// values compared with a known distribution. This number is rounded to an integer, as in SciPy.
 fn asymptotic(distance: f64, n: f64, m: f64) -> f64 {
     kolmogorov_survival(distance.max(0.0), (n * m / (n + m)).round().max(1.0))
 }
 
-/// Two samples of `n` and `m` values, put in one order.
+/// Two samples of `n` and `m` values, pooled in ascending order.
 struct Pooled {
     n: u64,
     m: u64,
-    /// For each value in order, whether the next one is larger.
+    /// For each pooled value, whether the next value is larger.
     ties_end: Vec<bool>,
-    /// The distance times n·m: a whole number, so that equal distances are equal.
+    /// KS statistic times n·m: an integer, so equal statistics compare as equal.
     scaled_distance: u128,
 }
 
@@ -113,14 +116,16 @@ impl Pooled {
         self.scaled_distance as f64 / (self.n as f64 * self.m as f64)
     }
 
-    /// The scaled distance where the same values are handed out anew, each set of `n` being as likely as any other
-    /// (selection sampling: Knuth, The Art of Computer Programming 2, §3.4.2, algorithm S).
+    /// Returns the scaled statistic after the pooled values have been assigned to the two samples at random. Every set
+    /// of `n` values is equally likely (selection sampling: Knuth, The Art of Computer Programming 2, §3.4.2, algorithm
+    /// S).
     fn permuted(&self, random: &mut Random) -> u128 {
         self.largest_gap(|still_a, still_all| random.below(still_all) < still_a)
     }
 
-    /// Goes through the values in order. `is_of_a` says whose the next one is, and is told how many of the first
-    /// sample's and how many in all are still to come.
+    /// Returns the largest scaled difference over the pooled values. `is_of_a` decides whether the next value belongs
+    /// to the first sample. Its arguments are the number of values of the first sample, and of both samples, that are
+    /// still to come.
     fn largest_gap(&self, mut is_of_a: impl FnMut(u64, u64) -> bool) -> u128 {
         let (mut of_a, mut of_b, mut largest) = (0, 0, 0);
         for tie_ends in &self.ties_end {
@@ -177,7 +182,7 @@ mod tests {
                     two_samples(&a, &b, *seed).unwrap().p_value <= 0.05
                 })
                 .count();
-            assert!((fewest..=46).contains(&alarms), "{n} {m} {levels}: {alarms}"); // 30 ± 5.3 are due
+            assert!((fewest..=46).contains(&alarms), "{n} {m} {levels}: {alarms}"); // 30 ± 5.3 are expected
         }
     }
 

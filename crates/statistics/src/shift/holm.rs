@@ -1,10 +1,11 @@
-//! Several tests at once: with twenty predictors, one in twenty alarms is one at every look.
+//! Correction for several tests at once: with twenty predictors tested at 5 %, each comparison would raise one false
+//! alarm on average.
 
-/// Holm's correction: the p-values adjusted so that the probability of any false alarm among all of them is at most the
-/// level each is held against, whatever their dependence (Holm, A simple sequentially rejective multiple test
-/// procedure, Scand. J. Statist. 6, 1979).
+/// Applies Holm's correction. If every adjusted p-value is compared with the same level, the probability of any false
+/// alarm is at most that level, whatever the dependence of the tests (Holm, A simple sequentially rejective multiple
+/// test procedure, Scand. J. Statist. 6, 1979).
 ///
-/// In the order of `p_values`, which are from 0 to 1; one that is not a number counts as 1.
+/// `p_values` are from 0 to 1; NaN counts as 1. The result has the same order.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let known: Vec<f64> = p_values.iter().map(|p| if p.is_nan() { 1.0 } else { *p }).collect();
     let mut order: Vec<usize> = (0..known.len()).collect();

@@ -1,4 +1,4 @@
-//! The population stability index: how differently two sets of clients fall into the same bins.
+//! The population stability index (PSI): how differently two sets of clients are distributed over the same bins.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,39 +9,39 @@ use crate::random::Random;
 use crate::sketch::Sketch;
 use crate::special::{chi_square_quantile, chi_square_survival};
 
-/// Below this expected count in a bin the chi-square distribution is no good approximation (Cochran 1954).
+/// Smallest expected count of a bin for which the chi-square distribution is a good approximation (Cochran 1954).
 const FEWEST_EXPECTED: f64 = 5.0;
 
-/// A population stability index, and what it is to be held against.
+/// A population stability index, with its cut-off and p-value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stability {
-    /// Σ (new share − training share) ln(new share / training share), at least 0: the size of the shift.
+    /// Σ (new share − training share) ln(new share / training share), at least 0. It measures the size of the shift.
     pub index: f64,
-    /// What the index exceeds with a probability of 5 % where nothing has shifted. It shrinks as the clients grow in
-    /// number; the customary 0.1 and 0.25 do not, and are a judgement of size alone.
+    /// Value that the index exceeds with a probability of 5 % if nothing has shifted. It decreases with the number of
+    /// clients. The customary limits 0.1 and 0.25 do not, and judge only the size of the shift.
     pub cutoff: f64,
-    /// The probability of such an index or a larger one where nothing has shifted.
+    /// Probability of this index or a larger one if nothing has shifted.
     pub p_value: f64,
-    /// How cut-off and p-value were found.
+    /// Method by which the cut-off and the p-value were computed.
     pub method: Method,
 }
 
-/// The index of new values against the training values, over the bins of their sketch and one more for the missing.
+/// Compares new values with the training values, over the bins of their sketch and one more bin for missing values.
 ///
-/// `None` where there is no new value, not even a missing one.
+/// `None` if there is no new value, not even a missing one.
 pub fn stability(training: &Sketch, new: &Distribution, seed: u64) -> Option<Stability> {
     stability_of_counts(&training.training_tally(), &training.tally(new), seed)
 }
 
-/// The same for any two sets of counts over the same bins.
+/// Compares two sets of counts over the same bins, like [`stability`].
 ///
-/// A bin that is empty on one side counts as half a client there (else the index is infinite), one that is empty on
-/// both does not count. Where nothing has shifted the index divided by 1/n + 1/m is about chi-square with one degree of
-/// freedom less than there are bins (Yurdakul & Naranjo, Statistical properties of the population stability index, J.
-/// Risk Model Validation 14, 2020). Where a bin has an expected count below 5 on either side, by permutation instead:
-/// exact for any counts, ties and empty bins included.
+/// A bin that is empty on one side counts as half a client there, because the index would otherwise be infinite. A bin
+/// that is empty on both sides is ignored. If nothing has shifted, the index divided by 1/n + 1/m is approximately
+/// chi-square distributed, with one degree of freedom less than there are bins (Yurdakul & Naranjo, Statistical
+/// properties of the population stability index, J. Risk Model Validation 14, 2020). If a bin has an expected count
+/// below 5 on either side, permutation is used instead; it is exact for any counts, including ties and empty bins.
 ///
-/// `None` where a side has no client, or the sides have not equally many bins.
+/// `None` if a side has no client, or the sides have different numbers of bins.
 pub fn stability_of_counts(training: &[u64], new: &[u64], seed: u64) -> Option<Stability> {
     if training.len() != new.len() {
         return None;
@@ -69,14 +69,14 @@ pub fn stability_of_counts(training: &[u64], new: &[u64], seed: u64) -> Option<S
     })
 }
 
-/// Of bins that hold (training, new) clients, of `n` and `m` in all.
+/// Computes the index of bins with (training, new) counts, whose totals are `n` and `m`.
 fn index(bins: &[(u64, u64)], n: u64, m: u64) -> f64 {
     let share = |count: u64, all: u64| if count == 0 { 0.5 / all as f64 } else { count as f64 / all as f64 };
     let terms = bins.iter().map(|(a, b)| (share(*a, n), share(*b, m)));
     terms.map(|(training, new)| (new - training) * (new / training).ln()).sum()
 }
 
-/// Where nothing has shifted, any `m` of all clients might have been the new ones.
+/// Computes cut-off and p-value by permutation: if nothing has shifted, any `m` of all clients could be the new ones.
 fn by_permutation(found: f64, bins: &[(u64, u64)], n: u64, m: u64, seed: u64) -> Stability {
     let mut random = Random::new(seed);
     let mut dealt = bins.to_vec();
@@ -93,7 +93,7 @@ fn by_permutation(found: f64, bins: &[(u64, u64)], n: u64, m: u64, seed: u64) ->
         })
         .collect();
     indices.sort_unstable_by(f64::total_cmp);
-    // The same table may come out some last bits lower.
+    // The index of the same table may differ in its last bits, so equality has a tolerance.
     let as_far = indices.len() - indices.partition_point(|index| *index < found * (1.0 - 1e-12));
     Stability {
         index: found,
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn without_a_shift_one_alarm_in_twenty() {
-        // New clients few and many, predictors with few and with many distinct values.
+        // Few and many new clients; predictors with few and with many distinct values.
         for (n, m, levels, method) in [
             (2000, 1000, 1 << 40, Method::ChiSquare),
             (1000, 1000, 3, Method::ChiSquare),
@@ -129,7 +129,7 @@ mod tests {
                 alarms += usize::from(found.p_value <= 0.05);
                 over += usize::from(found.index > found.cutoff);
             }
-            // 30 ± 5.3 are due; permutations of few clients have few outcomes and may give fewer.
+            // 30 ± 5.3 are expected. Permutations of few clients have few distinct outcomes and may give fewer.
             let fewest = if method == Method::ChiSquare { 15 } else { 8 };
             assert!(
                 (fewest..=46).contains(&alarms) && (fewest..=46).contains(&over),

@@ -1,8 +1,8 @@
-//! Every fault leaves the earlier model as it was and says what to do.
+//! After every fault, the earlier model is unchanged and the message says what to do.
 
 use testkit::Workspace;
 
-/// Trains once, breaks something, and expects training to fail with `expected` and to touch nothing.
+/// Trains once, breaks something, and checks that training fails with `expected` and changes nothing.
 fn check(break_it: impl FnOnce(&Workspace), expected: &[&str]) {
     let workspace = Workspace::with_data();
     workspace.run("ingestion", &[]);
@@ -16,7 +16,7 @@ fn check(break_it: impl FnOnce(&Workspace), expected: &[&str]) {
     assert_eq!(workspace.snapshot(&["practicemodels"]), before);
 }
 
-/// Replaces the compiled dataset.
+/// Returns a function that replaces the compiled dataset by `rows`.
 fn dataset(rows: &'static str) -> impl FnOnce(&Workspace) {
     move |workspace| workspace.csv("ingesteddata/finaldata.csv", rows)
 }
@@ -54,8 +54,8 @@ fn a_full_disk() {
     workspace.run("ingestion", &[]);
     workspace.run("training", &[]);
     let before = workspace.snapshot(&["practicemodels"]);
-    // No file may grow beyond 0 blocks; without the signal, writing fails as on a full disk. The history stays readable,
-    // and its record of the failure is what cannot be written.
+    // No file may grow beyond 0 blocks. With the signal ignored, writing fails as on a full disk. The history stays
+    // readable, but its record of the failure cannot be written.
     let script = format!(
         "trap '' XFSZ; ulimit -f 0; exec {} --config {}",
         testkit::binary("training").display(),

@@ -1,4 +1,4 @@
-//! Training by its binary: what it writes, what it refuses, and how it compares with scikit-learn.
+//! Tests of the program `training`: what it writes, what it refuses, and how it compares with scikit-learn.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its workspace has failed")]
 
@@ -62,7 +62,7 @@ fn rows_with_a_missing_value_are_left_out_and_counted() {
     workspace.run("ingestion", &[]);
     let output = workspace.output("training", &["--json"]);
     let outcome: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    // A missing name is no predictor: that row is used.
+    // The name is not a predictor, so a row without a name is used.
     assert_eq!((&outcome["training"]["rows"], &outcome["training"]["left_out"]), (&121.into(), &3.into()));
     assert!(String::from_utf8_lossy(&output.stderr).contains("3 rows with a missing value were left out"));
 }

@@ -1,7 +1,7 @@
-//! Fits of tables that are hard for doubles, beside fits in 80 digits: constant, repeated, collinear, offset and separable
-//! predictors of sizes from 1 to 10⁹, and a C from 10⁻⁶ to 10⁶.
+//! Compares fits of tables that are numerically difficult with fits in 80-digit arithmetic: constant, repeated,
+//! collinear, offset and separable predictors with magnitudes from 1 to 10⁹, and C from 10⁻⁶ to 10⁶.
 //!
-//! `RISK_PRECISION_TABLES=20000 cargo test --release -p training precision` tries more than the usual number of tables.
+//! `RISK_PRECISION_TABLES=20000 cargo test --release -p training precision` tests more tables than the default.
 
 use std::fmt::Write;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::python;
 
 const SCRIPT: &str = include_str!("precision.py");
 
-/// Trains on rows of three predictors and the target; returns the outcome, or why there is none.
+/// Trains on rows of three predictors and the target. Returns the result or the error message.
 fn train(workspace: &Workspace, rows: &Value, c: f64) -> Result<training::Trained, String> {
     let mut csv = String::new();
     for (number, row) in rows.as_array().unwrap().iter().enumerate() {
@@ -64,7 +64,7 @@ fn random_tables_are_fitted_as_well_as_certified() {
     println!("{summary}");
 }
 
-/// The predictors and the target of a CSV file.
+/// Reads the predictors and the target of a CSV file.
 fn rows_of(path: &Path) -> Value {
     let text = fs::read_to_string(path).unwrap();
     let row = |line: &str| line.split(',').skip(1).map(|field| field.parse().unwrap()).collect::<Vec<f64>>();

@@ -1,9 +1,9 @@
-//! A Python with the packages that a test is about, or a loud word that there is none.
+//! Runs Python scripts for tests that need Python packages. A test whose packages are missing is reported as skipped.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// Whether `python3` can import `modules`; where it cannot, says that the test is skipped and what to install.
+/// Whether `python3` can import `modules`. If not, prints that the test is skipped and what to install.
 pub fn has(modules: &str) -> bool {
     let import = Command::new("python3").args(["-c", &format!("import {modules}")]).output();
     let found = import.is_ok_and(|output| output.status.success());
@@ -13,7 +13,7 @@ pub fn has(modules: &str) -> bool {
     found
 }
 
-/// Runs a script; returns what it printed.
+/// Runs a script and returns its output.
 pub fn run(script: &str, arguments: &[&str]) -> String {
     let mut python = Command::new("python3")
         .arg("-")

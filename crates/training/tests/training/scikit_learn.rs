@@ -1,4 +1,4 @@
-//! The same optimum as scikit-learn's, and a pickle that is a scikit-learn model.
+//! Compares the optimum with scikit-learn's, and checks that the pickle is a scikit-learn model.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ use testkit::Workspace;
 
 use crate::python;
 
-/// Fits scikit-learn on a finaldata.csv; prints coefficients and intercept.
+/// Python script that fits scikit-learn on a finaldata.csv and prints coefficients and intercept.
 const FIT: &str = r#"
 import json, sys, pandas
 from sklearn.linear_model import LogisticRegression
@@ -22,7 +22,7 @@ model = LogisticRegression(solver="newton-cholesky", tol=1e-13, max_iter=1000).f
 print(json.dumps(list(model.coef_[0]) + [model.intercept_[0]]))
 "#;
 
-/// Opens the pickle with every warning an error; prints what it says of a table.
+/// Python script that loads the pickle with every warning as an error, and prints its predictions for a table.
 const OPEN: &str = r#"
 import json, pickle, sys, warnings
 warnings.simplefilter("error")
@@ -37,7 +37,7 @@ print(json.dumps({"predict": [int(p) for p in model.predict(data)], "probability
                   "decision": list(model.decision_function(data)), "score": model.score(data, pandas.read_csv(sys.argv[2])["exited"])}))
 "#;
 
-/// The model's four parameters.
+/// Returns the model's three coefficients and its intercept.
 fn parameters(workspace: &Workspace) -> [f64; 4] {
     let model = Model::load(&workspace.path("practicemodels").join(MODEL)).unwrap().0;
     let [a, b, c] = model.coefficients;
@@ -55,7 +55,7 @@ fn numbers(list: &Value) -> Vec<f64> {
     list.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
-/// Trains on what stands in practicedata/ and compares with scikit-learn on the same finaldata.csv.
+/// Trains on the files in practicedata/ and compares the result with scikit-learn's on the same finaldata.csv.
 fn check_against_scikit_learn(workspace: &Workspace) {
     workspace.run("ingestion", &[]);
     workspace.run("training", &[]);
