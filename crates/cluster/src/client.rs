@@ -1,4 +1,4 @@
-//! The remote calls of Spark Connect that are needed here, each with the headers of the connection.
+//! The remote procedure calls of Spark Connect that this crate uses. Each carries the headers of the connection.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -20,14 +20,14 @@ use uuid::Uuid;
 
 use crate::endpoint::Endpoint;
 
-/// The largest message that is taken; a server cuts its answers into batches of a few MB.
+/// Maximum size of a received message, in bytes. A server splits its answers into batches of a few MB.
 const LARGEST_MESSAGE: usize = 128 * 1024 * 1024;
-/// How long a connection may take to be made, TLS included.
+/// Time limit for making a connection, including TLS.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// How often the operating system asks whether a silent peer is still there.
+/// Interval at which the operating system checks whether a silent peer still exists.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// One session; a clone is the same session on the same connection.
+/// One session. A clone shares the session and the connection.
 #[derive(Clone)]
 pub struct Client {
     service: SparkConnectServiceClient<Channel>,
@@ -37,7 +37,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Prepares a session; the connection is made by the first call. Needs the context of a tokio runtime.
+    /// Creates a session; the first call makes the connection. Must be called in the context of a tokio runtime.
     pub fn new(endpoint: &Endpoint, session_id: String) -> Result<Self> {
         let scheme = if endpoint.tls { "https" } else { "http" };
         let mut channel = Channel::from_shared(format!("{scheme}://{}", endpoint.authority))
@@ -55,7 +55,7 @@ impl Client {
             .max_encoding_message_size(LARGEST_MESSAGE);
         let mut headers = MetadataMap::new();
         for (name, value) in &endpoint.headers {
-            // Neither the text of a header nor the library's error is shown: it may be the token.
+            // Neither the text of a header nor the library's error is shown, because it may contain the token.
             let (Ok(key), Ok(value)) = (AsciiMetadataKey::from_str(name), AsciiMetadataValue::from_str(value)) else {
                 bail!("a parameter of its address, or the token, holds a letter that no header can hold");
             };
@@ -65,17 +65,18 @@ impl Client {
         Ok(Self { service, headers, user, session_id })
     }
 
-    /// An id of a session or of an execution that nobody has used.
+    /// Creates a new unique id for a session or an execution.
     pub fn new_id() -> String {
         Uuid::new_v4().to_string()
     }
 
-    /// Goes on in another session.
+    /// Replaces the session by a new one.
     pub fn renew(&mut self) {
         self.session_id = Self::new_id();
     }
 
-    /// Begins to execute a plan. The server keeps what the stream could not deliver until [`Client::release`].
+    /// Starts the execution of a plan. The server keeps responses that the stream could not deliver until
+    /// [`Client::release`].
     pub async fn execute(&self, plan: Plan, operation: &str) -> Result<Streaming<ExecutePlanResponse>, Status> {
         let reattachable = request_option::RequestOption::ReattachOptions(ReattachOptions { reattachable: true });
         let request = ExecutePlanRequest {
@@ -105,7 +106,7 @@ impl Client {
         Ok(self.service.clone().reattach_execute(self.request(request)).await?.into_inner())
     }
 
-    /// Lets the server forget an execution and what it keeps of its answer.
+    /// Releases an execution and the responses that the server keeps for it.
     pub async fn release(&self, operation: &str) -> Result<(), Status> {
         let request = ReleaseExecuteRequest {
             session_id: self.session_id.clone(),
@@ -117,7 +118,7 @@ impl Client {
         self.service.clone().release_execute(self.request(request)).await.map(drop)
     }
 
-    /// Has the server stop an execution.
+    /// Asks the server to stop an execution.
     pub async fn interrupt(&self, operation: &str) -> Result<(), Status> {
         let request = InterruptRequest {
             session_id: self.session_id.clone(),
@@ -129,7 +130,7 @@ impl Client {
         self.service.clone().interrupt(self.request(request)).await.map(drop)
     }
 
-    /// Ends the session and all that runs in it.
+    /// Ends the session and everything that runs in it.
     pub async fn release_session(&self) -> Result<(), Status> {
         let request = ReleaseSessionRequest {
             session_id: self.session_id.clone(),

@@ -1,8 +1,8 @@
 //! Merges CSV files into one dataset of distinct rows on the storage that the cluster shares.
 //!
-//! The rows are grouped where they are and written as Parquet into a folder of its own, beside the dataset that is current.
-//! Which folder is current stands in the facts on this machine, which change last and at once: a write that fails or is
-//! killed leaves a folder that nobody names.
+//! The rows are grouped on the cluster and written as Parquet into a new folder next to the current dataset. The record
+//! of the ingestion on this machine names the current folder; it is replaced last and atomically, so a write that fails
+//! or is killed leaves a folder to which nothing refers.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -24,14 +24,14 @@ use crate::plan::{Existing, Format};
 use crate::rules::READABLE;
 use crate::sql::{self, Cells};
 
-/// The column that says from which file a row comes first: its place in ingestedfiles.txt, from 0. It is the only order
-/// that a dataset on shared storage has.
+/// The column that identifies the first file that contains a row, as its index (from 0) in ingestedfiles.txt. It is the
+/// only order that a dataset on shared storage has.
 pub const FILE: &str = "ingested_file";
 
-/// Names given as examples of a contradiction.
+/// Maximum number of names given as examples of a contradiction.
 const EXAMPLES: usize = 10;
 
-/// Merges `files` into a dataset at `location`; the malformed rows go to the folder `stage`.
+/// Merges `files` into a dataset at `location`; the malformed rows are written to the folder `stage`.
 pub fn compile(
     connection: &Connection,
     cluster: &Cluster,
@@ -48,8 +48,8 @@ pub fn compile(
     write_quarantine(&lines, &bad, &stage.join(QUARANTINE))?;
 
     let columns = COLUMNS.join(", ");
-    // Lines that are no rows are NULL in every column, as a row that misses everything is: they share a group with it,
-    // and a group of them alone is left out.
+    // Malformed lines are NULL in every column, like a row in which every value is missing. They share a group with
+    // such rows; a group that contains only malformed lines is excluded.
     let distinct = format!(
         "SELECT {columns}, min(CASE WHEN {READABLE} THEN {FILE} END) AS {FILE} FROM ({}) GROUP BY {columns} \
          HAVING max(readable) = 1",
@@ -78,7 +78,7 @@ pub fn compile(
         });
     Ok(Ingested {
         files: ingested_files.collect(),
-        // The dataset is made of these contents in this order and of nothing else.
+        // The dataset is determined by these contents in this order.
         dataset_sha256: Checksum::of_bytes(hashes.as_bytes()),
         rows: dataset.first_seen.iter().sum(),
         missing: by_column(dataset.missing),
@@ -88,13 +88,13 @@ pub fn compile(
     })
 }
 
-/// A folder that nobody has written to.
+/// Returns the address of a new, unused folder.
 pub fn new_location(cluster: &Cluster) -> Result<String> {
     let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.6fZ").to_string().replace('.', "-");
     Ok(format!("{}/finaldata/{now}-{}", sql::place(Path::new(&cluster.output))?, std::process::id()))
 }
 
-/// [`COLUMNS`] as text in which whole numbers have no decimal point.
+/// Returns expressions for [`COLUMNS`] as text, in which whole numbers have no decimal point.
 fn as_text() -> String {
     let column = |name: &str| match name {
         CORPORATION | TARGET => name.to_owned(),
@@ -119,11 +119,11 @@ fn write_quarantine(lines: &Lines, bad: &[usize], path: &Path) -> Result<()> {
     out.flush().context("writing the quarantine")
 }
 
-/// What is known of a dataset that has been written.
+/// The properties of a dataset that has been written.
 struct Dataset {
-    /// For each file, how many distinct rows were seen in it first.
+    /// For each file, the number of distinct rows that it was the first to contain.
     first_seen: Vec<u64>,
-    /// Missing values, for each of [`COLUMNS`].
+    /// Number of missing values for each of [`COLUMNS`].
     missing: [u64; 5],
     contradictory: u64,
     examples: Vec<String>,

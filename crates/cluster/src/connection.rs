@@ -1,8 +1,8 @@
-//! One session of a Spark Connect server: what is asked of it ends in time, can be cancelled, and fails with an error that
-//! names the server and what was being done.
+//! A session of a Spark Connect server. Its requests have a time limit, can be cancelled, and fail with an error that
+//! names the server and the operation.
 //!
-//! Requests run on a thread of the connection's own, while the thread that asks waits: for rows and for the end, for its time
-//! limit, for a signal, and for the server to be there at all.
+//! Requests run on a separate thread of the connection. The calling thread waits for rows and for the end of the
+//! answer, and at the same time watches the time limit, signals, and whether the server is still reachable.
 
 use std::fmt::Display;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -28,38 +28,39 @@ use crate::plan::{self, Existing, Files, Format};
 use crate::row::{self, Row};
 use crate::view::{View, Views};
 
-/// How long to wait until a server takes a connection.
+/// Time limit for a server to accept a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// How long a server that takes connections may need for a first answer; Spark starts a session meanwhile.
+/// Time limit for the first answer of a server that accepts connections. Spark starts a session during this time.
 const FIRST_ANSWER_LIMIT: Duration = Duration::from_secs(60);
-/// How many sessions may be lost while they are opened.
+/// Maximum number of attempts to open a session, because a server may lose a session while it is opened.
 const MOST_OPENINGS: u32 = 3;
-/// How often it is asked whether the server is still there, and how often in a row it may not be.
+/// Interval at which the server's reachability is checked. [`MISSED_PULSES`] failures in a row mean that it has gone
+/// away.
 const PULSE: Duration = Duration::from_secs(5);
 const MISSED_PULSES: u32 = 2;
-/// How long cancelling and saying goodbye may take.
+/// Time limit for cancelling an execution and for closing the session.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(3);
-/// Messages on their way that may wait; each has some MB at the most.
+/// Maximum number of received messages in the queue. Each has at most a few MB.
 const WAITING: usize = 4;
 
-/// A session, closed when it is dropped.
+/// A session that is closed when dropped.
 pub struct Connection {
     cluster: Cluster,
     endpoint: Endpoint,
     client: Mutex<Client>,
     views: Views,
     lines_know_their_file: bool,
-    /// `None` only while it is dropped.
+    /// `None` only while the connection is dropped.
     runtime: Option<Runtime>,
 }
 
-/// What the thread that receives an answer sends; the permit makes room for another message.
+/// A message of the thread that receives an answer. The permit frees a slot of the queue when it is dropped.
 enum Told {
     Event(Event, OwnedSemaphorePermit),
     End(Result<(), Broken>),
 }
 
-/// Hands events to the thread that waits for them, a few at a time.
+/// Passes events to the waiting thread through a bounded queue.
 struct Waiting {
     events: mpsc::Sender<Told>,
     room: Arc<Semaphore>,
@@ -76,7 +77,7 @@ impl Connection {
     /// Opens a session.
     ///
     /// # Errors
-    /// Where nobody listens, nobody answers, or the address is wrong.
+    /// Fails if the server cannot be reached or does not answer, or if the address is invalid.
     pub fn open(cluster: &Cluster) -> Result<Self> {
         die_with_fullprocess()?;
         let address = &cluster.address;
@@ -98,7 +99,7 @@ impl Connection {
             runtime: Some(runtime),
         };
         connection.greet()?;
-        // An engine without the function refuses the query.
+        // An engine that lacks the function refuses the query.
         let asked = connection.row("opening a session", "SELECT input_file_name()".to_owned());
         connection.lines_know_their_file = asked.is_ok();
         Ok(connection)
@@ -106,35 +107,36 @@ impl Connection {
 
     fn greet(&self) -> Result<()> {
         let limit = FIRST_ANSWER_LIMIT.min(self.cluster.time_limit);
-        // Not its version, for which a Sail needs a Spark beside it.
+        // The version is not requested, because Sail answers that request only if a Spark installation is available.
         let plan = plan::query("SELECT 1".to_owned(), Vec::new());
         let mut attempts = 0;
         loop {
             attempts += 1;
             match self.execute("opening a session", limit, plan.clone(), |_| Ok(())) {
-                // A server that forgets sessions soon may forget one while it starts.
+                // A server with a short session timeout may drop a session while it starts.
                 Err(Failure::SessionLost(_)) if attempts < MOST_OPENINGS => self.lock().renew(),
                 ended => return Ok(ended?),
             }
         }
     }
 
-    /// Where it goes, without its secrets.
+    /// Returns the address of the server; its display contains no secrets.
     pub fn address(&self) -> &EngineAddress {
         &self.cluster.address
     }
 
-    /// Whether the engine can say of a line from which file it comes. Spark can; Sail can only of whole contents.
+    /// Returns whether the engine can determine the file of each line. Spark can; Sail can do so only for whole file
+    /// contents.
     pub fn lines_know_their_file(&self) -> bool {
         self.lines_know_their_file
     }
 
-    /// Files under a name by which queries of this connection can read them, until the view is dropped.
+    /// Creates a view by whose name queries of this connection can read the files, until it is dropped.
     pub fn view(&self, files: Files) -> View {
         self.views.add(files)
     }
 
-    /// All rows of a query that has few. `what` says what for, in errors and on a terminal.
+    /// Returns all rows of a query with a small result. `what` describes the operation in errors and on a terminal.
     pub fn rows(&self, what: &str, sql: String) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         self.each(what, sql, |row| {
@@ -144,15 +146,15 @@ impl Connection {
         Ok(rows)
     }
 
-    /// The row of a query that has one.
+    /// Returns the row of a query that has exactly one.
     pub fn row(&self, what: &str, sql: String) -> Result<Row> {
         self.rows(what, sql)?.pop().with_context(|| format!("{what} on {}: no answer", self.address()))
     }
 
-    /// Shows each row of a query as it comes; of many, few are in memory at a time.
+    /// Calls `visit` with each row of a query as it arrives; only few rows are in memory at a time.
     ///
-    /// A session that the server has forgotten, because nobody asked for an hour or it was started again, is replaced: no
-    /// query needs what an earlier one left.
+    /// If the server no longer knows the session, because it was idle for an hour or the server was restarted, a new
+    /// one is opened. This is safe because no query depends on the state left by an earlier one.
     pub fn each(&self, what: &str, sql: String, mut visit: impl FnMut(Row) -> Result<()>) -> Result<()> {
         let mut seen = false;
         let mut see = |row| {
@@ -177,7 +179,8 @@ impl Connection {
         Ok(self.execute(what, self.cluster.time_limit, plan, |_| Ok(()))?)
     }
 
-    /// Has a plan executed and waits for the complete answer, the time limit, a signal, or the server's end.
+    /// Executes a plan and waits until the answer is complete, the time limit is reached, a signal arrives, or the
+    /// server is gone.
     fn execute(
         &self,
         what: &str,
@@ -240,7 +243,7 @@ impl Connection {
         }
     }
 
-    /// Starts an execution.
+    /// Starts the execution of a plan on the runtime.
     fn start(&self, plan: Plan) -> Result<Running<'_>> {
         let (sender, events) = mpsc::channel();
         let (client, operation) = (self.lock().clone(), Client::new_id());
@@ -248,8 +251,8 @@ impl Connection {
         let mut waiting = Waiting { events: sender, room: Arc::new(Semaphore::new(WAITING)) };
         self.runtime()?.spawn(async move {
             let end = execution::execute(&client, plan, &name, &mut waiting).await;
-            let _ = waiting.events.send(Told::End(end)); // fails only where nobody waits any more
-            let _ = client.release(&name).await; // the server forgets it by itself in some minutes
+            let _ = waiting.events.send(Told::End(end)); // fails only if no thread is waiting any more
+            let _ = client.release(&name).await; // otherwise the server forgets it after some minutes
         });
         Ok(Running { connection: self, operation, events })
     }
@@ -262,7 +265,7 @@ impl Connection {
         self.runtime.as_ref().context("the connection is closed")
     }
 
-    /// Asks for something that need not be answered, and waits a little for it to arrive.
+    /// Sends a request whose answer is not needed, and waits at most [`FAREWELL_LIMIT`] for it to be delivered.
     fn briefly<F: Future<Output = Result<(), Status>> + Send + 'static>(&self, ask: impl FnOnce(Client) -> F) {
         let (sender, done) = mpsc::channel();
         let asked = ask(self.lock().clone());
@@ -280,12 +283,12 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.briefly(|client| async move { client.release_session().await });
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background(); // without waiting, which a thread of another runtime may not do
+            runtime.shutdown_background(); // does not block, which is not permitted on a thread of another runtime
         }
     }
 }
 
-/// An execution whose events are waited for.
+/// An execution whose events are awaited.
 struct Running<'a> {
     connection: &'a Connection,
     operation: String,
@@ -293,7 +296,7 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    /// Tells the server to stop it, and does not insist.
+    /// Asks the server to stop the execution; errors are ignored.
     fn cancel(&self) {
         let operation = self.operation.clone();
         self.connection.briefly(|client| async move {
@@ -303,7 +306,7 @@ impl Running<'_> {
     }
 }
 
-/// Why a question has no answer.
+/// The reason why a request has no answer.
 enum Failure {
     /// The server does not know the session.
     SessionLost(anyhow::Error),
@@ -318,12 +321,12 @@ impl From<Failure> for anyhow::Error {
     }
 }
 
-/// Whether a server does not know the session.
+/// Returns whether an error means that the server does not know the session.
 fn is_lost(status: &Status) -> bool {
     ["SESSION_NOT_FOUND", "SESSION_CLOSED", "SESSION_CHANGED"].iter().any(|word| status.message().contains(word))
 }
 
-/// How far an execution is, `None` while nobody knows.
+/// Formats the progress of an execution; `None` while it is unknown.
 fn words(progress: &ExecutionProgress) -> Option<String> {
     let sum = |of: fn(&spark_connect_proto::execute_plan_response::execution_progress::StageInfo) -> i64| -> i64 {
         progress.stages.iter().map(of).sum()
@@ -333,7 +336,7 @@ fn words(progress: &ExecutionProgress) -> Option<String> {
     (tasks > 0).then(|| format!("{done} of {tasks} tasks, {megabytes:.1} MB read"))
 }
 
-/// Whether somebody listens there.
+/// Checks that the server accepts a TCP connection.
 fn reach(host: &str) -> Result<()> {
     let mut last = anyhow!("the name {host} has no address");
     for address in host.to_socket_addrs().with_context(|| format!("resolving {host}"))? {
@@ -345,20 +348,21 @@ fn reach(host: &str) -> Result<()> {
     Err(last)
 }
 
-/// Whether SIGINT or SIGTERM has come. From the first question on they no longer end the process by themselves.
+/// Returns a flag that is set when SIGINT or SIGTERM has arrived. From the first request on, these signals no longer
+/// end the process by themselves.
 fn stop_asked() -> &'static AtomicBool {
     static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
     STOP.get_or_init(|| {
         let stop = Arc::<AtomicBool>::default();
         for signal in [SIGINT, SIGTERM] {
-            // Where that is refused the signal ends the process, as it does without.
+            // If the registration fails, the signal ends the process as usual.
             let _ = signal_hook::flag::register(signal, stop.clone());
         }
         stop
     })
 }
 
-/// A step that fullprocess has started ends with it, and what it has asked for as well.
+/// Ends a step that fullprocess has started, together with its requests, when fullprocess ends.
 fn die_with_fullprocess() -> Result<()> {
     let Ok(parent) = std::env::var(STEP_OF_VARIABLE) else { return Ok(()) };
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;

@@ -1,4 +1,4 @@
-//! How often each value of a column occurs, counted where the rows are.
+//! Counts how often each value of a column occurs, on the cluster.
 
 use anyhow::Result;
 use engine::MOST_VALUES;
@@ -8,30 +8,33 @@ use statistics::sketch::SHARES;
 use crate::connection::Connection;
 use crate::sql::Cells;
 
-/// Into how many shares a distribution is thinned; every share of a sketch is one of them, so its quantiles stay exact.
+/// Number of shares to which a distribution is thinned. It is a multiple of the shares of a sketch, so the sketch's
+/// quantiles stay exact.
 const KEPT_SHARES: u64 = MOST_VALUES.next_multiple_of(SHARES);
 
 /// A column to be counted.
 pub struct Column {
-    /// What is counted, as a DOUBLE.
+    /// An SQL expression of type DOUBLE whose values are counted.
     pub value: String,
-    /// In which rows.
+    /// An SQL condition that selects the rows.
     pub condition: String,
 }
 
-/// A counted column.
+/// The counts of one column.
 #[derive(Clone, Debug, Default)]
 pub struct Counted {
-    /// Its values; `missing` is 0, because who asks knows how many rows there are.
+    /// The distribution of the values. `missing` is 0, because the caller knows the number of rows.
     pub distribution: Distribution,
-    /// The most frequent value; among equally frequent ones the smallest.
+    /// The most frequent value; the smallest one if several are equally frequent.
     pub mode: Option<f64>,
 }
 
-/// Counts `columns` of the rows of `relation` in one query. What comes back does not grow with the rows.
+/// Counts `columns` of the rows of `relation` in one query. The size of the result does not grow with the number of
+/// rows.
 ///
-/// Values are grouped and numbered by their cumulated counts. Of very many different ones those come back at which a new
-/// share of all values is reached, and besides the first, the two in the middle and the most frequent.
+/// Values are grouped and numbered by their cumulative counts. If there are very many distinct values, only those at
+/// which a new share of all values begins are returned, together with the first value, the two middle ones and the most
+/// frequent one.
 pub fn count(connection: &Connection, what: &str, relation: &str, columns: &[Column]) -> Result<Vec<Counted>> {
     let groups: Vec<String> = columns
         .iter()
@@ -72,22 +75,22 @@ pub fn count(connection: &Connection, what: &str, relation: &str, columns: &[Col
     Ok(counted)
 }
 
-/// A column's name as something to be counted in every row.
+/// Returns a [`Column`] that counts a column by its name in every row.
 pub fn every(column: &str) -> Column {
     Column { value: format!("CAST({column} AS DOUBLE)"), condition: "true".to_owned() }
 }
 
-/// Mean and sample standard deviation of each column, and how many rows and known values there are.
+/// Mean and sample standard deviation of each column, with the numbers of rows and of known values.
 pub struct Moments {
-    /// All rows.
+    /// Number of readable rows.
     pub rows: u64,
-    /// Of each column: known values, mean, standard deviation.
+    /// For each column: number of known values, mean, sample standard deviation.
     pub columns: Vec<(u64, Option<f64>, Option<f64>)>,
-    /// What else was asked.
+    /// The values of the additional sums, in the order requested.
     pub others: Vec<f64>,
 }
 
-/// Asks for the moments of `columns`, and for `others`, which are sums.
+/// Computes the moments of `columns`, and the additional sums `others`.
 pub fn moments(
     connection: &Connection,
     what: &str,
@@ -110,7 +113,7 @@ pub fn moments(
     })
 }
 
-/// The sums of terms over the rows that a condition names.
+/// Returns an SQL expression for the sum of `term` over the rows that satisfy `condition`.
 pub fn sum_where(condition: &str, term: &str) -> String {
     format!("sum(CASE WHEN {condition} THEN {term} END)")
 }

@@ -1,4 +1,4 @@
-//! The address of a Spark Connect server and its parameters: `sc://host:port/;key=value;…`, as PySpark reads it.
+//! The address of a Spark Connect server and its parameters: `sc://host:port/;key=value;…`, in the syntax of PySpark.
 
 use std::env;
 
@@ -7,35 +7,36 @@ use common::engine::EngineAddress;
 use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
-/// The port of an address that names none.
+/// The port of an address that does not specify one.
 const DEFAULT_PORT: u16 = 15002;
-/// Variables that PySpark reads too, used where the address has no such parameter.
+/// Environment variables that PySpark also reads; they apply if the address does not have the parameter.
 const TOKEN_VARIABLE: &str = "SPARK_CONNECT_AUTHENTICATE_TOKEN";
 const USER_AGENT_VARIABLE: &str = "SPARK_CONNECT_USER_AGENT";
-/// Parameters of PySpark's channel that have no meaning here and are no headers either.
+/// Prefix of parameters for PySpark's channel. They have no meaning here and are not sent as headers either.
 const IGNORED: &str = "grpc_keepalive_";
 
-/// Where to connect, and what every request carries.
+/// The server to connect to, and the headers of every request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Host and port; an IPv6 address is in brackets.
     pub authority: String,
-    /// The host alone, which a TLS certificate must be for.
+    /// The host alone, for which a TLS certificate must be valid.
     pub host: String,
     pub tls: bool,
     pub user_id: String,
-    /// The session that the address names; otherwise each session gets an id of its own.
+    /// The session id that the address specifies; `None` if each session is to have a new id.
     pub session_id: Option<String>,
     pub user_agent: String,
-    /// Names and values, among them the token.
+    /// Names and values of the headers, including the token.
     pub headers: Vec<(String, String)>,
 }
 
 impl Endpoint {
-    /// Reads an address.
+    /// Parses an address.
     ///
     /// # Errors
-    /// Names the parameter by its number and never its text, which may be a token.
+    /// Fails if a parameter is invalid. The error identifies it by its number and never shows its text, which may be a
+    /// token.
     pub fn parse(address: &EngineAddress) -> Result<Self> {
         let text = address.with_secrets();
         let rest = text.strip_prefix("sc://").unwrap_or(text);

@@ -1,9 +1,9 @@
-//! One execution of a plan, from its first response to the one that says that the answer is complete.
+//! The execution of a plan, from its first response to the response that declares the answer complete.
 //!
 //! A server may end the stream of responses at any time: Spark does so every two minutes
-//! (`spark.connect.execute.reattachable.senderMaxStreamDuration`), proxies and networks when they like. The end of a stream
-//! therefore says nothing. An answer is complete when `ResultComplete` has come; until then the stream is continued after the
-//! last response that has come, and where that is impossible the execution has failed.
+//! (`spark.connect.execute.reattachable.senderMaxStreamDuration`), proxies and networks whenever they want. The end of
+//! a stream is therefore not the end of the answer. An answer is complete when `ResultComplete` has arrived. Until then
+//! the stream is continued after the last response received; if that is impossible, the execution has failed.
 
 use std::time::{Duration, Instant};
 
@@ -13,20 +13,21 @@ use tonic::{Code, Status, Streaming};
 
 use crate::client::Client;
 
-/// How many streams in a row may break without a response before the execution counts as lost.
+/// Maximum number of consecutive streams that may break without a response before the execution counts as lost.
 const MOST_BREAKS: u32 = 10;
-/// The pauses before continuing a stream that brought nothing; a stream that brought something is continued at once.
+/// Pauses before a stream that delivered no response is continued. A stream that delivered some is continued
+/// immediately.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// What an execution tells while it runs.
+/// A response of a running execution.
 pub enum Event {
-    /// Rows as an Arrow stream.
+    /// Rows, as an Arrow stream.
     Rows(ArrowBatch),
     Progress(ExecutionProgress),
 }
 
-/// A receiver of events, which are given to it one by one; `Err` when they are no longer wanted.
+/// A receiver of events, one at a time. It returns `Err` when it does not want more events.
 pub trait Sink: Send {
     fn send(&mut self, event: Event) -> impl Future<Output = Result<(), Unwanted>> + Send;
 }
@@ -34,36 +35,36 @@ pub trait Sink: Send {
 /// The error of a receiver that no longer waits for the answer.
 pub struct Unwanted;
 
-/// Why an execution has no complete answer.
+/// The reason why an execution has no complete answer.
 #[derive(Debug)]
 pub enum Broken {
-    /// The server's word, of the execution or of the session.
+    /// The server returned an error, about the execution or about the session.
     Refused(Status),
     /// The answer could not be received to its end.
     Incomplete(String),
 }
 
-/// How a stream of responses ended.
+/// The way in which a stream of responses ended.
 enum End {
     Complete,
     Unwanted,
-    /// The server or something between has closed it.
+    /// The server, or a proxy in between, closed it.
     Closed,
     Failed(Status),
-    /// Responses are missing or are not what they say.
+    /// Responses are missing or inconsistent.
     Damaged(String),
 }
 
-/// What has come so far.
+/// The state of an answer that has been received in part.
 #[derive(Default)]
 struct Received {
     last_response: Option<String>,
     rows: i64,
-    /// Responses of all streams.
+    /// Number of responses of all streams.
     responses: u64,
 }
 
-/// Executes `plan` and gives its events to `sink` until the answer is complete.
+/// Executes `plan` and passes its events to `sink` until the answer is complete.
 pub async fn execute(client: &Client, plan: Plan, operation: &str, sink: &mut impl Sink) -> Result<(), Broken> {
     let mut received = Received::default();
     let (mut begin, mut breaks, mut pause) = (true, 0, FIRST_PAUSE);
@@ -97,7 +98,7 @@ pub async fn execute(client: &Client, plan: Plan, operation: &str, sink: &mut im
                 message(&status)
             )));
         }
-        // A server that closes a stream regularly has kept it open for a while.
+        // A server that closes streams regularly keeps each of them open for a while.
         if brought_nothing && (failed || opened.elapsed() < LONGEST_PAUSE) {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -108,7 +109,7 @@ pub async fn execute(client: &Client, plan: Plan, operation: &str, sink: &mut im
     Ok(())
 }
 
-/// Follows a stream to its end.
+/// Receives the responses of a stream until it ends.
 async fn follow(mut stream: Streaming<ExecutePlanResponse>, received: &mut Received, sink: &mut impl Sink) -> End {
     loop {
         let response = match stream.message().await {
@@ -136,7 +137,7 @@ async fn follow(mut stream: Streaming<ExecutePlanResponse>, received: &mut Recei
 }
 
 impl Received {
-    /// Takes a batch if it continues the rows that have come.
+    /// Accepts a batch if it continues the rows received so far.
     fn take(&mut self, batch: ArrowBatch) -> Result<ArrowBatch, String> {
         if let Some(start) = batch.start_offset.filter(|start| *start != self.rows) {
             return Err(format!("rows are missing from the answer: row {start} follows {} rows", self.rows));
@@ -155,9 +156,9 @@ fn is_unknown_operation(status: &Status) -> bool {
     status.message().contains("INVALID_HANDLE.OPERATION_NOT_FOUND")
 }
 
-/// Whether a stream broke for a reason that has nothing to do with the execution.
+/// Returns whether a stream broke for a reason that is unrelated to the execution.
 fn is_transient(status: &Status) -> bool {
-    // Only what happened on the way has a source; what a server says has none.
+    // Only a transport error has a source; an error reported by the server has none.
     let on_the_way = std::error::Error::source(status).is_some();
     let cut = ["INVALID_CURSOR.DISCONNECTED", "missing grpc-status trailer", "Unexpected EOF"];
     on_the_way || status.code() == Code::Unavailable || cut.iter().any(|cut| status.message().contains(cut))
@@ -177,7 +178,7 @@ fn refused(status: &Status, begin: bool) -> Broken {
     }
 }
 
-/// A server's message without the stack of its functions, or its code where it has none.
+/// Returns a server's message without its stack trace; the description of the status code if the message is empty.
 pub fn message(status: &Status) -> String {
     let message = status.message().split("\nJVM stacktrace").next().unwrap_or_default().trim();
     match message.is_empty() {
@@ -213,7 +214,7 @@ mod tests {
     fn a_server_that_cannot_continue_is_no_complete_answer() {
         let Broken::Incomplete(why) = refused(&Status::unimplemented("no such method"), false) else { panic!() };
         assert!(why.contains("broke off") && why.contains("no such method"), "{why}");
-        // A session that is lost is the connection's concern: it can open another.
+        // A lost session is handled by the connection, which can open another.
         for said in ["[DIVIDE_BY_ZERO]", "[INVALID_HANDLE.SESSION_CLOSED] Session was closed"] {
             assert!(matches!(refused(&Status::internal(said), false), Broken::Refused(_)));
         }

@@ -1,7 +1,7 @@
-//! CSV files as an engine sees them: found by listing, hashed where they are, and known by their heads.
+//! CSV files as seen by an engine: listing them, computing their checksums on the cluster, and reading their headers.
 //!
-//! A query of this module looks at [`BATCH`] files at the most. The queries of their rows ([`crate::lines`]) are about all files
-//! at once: they carry each file's name as data.
+//! A query of this module covers at most [`BATCH`] files. The queries of rows ([`crate::lines`]) cover all files at
+//! once: they contain the name of each file as data.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,19 +16,21 @@ use crate::connection::Connection;
 use crate::plan::Files;
 use crate::sql::{self, Cells};
 
-/// The beginning of a file in which its header must end, in bytes.
+/// Number of bytes at the start of a file within which its header must end.
 const HEAD: usize = 4096;
-/// How many files one query may look at, and how many bytes: a Sail holds several contents at once.
+/// Maximum number of files, and of bytes ([`BATCH_BYTES`]), in one query. Sail holds several contents in memory at
+/// once.
 const BATCH: usize = 512;
 const BATCH_BYTES: u64 = 1 << 30;
-/// From so many paths on Spark looks them up one by one in a job of the cluster; one listing of their folder is faster.
+/// Maximum number of paths in a read. For more paths, Spark looks them up one by one in a cluster job; listing their
+/// folder once is faster.
 const MOST_PATHS: usize = 32;
 
-/// The CSV files of the folder at `address`, in the order of their names.
+/// Returns the CSV files of the folder at `address`, sorted by name.
 pub fn list(connection: &Connection, address: &str) -> Result<Vec<DataFile>> {
     let none = || format!("{address} holds no CSV file that the engine can see; put at least one *.csv there");
     let query = format!("SELECT path FROM {}", sql::files("binaryFile", address));
-    // Spark refuses a folder that is not there, Sail finds nothing in it.
+    // Spark refuses a folder that does not exist; Sail finds no files in it.
     let rows = connection.rows("listing the files", query).with_context(none)?;
     let mut files = Vec::new();
     for row in &rows {
@@ -45,11 +47,11 @@ pub fn list(connection: &Connection, address: &str) -> Result<Vec<DataFile>> {
         bail!(none());
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
-    files.dedup(); // Sail tells of a large file once for each of its parts
+    files.dedup(); // Sail lists a large file once for each of its parts
     Ok(files)
 }
 
-/// A path without scheme and host, which Spark and Sail write differently.
+/// Returns a path without scheme and host, which Spark and Sail write differently.
 fn within(address: &str) -> &str {
     let path = match address.split_once("://") {
         Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
@@ -58,28 +60,28 @@ fn within(address: &str) -> &str {
     path.trim_matches('/')
 }
 
-/// A file and the facts that are known before its rows are read.
+/// A file and the properties that are known before its rows are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probed {
-    /// Its name and path.
+    /// The file's name and path.
     pub file: DataFile,
-    /// The address by which the engine reads it.
+    /// The address by which the engine reads the file.
     pub address: String,
-    /// What the engine calls it where it says from which file something comes.
+    /// The name by which the engine identifies the file in query results.
     pub name: String,
-    /// The checksum of its content.
+    /// SHA-256 of the content.
     pub sha256: Checksum,
-    /// The engine's text of its length and of the time of its last change.
+    /// The engine's text of the file's length and modification time.
     pub state: String,
     /// The length in bytes.
     pub length: u64,
     head: String,
 }
 
-/// The state of a file as one text.
+/// The expression that represents the state of a file as one text.
 const STATE: &str = "concat(CAST(length AS STRING), ' ', CAST(modificationTime AS STRING)) AS state";
 
-/// The expression by which an engine says from which file something comes.
+/// Returns the expression by which the engine identifies the file of a row.
 pub fn name_of_file(connection: &Connection) -> &'static str {
     match connection.lines_know_their_file() {
         true => "_metadata.file_path AS name",
@@ -87,8 +89,8 @@ pub fn name_of_file(connection: &Connection) -> &'static str {
     }
 }
 
-/// Some files of a format as a table. Where the engine says from which file a line comes, it may be wider than asked for:
-/// files of the same names in the same folders' folders.
+/// Returns a read of files of one format as a table. If the engine can determine the file of each line, the read may
+/// include other files: files of the same names in other folders of the read.
 pub fn read(connection: &Connection, format: &'static str, addresses: &[&str], columns: Vec<&'static str>) -> Files {
     let mut paths: Vec<&str> = addresses.to_vec();
     paths.sort_unstable();
@@ -109,7 +111,8 @@ pub fn read(connection: &Connection, format: &'static str, addresses: &[&str], c
     Files { format, options, paths: paths.into_iter().map(str::to_owned).collect(), columns }
 }
 
-/// Runs over consecutive files of at most [`BATCH`] and `bytes`, or of a single one that is larger.
+/// Splits files into groups of consecutive files with at most `most` files and `bytes` bytes each; a larger file forms
+/// a group of its own.
 pub fn batches<T>(files: &[T], most: usize, bytes: u64, length: impl Fn(&T) -> u64) -> Vec<&[T]> {
     let mut batches = Vec::new();
     let mut rest = files;
@@ -126,7 +129,7 @@ pub fn batches<T>(files: &[T], most: usize, bytes: u64, length: impl Fn(&T) -> u
     batches
 }
 
-/// The state of each file and its length, `None` where it is gone; reads none of them.
+/// Returns the state and the length of each file, without reading the contents; `None` if the file no longer exists.
 pub fn states(connection: &Connection, files: &[DataFile]) -> Result<Vec<Option<(String, u64)>>> {
     let addresses = files.iter().map(|file| sql::place(&file.path)).collect::<Result<Vec<_>>>()?;
     let mut states = vec![None; files.len()];
@@ -146,7 +149,7 @@ pub fn states(connection: &Connection, files: &[DataFile]) -> Result<Vec<Option<
     Ok(states)
 }
 
-/// The indices of each file in a list that may contain it twice.
+/// Returns the indices of each file in a list that may contain it twice.
 fn indices(addresses: &[String]) -> HashMap<&str, Vec<usize>> {
     let mut indices: HashMap<&str, Vec<usize>> = HashMap::new();
     for (i, address) in addresses.iter().enumerate() {
@@ -155,7 +158,7 @@ fn indices(addresses: &[String]) -> HashMap<&str, Vec<usize>> {
     indices
 }
 
-/// Fails where a file has changed since it was probed.
+/// Fails if a file has changed since it was probed.
 pub fn check_unchanged(connection: &Connection, probed: &[Probed]) -> Result<()> {
     let files: Vec<DataFile> = probed.iter().map(|probed| probed.file.clone()).collect();
     for (state, probed) in states(connection, &files)?.into_iter().zip(probed) {
@@ -166,10 +169,10 @@ pub fn check_unchanged(connection: &Connection, probed: &[Probed]) -> Result<()>
     Ok(())
 }
 
-/// Looks at every file.
+/// Reads the state, the checksum and the beginning of every file.
 ///
 /// # Errors
-/// Names the file that is gone, empty, or not UTF-8.
+/// Fails if a file is missing, empty, or not UTF-8; the error names the file.
 pub fn probe(connection: &Connection, files: &[DataFile]) -> Result<Vec<Probed>> {
     if files.is_empty() {
         return Ok(Vec::new());
@@ -183,7 +186,7 @@ pub fn probe(connection: &Connection, files: &[DataFile]) -> Result<Vec<Probed>>
         let batch: Vec<&str> = batch.iter().map(|(address, _)| address.as_str()).collect();
         let columns = vec![name_of_file(connection), "path", "length", "modificationTime", "content"];
         let view = connection.view(read(connection, "binaryFile", &batch, columns));
-        // Sail makes a text of the beginning of bytes, which fails where they are none.
+        // Sail converts the beginning of the bytes to text, which fails if they are not valid UTF-8.
         let query = format!(
             "SELECT path, name, sha2(content, 256) AS hash, length, {STATE}, CASE WHEN is_valid_utf8(content) THEN \
              substring(content, 1, {HEAD}) END AS head FROM {view}"
@@ -208,21 +211,21 @@ pub fn probe(connection: &Connection, files: &[DataFile]) -> Result<Vec<Probed>>
     found.into_iter().zip(files).map(|(probed, file)| probed.with_context(|| missing(file))).collect()
 }
 
-/// A file whose header is understood.
+/// A file whose header has been parsed.
 #[derive(Clone, Debug)]
 pub struct InputFile {
-    /// The file.
+    /// The properties of the file.
     pub probed: Probed,
-    /// For each of [`COLUMNS`], its place.
+    /// The index of each of [`COLUMNS`] in the file.
     pub places: [usize; 5],
-    /// The number of fields.
+    /// Number of fields per row.
     pub width: usize,
-    /// The line on which the header stands, from 1.
+    /// Number of the line that contains the header, counted from 1.
     pub header_line: u64,
 }
 
 impl InputFile {
-    /// Understands the header; every file must have the target where that is `needed`.
+    /// Parses the header; if `needed`, the file must have the target column.
     pub fn new(probed: Probed, needed: bool) -> Result<Self> {
         let understand = || -> Result<_> {
             let head = probed.head.strip_prefix('\u{feff}').unwrap_or(&probed.head);

@@ -1,14 +1,16 @@
-//! The engine beyond one machine: Apache Spark, or Sail, through Spark Connect. The only crate that names the client.
+//! The engine for data beyond one machine: Apache Spark or Sail through Spark Connect. This is the only crate that
+//! depends on the client.
 //!
-//! Every question is one SQL query that answers with sums, counts or few rows; rows stay where they are. [`connection`]
-//! asks and waits, [`execution`] follows an answer to its end, [`client`] makes the calls; [`plan`] and [`view`] make
-//! statements, [`row`] reads answers. [`files`] finds and hashes files, [`lines`] reads and counts them, [`rules`] says in SQL
-//! what a good row is; [`compile`] merges files into a dataset on the storage that the cluster shares; [`table`] asks a table;
-//! [`distribution`] counts its values. [`sql`] writes numbers and names so that both engines read them alike.
+//! Every request is one SQL query that returns sums, counts or few rows; the data stay on the cluster. [`connection`]
+//! sends requests and waits for answers, [`execution`] follows an answer to its end, [`client`] makes the remote calls;
+//! [`plan`] and [`view`] build statements, [`row`] decodes answers. [`files`] finds files and computes their checksums,
+//! [`lines`] reads and counts them, [`rules`] expresses in SQL what a valid row is; [`compile`] merges files into a
+//! dataset on the storage that the cluster shares; [`table`] queries a table; [`distribution`] counts its values.
+//! [`sql`] formats numbers and names so that both engines read them alike.
 //!
-//! What both engines have in common is used and nothing else, with one exception: a Spark tells from which file a line comes,
-//! a Sail only from which file a whole content comes ([`lines`]). A filter over computed columns makes Sail compute them again
-//! for every use, so rows that are not good are marked and not filtered; `monotonically_increasing_id()` is no line number.
+//! Only features that both engines share are used, with one exception: Spark determines the file of each line, Sail
+//! only the file of a whole content ([`lines`]). A filter over computed columns makes Sail compute them again for every
+//! use, so invalid rows are marked instead of filtered; `monotonically_increasing_id()` is not a line number.
 
 #![cfg(feature = "cluster")]
 
@@ -48,7 +50,8 @@ use crate::lines::Lines;
 use crate::plan::{Existing, Format};
 use crate::table::ClusterTable;
 
-/// The file of the output folder that names the folder that is being written, so that a killed ingestion's is found again.
+/// The file in the output folder that names the folder being written, so that the folder of a killed ingestion can be
+/// found.
 const UNFINISHED: &str = ".unfinished";
 
 /// Opens a session on the cluster that `config` names.
@@ -60,11 +63,11 @@ pub fn connect(config: &Config, cluster: &Cluster) -> Result<Box<dyn Engine>> {
     }))
 }
 
-/// An engine that is asked through Spark Connect.
+/// An engine that is used through Spark Connect.
 struct SparkConnect {
     connection: Arc<Connection>,
     cluster: Cluster,
-    /// Where the facts of the newest ingestion are.
+    /// The folder that contains the record of the newest ingestion.
     output: PathBuf,
 }
 
@@ -74,7 +77,7 @@ impl Engine for SparkConnect {
     }
 
     fn checksums(&self, files: &[DataFile]) -> Result<Vec<Checksum>> {
-        // A file that has not changed since it was ingested is not read again: there may be very many of them.
+        // A file that has not changed since its ingestion is not read again, because there may be very many files.
         let known = Ingested::read(&self.output).map(|ingested| ingested.files).unwrap_or_default();
         let known: HashMap<&str, &IngestedFile> = known.iter().map(|known| (known.name.as_str(), known)).collect();
         let states = files::states(&self.connection, files)?;
@@ -130,7 +133,7 @@ impl Engine for SparkConnect {
 }
 
 impl SparkConnect {
-    /// Gives back what an ingestion wrote that failed or was killed before it was published.
+    /// Releases the storage of an ingestion that failed or was killed before it was published.
     fn retire_unfinished(&self, output: &Path) {
         let Ok(location) = fs::read_to_string(output.join(UNFINISHED)) else { return };
         let current = Ingested::read(output).ok().and_then(|ingested| ingested.location);
@@ -139,11 +142,11 @@ impl SparkConnect {
         }
     }
 
-    /// Empties a folder that nobody uses any more; where that fails, what was to be done is done all the same.
+    /// Empties a folder that is no longer used. Errors are ignored, because the caller's work does not depend on it.
     fn empty(&self, location: &str) {
         let csv = self.cluster.dataset_csv.then(|| format!("{location}.csv"));
         for location in [location.to_owned()].into_iter().chain(csv) {
-            // No statement removes a folder; writing nothing over it gives its space back.
+            // No SQL statement deletes a folder; overwriting it with an empty result releases its storage.
             let nothing = "SELECT 1 AS retired WHERE false".to_owned();
             let what = "emptying the dataset before this one";
             if let Err(error) =
@@ -151,7 +154,7 @@ impl SparkConnect {
             {
                 narrate(format_args!("warning: {location} is no longer used and could not be emptied: {error:#}"));
             }
-            // On a file system that this machine shares, the folder itself too.
+            // The folder itself is deleted too if it is on a file system that this machine shares.
             let _ = location.strip_prefix("file://").map(fs::remove_dir_all);
         }
     }

@@ -1,4 +1,4 @@
-//! The lines of many files as one relation, counted file by file.
+//! The lines of many files as one relation, with counts for each file.
 
 use std::io::Write;
 
@@ -14,37 +14,37 @@ use crate::rules::{self, LAYOUT, READABLE, clean, not_blank};
 use crate::sql::{self, Cells};
 use crate::view::View;
 
-/// How many files' malformed rows one query fetches.
+/// Maximum number of files whose malformed rows one query fetches.
 const BATCH: usize = 64;
-/// How many bytes of small files are read as one table of contents, whose contents a Sail compares.
+/// Maximum total size in bytes of the small files that are read as one table of contents. Sail compares these contents.
 const GROUP_BYTES: u64 = 8 << 20;
-/// Files that are read line by line even by an engine whose lines do not know their file.
+/// Size in bytes from which a file is read line by line even if the engine cannot determine the file of a line.
 const LARGE: u64 = 4 << 20;
 
 /// The counts of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// Rows that can be read.
+    /// Number of readable rows.
     pub rows: u64,
-    /// Rows that cannot be read.
+    /// Number of malformed rows.
     pub malformed: u64,
-    /// Missing values of the readable rows, for each of [`COLUMNS`].
+    /// Number of missing values in the readable rows, for each of [`COLUMNS`].
     pub missing: [u64; 5],
 }
 
 /// The lines of several files.
 pub struct Lines<'a> {
     connection: &'a Connection,
-    /// In the order given.
+    /// The files, in the order given.
     pub files: Vec<InputFile>,
-    /// What [`Lines::rows`] reads.
+    /// The views that [`Lines::rows`] reads.
     pub views: Vec<View>,
-    /// A query of `name`, what the engine calls the file, and `value`, a line of it.
+    /// A query with the columns `name` (the engine's name of the file) and `value` (a line of it).
     lines: String,
 }
 
 impl<'a> Lines<'a> {
-    /// Prepares the views of `files`; nothing is read yet.
+    /// Creates the views of `files`; nothing is read yet.
     pub fn open(connection: &'a Connection, files: Vec<InputFile>) -> Self {
         let mut views = Vec::new();
         let mut selects = Vec::new();
@@ -72,8 +72,8 @@ impl<'a> Lines<'a> {
         Self { connection, files, views, lines }
     }
 
-    /// A query of every line that is not blank, headers included: [`FILE`] (its number from 0), `readable` ([`READABLE`]), and
-    /// [`COLUMNS`], all NULL where the line is no readable row.
+    /// Returns a query of every line that is not blank, including headers. Its columns are [`FILE`] (the file's index
+    /// from 0), `readable` (see [`READABLE`]), and [`COLUMNS`], which are all NULL if the line is not a readable row.
     pub fn rows(&self) -> String {
         let all: Vec<usize> = (0..self.files.len()).collect();
         let lines = format!(
@@ -86,7 +86,7 @@ impl<'a> Lines<'a> {
         rules::checked(&lines)
     }
 
-    /// Some files as a table: their names, numbers, layouts, and the lines on which their headers stand.
+    /// Returns a table of files: names, indices, layouts, and the numbers of the lines that contain their headers.
     fn table(&self, files: &[usize]) -> String {
         let values = files.iter().map(|i| {
             let file = &self.files[*i];
@@ -96,7 +96,10 @@ impl<'a> Lines<'a> {
         format!("(VALUES {}) AS f(name, file, {LAYOUT}, header_line)", values.collect::<Vec<_>>().join(", "))
     }
 
-    /// Counts good rows and bad; more bad ones than `policy` allows are an error that names file and line.
+    /// Counts the readable and the malformed rows of each file.
+    ///
+    /// # Errors
+    /// Fails if a file has more malformed rows than `policy` allows; the error names file and line.
     pub fn count(&self, policy: MalformedRows) -> Result<Vec<Counted>> {
         let missing: Vec<String> = COLUMNS
             .iter()
@@ -136,7 +139,8 @@ impl<'a> Lines<'a> {
         Ok(counted)
     }
 
-    /// Shows the malformed rows of some files in order: the file's number, line, reason, and the row as it stands.
+    /// Calls `visit` with each malformed row of the given files, in order. Its arguments are the file's index, the
+    /// line, the reason and the original row.
     pub fn malformed(
         &self,
         files: &[usize],
@@ -174,17 +178,18 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Each file once, in the order of their addresses.
+/// Removes repeated files; sorts by address.
 fn unique(mut files: Vec<&InputFile>) -> Vec<&InputFile> {
     files.sort_by(|a, b| a.probed.address.cmp(&b.probed.address));
     files.dedup_by(|a, b| a.probed.address == b.probed.address);
     files
 }
 
-/// The lines of a content.
+/// An SQL expression that splits a content into lines.
 const LINES: &str = "split(CAST(content AS STRING), '\\n')";
 
-/// Queries of `name` and `content` of some files, each file in one of them, and the views that they read.
+/// Returns queries with the columns `name` and `content`, such that each file is in exactly one of them, and the views
+/// that they read.
 fn contents(connection: &Connection, files: &[&InputFile]) -> Vec<(View, String)> {
     let files = unique(files.to_vec());
     let bytes = if connection.lines_know_their_file() { u64::MAX } else { GROUP_BYTES };
@@ -193,7 +198,7 @@ fn contents(connection: &Connection, files: &[&InputFile]) -> Vec<(View, String)
         let addresses: Vec<&str> = group.iter().map(|file| file.probed.address.as_str()).collect();
         let columns = vec![name_of_file(connection), "content"];
         let view = connection.view(files::read(connection, "binaryFile", &addresses, columns));
-        // Sail deals out files in parts to its processors, and of a file each part has the whole content.
+        // Sail distributes the parts of a file to its processors, and each part returns the whole content.
         let query = match group.len() {
             1 => format!("SELECT name, content FROM {view} LIMIT 1"),
             _ if connection.lines_know_their_file() => format!("SELECT name, content FROM {view}"),

@@ -1,4 +1,5 @@
-//! Statements as the server takes them: a query is SQL text and the reads that it names; a write is a query and a folder.
+//! Builds the plans that the server executes. A query is an SQL text with the reads that it names; a write is a query
+//! with a folder.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -13,43 +14,44 @@ use spark_connect_proto::{
     WriteOperation, command,
 };
 
-/// Files as a table, which needs what SQL cannot say alike on both engines: options, and more than one path.
+/// A table of files. A read is needed for what SQL cannot express alike on both engines: options, and more than one
+/// path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
     /// Spark's name of the format.
     pub format: &'static str,
     pub options: Vec<(&'static str, String)>,
     pub paths: Vec<String>,
-    /// SQL expressions over the format's columns.
+    /// SQL expressions over the columns of the format.
     pub columns: Vec<&'static str>,
 }
 
-/// How rows are written.
+/// The format in which rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Parquet, with typed columns.
     Parquet,
-    /// Text with a header in every part.
+    /// CSV with a header in every part.
     Csv,
 }
 
-/// What becomes of a folder that is there already.
+/// How an existing folder is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
     Overwrite,
     Refuse,
 }
 
-/// A plan whose rows are the answer.
+/// Returns a plan whose rows are the answer.
 pub fn query(sql: String, reads: Vec<(String, Files)>) -> Plan {
     Plan { op_type: Some(OpType::Root(relation_of(sql, reads))) }
 }
 
-/// A plan that writes the rows of a query into a folder.
+/// Returns a plan that writes the rows of a query into a folder.
 pub fn write(sql: String, reads: Vec<(String, Files)>, format: Format, existing: Existing, folder: String) -> Plan {
     let (source, options): (_, &[(&str, &str)]) = match format {
         Format::Parquet => ("parquet", &[]),
-        // The last two keep the spaces of names.
+        // The last two options preserve spaces in names.
         Format::Csv => (
             "csv",
             &[
@@ -105,7 +107,7 @@ fn read(files: Files) -> Relation {
 }
 
 fn relation(kind: RelType) -> Relation {
-    // A Sail finds referenced relations by their ids.
+    // Sail finds referenced relations by their ids.
     static NEXT_ID: AtomicI64 = AtomicI64::new(0);
     let plan_id = Some(NEXT_ID.fetch_add(1, Ordering::Relaxed));
     Relation { rel_type: Some(kind), common: Some(RelationCommon { plan_id, ..Default::default() }) }

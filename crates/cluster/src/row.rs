@@ -1,4 +1,4 @@
-//! Rows of an answer, which come as Arrow IPC streams.
+//! Decodes the rows of an answer, which arrive as Arrow IPC streams.
 
 use std::sync::Arc;
 
@@ -14,25 +14,25 @@ use arrow_schema::DataType;
 /// One cell of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// SQL's NULL.
+    /// A missing value (SQL NULL).
     Null,
-    /// A whole number, or a truth value as 0 or 1.
+    /// A whole number, or a boolean as 0 or 1.
     Whole(i64),
     /// A DOUBLE or FLOAT.
     Number(f64),
-    /// SQL's STRING.
+    /// A text (SQL STRING).
     Text(String),
-    /// SQL's BINARY.
+    /// A byte string (SQL BINARY).
     Bytes(Vec<u8>),
 }
 
 /// The cells of one row, from left to right.
 pub type Row = Vec<Value>;
 
-/// Reads the rows of one message.
+/// Decodes the rows of one message.
 ///
 /// # Errors
-/// Where it is damaged, or where a column has a type that no query of this crate asks for.
+/// Fails if the message is damaged, or if a column has a type that no query of this crate returns.
 pub fn rows(message: &[u8]) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for batch in StreamReader::try_new(message, None).context("the answer is no Arrow stream")? {
@@ -46,7 +46,7 @@ pub fn rows(message: &[u8]) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Appends a column to the rows that it belongs to.
+/// Appends one cell of a column to each row.
 fn append(rows: &mut [Row], column: &ArrayRef) -> Result<()> {
     match column.data_type() {
         DataType::Null => rows.iter_mut().for_each(|row| row.push(Value::Null)),
@@ -134,7 +134,7 @@ mod tests {
     fn a_message_that_is_cut_is_never_a_whole_answer() {
         let message = message();
         for end in 0..message.len() - 8 {
-            // The last 8 bytes only say that the stream ends.
+            // The last 8 bytes only mark the end of the stream.
             assert!(rows(&message[..end]).map_or(true, |rows| rows.len() < 4), "{end}");
         }
     }

@@ -1,10 +1,12 @@
-//! What a good row of a CSV file is, in SQL, by the same rules as on one machine.
+//! Expresses in SQL what a valid row of a CSV file is, by the same rules as on one machine.
 //!
-//! Spark's and Sail's own CSV readers differ from each other and from this project in what a bad row is, so files are read
-//! as lines and split here. A row is a line: a quote that is not closed on its line makes the row malformed.
+//! The CSV readers of Spark and Sail differ from each other and from this project in what a malformed row is, so files
+//! are read as lines and split here. Every row is one line: a quote that is not closed on its line makes the row
+//! malformed.
 //!
-//! Where a file has which column is data and not SQL: the queries below are the same for one file and for thousands. Their
-//! lines come with `file`, `line`, `value`, and for each of [`COLUMNS`] its place in the file, `p0` to `p4`.
+//! The layout of a file is data and not part of the SQL text, so the queries below are the same for one file as for
+//! thousands. Their lines have the columns `file`, `line`, `value` and, for each of [`COLUMNS`], its position in the
+//! file, `p0` to `p4`.
 
 use common::schema::{COLUMNS, PREDICTORS, TARGET};
 use engine::rules::{ABSENT, LARGEST_EXACT, LONGEST_NAME, MISSING, Malformed};
@@ -12,37 +14,38 @@ use engine::rules::{ABSENT, LARGEST_EXACT, LONGEST_NAME, MISSING, Malformed};
 use crate::compile::FILE;
 use crate::sql;
 
-/// Whether a line is a row. A number and not a truth value, because Sail does not agree with itself on whether the latter
-/// may be NULL.
+/// The condition that a line is a valid row. The column is a number and not a boolean, because Sail is inconsistent
+/// about whether a boolean may be NULL.
 pub const READABLE: &str = "readable = 1";
 
-/// The columns that tell how a file is laid out, as [`layout`] gives their values.
+/// The columns that describe the layout of a file; [`layout`] returns their values.
 pub const LAYOUT: &str = "p0, p1, p2, p3, p4, fields";
 
-/// The place of a column that a file does not have: no line has so many fields.
+/// The position of a column that a file does not have. No line has that many fields.
 const NOWHERE: usize = 1_000_000_000;
 
-/// The values of [`LAYOUT`]: the places of [`COLUMNS`], counted from 1, and the number of fields.
+/// Returns the values of [`LAYOUT`]: the positions of [`COLUMNS`], counted from 1, and the number of fields.
 pub fn layout(places: &[usize; 5], width: usize) -> String {
     let place = |place: &usize| if *place == ABSENT { NOWHERE } else { place + 1 };
     let values: Vec<String> = places.iter().map(place).chain([width]).map(|number| number.to_string()).collect();
     values.join(", ")
 }
 
-/// A line as a `value` without its CR and its byte order mark.
+/// Returns an expression for a line without its CR and its byte order mark, named `value`.
 pub fn clean(value: &str) -> String {
     format!("trim(LEADING '\u{feff}' FROM trim(TRAILING '\\r' FROM {value})) AS value")
 }
 
-/// As everywhere, blank lines are none.
+/// Returns the condition that a line is not blank. Blank lines are ignored, as everywhere else.
 pub fn not_blank(value: &str) -> String {
     format!("trim(BOTH ' \\t\\r\\f' FROM {value}) NOT IN ('', '\u{feff}', '\"\"')")
 }
 
-/// The fields of each line of a query as texts: `t0` to `t4` in the order of [`COLUMNS`], `width`, and `open`, whether a
-/// quote is not closed.
+/// Returns a query of the fields of each line as texts: `t0` to `t4` in the order of [`COLUMNS`], `width` (the number
+/// of fields), and `open` (whether a quote is not closed).
 fn fields(lines: &str) -> String {
-    // Every match begins with a comma and so is never empty: of empty ones the engines find different numbers.
+    // Every match begins with a comma and is therefore not empty: the engines disagree about the number of empty
+    // matches.
     let parts = r#"CASE WHEN instr(value, '"') = 0 THEN split(value, ',')
         ELSE regexp_extract_all(concat(',', value), ',("[^"]*(?:""[^"]*)*"[^,]*|[^,]*)', 1) END"#;
     let raw = |column: usize| format!("coalesce(try_element_at(parts, p{column}), '')");
@@ -67,7 +70,7 @@ fn fields(lines: &str) -> String {
     )
 }
 
-/// The same with the numbers `x1` to `x4`.
+/// Returns the query [`fields`] with the additional numeric columns `x1` to `x4`.
 fn numbers(lines: &str) -> String {
     let numbers: Vec<String> = (1..COLUMNS.len())
         .map(|j| format!("coalesce(try_cast(t{j} AS DOUBLE), try_cast({} AS DOUBLE)) + 0D AS x{j}", trimmed(j)))
@@ -83,7 +86,8 @@ fn is_missing(text: &str) -> String {
     format!("{text} IN {}", sql::texts(MISSING))
 }
 
-/// Whether a number is over [`LARGEST_EXACT`], which the next whole number is rounded to: then its digits tell.
+/// Returns the condition that a number exceeds [`LARGEST_EXACT`]. The next whole number is rounded to it, so in that
+/// case the digits decide.
 fn is_too_large(column: usize) -> String {
     let (largest, digits) = (sql::number(LARGEST_EXACT), trimmed(column));
     format!(
@@ -92,12 +96,13 @@ fn is_too_large(column: usize) -> String {
     )
 }
 
-/// Whether a name cannot be one.
+/// Returns the condition that a name is invalid.
 fn is_no_name() -> String {
     format!("(octet_length(t0) > {LONGEST_NAME} OR t0 RLIKE '[\\\\p{{Cc}}]')")
 }
 
-/// [`FILE`], `readable` ([`READABLE`]) and [`COLUMNS`] of each line of a query; the latter are NULL where it is no row.
+/// Returns a query of [`FILE`], `readable` (see [`READABLE`]) and [`COLUMNS`] for each line of a query; the latter are
+/// NULL if the line is not a valid row.
 pub fn checked(lines: &str) -> String {
     let counts = (1..=PREDICTORS.len()).map(|j| {
         let known = format!("x{j} >= 0D AND NOT {}", is_too_large(j));
@@ -120,12 +125,12 @@ pub fn checked(lines: &str) -> String {
     )
 }
 
-/// `file`, `line`, `value` and the `reason` why a line is no row, NULL where it is one.
+/// Returns a query of `file`, `line`, `value` and the `reason` why a line is malformed; NULL if it is a valid row.
 pub fn reasoned(lines: &str) -> String {
     let say = |reason: Malformed| sql::text(&reason.to_string());
     let mut cases = vec![
         format!("WHEN open THEN {}", say(Malformed::OpenQuote)),
-        // The number of fields is only known there.
+        // The numbers of fields are only known to the query.
         "WHEN width <> fields THEN concat(CAST(width AS STRING), ' fields where the header has ', CAST(fields AS STRING))"
             .to_owned(),
         format!("WHEN {} THEN {}", is_no_name(), say(Malformed::NotAName)),

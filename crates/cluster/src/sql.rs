@@ -1,4 +1,4 @@
-//! Values and names as both engines read them.
+//! Formats values and names so that both engines read them alike.
 
 use std::path::{self, Path};
 
@@ -9,24 +9,24 @@ use common::schema::PREDICTORS;
 
 use crate::row::{Row, Value};
 
-/// A number: an exponent makes it a DOUBLE, because Spark reads a plain `0.5` as DECIMAL.
+/// Formats a number with an exponent, which makes it a DOUBLE: Spark reads a plain `0.5` as DECIMAL.
 pub fn number(value: f64) -> String {
     format!("{value:e}D")
 }
 
-/// A text.
+/// Formats a text as a string literal.
 pub fn text(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('\'', "\\'").replace('\n', "\\n").replace('\r', "\\r");
     format!("'{escaped}'")
 }
 
-/// A list of texts.
+/// Formats a list of texts.
 pub fn texts<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
     format!("({})", all.into_iter().map(text).collect::<Vec<_>>().join(", "))
 }
 
-/// The rows of all queries. The text nests as deep as the logarithm of their number: an engine reads a plain chain of
-/// UNION ALL by recursion, and several hundred exhaust its stack.
+/// Returns a query of the rows of all queries. The nesting depth of the text is the logarithm of their number, because
+/// an engine parses a plain chain of UNION ALL recursively and several hundred of them exhaust its stack.
 pub fn union_all(queries: &[String]) -> String {
     match queries {
         [] => String::new(),
@@ -38,15 +38,16 @@ pub fn union_all(queries: &[String]) -> String {
     }
 }
 
-/// The files at an address as a table.
+/// Returns the files at an address as a table expression.
 pub fn files(format: &str, address: &str) -> String {
     format!("{format}.`{}`", address.replace('`', "``"))
 }
 
-/// A place as an address that the cluster can reach: a path is one of a file system that it shares with this machine.
+/// Converts a path to an address that the cluster can reach. A local path must be on a file system that the cluster
+/// shares with this machine.
 ///
 /// # Errors
-/// Where a letter of it means something else to an engine.
+/// Fails if the path contains a character that has a special meaning for an engine.
 pub fn place(place: &Path) -> Result<String> {
     let shown = place.display();
     let text = place.to_str().with_context(|| format!("{shown} is not UTF-8; rename it"))?;
@@ -59,7 +60,7 @@ pub fn place(place: &Path) -> Result<String> {
     }
 }
 
-/// A model's log-odds of a row, a missing predictor counting as its median.
+/// Returns an expression for a model's log-odds of a row; a missing predictor is imputed by its median.
 pub fn log_odds(model: &Model) -> String {
     let terms: Vec<String> = (0..PREDICTORS.len())
         .map(|j| {
@@ -70,7 +71,7 @@ pub fn log_odds(model: &Model) -> String {
     format!("({} + {})", terms.join(" + "), number(model.intercept))
 }
 
-/// A model's probability of a row.
+/// Returns an expression for a model's probability of leaving, for a row.
 pub fn probability(model: &Model) -> String {
     format!("(1D / (1D + exp(-{})))", log_odds(model))
 }
@@ -79,7 +80,7 @@ pub fn probability(model: &Model) -> String {
 pub struct Cells<'a>(std::slice::Iter<'a, Value>);
 
 impl<'a> Cells<'a> {
-    /// Of one row.
+    /// Creates a reader of one row.
     pub fn of(row: &'a Row) -> Self {
         Self(row.iter())
     }
@@ -88,7 +89,7 @@ impl<'a> Cells<'a> {
         self.0.next()
     }
 
-    /// A number, `None` where it is NULL.
+    /// Reads a number; `None` if it is NULL.
     pub fn number(&mut self) -> Option<f64> {
         match self.next()? {
             Value::Number(number) => Some(*number),
@@ -97,12 +98,12 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// A sum, which of no rows is NULL.
+    /// Reads a sum; 0 if it is NULL, which is the sum of no rows.
     pub fn sum(&mut self) -> f64 {
         self.number().unwrap_or(0.0)
     }
 
-    /// A count, which of no rows may be NULL.
+    /// Reads a count; 0 if it is NULL, which may be the count of no rows.
     pub fn count(&mut self) -> u64 {
         match self.next() {
             Some(Value::Whole(whole)) => *whole as u64,
@@ -110,7 +111,7 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// A text, `None` where it is NULL. Sail takes the beginning of bytes as text, Spark as bytes.
+    /// Reads a text; `None` if it is NULL. The beginning of a byte string is text in Sail and bytes in Spark.
     pub fn text(&mut self) -> Option<String> {
         match self.next()? {
             Value::Text(text) => Some(text.clone()),

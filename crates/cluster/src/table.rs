@@ -1,4 +1,4 @@
-//! A client table on the cluster: every question about it is a query or two.
+//! A client table on the cluster. Every operation on it is one or two queries.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,17 +30,17 @@ use crate::view::View;
 /// A table on the cluster.
 pub struct ClusterTable {
     connection: Arc<Connection>,
-    /// A FROM clause of [`COLUMNS`], and `readable`: whether the row is one.
+    /// A FROM clause with [`COLUMNS`] and `readable` (whether the row is valid).
     relation: String,
-    /// What the relation reads.
+    /// The views that the relation reads.
     _views: Vec<View>,
     malformed: u64,
-    /// What ingestion knows of it, where it is the compiled dataset.
+    /// Checksum and number of rows according to ingestion; `None` if the table is not the compiled dataset.
     ingested: Option<(Checksum, u64)>,
 }
 
 impl ClusterTable {
-    /// The compiled dataset at `location`.
+    /// Opens the compiled dataset at `location`.
     pub fn compiled(connection: Arc<Connection>, location: &str, ingested: &Ingested) -> Self {
         Self {
             connection,
@@ -51,12 +51,14 @@ impl ClusterTable {
         }
     }
 
-    /// The rows of CSV files, as [`crate::lines::Lines::rows`] makes them of `views`.
+    /// Creates a table from the rows of CSV files; `rows` is a query of [`crate::lines::Lines::rows`] that reads
+    /// `views`.
     pub fn of_lines(connection: Arc<Connection>, rows: String, views: Vec<View>, malformed: u64) -> Self {
         Self { connection, relation: format!("({rows})"), _views: views, malformed, ingested: None }
     }
 
-    /// Fails where the dataset is not whole: Sail finds no row in a folder that is gone, and calls that no error.
+    /// Fails if the dataset is incomplete. Sail does not report an error for a folder that is gone, but returns no
+    /// rows.
     fn check_whole(&self, rows: u64) -> Result<()> {
         match &self.ingested {
             Some((_, ingested)) if *ingested != rows => {
@@ -67,7 +69,7 @@ impl ClusterTable {
     }
 }
 
-/// The rows that training uses.
+/// Returns the condition that training uses a row.
 fn complete() -> String {
     let known: Vec<String> = PREDICTORS.iter().chain([&TARGET]).map(|column| format!("{column} IS NOT NULL")).collect();
     known.join(" AND ")
@@ -177,7 +179,7 @@ impl Clients for ClusterTable {
     fn newest(&self, model: &Model, most: usize) -> Result<Newest> {
         let what = "looking for the clients at risk";
         let columns = PREDICTORS.join(", ");
-        // Of several rows of one file nobody knows the order; that of the highest risk is taken for the newest.
+        // The order of several rows within one file is unknown; the row of the highest risk is taken as the newest.
         let ranked = format!(
             "SELECT {CORPORATION}, {columns}, {TARGET}, risk, row_number() OVER (PARTITION BY {CORPORATION} \
              ORDER BY {FILE} DESC, risk DESC, {TARGET} DESC, {columns}) AS place FROM (SELECT *, {} AS risk FROM {} \
@@ -258,7 +260,7 @@ impl Clients for ClusterTable {
         let [probability, prediction] = PREDICTION_COLUMNS;
         let threshold = sql::number(threshold.value());
         let fields = COLUMNS.map(|column| format!("'{column}', {column}")).join(", ");
-        // Not a filter: Sail would compute every column of the lines again for it.
+        // Not a filter, for which Sail would compute every column of the lines again.
         let readable = format!(
             "SELECT explode(CASE WHEN {READABLE} THEN array(named_struct({fields}, '{probability}', {})) END) AS r FROM {}",
             sql::probability(model),
@@ -276,7 +278,7 @@ impl Clients for ClusterTable {
     }
 }
 
-/// The rows of a table in which nothing is missing.
+/// The rows of a table without missing values.
 struct ClusterRows<'a> {
     table: &'a ClusterTable,
     facts: TrainingFacts,
@@ -289,7 +291,7 @@ impl TrainingRows for ClusterRows<'_> {
     }
 
     fn sample(&self, most: usize) -> Result<Sample> {
-        // By a hash of the row: any sample would do, and this one is the same every time.
+        // Selected by a hash of the row: any sample would do, and this one is reproducible.
         let columns = PREDICTORS.join(", ");
         let query = format!(
             "SELECT {columns}, {TARGET} FROM (SELECT {columns}, {TARGET}, xxhash64({}) AS h FROM {} WHERE {}) \
@@ -314,7 +316,8 @@ impl TrainingRows for ClusterRows<'_> {
         let size = format!("abs({b1}) * a1 + abs({b2}) * a2 + abs({b3}) * a3 + abs({b0})");
         let columns = format!("q1, q2, q3, a1, a2, a3, {TARGET} AS y");
         let with_z = format!("SELECT {columns}, {z} AS z, {size} AS s FROM ({})", self.columns(basis));
-        // e is at most 1, so nothing overflows. Both p and 1 − p come without a difference: a residual near 0 keeps its digits.
+        // e is at most 1, so nothing overflows. Both p and 1 − p are computed without a subtraction, so a residual near
+        // 0 keeps its digits.
         let columns = "q1, q2, q3, a1, a2, a3, y, z, s";
         let with_e = format!("SELECT {columns}, exp(-abs(z)) AS e FROM ({with_z})");
         let with_q = format!("SELECT {columns}, e, 1D / (1D + e) AS q FROM ({with_e})");
@@ -325,8 +328,9 @@ impl TrainingRows for ClusterRows<'_> {
         );
         let q = ["q1", "q2", "q3", "1D"];
         let gradient = q.map(|q| format!("sum(r * {q})"));
-        // The order of summation is the engine's. The error of a sum of n terms is at most n ε/2, and with overwhelming
-        // probability at most some √n ε, of the sum of their sizes (Higham & Mary, SIAM J. Sci. Comput. 41, 2019).
+        // The engine determines the order of summation. The error of a sum of n terms is at most n ε/2 times the sum of
+        // their magnitudes, and with overwhelming probability at most a small multiple of √n ε times it (Higham & Mary,
+        // SIAM J. Sci. Comput. 41, 2019).
         let n = self.facts.rows as f64;
         let summation = sql::number(n.min(10.0 * n.sqrt()) + 8.0);
         let errors = q.iter().zip(["a1", "a2", "a3", "1D"]);
@@ -344,7 +348,7 @@ impl TrainingRows for ClusterRows<'_> {
         let mut cells = Cells::of(&row);
         let rows = cells.count();
         if rows != self.facts.rows {
-            // An ingestion meanwhile has emptied what this training reads.
+            // A concurrent ingestion has emptied the folder that this training reads.
             bail!("the compiled dataset changed while it was trained on; run again");
         }
         let log_likelihood = cells.sum();
@@ -355,8 +359,9 @@ impl TrainingRows for ClusterRows<'_> {
 }
 
 impl ClusterRows<'_> {
-    /// A query for the columns of `basis` as q1 to q3, the target, and as a1 to a3 the sizes of the terms that each column was
-    /// computed from: its rounding error is some ε of that.
+    /// Returns a query with the columns of `basis` as q1 to q3, the target, and, as a1 to a3, the magnitude of the
+    /// terms from which each column was computed: the rounding error of a column is a small multiple of ε times that
+    /// magnitude.
     fn columns(&self, basis: &Basis) -> String {
         let [x1, x2, x3] = PREDICTORS;
         let [m1, m2, m3] = basis.centre().map(sql::number);

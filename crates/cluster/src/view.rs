@@ -1,7 +1,7 @@
 //! Files that queries read by a name.
 //!
-//! A view is no state of the server: its definition goes along with every query that names it, so a query means the same in
-//! a session that has been replaced.
+//! A view is not stored on the server: its definition is sent with every query that names it, so a query has the same
+//! meaning in a session that replaces a lost one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,15 +20,15 @@ pub struct Views {
 }
 
 impl Views {
-    /// Names `files` until the view is dropped.
+    /// Creates a name for `files`, which is valid until the view is dropped.
     pub fn add(&self, files: Files) -> View {
-        // All names have the same length: none is part of another.
+        // All names have the same length, so that none is part of another.
         let name = format!("files_{:012}", self.added.fetch_add(1, Ordering::Relaxed));
         self.definitions.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), files);
         View { name, definitions: self.definitions.clone() }
     }
 
-    /// The views that a query names.
+    /// Returns the views that a query names.
     pub fn named_in(&self, sql: &str) -> Vec<(String, Files)> {
         let definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
         let named = definitions.iter().filter(|(name, _)| sql.contains(name.as_str()));

@@ -1,17 +1,17 @@
 //! Merges CSV files into one table of distinct rows, in one pass, without holding their text in memory.
 //!
-//! Every file is read by a thread of its own, at most [`READERS`] at a time; each sends batches of rows in canonical text
-//! with their fingerprints. One thread takes the batches in file order, keeps the first of equal rows and writes it out.
-//! Malformed rows travel in the same batches.
+//! Each file is read by its own thread, with at most [`READERS`] threads at a time. A thread sends batches of rows in
+//! canonical text together with their fingerprints. One thread receives the batches in file order, keeps the first of
+//! equal rows and writes it. Malformed rows are sent in the same batches.
 //!
-//! Two things grow with the data: the fingerprints of distinct rows, with 20 to 39 bytes a row, and those of distinct
-//! corporations, with 30 to 57 bytes each. A hash table has a power of two of slots of 17 bytes and is at most 7/8 full;
-//! the table of rows is reserved once, that of corporations is copied as it grows. These are measured peaks of the
-//! process beyond the 20 MB that it needs for any data.
+//! Memory grows with the data in two ways: the fingerprints of distinct rows need 20 to 39 bytes per row, and those of
+//! distinct corporations 30 to 57 bytes each. A hash table has a power of two of slots of 17 bytes and is at most 7/8
+//! full; the table of rows is reserved once, that of corporations is copied as it grows. These figures are measured
+//! peaks of the process beyond the 20 MB that it needs for any data.
 //!
-//! Rows are equal when all five values are, missing equal to missing, as in pandas' `drop_duplicates`. They are compared
-//! by 128-bit fingerprints (XXH3, seeded afresh in every run, so that no file can be made to collide): among 10^9 rows the
-//! chance that two different ones meet is below 10^-20.
+//! Rows are equal if all five values are equal, where missing equals missing, as in pandas' `drop_duplicates`. They are
+//! compared by 128-bit fingerprints (XXH3 with a new random seed in every run, so that a file cannot be constructed to
+//! cause collisions). Among 10^9 rows the probability of a collision is below 10^-20.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
@@ -33,21 +33,24 @@ use crate::reader::{MalformedRow, Next, RowReader};
 use crate::row::{Row, write_text};
 
 const READERS: usize = 2;
-/// Text of a batch, in bytes; large enough to make the hand-over cheap, small enough to stay in the cache.
+/// Size of a batch's text, in bytes: large enough to make passing it between threads cheap, small enough to stay in the
+/// cache.
 const BATCH_BYTES: usize = 128 * 1024;
-/// Batches of one file that may wait.
+/// Maximum number of batches of one file in the queue.
 const WAITING: usize = 16;
-/// Bytes of malformed rows of one file from which their share is checked on the way: a file of another kind fails soon.
+/// Number of bytes of malformed rows in one file from which their share is checked while reading, so that a file of the
+/// wrong kind fails early.
 const MUCH_QUARANTINE: usize = 16 * 1024 * 1024;
-/// Names given as examples of a contradiction.
+/// Maximum number of names given as examples of a contradiction.
 const EXAMPLES: usize = 10;
 
-/// Merges `files`, in the order given; writes the distinct rows to `dataset` and the unreadable ones to `quarantine`,
-/// both with a header. `progress` is told from time to time how many rows have been read.
+/// Merges `files`, in the order given. Writes the distinct rows to `dataset` and the unreadable rows to `quarantine`,
+/// both with a header. `progress` is called from time to time with the number of rows read so far.
 ///
 /// # Errors
-/// Names the file: where it cannot be read, its header or encoding is wrong, too many of its rows are malformed, or it
-/// changes while it is read. An error too where no file has a single row: nothing never replaces something.
+/// Fails if a file cannot be read, its header or encoding is wrong, too many of its rows are malformed, or it changes
+/// while it is read; the error names the file. Also fails if no file has a single row, because an empty result must not
+/// replace an existing dataset.
 pub fn compile(
     files: &[DataFile],
     dataset: &mut impl Write,
@@ -67,7 +70,7 @@ pub fn compile(
                 let take = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
                 while let Some((file, sender)) = take() {
                     let outcome = read(file, seed, &sender).with_context(|| file.path.display().to_string());
-                    // Fails only when the merging thread has given up, and then nobody asks.
+                    // Fails only if the merging thread has stopped, in which case the result is not needed.
                     let _ = sender.send(Message::End(Box::new(outcome)));
                 }
             });
@@ -79,7 +82,7 @@ pub fn compile(
     merge.finish(merged)
 }
 
-/// What a reading thread sends.
+/// A message from a reading thread.
 enum Message {
     Batch(Batch),
     End(Box<Result<FileEnd>>),
@@ -96,16 +99,16 @@ struct Batch {
 }
 
 struct BatchRow {
-    /// Where the row's text begins and ends.
+    /// Start and end of the row's text in [`Batch::text`].
     start: usize,
     end: usize,
     fingerprint: u128,
-    /// The corporation's fingerprint, and whether it left; `None` where either is missing.
+    /// The corporation's fingerprint, and whether it left; `None` if either is missing.
     exit: Option<(u128, bool)>,
     missing: [bool; 5],
 }
 
-/// What is known of a file when all of it has been read.
+/// The results for a file that has been read completely.
 struct FileEnd {
     sha256: Checksum,
     rows: u64,
@@ -113,7 +116,7 @@ struct FileEnd {
     missing: [u64; 5],
 }
 
-/// Reads one file to its end, sending its rows.
+/// Reads one file to its end and sends its rows.
 fn read(file: &DataFile, seed: u64, sender: &SyncSender<Message>) -> Result<FileEnd> {
     let handle = File::open(&file.path)?;
     let before = handle.metadata()?;
@@ -150,12 +153,12 @@ fn read(file: &DataFile, seed: u64, sender: &SyncSender<Message>) -> Result<File
         bail!("the file changed while it was read; run again when its writer has finished");
     }
     end.sha256 = reader.checksum();
-    let _ = sender.send(Message::Batch(batch)); // as at the end message
+    let _ = sender.send(Message::Batch(batch)); // may fail like the end message
     Ok(end)
 }
 
 impl Batch {
-    /// Takes a row; returns which of its columns are missing.
+    /// Adds a row; returns which of its columns are missing.
     fn push(&mut self, row: &Row, seed: u64) -> [bool; 5] {
         let start = self.text.len();
         row.write_canonical(&mut self.text);
@@ -175,7 +178,7 @@ impl Batch {
         missing
     }
 
-    /// Takes a malformed row; returns how many bytes it takes.
+    /// Adds a malformed row; returns its size in the quarantine, in bytes.
     fn set_aside(&mut self, file_name: &str, row: &MalformedRow) -> usize {
         let out = &mut self.quarantine;
         let before = out.len();
@@ -189,7 +192,7 @@ impl Batch {
     }
 }
 
-/// The corporation of a row in canonical text, without its quotes.
+/// Returns the corporation of a row in canonical text, without quotes.
 fn first_field(row: &[u8]) -> Option<String> {
     let record = csv::ReaderBuilder::new().has_headers(false).from_reader(row).records().next()?.ok()?;
     record.get(0).map(str::to_owned)
@@ -201,7 +204,7 @@ fn count_missing(counts: &mut [u64; 5], missing: [bool; 5]) {
     }
 }
 
-/// The merging side: all files so far, as one table.
+/// The state of the merging thread: all files so far, as one table.
 struct Merge<'a, W> {
     out: &'a mut W,
     bytes: u64,
@@ -217,7 +220,7 @@ struct Merge<'a, W> {
 }
 
 impl<'a, W: Write> Merge<'a, W> {
-    /// Writes to `out`; `bytes` is how much input there is to come, roughly.
+    /// Creates a merge that writes to `out`; `bytes` is the approximate size of the whole input.
     fn new(out: &'a mut W, bytes: u64) -> Result<Self> {
         let mut merge = Self {
             out,
@@ -236,7 +239,7 @@ impl<'a, W: Write> Merge<'a, W> {
         Ok(merge)
     }
 
-    /// Takes all batches of one file.
+    /// Receives all batches of one file.
     fn file(
         &mut self,
         file: &DataFile,
@@ -271,11 +274,11 @@ impl<'a, W: Write> Merge<'a, W> {
         }
     }
 
-    /// Writes the rows that are new, in runs as long as possible; returns how many were not.
+    /// Writes the new rows, in runs as long as possible; returns the number of duplicates.
     fn batch(&mut self, batch: &Batch) -> Result<u64> {
         if self.seen.is_empty() {
-            // Room for all rows from the start, as many as the first ones let expect: growing would double the memory.
-            // Where that is refused, it grows as it must.
+            // Reserves room for all rows at the start, estimated from the size of the first ones, because growing would
+            // double the memory. If the allocation fails, the table grows on demand.
             let _ = self.seen.try_reserve(self.bytes as usize / batch.text.len().max(1) * batch.rows.len());
         }
         let (mut run_start, mut row_start, mut duplicates) = (0, 0, 0);
@@ -326,7 +329,7 @@ impl<'a, W: Write> Merge<'a, W> {
 
 type FingerprintSet = HashSet<u128, BuildHasherDefault<Fingerprint>>;
 
-/// Fingerprints are hashes already.
+/// A hasher that returns the fingerprint itself, because a fingerprint already is a hash.
 #[derive(Default)]
 struct Fingerprint(u64);
 
@@ -347,7 +350,8 @@ mod tests {
     use super::*;
     use crate::table::tests::HEADER;
 
-    /// Compiles files of the given rows; returns the dataset and the quarantine without their headers, and the facts.
+    /// Compiles files of the given rows; returns the dataset and the quarantine without their headers, and the results
+    /// of the ingestion.
     fn compiled(files: &[&str]) -> Result<(String, String, Ingested)> {
         let folder = tempfile::tempdir()?;
         let files: Vec<DataFile> = files

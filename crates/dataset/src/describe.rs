@@ -1,4 +1,4 @@
-//! The statistics of a table, column by column, as pandas gives them.
+//! The statistics of a table, column by column, as pandas defines them.
 
 use anyhow::Result;
 use common::schema::{COLUMNS, CORPORATION, PREDICTORS};
@@ -7,7 +7,7 @@ use polars::prelude::*;
 
 use crate::Table;
 
-/// Statistics of every numeric column, in file order.
+/// Returns the statistics of every numeric column, in file order.
 pub fn summary(table: &Table) -> Result<Vec<ColumnStatistics>> {
     let numeric = COLUMNS.into_iter().filter(|column| *column != CORPORATION);
     numeric
@@ -24,7 +24,7 @@ pub fn summary(table: &Table) -> Result<Vec<ColumnStatistics>> {
         .collect()
 }
 
-/// The median of each predictor, `None` where it has no value.
+/// Returns the median of each predictor; `None` if it has no value.
 pub fn medians(table: &Table) -> Result<[Option<f64>; 3]> {
     let mut medians = [None; 3];
     for (median, column) in medians.iter_mut().zip(PREDICTORS) {
@@ -33,7 +33,7 @@ pub fn medians(table: &Table) -> Result<[Option<f64>; 3]> {
     Ok(medians)
 }
 
-/// Percent of missing values in every column, in file order.
+/// Returns the percentage of missing values in every column, in file order.
 pub fn missing(table: &Table) -> Result<Vec<MissingPercent>> {
     COLUMNS
         .into_iter()
@@ -47,7 +47,7 @@ pub fn missing(table: &Table) -> Result<Vec<MissingPercent>> {
 fn mode(values: &Series) -> Result<Option<f64>> {
     let sorted = values.drop_nulls().sort(SortOptions::default())?.rechunk();
     let runs = sorted.f64()?.cont_slice()?.chunk_by(|a, b| a == b);
-    // The smallest comes first, so a later run must be longer to win.
+    // The runs are sorted by value, so a later run must be longer to replace the smallest value.
     let longest = runs.fold(None, |best: Option<&[f64]>, run| match best {
         Some(best) if best.len() >= run.len() => Some(best),
         _ => Some(run),

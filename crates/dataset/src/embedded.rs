@@ -1,4 +1,4 @@
-//! The engine that this process is: CSV files on this machine, tables in memory.
+//! The engine of this process: CSV files on this machine and tables in memory.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, BufWriter, Write};
@@ -29,7 +29,7 @@ use crate::compile::compile;
 use crate::describe;
 use crate::likelihood::Rows;
 
-/// This process.
+/// The engine of this process.
 pub struct Embedded;
 
 impl Engine for Embedded {
@@ -117,7 +117,7 @@ impl Clients for Table {
     }
 
     fn newest(&self, model: &Model, _: usize) -> Result<Newest> {
-        /// What is known of a corporation while the rows go by.
+        /// The state of a corporation while the rows are read.
         #[derive(Default)]
         struct Seen<'a> {
             corporation: &'a str,
@@ -127,7 +127,7 @@ impl Clients for Table {
         }
         let mut without_name = 0;
         let mut places: HashMap<&str, usize> = HashMap::with_capacity(self.height());
-        // In the order of their first rows: the sum of the risks must not depend on the order of a hash table.
+        // In the order of the first rows, because the sum of the risks must not depend on the order of a hash table.
         let mut all: Vec<Seen> = Vec::new();
         for row in self.rows()? {
             let Some(corporation) = row.corporation else {
@@ -193,7 +193,7 @@ impl Clients for Table {
     }
 }
 
-/// The rows of a table in which nothing is missing, with contiguous columns.
+/// The rows of a table without missing values, in contiguous columns.
 struct CompleteRows {
     table: Table,
     facts: TrainingFacts,

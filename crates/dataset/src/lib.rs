@@ -1,9 +1,10 @@
-//! Client tables: read, check, merge, de-duplicate, describe. The only crate that names polars.
+//! Client tables: reading, checking, merging, removing duplicates, describing. This is the only crate that depends on
+//! polars.
 //!
-//! [`row`] says what a good row is; [`reader`] finds the rows of a CSV stream and tells good from bad; everything else
-//! stands on these two, so a file means the same to ingestion, training, scoring and the service. [`compile`] merges
-//! files in one pass and never holds a table; [`Table`] is a table in memory, a polars `DataFrame` with checked columns.
-//! [`embedded`] is the engine that all of it makes.
+//! [`row`] defines a valid row; [`reader`] finds the rows of a CSV stream and separates valid from malformed rows.
+//! Everything else is built on these two, so a file has the same meaning for ingestion, training, scoring and the
+//! service. [`compile`] merges files in one pass and never holds a whole table; [`Table`] is a table in memory, a
+//! polars `DataFrame` with checked columns. [`embedded`] combines them into an engine.
 
 #![warn(missing_docs)]
 
@@ -21,7 +22,10 @@ use engine::Engine;
 
 pub use table::Table;
 
-/// The engine that `config` names; without a name this process.
+/// Returns the engine that `config` names, or the engine of this process if it names none.
+///
+/// # Errors
+/// Fails if the cluster cannot be reached.
 pub fn engine(config: &Config) -> Result<Box<dyn Engine>> {
     #[cfg(feature = "cluster")]
     if let Some(place) = &config.engine {

@@ -1,35 +1,35 @@
-//! The sums of one Newton step over rows in memory: in parallel, eight rows at a time.
+//! The sums of one Newton step over rows in memory, computed in parallel and for eight rows at a time.
 
 use engine::Sample;
 use engine::basis::Basis;
 use engine::likelihood::{Parameters, Sums};
 use rayon::prelude::*;
 
-/// The rows of one parallel task. Fixed, so that the sums do not depend on the number of threads.
+/// Number of rows in one parallel task. It is fixed, so that the sums do not depend on the number of threads.
 const CHUNK: usize = 16 * 1024;
 
 /// The training rows: three predictor columns and the target, of equal length, without missing values.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
-    /// In the order of [`common::schema::PREDICTORS`].
+    /// The predictors, in the order of [`common::schema::PREDICTORS`].
     pub predictors: [&'a [f64]; 3],
-    /// 0 or 1.
+    /// The target of each row, 0 or 1.
     pub target: &'a [f64],
 }
 
 impl<'a> Rows<'a> {
-    /// Their number.
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.target.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.target.is_empty()
     }
 
-    /// The sums at `parameters` of the columns of `basis`, over all rows, in parallel; the same to the last bit for every
-    /// number of threads.
+    /// Returns the sums over all rows at `parameters` of the columns of `basis`. Computed in parallel; the result is
+    /// identical to the last bit for every number of threads.
     pub fn sums(&self, basis: &Basis, parameters: &Parameters) -> Sums {
         let centre = basis.centre();
         let chunks = self.len().div_ceil(CHUNK);
@@ -39,14 +39,16 @@ impl<'a> Rows<'a> {
                 let columns = |x: [f64; 3]| std::array::from_fn(|j| x[j] - centre[j]);
                 return chunk.sums(|x| (columns(x), columns(x).map(f64::abs)), parameters);
             }
-            // The error of a column counts where its terms cancel; below it is multiplied by ε and more.
+            // The error of a column matters only if its terms cancel: below, it is multiplied by ε and a constant
+            // factor.
             let with_errors = |(q, sizes): ([f64; 3], [f64; 3])| {
                 (q, std::array::from_fn(|j| q[j].abs() + f64::exp2(-48.0) * sizes[j]))
             };
             chunk.sums(|x| with_errors(basis.columns(x)), parameters)
         };
         let partial: Vec<Sums> = (0..chunks).into_par_iter().map(chunk_sums).collect();
-        // A sum of n terms is off by at most n ε/2 of the sum of their sizes; 8 more for the residual and the product.
+        // The error of a sum of n terms is at most n ε/2 times the sum of their magnitudes; 8 is added for the residual
+        // and the product.
         let terms = self.len().min(CHUNK).div_ceil(LANES) + LANES + chunks + 8;
         let rounding = terms as f64 * f64::EPSILON;
         let mut total = Sums::default();
@@ -63,7 +65,7 @@ impl<'a> Rows<'a> {
         total
     }
 
-    /// At most `most` of them, evenly spaced.
+    /// Returns at most `most` rows, evenly spaced.
     pub fn sample(&self, most: usize) -> Sample {
         let taken = self.len().min(most);
         let places = (0..taken).map(|i| i * self.len() / taken);
@@ -79,19 +81,22 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Consecutive rows that one thread sums.
+/// Consecutive rows that are summed by one thread.
 struct Chunk<'a> {
     x: [&'a [f64]; 3],
     y: &'a [f64],
 }
 
-/// Rows worked on together: enough for the compiler to use vectors, few enough to stay in registers.
+/// Number of rows processed together: enough for the compiler to use vector instructions, few enough to stay in
+/// registers.
 const LANES: usize = 8;
 
 impl Chunk<'_> {
-    /// The sums for the columns q that `columns` makes of a row; `gradient_error` holds Σ |pᵢ − yᵢ| sᵢ for the sizes s beside them.
+    /// Returns the sums for the columns q that `columns` computes from a row. `gradient_error` contains Σ |pᵢ − yᵢ| sᵢ,
+    /// where s are the magnitudes returned with the columns.
     fn sums(&self, columns: impl Fn([f64; 3]) -> ([f64; 3], [f64; 3]), b: &Parameters) -> Sums {
-        // The product of this many factors between 1 and 2 cannot overflow, and its logarithm replaces theirs.
+        // The product of this many factors between 1 and 2 cannot overflow; one logarithm of the product replaces the
+        // sum of theirs.
         const FACTORS: usize = 512;
 
         let mut sums = [[0.0; LANES]; 19];
@@ -101,7 +106,7 @@ impl Chunk<'_> {
         for block in 0..blocks {
             let start = block * LANES;
             let length = LANES.min(self.y.len() - start);
-            // In a last, shorter block the rows beyond the end weigh nothing.
+            // In a last, shorter block, the rows beyond the end have weight 0.
             let mut weight = [1.0; LANES];
             let load = |column: &[f64]| -> [f64; LANES] {
                 let mut lanes = [0.0; LANES];
@@ -121,7 +126,7 @@ impl Chunk<'_> {
             for k in 0..LANES {
                 let w = weight[k];
                 let q = 1.0 / (1.0 + e[k]);
-                // Both p and 1 − p without a difference: a residual near 0 keeps its digits.
+                // Both p and 1 − p are computed without a subtraction, so a residual near 0 keeps its digits.
                 let (p, not_p) = if z[k] >= 0.0 { (q, e[k] * q) } else { (e[k] * q, q) };
                 let residual = w * ((1.0 - y[k]) * p - y[k] * not_p);
                 let curvature = w * e[k] * q * q; // p (1 − p)
@@ -166,13 +171,13 @@ mod tests {
 
     const PARAMETERS: Parameters = [-0.02, 0.0003, 0.01, 0.4];
 
-    /// A basis whose columns are mixtures of the predictors.
+    /// Returns a basis whose columns are mixtures of the predictors.
     fn oblique() -> Basis {
         let m = [[1.0, 0.1, 2.0, 3.0], [0.0, 1.0, 3.0, 0.25], [0.0, 0.0, 1.0, -7.0], [0.0, 0.0, 0.0, 1.0]];
         Basis::centred([60.0, 500.0, 20.0]).followed_by(&m)
     }
 
-    /// The formulas, literally.
+    /// Computes the sums literally by the formulas.
     fn plain(rows: &Rows, basis: &Basis, b: &Parameters) -> Sums {
         let mut sums = Sums::default();
         for i in 0..rows.len() {

@@ -1,8 +1,8 @@
-//! Finds the rows of a CSV stream, checks each, and hashes the stream on the way.
+//! Reads the rows of a CSV stream, checks each row, and hashes the stream at the same time.
 //!
-//! A fault of the file (encoding, header, a quote that never closes) is an error that ends the reading; a fault of a row
-//! is data that the caller sets aside. UTF-8 with or without a byte order mark, LF or CRLF, quoted fields, columns in any
-//! order, a trailing newline or none, blank lines: all read the same.
+//! A fault of the file (encoding, header, an unclosed quote) is an error that ends the reading; a fault of a row is
+//! returned as data, which the caller sets aside. UTF-8 with or without a byte order mark, LF or CRLF, quoted fields,
+//! columns in any order, with or without a trailing newline, blank lines: all variants give the same rows.
 
 use std::io::{self, Read};
 use std::str;
@@ -15,55 +15,56 @@ use engine::rules::{Malformed, check_target, find_columns};
 
 use crate::row::{Row, parse_count, parse_exited, parse_name};
 
-/// The longest row, in bytes. A longer one means that a quote is never closed, or that the file is no table. A reader
-/// needs at most a few times this memory.
+/// Maximum length of a row, in bytes. A longer row means that a quote is never closed or that the file is not a table.
+/// A reader needs at most a few times this amount of memory.
 const LONGEST_ROW: usize = 1024 * 1024;
 
-/// Reads checked rows from a stream of CSV.
+/// A reader of checked rows from a CSV stream.
 pub struct RowReader<R> {
     csv: csv::Reader<Source<R>>,
     record: csv::ByteRecord,
-    /// For each of [`COLUMNS`], its place in the file.
+    /// The index in the file of each of [`COLUMNS`].
     places: [usize; 5],
     width: usize,
 }
 
-/// What the next record turned out to be.
+/// The next record of a stream: a valid row or a malformed one.
 pub enum Next<'a> {
-    /// A good row.
+    /// A row that passed all checks.
     Row(Row<'a>),
     /// A row that cannot be read.
     Malformed(MalformedRow<'a>),
 }
 
-/// A row that cannot be read, as it stands in the stream.
+/// A row that cannot be read, with its original text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MalformedRow<'a> {
-    /// Line on which it begins, from 1.
+    /// Number of the line on which it begins, counted from 1.
     pub line: u64,
-    /// Lines that it spans.
+    /// Number of lines that it spans.
     pub lines: u64,
-    /// The whole row, without its line end.
+    /// The whole row, without its line break.
     pub text: &'a str,
-    /// What is wrong with it.
+    /// The reason why it cannot be read.
     pub reason: Malformed,
 }
 
 impl<R: Read> RowReader<R> {
-    /// Reads and checks the header.
+    /// Creates a reader, and reads and checks the header.
     pub fn new(stream: R) -> Result<Self> {
         let reader = Self::for_prediction(stream)?;
         check_target(&reader.places)?;
         Ok(reader)
     }
 
-    /// As [`RowReader::new`], for clients of whom nobody knows yet whether they leave: the target may be absent.
+    /// Creates a reader for clients whose outcome may be unknown: the target column may be absent.
     pub fn for_prediction(stream: R) -> Result<Self> {
         let source = Source { stream, hasher: Hasher::default(), window: Vec::new(), window_start: 0, record_start: 0 };
         let mut csv = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
-            // A CR alone ends no line: a file of such lines is refused by its header, instead of read with wrong lines.
+            // A CR alone does not end a line. A file of such lines is refused because of its header, instead of being
+            // read with wrong line numbers.
             .terminator(csv::Terminator::Any(b'\n'))
             .buffer_capacity(256 * 1024)
             .from_reader(source);
@@ -75,7 +76,7 @@ impl<R: Read> RowReader<R> {
         Ok(Self { csv, width: record.len(), record, places })
     }
 
-    /// The next record, `None` at the end.
+    /// Returns the next record; `None` at the end.
     pub fn read_next(&mut self) -> Result<Option<Next<'_>>> {
         let (line, start) = loop {
             let (line, start) = (self.csv.position().line(), self.csv.position().byte());
@@ -92,7 +93,7 @@ impl<R: Read> RowReader<R> {
         match parse(&self.record, self.width, &self.places, raw) {
             Ok(row) => Ok(Some(Next::Row(row))),
             Err(reason) => {
-                // The parser leaves empty lines to the row after them.
+                // The parser leaves empty lines at the beginning of the following row.
                 let empty = raw.iter().take_while(|byte| **byte == b'\n').count();
                 let (line, body) = (line + empty as u64, &raw[empty..]);
                 let Ok(text) = str::from_utf8(body) else { bail!("line {line} is not UTF-8; save the file as UTF-8") };
@@ -102,7 +103,7 @@ impl<R: Read> RowReader<R> {
         }
     }
 
-    /// The checksum of all bytes, once [`RowReader::read_next`] has given `None`.
+    /// Returns the checksum of all bytes. Complete once [`RowReader::read_next`] has returned `None`.
     pub fn checksum(self) -> Checksum {
         self.csv.into_inner().hasher.finish()
     }
@@ -115,7 +116,7 @@ fn parse<'a>(record: &'a csv::ByteRecord, width: usize, places: &[usize; 5], raw
     let field = |column: usize| record.get(places[column]).unwrap_or_default();
     let mut name = field(0);
     if places[0] + 1 == width && is_crlf(raw) {
-        name = name.strip_suffix(b"\r").unwrap_or(name); // the parser gives it to the last field
+        name = name.strip_suffix(b"\r").unwrap_or(name); // the parser includes it in the last field
     }
     Ok(Row {
         corporation: parse_name(name)?,
@@ -128,7 +129,8 @@ fn parse<'a>(record: &'a csv::ByteRecord, width: usize, places: &[usize; 5], raw
     })
 }
 
-/// Whether the raw bytes of a row end with a carriage return and a line feed, or with a carriage return at the file's end.
+/// Returns whether the raw bytes of a row end with a carriage return and a line feed, or with a carriage return at the
+/// end of the file.
 fn is_crlf(raw: &[u8]) -> bool {
     raw.strip_suffix(b"\n").unwrap_or(raw).ends_with(b"\r")
 }
@@ -137,8 +139,8 @@ fn newlines(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// The stream below the CSV parser: hashed on the way, remembered from the current record on, and bounded so that one
-/// record cannot eat the memory.
+/// The stream below the CSV parser. It is hashed while it is read, kept from the start of the current record, and
+/// limited so that one record cannot exhaust the memory.
 struct Source<R> {
     stream: R,
     hasher: Hasher,
@@ -148,7 +150,7 @@ struct Source<R> {
 }
 
 impl<R> Source<R> {
-    /// The bytes from `start`, which is the current record's, to `end`.
+    /// Returns the bytes from `start`, which is the start of the current record, to `end`.
     fn window(&self, start: u64, end: u64) -> &[u8] {
         &self.window[(start - self.window_start) as usize..(end - self.window_start) as usize]
     }
@@ -165,7 +167,7 @@ impl<R: Read> Read for Source<R> {
             )));
         }
         let mut n = self.stream.read(buffer)?;
-        // The parser skips a byte order mark only if the first piece holds more than the whole mark.
+        // The parser skips a byte order mark only if the first chunk contains more than the whole mark.
         while self.window_start == 0 && self.window.is_empty() && (1..=BYTE_ORDER_MARK).contains(&n) {
             match self.stream.read(&mut buffer[n..]) {
                 Ok(0) => break,
@@ -186,7 +188,7 @@ mod tests {
 
     const HEADER: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n";
 
-    /// Good rows in canonical text and malformed ones as "line: reason", or the error that ended the reading.
+    /// Returns valid rows in canonical text and malformed rows as "line: reason", or the error that ended the reading.
     fn read(bytes: &[u8]) -> Result<Vec<String>, String> {
         let mut reader = RowReader::new(bytes).map_err(|error| format!("{error:#}"))?;
         let mut found = Vec::new();

@@ -1,22 +1,23 @@
-//! One client row: from text to checked values, and back to the one canonical text.
+//! One client row: parsing text to checked values, and formatting them as canonical text.
 
 use common::schema::Predictors;
 use engine::rules::{LARGEST_EXACT, LONGEST_NAME, MISSING, Malformed, exceeds_exact};
 
-/// A checked row; its text lives in the reader's buffer.
+/// A checked row; its text borrows from the reader's buffer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Row<'a> {
-    /// The client's name, `None` where missing.
+    /// The client's name; `None` if missing.
     pub corporation: Option<&'a str>,
-    /// In the order of [`common::schema::PREDICTORS`].
+    /// The predictors, in the order of [`common::schema::PREDICTORS`].
     pub predictors: Predictors,
-    /// Whether the client left.
+    /// Whether the client left; `None` if unknown.
     pub exited: Option<bool>,
 }
 
 impl Row<'_> {
-    /// Appends the row as it stands in finaldata.csv, newline included. Equal rows give equal bytes and different rows
-    /// different ones: integers have no decimal point, missing values are empty, names are quoted only where they must.
+    /// Appends the row in the format of finaldata.csv, including the newline. Equal rows give equal bytes and different
+    /// rows different bytes: whole numbers have no decimal point, missing values are empty, and names are quoted only
+    /// if necessary.
     pub fn write_canonical(&self, out: &mut Vec<u8>) {
         if let Some(name) = self.corporation {
             write_text(out, name);
@@ -35,17 +36,17 @@ impl Row<'_> {
     }
 }
 
-/// Reads a corporation's name, `None` where missing.
+/// Parses a corporation's name; `None` if missing.
 pub fn parse_name(field: &[u8]) -> Result<Option<&str>, Malformed> {
     if is_missing(field) {
         return Ok(None);
     }
-    // A record that is not UTF-8 ends the reading (`RowReader`), so for that the reason given here is never shown.
+    // A record that is not UTF-8 ends the reading (`RowReader`), so the reason returned here is never shown.
     let name = std::str::from_utf8(field).map_err(|_| Malformed::NotAName)?;
     check_name(name).map(Some)
 }
 
-/// Checks a name that came as a text.
+/// Checks a name that was read as text.
 pub fn check_name(name: &str) -> Result<&str, Malformed> {
     match name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
         true => Err(Malformed::NotAName),
@@ -53,9 +54,9 @@ pub fn check_name(name: &str) -> Result<&str, Malformed> {
     }
 }
 
-/// Reads a count of `column`: an integer or a decimal, not negative, `None` where missing.
+/// Parses a count of `column`: a non-negative integer or decimal number; `None` if missing.
 pub fn parse_count(column: &'static str, field: &[u8]) -> Result<Option<f64>, Malformed> {
-    // Nearly every field is a short run of digits; 15 of them are exact in a u64 and in an f64.
+    // Nearly every field is a short sequence of digits; up to 15 digits are exact in a u64 and in an f64.
     if (1..=15).contains(&field.len()) && field.iter().all(u8::is_ascii_digit) {
         let integer = field.iter().fold(0u64, |value, digit| value * 10 + u64::from(digit - b'0'));
         return Ok(Some(integer as f64));
@@ -67,12 +68,12 @@ pub fn parse_count(column: &'static str, field: &[u8]) -> Result<Option<f64>, Ma
     let text = std::str::from_utf8(field).map_err(|_| Malformed::NotANumber(column))?;
     let number = text.parse().map_err(|_| Malformed::NotANumber(column))?;
     if number == LARGEST_EXACT && exceeds_exact(text) {
-        return Err(Malformed::TooLarge(column)); // and not the neighbour that can be represented
+        return Err(Malformed::TooLarge(column)); // instead of the nearest representable number
     }
     check_count(column, number).map(Some)
 }
 
-/// Checks a count that came as a number.
+/// Checks a count that was read as a number.
 pub fn check_count(column: &'static str, number: f64) -> Result<f64, Malformed> {
     match number {
         _ if number.is_nan() => Err(Malformed::NotANumber(column)),
@@ -82,7 +83,7 @@ pub fn check_count(column: &'static str, number: f64) -> Result<f64, Malformed> 
     }
 }
 
-/// Reads `exited`: 0, 1 (also written as decimals) or missing.
+/// Parses `exited`: 0, 1 (also written as decimals) or missing.
 pub fn parse_exited(field: &[u8]) -> Result<Option<bool>, Malformed> {
     match field {
         b"0" => Ok(Some(false)),
@@ -96,13 +97,13 @@ pub fn parse_exited(field: &[u8]) -> Result<Option<bool>, Malformed> {
     }
 }
 
-/// Whether a field is one of the spellings of a missing value.
+/// Returns whether a field is one of the spellings of a missing value.
 pub fn is_missing(field: &[u8]) -> bool {
     // Nearly every field is a number or a name, and no spelling is as long as most names.
     field.len() <= LONGEST_SPELLING && MISSING.iter().any(|spelling| spelling.as_bytes() == field)
 }
 
-/// Of [`MISSING`].
+/// Length of the longest spelling in [`MISSING`], in bytes.
 const LONGEST_SPELLING: usize = 8;
 
 fn write_number(out: &mut Vec<u8>, value: f64) {
@@ -114,7 +115,7 @@ fn write_number(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-/// A text as a CSV field, quoted where it must be (RFC 4180).
+/// Appends a text as a CSV field, quoted if necessary (RFC 4180).
 pub fn write_text(out: &mut Vec<u8>, text: &str) {
     if text.bytes().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r')) {
         out.push(b'"');

@@ -1,4 +1,4 @@
-//! A client table in memory: a polars `DataFrame` whose columns are those of the schema, checked row by row.
+//! A client table in memory: a polars `DataFrame` with the columns of the schema, whose rows have been checked.
 
 use std::fs::File;
 use std::io::Read;
@@ -34,7 +34,7 @@ impl Table {
         read().with_context(|| format!("reading {}", path.display()))
     }
 
-    /// Reads a stream of CSV.
+    /// Reads a CSV stream.
     pub fn from_csv(stream: impl Read, malformed: MalformedRows) -> Result<Self> {
         Self::from_rows(RowReader::new(stream)?, malformed)
     }
@@ -54,7 +54,7 @@ impl Table {
         Ok(Self { frame, malformed: malformed.rows, checksum: reader.checksum() })
     }
 
-    /// Reads several CSV files, one table under the other.
+    /// Reads several CSV files as one table, in the order given.
     pub fn read_all(files: &[DataFile], reading: Reading) -> Result<Self> {
         let mut tables = files.iter().map(|file| Self::read(&file.path, reading));
         let mut all = tables.next().context("there is no file to read")??;
@@ -67,22 +67,22 @@ impl Table {
         Ok(all)
     }
 
-    /// Of the bytes that it was read from.
+    /// Returns the SHA-256 of the bytes that the table was read from.
     pub fn checksum(&self) -> &Checksum {
         &self.checksum
     }
 
-    /// Rows that could be read.
+    /// Returns the number of rows that could be read.
     pub fn height(&self) -> usize {
         self.frame.height()
     }
 
-    /// Rows that were left out because they could not be read.
+    /// Returns the number of rows that were left out because they could not be read.
     pub fn malformed(&self) -> u64 {
         self.malformed
     }
 
-    /// The rows in which no predictor and no target is missing, with contiguous columns.
+    /// Returns the rows in which no predictor and no target is missing, with contiguous columns.
     pub fn complete(&self) -> Result<Self> {
         let needed: Vec<String> = PREDICTORS.iter().chain([&TARGET]).map(|name| (*name).to_owned()).collect();
         let mut frame = self.frame.drop_nulls(Some(&needed))?;
@@ -90,17 +90,17 @@ impl Table {
         Ok(Self { frame, malformed: self.malformed, checksum: self.checksum.clone() })
     }
 
-    /// One numeric column without nulls, as [`Table::complete`] leaves them.
+    /// Returns the values of a numeric column without nulls, as in the result of [`Table::complete`].
     pub fn values(&self, column: &str) -> Result<&[f64]> {
         Ok(self.frame.column(column)?.f64()?.cont_slice()?)
     }
 
-    /// One numeric column, in order.
+    /// Returns the values of a numeric column, in order; `None` where missing.
     pub fn column(&self, column: &str) -> Result<impl Iterator<Item = Option<f64>>> {
         Ok(self.frame.column(column)?.f64()?.iter())
     }
 
-    /// The rows, in order.
+    /// Returns the rows, in order.
     pub fn rows(&self) -> Result<impl Iterator<Item = Row<'_>>> {
         let names = self.frame.column(CORPORATION)?.str()?;
         let [lastmonth, lastyear, employees] = PREDICTORS.map(|name| self.frame.column(name).and_then(|c| c.f64()));
@@ -115,13 +115,13 @@ impl Table {
         ))
     }
 
-    /// The frame itself, for statistics.
+    /// Returns the underlying frame, for statistics.
     pub(crate) fn frame(&self) -> &DataFrame {
         &self.frame
     }
 }
 
-/// The columns of a table in the making.
+/// The columns of a table that is being read.
 struct Columns {
     names: StringChunkedBuilder,
     numbers: [PrimitiveChunkedBuilder<Float64Type>; 4],
@@ -189,7 +189,7 @@ pub(crate) mod tests {
         let read = |good, policy| Table::from_csv(csv(good).as_bytes(), policy);
         let table = read(19, MalformedRows::LeaveOut).unwrap();
         assert_eq!((table.height(), table.malformed()), (19, 1));
-        // A row over three lines is one row, and three lines of the share.
+        // A row that spans three lines counts as one row, but as three lines in the share.
         let over_lines = |good: usize| format!("{HEADER}{}\"b\n\n\",1,2,3,0\n", "a,1,2,3,0\n".repeat(good));
         let table = Table::from_csv(over_lines(57).as_bytes(), MalformedRows::LeaveOut).unwrap();
         assert_eq!((table.height(), table.malformed()), (57, 1));

@@ -1,6 +1,7 @@
-//! dbsetup: makes the history database, or brings it up to date, and says what is in it. Safe to repeat.
+//! Creates the history database or migrates it, and reports its content. Running it repeatedly is safe.
 //!
-//! It reads the history back too: the newest runs, scores, timings, missing values, releases, checks and contests, and what was live when.
+//! It also reads the history: the newest runs, scores, timings, missing values, releases, checks and comparisons, and
+//! the release that was live at a given time.
 
 use std::fmt;
 
@@ -12,65 +13,66 @@ use history::{History, State};
 use jiff::{Timestamp, civil, tz::TimeZone};
 use serde::Serialize;
 
-/// What is asked of the database.
+/// A request to the database.
 #[derive(Clone, Copy, Debug)]
 pub enum Request {
-    /// Make or migrate it, and say what it holds.
+    /// Create or migrate the database, and report its content.
     SetUp,
-    /// Only say whether that is needed.
+    /// Only report whether that is needed.
     Check,
-    /// The newest rows of one kind.
+    /// List the newest rows of one kind; the number is their maximum.
     History(What, u32),
-    /// What was live at a time.
+    /// Report the release that was live at a time.
     At(Timestamp),
 }
 
-/// The answer.
+/// The answer to a request.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Outcome {
-    /// To [`Request::SetUp`] and, without tables, to [`Request::Check`].
+    /// The answer to [`Request::SetUp`] and, without tables, to [`Request::Check`].
     Database(Database),
-    /// To [`Request::History`].
+    /// The answer to [`Request::History`].
     History(Listing),
-    /// To [`Request::At`].
+    /// The answer to [`Request::At`].
     At(At),
 }
 
-/// The database as it is now.
+/// The current state of the database.
 #[derive(Debug, Serialize)]
 pub struct Database {
-    /// The SQLite file, or the server's address without user and password.
+    /// The SQLite file, or the server's URL without user and password.
     pub database: String,
     /// The version of its schema.
     pub schema_version: i64,
-    /// Each table and how many rows it holds.
+    /// All tables with their number of rows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<TableSummary>,
 }
 
-/// One table.
+/// The size of one table.
 #[derive(Debug, Serialize)]
 pub struct TableSummary {
-    /// Its name.
+    /// The name of the table.
     pub table: &'static str,
-    /// Its rows.
+    /// Number of rows in the table.
     pub rows: u64,
 }
 
-/// What was live at a time.
+/// The release that was live at a given time.
 #[derive(Debug, Serialize)]
 pub struct At {
-    /// The time.
+    /// The time that was requested.
     pub at: Timestamp,
-    /// The release; `None` where nothing was live yet.
+    /// The release; `None` if nothing was live yet.
     pub release: Option<ReleaseRow>,
 }
 
 /// Answers one request.
 ///
 /// # Errors
-/// Name the database: where it cannot be used; for [`Request::Check`] also where its schema is not the program's.
+/// Fails if the database cannot be used, and for [`Request::Check`] also if its schema does not have the program's
+/// version; the error names the database.
 pub fn run(config: &Config, request: Request) -> Result<Outcome> {
     Ok(match request {
         Request::SetUp => {
@@ -96,7 +98,7 @@ fn existing(config: &Config) -> Result<History> {
     History::open_existing(config)?.with_context(|| format!("{} holds no history yet; run dbsetup", config.database))
 }
 
-/// Reads a time: with an offset, or in UTC; a date alone is its midnight.
+/// Parses a time with an offset, or in UTC if it has none; a date without a time means its midnight.
 pub fn parse_time(text: &str) -> Result<Timestamp> {
     let utc = |time: civil::DateTime| time.to_zoned(TimeZone::UTC).map(|time| time.timestamp());
     let time = text.parse::<Timestamp>().or_else(|_| text.parse::<civil::DateTime>().and_then(utc));
@@ -139,7 +141,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Columns as wide as their widest cell.
+/// Writes a table whose columns are as wide as their widest cell.
 fn write_table(f: &mut fmt::Formatter, columns: &[&str], rows: &[Vec<String>]) -> fmt::Result {
     let widths: Vec<usize> = columns
         .iter()

@@ -1,4 +1,4 @@
-//! `dbsetup`: see the library.
+//! The binary `dbsetup`; see the library.
 
 use std::process::ExitCode;
 
@@ -7,13 +7,13 @@ use dbsetup::Request;
 use history::listing::What;
 use jiff::Timestamp;
 
-/// Create the history database or bring it up to date, and say what it holds; or read it back
+/// Create the history database or migrate it, and print what it contains; or read the history
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     #[command(flatten)]
     common: common::cli::Arguments,
-    /// Change nothing; exit 1 where the database is missing or behind this program
+    /// Change nothing; exit with code 1 if the database is missing or has an older schema than this program
     #[arg(long, conflicts_with_all = ["history", "at"])]
     check: bool,
     /// Print the newest rows, oldest first: runs, scores, timings, missing, releases, checks, shifts or contests
@@ -22,7 +22,7 @@ struct Arguments {
     /// How many rows of the history to print
     #[arg(long, value_name = "N", default_value_t = 20, requires = "history")]
     last: u32,
-    /// Say which release was live at this time (UTC where it does not say otherwise)
+    /// Print which release was live at this time (UTC unless it has an offset)
     #[arg(long, value_name = "TIME", value_parser = dbsetup::parse_time, conflicts_with = "history")]
     at: Option<Timestamp>,
 }

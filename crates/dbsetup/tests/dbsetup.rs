@@ -1,4 +1,4 @@
-//! The history database: made, kept, counted, and refused where it is unusable.
+//! Tests of the history database: it is created, kept and counted, and refused if it cannot be used.
 
 use serde_json::{Value, json};
 use testkit::Workspace;
@@ -53,7 +53,7 @@ fn it_counts_what_the_steps_have_left_and_adds_nothing() {
     for step in ["ingestion", "training", "scoring"] {
         workspace.run(step, &[]);
     }
-    workspace.fail("deployment", &["--rollback", "none"]); // a failed run is a run
+    workspace.fail("deployment", &["--rollback", "none"]); // a failed run is also a run
     let outcome = workspace.run_json("dbsetup", &[]);
     let count = |table: &str| rows(&outcome).iter().find(|(name, _)| *name == table).map(|(_, rows)| *rows);
     for (table, expected) in [("runs", 4), ("ingested_files", 2), ("scores", 1), ("checked_files", 0)] {

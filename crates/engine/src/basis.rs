@@ -10,21 +10,22 @@
 //! q₁ = x₁ − U₁₄ − U₁₂ q₂ − U₁₃ q₃
 //! ```
 //!
-//! Parameters change with them: β·x = γ·q for γ = Uᵀβ. U is part of the definition of q, so its entries need not be accurate:
-//! every choice has the same optimum, and a good one keeps the digits that nearly collinear predictors would cancel.
+//! The parameters are transformed accordingly: β·x = γ·q for γ = Uᵀβ. U is part of the definition of q, so its entries
+//! need not be accurate: every choice of U has the same optimum, and a good choice preserves the digits that nearly
+//! collinear predictors would cancel.
 
 use twofloat::TwoFloat;
 
 use crate::likelihood::Parameters;
 
-/// The columns q of the module's description.
+/// The matrix U that defines the columns q (see the module documentation).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Basis {
     upper: [[f64; 4]; 4],
 }
 
 impl Basis {
-    /// Each predictor minus its `centre`.
+    /// Returns the basis of the predictors minus their `centre`.
     pub fn centred(centre: [f64; 3]) -> Self {
         let mut upper = identity();
         for (row, centre) in upper.iter_mut().zip(centre) {
@@ -33,31 +34,31 @@ impl Basis {
         Self { upper }
     }
 
-    /// U, row by row.
+    /// Returns U, row by row.
     pub fn upper(&self) -> &[[f64; 4]; 4] {
         &self.upper
     }
 
-    /// The centres U₁₄, U₂₄, U₃₄.
+    /// Returns the centres U₁₄, U₂₄, U₃₄.
     pub fn centre(&self) -> [f64; 3] {
         std::array::from_fn(|k| self.upper[k][3])
     }
 
-    /// Whether the columns are centred predictors and nothing else.
+    /// Returns whether the columns are only centred predictors, without mixing them.
     pub fn is_only_centred(&self) -> bool {
         let [first, second, ..] = &self.upper;
         first[1] == 0.0 && first[2] == 0.0 && second[2] == 0.0
     }
 
-    /// The basis of the columns q' with q = M q', where `m` is upper triangular with ones on its diagonal.
+    /// Returns the basis of the columns q' with q = M q', where `m` is upper triangular with ones on its diagonal.
     pub fn followed_by(&self, m: &[[f64; 4]; 4]) -> Self {
-        // Empty below the diagonal, and exactly 1 on it.
+        // The sum is empty below the diagonal, and the entry is exactly 1 on it.
         let entry = |i: usize, j: usize| sum((i..=j).map(|k| TwoFloat::new_mul(self.upper[i][k], m[k][j])));
         Self { upper: std::array::from_fn(|i| std::array::from_fn(|j| entry(i, j))) }
     }
 
-    /// The columns of a row and, for each, the size of the terms it was computed from. Computed in pairs of doubles, a column is
-    /// off by at most its last bit and 2⁻¹⁰⁰ of that size.
+    /// Returns the columns of a row and, for each column, the magnitude of the terms it was computed from. The columns
+    /// are computed in pairs of doubles, so the error of a column is at most its last bit plus 2⁻¹⁰⁰ of that magnitude.
     pub fn columns(&self, x: [f64; 3]) -> ([f64; 3], [f64; 3]) {
         let [u1, u2, u3, _] = &self.upper;
         let [c1, c2, q3] =
@@ -70,7 +71,7 @@ impl Basis {
         ([q1.hi(), q2.hi(), q3.hi()], [size1, size2, size3])
     }
 
-    /// The parameters β of the predictors for the parameters `gamma` of the columns.
+    /// Returns the parameters β of the predictors that correspond to the parameters `gamma` of the columns.
     pub fn parameters(&self, gamma: &Parameters) -> Parameters {
         let mut beta = [TwoFloat::from(0.0); 4];
         for j in 0..4 {
@@ -79,12 +80,12 @@ impl Basis {
         beta.map(|beta| beta.hi())
     }
 
-    /// The parameters γ of the columns for the parameters `beta` of the predictors.
+    /// Returns the parameters γ of the columns that correspond to the parameters `beta` of the predictors.
     pub fn of_parameters(&self, beta: &Parameters) -> Parameters {
         std::array::from_fn(|j| sum((0..=j).map(|k| TwoFloat::new_mul(beta[k], self.upper[k][j]))))
     }
 
-    /// U⁻¹ v.
+    /// Solves U x = v, that is, returns U⁻¹ v.
     pub fn solve(&self, v: &[f64; 4]) -> [f64; 4] {
         let mut q = [TwoFloat::from(0.0); 4];
         for i in (0..4).rev() {
@@ -120,7 +121,7 @@ mod tests {
         let same = q.iter().zip(gamma).map(|(q, g)| q * g).sum::<f64>() + gamma[3];
         assert!((log_odds - same).abs() < 1e-6, "{log_odds} {same}");
         for (back, b) in basis.parameters(&gamma).iter().zip(beta) {
-            assert!((back - b).abs() <= 1e-7 * b.abs(), "{back} {b}"); // 10⁹ times the rounding of γ
+            assert!((back - b).abs() <= 1e-7 * b.abs(), "{back} {b}"); // 10⁹ times the rounding error of γ
         }
         let solved = basis.solve(&[x[0], x[1], x[2], 1.0]);
         assert_eq!(&solved[..3], &q);
@@ -128,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_column_that_nearly_cancels_keeps_its_digits() {
-        // x₂ = 2 x₃ + 1 with x₃ of ten digits and a fraction: a product rounded to a double would lose the 1.
+        // x₂ = 2 x₃ + 1, where x₃ has ten digits and a fraction: rounding the product to a double would lose the 1.
         let mut m = identity();
         m[1][2] = 2.0;
         let basis = Basis::centred([0.0; 3]).followed_by(&m);

@@ -1,9 +1,9 @@
-//! What the steps ask of client tables, wherever the rows are: in this process (`dataset`, polars) or on a cluster
-//! (`cluster`, Spark Connect).
+//! The interface between the steps and the client tables, whether the rows are in this process (`dataset`, polars) or
+//! on a cluster (`cluster`, Spark Connect).
 //!
-//! Two traits are the whole seam: an [`Engine`] finds, merges and opens tables, [`Clients`] is one table. Their answers are
-//! sums, counts and distributions; the solver, the metrics, the model, releases, the history and the reports work on these
-//! and do not know who counted. [`rules`] says what a good row is, for whoever reads one.
+//! It consists of two traits: an [`Engine`] finds, merges and opens tables; [`Clients`] is one table. Both return sums,
+//! counts and distributions. The solver, the metrics, the model, releases, the history and the reports work on these
+//! and are independent of the engine that computed them. [`rules`] defines what a valid row is, for every engine.
 
 #![warn(missing_docs)]
 
@@ -29,223 +29,232 @@ use utoipa::ToSchema;
 use crate::basis::Basis;
 use crate::likelihood::{Parameters, Sums};
 
-/// Finds, merges and opens client tables.
+/// An engine that finds, merges and opens client tables.
 pub trait Engine: Send + Sync {
-    /// The CSV files of `folder`, in the order of their names.
+    /// Returns the CSV files of `folder`, sorted by name.
     ///
     /// # Errors
-    /// Where the folder cannot be read or holds no CSV file.
+    /// Fails if the folder cannot be read or contains no CSV file.
     fn files(&self, folder: &Path) -> Result<Vec<DataFile>>;
 
-    /// The checksum of each file's content.
+    /// Returns the SHA-256 of each file's content, in the order of `files`.
     fn checksums(&self, files: &[DataFile]) -> Result<Vec<Checksum>>;
 
-    /// Merges `files`, in the order given, into one table of distinct rows, and writes what stands beside it (the
-    /// quarantine) into the folder `stage` of the folder `output`. Nothing that is current changes.
+    /// Merges `files`, in the order given, into one table of distinct rows, and writes the accompanying files (the
+    /// quarantine) into the folder `stage` of the folder `output`. The current dataset is not changed.
     ///
     /// # Errors
-    /// Names the file that cannot be used. An error too where no file has a single row: nothing never replaces something.
+    /// Fails if a file cannot be used; the error names the file. Also fails if no file has a single row, because an
+    /// empty result must not replace an existing dataset.
     fn compile(&self, files: &[DataFile], output: &Path, stage: &Path) -> Result<Ingested>;
 
-    /// The names of the files that [`Engine::compile`] leaves in `stage`.
+    /// Returns the names of the files that [`Engine::compile`] leaves in `stage`.
     fn compiled_files(&self) -> &'static [&'static str];
 
-    /// The table that ingestion has compiled into the folder `output`.
+    /// Opens the table that ingestion has compiled into the folder `output`.
     fn compiled(&self, output: &Path) -> Result<Box<dyn Clients>>;
 
-    /// `files`, one table under the other, with repeated rows.
+    /// Reads `files` as one table, in the order given; repeated rows are kept.
     fn read(&self, files: &[DataFile], reading: Reading) -> Result<Box<dyn Clients>>;
 
-    /// Gives back the space of a compiled table that is no longer current, where that is not in the output folder.
+    /// Releases the storage of a compiled table that is no longer current, if it is outside the output folder.
     fn retire(&self, ingested: &Ingested);
 }
 
-/// A client table.
+/// A client table, with one row per client and time.
 pub trait Clients: Send + Sync {
-    /// Rows that could not be read and are left out.
+    /// Returns the number of rows that could not be read and are left out.
     fn malformed(&self) -> u64;
 
-    /// The statistics of its columns, as pandas gives them.
+    /// Computes the statistics of the columns, as pandas defines them.
     fn describe(&self) -> Result<Description>;
 
-    /// What training needs to know before the first step, and the rows that it uses.
+    /// Returns the rows that training uses, with the values that training needs before its first step.
     fn training_rows(&self) -> Result<Box<dyn TrainingRows + '_>>;
 
-    /// Compares a model's predictions with what became of the clients.
+    /// Compares the predictions of a model with the known outcomes.
     fn score(&self, model: &Model, threshold: Threshold) -> Result<Counts>;
 
-    /// How often each value of each predictor occurs; beyond [`MOST_VALUES`] different ones it may be thinned.
+    /// Returns how often each value of each predictor occurs, in the order of [`common::schema::PREDICTORS`]. An engine
+    /// may thin a distribution of more than [`MOST_VALUES`] distinct values.
     fn distributions(&self) -> Result<[Distribution; 3]>;
 
-    /// The current clients as `model` judges them, in any order: all, or at least as many as `most` of the highest risk.
+    /// Returns the current clients as `model` scores them, in any order: either all, or at least the `most` clients of
+    /// the highest risk.
     fn newest(&self, model: &Model, most: usize) -> Result<Newest>;
 
-    /// Every row of one client, oldest first.
+    /// Returns every row of one client, oldest first.
     fn rows_of(&self, corporation: &str) -> Result<Vec<ClientRow>>;
 
-    /// Clients whose name holds `part`, in any case: at most `most`, by name; and how many there are.
+    /// Returns the clients whose name contains `part`, ignoring case: at most `most` names in alphabetical order, and
+    /// the total number of matches.
     fn search(&self, part: &str, most: usize) -> Result<(Vec<String>, usize)>;
 
-    /// Shows every row, in order where there is one. For tables that this machine can hold, such as the test data.
+    /// Calls `visit` with every row, in the order of the table if it has one. Intended for tables that fit on this
+    /// machine, such as the test data.
     fn each(&self, visit: &mut dyn FnMut(Option<&str>, &ClientRow)) -> Result<()>;
 
-    /// Writes every row with the probability of leaving and the prediction to `place`, whole or not at all; returns how
-    /// many.
+    /// Writes every row with its probability of leaving and its prediction to the file `place`, either completely or
+    /// not at all. Returns the number of rows.
     fn write_predictions(&self, model: &Model, threshold: Threshold, place: &Path) -> Result<u64>;
 }
 
-/// The rows of a table in which nothing is missing that training needs.
+/// The rows of a table that have every predictor and the target.
 pub trait TrainingRows {
-    /// What is known of them.
+    /// Returns the statistics of the rows that training needs before its first step.
     fn facts(&self) -> &TrainingFacts;
 
-    /// At most `most` of them, spread over all.
+    /// Returns at most `most` rows, spread over the whole table.
     fn sample(&self, most: usize) -> Result<Sample>;
 
-    /// The sums over all of them that one step of the solver needs, for parameters of the columns of `basis`.
+    /// Computes the sums over all rows that one step of the solver needs; `parameters` belong to the columns of
+    /// `basis`.
     ///
-    /// The gradient's relative error is that of each row's residual, also where all predictions are nearly certain.
+    /// The relative error of the gradient is no larger than that of each row's residual, even if all predictions are
+    /// nearly certain.
     fn sums(&self, basis: &Basis, parameters: &Parameters) -> Result<Sums>;
 }
 
-/// So many different values of a column a distribution holds at the least, if there are that many.
+/// Number of distinct values of a column up to which a distribution is exact. Engines may thin a distribution only
+/// beyond it.
 pub const MOST_VALUES: u64 = 100_000;
 
-/// What a malformed row does to the reading of a table.
+/// How malformed rows are handled when a table is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MalformedRows {
-    /// It is left out and counted, as long as they are few ([`rules::TOLERATED_MALFORMED_SHARE`]).
+    /// Malformed rows are left out and counted, as long as they are few ([`rules::TOLERATED_MALFORMED_SHARE`]).
     LeaveOut,
-    /// It fails the reading: no row may be lost, or the file is this program's own.
+    /// A malformed row is an error, because no row may be lost or because the file was written by this program.
     Refuse,
 }
 
-/// How client files are read.
+/// Options for reading client files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// What a malformed row does.
+    /// How malformed rows are handled.
     pub malformed: MalformedRows,
-    /// Whether every file must have the target: predicting does without.
+    /// Whether every file must have the target column. It is not needed for predictions.
     pub target: bool,
 }
 
 impl Reading {
-    /// Test data and the like: every row counts.
+    /// Options for data in which every row counts, such as the test data.
     pub const WHOLE: Self = Self { malformed: MalformedRows::Refuse, target: true };
-    /// New data may have their share of bad rows.
+    /// Options for new data, which may contain some malformed rows.
     pub const LENIENT: Self = Self { malformed: MalformedRows::LeaveOut, target: true };
-    /// Clients of whom nobody may know yet whether they leave.
+    /// Options for clients whose status may be unknown: the target column is optional.
     pub const TO_PREDICT: Self = Self { malformed: MalformedRows::LeaveOut, target: false };
 }
 
-/// The columns that stand behind a row's own where predictions are written.
+/// The columns that follow the columns of the schema in a file of predictions.
 pub const PREDICTION_COLUMNS: [&str; 2] = ["probability", "prediction"];
 
-/// What training knows before its first step.
+/// The statistics of the training rows that are needed before the first step.
 #[derive(Clone, Debug)]
 pub struct TrainingFacts {
-    /// Of the table.
+    /// SHA-256 of the table.
     pub dataset_sha256: Checksum,
-    /// Rows with every predictor and the target.
+    /// Number of rows that have every predictor and the target.
     pub rows: u64,
-    /// Of those, how many left.
+    /// Number of these rows whose client left.
     pub exited: u64,
-    /// Rows that miss something.
+    /// Number of rows that are left out because a value is missing.
     pub left_out: u64,
-    /// Each predictor's median in `rows`; `None` where there is no row.
+    /// Median of each predictor in `rows`; `None` if there is no row.
     pub medians: [Option<f64>; 3],
-    /// Each predictor in *all* rows, `None` where it is always missing: new rows will have missing values as well.
+    /// Sketch of each predictor over *all* rows, because new rows will have missing values as well; `None` if a
+    /// predictor is always missing.
     pub sketches: Option<[Sketch; 3]>,
 }
 
-/// Some rows.
+/// A sample of the training rows.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
-    /// In the order of [`common::schema::PREDICTORS`].
+    /// The predictors of each row, in the order of [`common::schema::PREDICTORS`].
     pub predictors: Vec<[f64; 3]>,
     /// Whether the client left, for each row.
     pub exited: Vec<bool>,
 }
 
-/// What a score counts.
+/// The counts of a score.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counts {
-    /// Rows with a known `exited`.
+    /// Confusion matrix of the rows whose `exited` is known.
     pub confusion: Confusion,
-    /// Rows without.
+    /// Number of unlabelled rows, that is, rows whose `exited` is missing.
     pub without_label: u64,
-    /// Rows of the confusion in which a predictor was filled.
+    /// Number of rows in the confusion matrix in which a predictor was imputed.
     pub filled: u64,
 }
 
-/// What is known of a client at one time.
+/// One row of a client, without its name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClientRow {
-    /// In the order of [`common::schema::PREDICTORS`].
+    /// The predictors, in the order of [`common::schema::PREDICTORS`].
     pub predictors: Predictors,
-    /// Whether it left.
+    /// Whether the client left; `None` if unknown.
     pub exited: Option<bool>,
 }
 
-/// The clients that are not known to have left.
+/// The current clients. Excludes clients known to have left; includes those whose status is unknown.
 #[derive(Clone, Debug, Default)]
 pub struct Newest {
-    /// Those of the highest risk, or all.
+    /// The clients of the highest risk, or all of them.
     pub clients: Vec<Client>,
-    /// How many there are in all.
+    /// Total number of current clients.
     pub total: u64,
-    /// The sum of the risks of all.
+    /// Sum of the risks of all current clients, that is, the expected number that will leave.
     pub risk: f64,
-    /// Rows that name no corporation.
+    /// Number of rows without a corporation.
     pub without_name: u64,
 }
 
-/// A current client.
+/// A client that is not known to have left, with its newest rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Client {
-    /// Who.
+    /// The client's id.
     pub corporation: String,
-    /// Its newest row.
+    /// The predictors of its newest row.
     pub predictors: Predictors,
-    /// The row before.
+    /// The predictors of the row before; `None` if there is only one row.
     pub previous: Option<Predictors>,
 }
 
-/// The columns of a table.
+/// Statistics of the columns of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Description {
-    /// Every numeric column, in file order.
+    /// Statistics of every numeric column, in file order.
     pub summary: Vec<ColumnStatistics>,
-    /// Every column, in file order.
+    /// Percentage of missing values of every column, in file order.
     pub missing: Vec<MissingPercent>,
 }
 
-/// One numeric column's statistics; `None` where the column has too few values for one.
+/// Statistics of one numeric column. A statistic is `None` if the column has too few values for it.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ColumnStatistics {
     /// The column's name.
     pub column: &'static str,
     /// Arithmetic mean of the values that are not missing.
     pub mean: Option<f64>,
-    /// Median; between two middle values, their mean.
+    /// Median of the values that are not missing; the mean of the two middle values if their number is even.
     pub median: Option<f64>,
     /// Sample standard deviation (divisor n − 1).
     pub std: Option<f64>,
-    /// The most frequent value; among equally frequent ones the smallest.
+    /// The most frequent value; the smallest one if several are equally frequent.
     pub mode: Option<f64>,
 }
 
-/// The share of missing values in one column.
+/// Percentage of missing values in one column.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct MissingPercent {
     /// The column's name.
     pub column: &'static str,
-    /// From 0 to 100.
+    /// The percentage, from 0 to 100.
     pub percent: f64,
 }
 
 impl MissingPercent {
-    /// Of `missing` of `rows`.
+    /// Computes the percentage from the number of `missing` values among `rows` rows; 0 if there is no row.
     pub fn of(column: &'static str, missing: u64, rows: u64) -> Self {
         Self { column, percent: 100.0 * missing as f64 / rows.max(1) as f64 }
     }

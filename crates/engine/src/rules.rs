@@ -1,4 +1,4 @@
-//! What a good file and a good row are, for every engine alike.
+//! The rules for valid files and valid rows, which are the same for every engine.
 
 use std::fmt;
 use std::str;
@@ -6,7 +6,7 @@ use std::str;
 use anyhow::{Result, anyhow, bail};
 use common::schema::{COLUMNS, TARGET};
 
-/// The share of malformed rows in one file up to which they are set aside and the rest is used.
+/// Maximum share of malformed rows in one file. Up to it, they are set aside and the other rows are used.
 pub const TOLERATED_MALFORMED_SHARE: f64 = 0.05;
 
 /// The spellings that pandas reads as missing (`STR_NA_VALUES` of pandas 3).
@@ -18,34 +18,40 @@ pub const MISSING: [&str; 19] = [
 /// The header of quarantine.csv.
 pub const QUARANTINE_HEADER: &[u8] = b"file,line,reason,row\n";
 
-/// The place of a column that a file does not have.
+/// The index of a column that a file does not have.
 pub const ABSENT: usize = usize::MAX;
 
-/// The malformed rows of one file. They are reported as rows, but their share is judged by lines: a quote that is not
-/// closed makes one row of many.
+/// Counts the malformed rows of one file. They are reported as rows, but their share is computed in lines, because an
+/// unclosed quote merges many lines into one row.
 #[derive(Debug, Default)]
 pub struct MalformedCount {
-    /// Malformed rows so far, however many lines each spans.
+    /// Number of malformed rows so far, regardless of how many lines each spans.
     pub rows: u64,
     lines: u64,
     first: Option<String>,
 }
 
 impl MalformedCount {
-    /// Counts a row that begins on `line`, counted from 1, and spans so many `lines`.
+    /// Counts a malformed row that begins on line `line`, counted from 1, and spans `lines` lines.
     pub fn add(&mut self, line: u64, lines: u64, reason: &Malformed) {
         self.rows += 1;
         self.lines += lines;
         self.first.get_or_insert_with(|| format!("line {line}: {reason}"));
     }
 
-    /// Fails where more than the tolerated share of lines is malformed, beside so many `readable` rows.
+    /// Checks the share of malformed lines in a file with `readable` valid rows.
+    ///
+    /// # Errors
+    /// Fails if the share is above [`TOLERATED_MALFORMED_SHARE`].
     pub fn check_share(&self, readable: u64) -> Result<()> {
         check_malformed_share(self.lines, readable, self.first.as_deref())
     }
 }
 
-/// Fails where more than the tolerated share of lines is malformed; `first` is shown as the example.
+/// Checks the share of malformed lines; `first` is shown in the error as an example.
+///
+/// # Errors
+/// Fails if the share is above [`TOLERATED_MALFORMED_SHARE`].
 pub fn check_malformed_share(malformed: u64, readable: u64, first: Option<&str>) -> Result<()> {
     if malformed as f64 > TOLERATED_MALFORMED_SHARE * (malformed + readable) as f64 {
         bail!(
@@ -58,7 +64,10 @@ pub fn check_malformed_share(malformed: u64, readable: u64, first: Option<&str>)
     Ok(())
 }
 
-/// Fails where `files` files hold no row together: nothing never replaces something.
+/// Checks that `files` files together contain at least one row.
+///
+/// # Errors
+/// Fails if `rows` is 0, because an empty result must not replace an existing dataset.
 pub fn check_any_row(rows: u64, files: usize) -> Result<()> {
     if rows == 0 {
         bail!("none of the {files} CSV files holds a row; the compiled dataset stays as it was");
@@ -66,10 +75,10 @@ pub fn check_any_row(rows: u64, files: usize) -> Result<()> {
     Ok(())
 }
 
-/// Finds [`COLUMNS`] among the `names` of a header; the target may be [`ABSENT`].
+/// Returns the index of each of [`COLUMNS`] in a header; the target may be [`ABSENT`].
 ///
 /// # Errors
-/// Names the column that is missing, unknown or there twice.
+/// Fails if a column is missing, unknown or present twice; the error names the column.
 pub fn find_columns<'a>(header: impl Iterator<Item = &'a [u8]>) -> Result<[usize; 5]> {
     let names = header
         .map(|name| str::from_utf8(name).map(str::trim))
@@ -98,7 +107,10 @@ pub fn find_columns<'a>(header: impl Iterator<Item = &'a [u8]>) -> Result<[usize
     Ok(places)
 }
 
-/// Fails where a file without the target is to be more than predicted.
+/// Checks that a file which is used for more than predictions has the target.
+///
+/// # Errors
+/// Fails if the target is [`ABSENT`].
 pub fn check_target(places: &[usize; 5]) -> Result<()> {
     if places.contains(&ABSENT) {
         bail!("column {TARGET} is missing in line 1; expected {}", COLUMNS.join(", "));
@@ -106,23 +118,23 @@ pub fn check_target(places: &[usize; 5]) -> Result<()> {
     Ok(())
 }
 
-/// Why a field or a row cannot be read.
+/// The reason why a field or a row cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// The row has this many fields, and should have as many as the header.
+    /// The number of fields in the row, and the number of columns in the header.
     FieldCount(usize, usize),
-    /// The column's text is no number.
+    /// The text of this column is not a number.
     NotANumber(&'static str),
-    /// The column's number is below zero.
+    /// The number in this column is negative.
     Negative(&'static str),
-    /// The column's number is above 2^53, where whole numbers are no longer exact.
+    /// The number in this column is above 2^53, where whole numbers are no longer exact.
     TooLarge(&'static str),
     /// `exited` is not 0, 1 or missing.
     NotZeroOrOne,
-    /// The name holds a control character (a line end says that a quote was not closed, a NUL fits no database) or is
-    /// longer than any name is.
+    /// The name contains a control character or is longer than [`LONGEST_NAME`]. A line break indicates an unclosed
+    /// quote, and no database accepts a NUL.
     NotAName,
-    /// A quote that is not closed on its line, where a row is a line.
+    /// A quote is not closed on its line, in a format in which every row is one line.
     OpenQuote,
 }
 
@@ -140,17 +152,18 @@ impl fmt::Display for Malformed {
     }
 }
 
-/// The largest whole number up to which every whole number has an exact `f64`: 2^53.
+/// 2^53, the largest number up to which every whole number has an exact `f64`.
 pub const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Whether a decimal text is above 2^53 although the nearest `f64` is 2^53 itself; `text` must be one of these.
+/// Returns whether a decimal text is above 2^53 although the nearest `f64` is 2^53 itself. `text` must be one whose
+/// nearest `f64` is 2^53.
 ///
-/// Texts that are so near to each other differ in their significant digits alone.
+/// Texts so close to each other differ only in their significant digits.
 pub fn exceeds_exact(text: &str) -> bool {
     let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
     let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
     digits.trim_matches('0') > "9007199254740992"
 }
 
-/// The longest name, in bytes.
+/// Maximum length of a name, in bytes.
 pub const LONGEST_NAME: usize = 1000;

@@ -1,4 +1,4 @@
-//! The other steps as subprocesses: the binaries beside this one.
+//! Runs the other steps as subprocesses, from the binaries next to this one.
 
 use std::env;
 use std::ffi::OsString;
@@ -13,27 +13,27 @@ use common::config::Config;
 use common::engine::STEP_OF_VARIABLE;
 use serde_json::Value;
 
-/// How a step's error begins on stderr.
+/// The prefix of a step's error on stderr.
 const ERROR: &str = "error: ";
 
-/// Runs steps with one config.
+/// A runner of steps that share one config.
 pub struct Steps {
     folder: PathBuf,
     config: PathBuf,
-    /// The name under which the history keeps them together; `None` where they leave no record.
+    /// The process name under which the history groups the steps; `None` if they are not to be recorded together.
     process: Option<String>,
 }
 
 impl Steps {
-    /// The steps that stand beside this executable.
+    /// Creates a runner of the steps in the folder of this executable.
     pub fn of(config: &Config, process: Option<String>) -> Result<Self> {
         Ok(Self { folder: sibling_folder()?, config: config.file.clone(), process })
     }
 
-    /// Runs a step to its end; returns its outcome. What it writes to stderr is narrated as it comes.
+    /// Runs a step to its end and returns its outcome. Its stderr is narrated while it runs.
     ///
     /// # Errors
-    /// Where the step cannot be started or fails, with its error.
+    /// Fails if the step cannot be started or fails; the error contains that of the step.
     pub fn run(&self, step: &'static str, arguments: &[OsString]) -> Result<Value> {
         narrate(step);
         let mut child = command(&self.folder, step, &self.config)
@@ -56,8 +56,8 @@ impl Steps {
     }
 }
 
-/// Narrates the lines of a child's stderr as they come, each with the child's name, but holds back its error, which ends
-/// them; returns the error, and where there is none the last lines.
+/// Narrates the lines of a child's stderr as they arrive, each prefixed with the child's name. The error, which comes
+/// last, is not narrated but returned; if there is none, the last lines are returned.
 fn relay(name: &'static str, stderr: impl Read + Send + 'static) -> JoinHandle<String> {
     const LAST_LINES: usize = 20;
     thread::spawn(move || {
@@ -78,8 +78,8 @@ fn relay(name: &'static str, stderr: impl Read + Send + 'static) -> JoinHandle<S
     })
 }
 
-/// An app on a free port, started for a moment. It stops with this value, and with this process however that ends: its
-/// stdin is a pipe that only this process holds.
+/// An app that runs on a free port until this value is dropped. It also stops when this process ends for any reason,
+/// because its stdin is a pipe that only this process holds.
 pub struct Server {
     child: Child,
     relay: Option<JoinHandle<String>>,
@@ -87,7 +87,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it and waits until it listens.
+    /// Starts the app and waits until it listens.
     pub fn start(config: &Config) -> Result<Self> {
         let mut child = command(&sibling_folder()?, "app", &config.file)
             .args(["--bind", "127.0.0.1:0", "--stop-with-stdin", "--json", "--log-format", "none"])
@@ -108,14 +108,14 @@ impl Server {
         Ok(server)
     }
 
-    /// Asks it to stop and waits until it has; returns its error, and where it has none its last lines.
+    /// Asks the app to stop and waits until it has ended. Returns its error, or its last lines if there is none.
     fn stop(&mut self) -> String {
         drop(self.child.stdin.take());
-        let _ = self.child.wait(); // it has been asked to stop; how it ends changes nothing
+        let _ = self.child.wait(); // it has been asked to stop; its exit status does not matter
         self.relay.take().and_then(|relay| relay.join().ok()).unwrap_or_default()
     }
 
-    /// Where it listens.
+    /// Returns the URL on which the app listens.
     pub fn url(&self) -> &str {
         &self.url
     }

@@ -1,7 +1,7 @@
-//! Whether the live model has drifted: what decides, and what can honestly be said.
+//! Decides whether the live model has drifted, and states what the data support.
 //!
-//! The verdict is the same whichever test decides: a score on few rows that is a little lower says nothing, and whoever
-//! reads the record shall see that.
+//! The verdict is independent of the test that decides. A slightly lower score on few rows is no evidence of drift, and
+//! the record must show that to its readers.
 
 use common::config::DriftTest;
 use common::metrics::Confusion;
@@ -14,29 +14,30 @@ use statistics::trend::Limits;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It has: the whole 95 % interval of the new F1 minus the recorded one is below 0.
+    /// It has fallen: the whole 95 % interval of the new F1 minus the recorded F1 is below 0.
     Drifted,
     /// It has not fallen.
     NotDrifted,
-    /// It has fallen, but chance may explain that; or nobody left and nobody was predicted to.
+    /// It has fallen, but chance may explain that; or no client left and none was predicted to leave.
     CannotTell,
 }
 
-/// A live model on new rows.
+/// The result of a drift check of the live model on new rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Check {
-    /// What can be said.
+    /// Whether the score has fallen by more than chance explains, whichever test decides.
     pub verdict: Verdict,
-    /// From where to where the F1 on such rows may be; `None` where nobody left and nobody was predicted to.
+    /// Confidence interval (95 %) of the F1 score on new rows; `None` if no client left and none was predicted to
+    /// leave.
     pub interval: Option<Interval>,
-    /// What the chosen test decides.
+    /// Whether the configured test reports drift.
     pub drifted: bool,
 }
 
 /// Compares the `new` counts of a model with its `recorded` score; `past` are earlier scores of live models.
 ///
-/// Where nobody left and nobody was predicted to (or no row says), F1 is 0 by convention and no evidence. Without enough
-/// past scores [`DriftTest::History`] finds no drift.
+/// If no client left and none was predicted to leave (or no row has a known outcome), F1 is 0 by convention, which is
+/// not evidence of drift. [`DriftTest::History`] reports no drift if there are too few past scores.
 pub fn check(test: DriftTest, recorded: &Score, new: &Confusion, past: &[f64]) -> Check {
     let lower = !new.has_no_positive() && new.f1() < recorded.f1;
     let verdict = match interval::f1_difference(&recorded.confusion, new) {
@@ -55,7 +56,7 @@ pub fn check(test: DriftTest, recorded: &Score, new: &Confusion, past: &[f64]) -
 }
 
 impl Verdict {
-    /// In words.
+    /// Returns the text of the verdict, for example `not drifted`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Drifted => "drifted",

@@ -1,7 +1,9 @@
-//! The full process: what cron calls. New data? Drift? Then a new model, deployed, reported and served; else nothing.
+//! The full process, which cron runs. It looks for new data and checks the deployed model for drift. If the model has
+//! drifted, a new model is trained, deployed, reported and served; otherwise production is left unchanged.
 //!
-//! Its steps are the sibling binaries, run one after the other as subprocesses ([`child`]); their outcomes come back as
-//! JSON. Whatever fails or is killed, production stays as it was, and the next run takes up the same files again.
+//! Its steps are the sibling binaries. They run one after the other as subprocesses ([`child`]) and return their
+//! outcomes as JSON. If a step fails or is killed, production is unchanged, and the next run processes the same files
+//! again.
 
 pub mod child;
 pub mod drift;
@@ -38,10 +40,10 @@ use crate::outcome::outcome;
 pub use crate::outcome::{Decision, Outcome};
 use crate::repair::{Plan, lost_dataset};
 
-/// How long to wait for a running app to take a connection.
+/// Time limit for connecting to a running app.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 
-/// Does what is to be done; with `dry_run` only says what.
+/// Runs the full process; with `dry_run`, only determines what a run would do.
 pub fn run(config: &Config, dry_run: bool) -> Result<Outcome> {
     if dry_run {
         return plan(config);
@@ -104,7 +106,7 @@ fn renew_where_needed(config: &Config, steps: &Steps, run: &mut Run, repairs: &m
         steps.run("ingestion", &[])?;
     }
     if new_rows {
-        new = new_files::since(&release, new_files::listed(config, steps)?, Some(run.history()))?; // now they are a file
+        new = new_files::since(&release, new_files::listed(config, steps)?, Some(run.history()))?; // now in a file
     }
     if new.is_empty() {
         let current = lost.is_none() && reports_are_of(config, &release.id);
@@ -128,7 +130,7 @@ fn renew_where_needed(config: &Config, steps: &Steps, run: &mut Run, repairs: &m
         test: config.drift_test.as_str(),
         drifted: check.drifted,
     };
-    // At once: the report of this very run tells of it.
+    // Recorded immediately, because the report of this run shows it.
     run.record_now("drift check", start, &Facts { drift_check: Some(drift_check), ..Facts::default() })?;
     let checked = || new.iter().map(|file| new_files::checked_by(file, &release)).collect();
     if !check.drifted {
@@ -140,7 +142,7 @@ fn renew_where_needed(config: &Config, steps: &Steps, run: &mut Run, repairs: &m
     let decision = match live {
         Some(_) => Decision::Redeployed,
         None => {
-            run.facts.checked_files = checked(); // else the next run would train the same model again
+            run.facts.checked_files = checked(); // otherwise the next run would train the same model again
             Decision::Kept
         }
     };
@@ -159,7 +161,7 @@ fn without_new_files(repaired: bool, reports_are_current: bool) -> Decision {
     }
 }
 
-/// What [`process`] would do, found out without a trace.
+/// Determines what [`process`] would do, without leaving a trace.
 fn plan(config: &Config) -> Result<Outcome> {
     let scratch = Scratch::new()?;
     let steps = Steps::of(config, None)?;
@@ -174,7 +176,7 @@ fn plan(config: &Config) -> Result<Outcome> {
     let planned = match plan {
         Plan::Bootstrap => outcome(Decision::Bootstrapped, &files, None, None, None),
         Plan::TrainAnew { .. } => outcome(Decision::Repaired, &files, None, None, None),
-        // The release that would be live cannot be scored before it is.
+        // The release that would become live can only be scored once it is live.
         Plan::GoBack { to, .. } => outcome(Decision::Repaired, &[], Some(to.id), None, None),
         Plan::Keep(release) => {
             let lost = lost_dataset(config);
@@ -194,13 +196,13 @@ fn plan(config: &Config) -> Result<Outcome> {
         }
     };
     if let Some(history) = history {
-        history.leave(); // closing would fold the log into the file
+        history.leave(); // a normal close would merge the log into the file
     }
     let planned = Outcome { repairs, ..planned };
     Ok(Outcome { dry_run: true, ..planned })
 }
 
-/// The part of scoring's outcome that decides.
+/// The fields of scoring's outcome that the decision needs.
 #[derive(Clone, Debug, Deserialize)]
 struct NewScore {
     f1: f64,
@@ -210,10 +212,10 @@ struct NewScore {
     shifts: Vec<PredictorShift>,
 }
 
-/// How many past scores say what is usual.
+/// Maximum number of past scores that define the usual range.
 const PAST_SCORES: u32 = 100;
 
-/// Compares the live model's score on new rows with the recorded one, as `config` says.
+/// Compares the live model's score on new rows with the recorded score, using the test that `config` names.
 fn check_drift(config: &Config, release: &Release, new: &NewScore, history: Option<&mut History>) -> Result<Check> {
     let past = match (config.drift_test, history) {
         (DriftTest::History, Some(history)) => history.past_scores(PAST_SCORES)?,
@@ -222,7 +224,7 @@ fn check_drift(config: &Config, release: &Release, new: &NewScore, history: Opti
     Ok(drift::check(config.drift_test, &release.manifest.score, &new.confusion, &past))
 }
 
-/// Scores the live model on the rows of the new files alone.
+/// Scores the live model on the rows of the new files only.
 fn score_new(steps: &Steps, release: &Release, new: &[ListedFile], dry_run: bool) -> Result<NewScore> {
     let mut arguments = vec![OsString::from("--deployed")];
     if dry_run {
@@ -237,16 +239,16 @@ fn score_new(steps: &Steps, release: &Release, new: &[ListedFile], dry_run: bool
     serde_json::from_value(score).context("reading the outcome of scoring")
 }
 
-/// What came of a new model.
+/// The result of training a new model.
 struct Renewal {
     contest: Contest,
-    /// The new release; `None` where the rule keeps the deployed model.
+    /// The id of the new release; `None` if the rule keeps the deployed model.
     live: Option<String>,
 }
 
-/// From the compiled dataset to a deployed, reported and served model, if the rule lets it go live beside `champion`.
+/// Trains a model on the compiled dataset and, if the rule prefers it to `champion`, deploys, reports and serves it.
 fn renew(config: &Config, steps: &Steps, champion: Option<&Release>, run: &mut Run) -> Result<Renewal> {
-    /// The part of scoring's outcome that decides.
+    /// The fields of scoring's outcome that the decision needs.
     #[derive(Deserialize)]
     struct TestScore {
         model_sha256: Checksum,
@@ -284,7 +286,7 @@ fn renew(config: &Config, steps: &Steps, champion: Option<&Release>, run: &mut R
     Ok(Renewal { contest, live: Some(live) })
 }
 
-/// Draws the reports of the live release and calls the API: the running app, or one started for this moment.
+/// Creates the reports of the live release and calls the API of the running app, or of one started for this purpose.
 fn report(config: &Config, steps: &Steps) -> Result<()> {
     steps.run("reporting", &[])?;
     let address = config.bind.iter().find_map(Bind::address);
@@ -301,7 +303,7 @@ fn report(config: &Config, steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-/// Whether the reports and the API's answers are of this release.
+/// Returns whether the reports and the API's answers belong to this release.
 fn reports_are_of(config: &Config, release: &str) -> bool {
     #[derive(Deserialize)]
     struct Returns {

@@ -1,16 +1,16 @@
-//! `fullprocess`: see the library.
+//! The binary `fullprocess`; see the library.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Look for new data, check the deployed model for drift, and replace it where it has drifted
+/// Look for new data, check the deployed model for drift, and replace it if it has drifted
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     #[command(flatten)]
     common: common::cli::Arguments,
-    /// Only say what a run would do
+    /// Only print what a run would do
     #[arg(long)]
     dry_run: bool,
 }

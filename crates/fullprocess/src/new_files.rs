@@ -1,4 +1,4 @@
-//! Which files of the input folder the live release has not seen, by name and content.
+//! Determines which files of the input folder are new to the live release, by name and content.
 
 use anyhow::{Context, Result};
 use common::checksum::Checksum;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::child::Steps;
 
-/// The files that are neither in `release` nor, as far as the `history` remembers, were checked against it before.
+/// Returns the files that are neither in `release` nor, according to `history`, were checked against it before.
 pub fn since(release: &Release, files: Vec<ListedFile>, mut history: Option<&mut History>) -> Result<Vec<ListedFile>> {
     let known =
         |file: &ListedFile| release.manifest.ingested.iter().any(|k| k.name == file.name && k.sha256 == file.sha256);
@@ -28,12 +28,13 @@ pub fn since(release: &Release, files: Vec<ListedFile>, mut history: Option<&mut
     Ok(new)
 }
 
-/// As the history remembers a file that `release` was checked against.
+/// Returns the record of a file that `release` was checked against.
 pub fn checked_by(file: &ListedFile, release: &Release) -> CheckedFile {
     CheckedFile { release: release.id.clone(), name: file.name.clone(), sha256: file.sha256.clone() }
 }
 
-/// Every file that belongs into the compiled dataset by now; where a cluster has them, ingestion asks it.
+/// Returns every file that currently belongs to the compiled dataset. If the files are on a cluster, ingestion lists
+/// them.
 pub fn listed(config: &Config, steps: &Steps) -> Result<Vec<ListedFile>> {
     #[derive(Deserialize)]
     struct Listing {
@@ -46,7 +47,7 @@ pub fn listed(config: &Config, steps: &Steps) -> Result<Vec<ListedFile>> {
     Ok(serde_json::from_value::<Listing>(listing).context("reading the files that ingestion lists")?.files)
 }
 
-/// `files` of this machine, with the checksums of their content.
+/// Returns `files` of this machine with the checksums of their content.
 pub fn hashed(files: Vec<DataFile>) -> Result<Vec<ListedFile>> {
     files
         .into_iter()

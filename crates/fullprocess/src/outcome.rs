@@ -1,4 +1,4 @@
-//! What a run reports: its decision and the evidence for it, as data and as the last line of its output.
+//! The result of a run: its decision and the evidence for it, as data and as the last line of its output.
 
 use std::fmt;
 
@@ -12,57 +12,57 @@ use statistics::interval::Interval;
 use crate::NewScore;
 use crate::drift::{Check, Verdict};
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
-    /// In a word.
+    /// The decision of the run.
     pub outcome: Decision,
-    /// The names of the files that were new.
+    /// The names of the new files.
     pub new_files: Vec<String>,
-    /// The release that is live now, or in a dry run still.
+    /// The id of the release that is live after the run, or, in a dry run, before it.
     pub live: Option<String>,
-    /// The F1 score that was recorded when the then live release was deployed.
+    /// The F1 score recorded at the deployment of the release that was live before the run.
     pub recorded_f1: Option<f64>,
-    /// That release's F1 score on the rows of the new files, and how many rows these are.
+    /// The F1 score of that release on the rows of the new files; `new_n` is the number of rows.
     pub new_f1: Option<f64>,
-    /// From where to where that may be, with 95 % confidence; `None` where nobody left and nobody was predicted to.
+    /// Confidence interval (95 %) of `new_f1`; `None` if no client left and none was predicted to leave.
     pub new_f1_interval: Option<Interval>,
-    /// Rows with a known `exited` in the new files.
+    /// Number of rows in the new files whose `exited` is known.
     pub new_n: Option<u64>,
     /// Whether the score has fallen by more than chance explains.
     pub verdict: Option<Verdict>,
-    /// How far the predictors of the new rows have moved from that release's training data; what matters most first.
+    /// Shift of each predictor between that release's training data and the new rows, most important first.
     pub shifts: Vec<PredictorShift>,
-    /// What speaks against the new model.
+    /// Reservations about the new model, each as a sentence.
     pub promotion_warnings: Vec<String>,
-    /// Sentences on what was damaged or lost and what was done about it.
+    /// Sentences that describe what was damaged or lost and how it was repaired.
     pub repairs: Vec<String>,
-    /// Nothing was changed: this is what a run would do.
+    /// Whether this was a dry run: nothing was changed, and the outcome is what a run would do.
     pub dry_run: bool,
 }
 
-/// What a run decided.
+/// The decision of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// No file is new, and the reports are those of the live release.
+    /// No file is new, and the reports belong to the live release.
     NothingToDo,
-    /// No file is new, but the reports were not of the live release and have been made again.
+    /// No file is new, but the reports did not belong to the live release and were created again.
     Reported,
-    /// The new files' rows do not speak against the live model.
+    /// The rows of the new files are no evidence against the live model.
     NoDrift,
     /// The live model has drifted, and a new one has been deployed.
     Redeployed,
     /// The live model has drifted, but the new one is no better and `promotion` is `if_better`.
     Kept,
-    /// Nothing was deployed yet, and now a first model is.
+    /// Nothing had been deployed, and a first model was deployed.
     Bootstrapped,
-    /// The live release or the compiled dataset was damaged or lost and has been put right; nothing else was to be done.
+    /// The live release or the compiled dataset was damaged or lost and has been repaired; nothing else had to be done.
     Repaired,
 }
 
 impl Decision {
-    /// In a word, as in the outcome's JSON.
+    /// Returns the name of the decision as in the JSON of the outcome.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::NothingToDo => "nothing_to_do",
@@ -76,7 +76,8 @@ impl Decision {
     }
 }
 
-/// The outcome of a decision; `was` is the release that was live before, and `checked` its score on the new files.
+/// Creates the outcome of a decision; `was` is the release that was live before, and `checked` its score on the new
+/// files.
 pub(crate) fn outcome(
     outcome: Decision,
     new: &[ListedFile],
@@ -161,7 +162,7 @@ impl fmt::Display for Outcome {
 }
 
 impl Outcome {
-    /// The release that was scored, in words: after a redeployment it is no longer the live one.
+    /// Returns a phrase for the release that was scored: after a redeployment it is no longer the live one.
     fn was(&self) -> &str {
         match self.outcome {
             Decision::Redeployed if !self.dry_run => "the model before",

@@ -1,4 +1,4 @@
-//! Repairs at the start of a run: the live release is examined, and the compiled dataset looked for.
+//! Repairs at the start of a run: checks the live release, and whether the compiled dataset exists.
 
 use anyhow::{Error, Result};
 use common::config::Config;
@@ -7,15 +7,15 @@ use common::ingested::Ingested;
 use common::release::{Health, Production, Release};
 use history::History;
 
-/// What has to be done before the live release can be asked.
+/// What has to be done before the live release can be used.
 pub enum Plan {
     /// Nothing is deployed yet.
     Bootstrap,
     /// Nothing: the live release is intact.
     Keep(Release),
-    /// Production goes back to the newest intact release, which is the live one itself where only links are damaged.
+    /// Production returns to the newest intact release. That is the live release itself if only links are damaged.
     GoBack {
-        /// The intact release.
+        /// The newest intact release.
         to: Release,
         /// The damage to the live release.
         error: Error,
@@ -27,7 +27,7 @@ pub enum Plan {
     },
 }
 
-/// Examines production and decides. Where the link to the live release is lost, the `history` tells which one it was.
+/// Checks production and decides. If the link to the live release is lost, the `history` identifies that release.
 pub fn plan(config: &Config, history: Option<&mut History>) -> Result<Plan> {
     let production = Production::of(config);
     let (from, error) = match production.examine()? {
@@ -46,7 +46,7 @@ pub fn plan(config: &Config, history: Option<&mut History>) -> Result<Plan> {
 }
 
 impl Plan {
-    /// A sentence on the damage and the repair; `None` where there is nothing to repair.
+    /// Returns a sentence that describes the damage and the repair; `None` if nothing has to be repaired.
     pub fn repair(&self) -> Option<String> {
         match self {
             Self::Bootstrap | Self::Keep(_) => None,
@@ -59,7 +59,7 @@ impl Plan {
         }
     }
 
-    /// The release that is live once the plan is carried out; `None` where there is none to keep.
+    /// Returns the release that is live after the plan has been carried out; `None` if no release can be kept.
     pub fn into_live(self) -> Option<Release> {
         match self {
             Self::Keep(release) | Self::GoBack { to: release, .. } => Some(release),
@@ -68,7 +68,8 @@ impl Plan {
     }
 }
 
-/// A sentence on the loss of the compiled dataset; `None` where it exists. Ingestion makes it again from the same files.
+/// Returns a sentence about the loss of the compiled dataset; `None` if it exists. Ingestion creates it again from the
+/// same files.
 pub fn lost_dataset(config: &Config) -> Option<String> {
     let there = Ingested::read(&config.output_folder)
         .is_ok_and(|ingested| ingested.location.is_some() || config.output_folder.join(FINAL_DATA).exists());

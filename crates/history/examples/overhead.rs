@@ -1,5 +1,5 @@
-//! How long a step waits for its records: opens the history as a step does and writes one run with many facts, 50 times.
-//! For `bench/databases`.
+//! Measures how much time a step spends on its records: opens the history as a step does and writes one run with many
+//! records, 50 times. Used by `bench/databases`.
 
 use std::path::PathBuf;
 use std::time::Instant;

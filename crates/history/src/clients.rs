@@ -1,5 +1,6 @@
-//! The compiled dataset as the table `clients`, replaced in one transaction by the fastest way that each database has:
-//! COPY in PostgreSQL, statements of many rows elsewhere. The rows stream from finaldata.csv, never all in memory.
+//! The compiled dataset as the table `clients`. It is replaced in one transaction, by the fastest method of each
+//! database: COPY in PostgreSQL, INSERT statements of many rows elsewhere. The rows are streamed from finaldata.csv and
+//! are never all in memory.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -12,12 +13,14 @@ use sqlx::postgres::PgConnection;
 
 use crate::connection::{Connection, DATASET_LIMIT, Value, within};
 
-/// Rows of one statement: enough to make its overhead small, few enough to stay in the processor's cache.
+/// Rows per INSERT statement: enough to make the overhead of a statement small, few enough to stay in the processor's
+/// cache.
 const ROWS_A_STATEMENT: usize = 250;
-/// Bytes of one piece of a COPY.
+/// Size in bytes of one chunk sent to COPY.
 const COPY_BYTES: usize = 256 * 1024;
 
-/// Makes `clients` the rows of `dataset`, the finaldata.csv that `facts` describes. Call it in a transaction.
+/// Replaces the rows of `clients` with those of `dataset`, the finaldata.csv that `facts` describes. Must be called in
+/// a transaction.
 pub(crate) async fn replace(connection: &mut Connection, dataset: &Path, facts: &Ingested) -> Result<()> {
     clear(connection).await?;
     let lines = lines(dataset)?;
@@ -32,7 +35,8 @@ pub(crate) async fn replace(connection: &mut Connection, dataset: &Path, facts: 
     Ok(())
 }
 
-/// Two ingestions at once take turns: what one has put there, the other must see. Readers go on.
+/// Serialises concurrent ingestions, because each must see the rows that the previous one has written. Readers are not
+/// blocked.
 pub(crate) async fn begin(connection: &mut Connection) -> Result<()> {
     match connection {
         Connection::Postgres(_) => connection.simple("LOCK TABLE clients IN EXCLUSIVE MODE").await,
@@ -40,13 +44,14 @@ pub(crate) async fn begin(connection: &mut Connection) -> Result<()> {
     }
 }
 
-/// Empties `clients`. TRUNCATE would be faster in PostgreSQL, but a transaction that has not looked at the table yet would
-/// find it empty; so those who read at this moment go on reading the rows of the former dataset.
+/// Deletes all rows of `clients`. TRUNCATE would be faster in PostgreSQL, but a transaction that has not read the table
+/// yet would then find it empty. With DELETE, concurrent readers continue to see the rows of the previous dataset.
 pub(crate) async fn clear(connection: &mut Connection) -> Result<()> {
     connection.execute_within(DATASET_LIMIT, "DELETE FROM clients", &[]).await.context("emptying its table clients")
 }
 
-/// finaldata.csv after its header. A row is a line: no checked name holds a line end.
+/// Returns finaldata.csv positioned after its header. Every row is exactly one line, because a checked name contains no
+/// line break.
 fn lines(dataset: &Path) -> Result<BufReader<File>> {
     let file = File::open(dataset).with_context(|| format!("opening {}", dataset.display()))?;
     let mut lines = BufReader::with_capacity(COPY_BYTES, file);
@@ -58,7 +63,7 @@ fn lines(dataset: &Path) -> Result<BufReader<File>> {
     Ok(lines)
 }
 
-/// PostgreSQL reads the lines as they are, each with its number before it.
+/// Sends the lines to PostgreSQL unchanged, each preceded by its row number; returns the number of rows.
 async fn copy(connection: &mut PgConnection, mut lines: impl BufRead) -> Result<u64> {
     let statement = format!("COPY clients (number, {}) FROM STDIN (FORMAT csv)", COLUMNS.join(", "));
     let mut copying = within(DATASET_LIMIT, connection.copy_in_raw(&statement)).await?;
@@ -121,7 +126,7 @@ async fn insert(connection: &mut Connection, lines: impl BufRead) -> Result<u64>
     }
 }
 
-/// A number as finaldata.csv writes it: whole numbers stay whole.
+/// Converts a field of finaldata.csv to a value; whole numbers become integers.
 fn number(field: &str) -> Result<Value> {
     Ok(match field {
         "" => Value::Integer(None),

@@ -1,7 +1,7 @@
-//! One connection to one of the three kinds of database, and the little in which they differ.
+//! A connection to SQLite, PostgreSQL or MySQL, and the few operations in which the three differ.
 //!
-//! Statements are written once, with `?` for each value; what an answer must wait for is bounded, so that a server that is
-//! there and says nothing stops a step instead of holding it for ever.
+//! Statements are written once, with `?` for each value. Every wait for an answer has a time limit, so that a server
+//! that accepts connections but does not answer stops a step instead of blocking it forever.
 
 use std::fmt;
 use std::future::Future;
@@ -15,23 +15,23 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection as _, Database, FromRow};
 
-/// How long a server may take to let us in.
+/// Time limit for connecting to a server.
 pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// How long one statement may take.
+/// Time limit for one statement.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
-/// How long a statement over the whole dataset may take.
+/// Time limit for a statement over the whole dataset.
 pub(crate) const DATASET_LIMIT: Duration = Duration::from_secs(600);
-/// How long to wait for another process's transaction on a SQLite file, and for one that makes or migrates the file.
+/// Time limit for waiting for another process's transaction on a SQLite file, or for a process that creates or migrates
+/// the file.
 pub(crate) const BUSY_LIMIT: Duration = Duration::from_secs(60);
 
-/// An open connection.
 pub(crate) enum Connection {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
     MySql(MySqlConnection),
 }
 
-/// Does the same with whichever connection it is; inside, `$Kind` is its kind for sqlx.
+/// Evaluates the same expression for each variant of [`Connection`]; inside it, `$Kind` is the sqlx database type.
 macro_rules! on_each {
     ($self:expr, |$connection:ident: $Kind:ident| $work:expr) => {
         match $self {
@@ -52,7 +52,7 @@ macro_rules! on_each {
 }
 pub(crate) use on_each;
 
-/// A value of a statement. Its type is known where there is no value too: PostgreSQL asks.
+/// A value bound to a placeholder. The type is known even if the value is NULL, because PostgreSQL requires it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Integer(Option<i64>),
@@ -60,7 +60,7 @@ pub(crate) enum Value {
     Text(Option<String>),
 }
 
-/// What a row of an answer can become, from any of the three.
+/// A type that can be read from a row of any of the three databases.
 pub(crate) trait Record:
     for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, MySqlRow> + Send + Unpin
 {
@@ -70,21 +70,21 @@ impl<T> Record for T where
 {
 }
 
-/// What may happen to a SQLite file when it is opened.
+/// How a SQLite file is opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opening {
-    /// It is made where there is none.
+    /// The file is created if it does not exist.
     Create,
-    /// It must be there.
+    /// The file must exist.
     Existing,
-    /// It must be there, and stays as it is.
+    /// The file must exist and is not changed.
     ReadOnly,
-    /// It must be there, no process writes to it, and no file is made beside it.
+    /// The file must exist, no process may write to it, and no file is created next to it.
     Unchanging,
 }
 
 impl Connection {
-    /// Connects within [`CONNECT_LIMIT`].
+    /// Connects within [`CONNECT_LIMIT`] to a server, or within [`ANSWER_LIMIT`] to a file.
     pub async fn open(url: &DatabaseUrl, opening: Opening) -> Result<Self> {
         let connect = async {
             Ok::<_, sqlx::Error>(match url {
@@ -98,7 +98,7 @@ impl Connection {
                         .disable_statement_logging();
                     let options = match opening {
                         Opening::ReadOnly | Opening::Unchanging => options,
-                        // `app` reads while cron's run writes.
+                        // `app` reads while a cron run writes.
                         _ => options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Normal),
                     };
                     Self::Sqlite(options.connect().await?)
@@ -117,12 +117,12 @@ impl Connection {
         within(limit, connect).await
     }
 
-    /// Executes one statement.
+    /// Executes one statement within [`ANSWER_LIMIT`].
     pub async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<()> {
         self.execute_within(ANSWER_LIMIT, sql, values).await
     }
 
-    /// As [`Connection::execute`], with another limit.
+    /// Executes one statement within `limit`.
     pub async fn execute_within(&mut self, limit: Duration, sql: &str, values: &[Value]) -> Result<()> {
         let sql = self.statement(sql);
         within(limit, async {
@@ -133,7 +133,7 @@ impl Connection {
         .await
     }
 
-    /// Executes one statement that takes no value and is not worth preparing, such as `COMMIT`.
+    /// Executes one statement that takes no values and is not worth preparing, such as `COMMIT`.
     pub async fn simple(&mut self, sql: &'static str) -> Result<()> {
         within(ANSWER_LIMIT, async {
             on_each!(self, |connection: _Kind| sqlx::raw_sql(sql).execute(connection).await.map(drop))
@@ -141,7 +141,7 @@ impl Connection {
         .await
     }
 
-    /// Asks; the rows in order.
+    /// Runs a query and returns its rows in order.
     pub async fn fetch<T: Record>(&mut self, sql: &str, values: &[Value]) -> Result<Vec<T>> {
         let sql = self.statement(sql);
         within(ANSWER_LIMIT, async {
@@ -152,8 +152,8 @@ impl Connection {
         .await
     }
 
-    /// As [`Connection::fetch`], for a statement that is not this program's own: a `?` in it is what it is there, and it
-    /// may take longer.
+    /// Runs a query that is not one of this program's own: a `?` in it is not a placeholder, and the time limit is
+    /// [`DATASET_LIMIT`].
     pub async fn fetch_as_is<T: Record>(&mut self, sql: String) -> Result<Vec<T>> {
         within(DATASET_LIMIT, async {
             on_each!(self, |connection: Kind| {
@@ -163,7 +163,7 @@ impl Connection {
         .await
     }
 
-    /// Inserts rows of as many values each as there are `columns`, in as few statements as there may be.
+    /// Inserts rows with as few statements as possible. Every row must have as many values as there are `columns`.
     pub async fn insert(&mut self, table: &str, columns: &[&str], rows: &[Vec<Value>]) -> Result<()> {
         let one = format!("({})", vec!["?"; columns.len()].join(", "));
         for rows in rows.chunks(MOST_VALUES / columns.len()) {
@@ -174,7 +174,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Inserts one row into a table that numbers its rows; returns the number.
+    /// Inserts one row into a table with a generated id; returns the id.
     pub async fn insert_numbered(&mut self, table: &str, columns: &[&str], row: Vec<Value>) -> Result<i64> {
         self.insert(table, columns, &[row]).await?;
         let last = match self {
@@ -188,43 +188,44 @@ impl Connection {
 
     /// Begins a transaction that will write.
     pub async fn begin(&mut self) -> Result<()> {
-        // SQLite takes the lock for writing at once, so that two writers wait for each other instead of failing halfway.
+        // SQLite acquires the write lock immediately, so that two writers wait for each other instead of failing
+        // halfway.
         let begin = if matches!(self, Self::Sqlite(_)) { "BEGIN IMMEDIATE" } else { "BEGIN" };
         self.simple(begin).await
     }
 
-    /// Checks that rows can be written, and leaves none.
+    /// Checks that rows can be written, without leaving any.
     pub async fn check_writable(&mut self) -> Result<()> {
         if let Self::Sqlite(_) = self {
-            // SQLite opens a file that it may only read, and begins a transaction on it, without an error: only a statement
-            // that writes fails.
+            // SQLite opens a read-only file, and begins a transaction on it, without an error; only a statement that
+            // writes fails.
             let row =
                 "INSERT INTO runs (step, version, started, seconds, ended, outcome) VALUES ('', '', '', 0, '', 'done')";
             self.begin().await?;
             self.execute(row, &[]).await?;
             self.simple("ROLLBACK").await
         } else {
-            // A server refuses this statement too where it only reads or this user may not write. A row that is rolled back
-            // would leave a gap in the numbers of the runs.
+            // A server also refuses this statement if it is read-only or if the user lacks the permission to write.
+            // Inserting a row and rolling back would leave a gap in the ids of the runs.
             let no_row = "INSERT INTO checked_files (run_id, release_id, name, sha256)
                 SELECT run_id, release_id, name, sha256 FROM checked_files WHERE 1 = 0";
             self.execute(no_row, &[]).await
         }
     }
 
-    /// Whether the server still answers on this connection.
+    /// Returns whether the server still answers on this connection.
     pub async fn is_alive(&mut self) -> bool {
         within(CONNECT_LIMIT, async { on_each!(self, |connection: _Kind| connection.ping().await) }).await.is_ok()
     }
 
-    /// Says goodbye to a server, and has SQLite fold its write-ahead log into the file.
+    /// Closes the connection. SQLite then merges its write-ahead log into the file.
     pub async fn close(self) {
-        // What matters is committed already.
+        // An error is ignored: everything that matters is already committed.
         let _ = within(CONNECT_LIMIT, async { on_each!(self, |connection: _Kind| connection.close().await) }).await;
     }
 
-    /// The statement as this kind of database wants it: PostgreSQL numbers its placeholders. A `?` in these statements is
-    /// always a placeholder.
+    /// Converts the statement to the syntax of this database: PostgreSQL numbers its placeholders. Every `?` in these
+    /// statements is a placeholder.
     fn statement(&self, sql: &str) -> AssertSqlSafe<String> {
         let Self::Postgres(_) = self else { return AssertSqlSafe(sql.to_owned()) };
         let mut numbered = String::with_capacity(sql.len() * 2);
@@ -238,7 +239,7 @@ impl Connection {
     }
 }
 
-/// The most values that one statement may have: SQLite's limit is the lowest.
+/// Maximum number of values in one statement. The limit of SQLite is the lowest of the three.
 const MOST_VALUES: usize = 32_766;
 
 fn arguments<Kind>(values: &[Value]) -> sqlx::Result<Kind::Arguments>
@@ -260,7 +261,7 @@ where
     Ok(arguments)
 }
 
-/// Waits for an answer, but not for ever.
+/// Awaits `answer`; fails if it takes longer than `limit`.
 pub(crate) async fn within<T>(limit: Duration, answer: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
     match tokio::time::timeout(limit, answer).await {
         Ok(answer) => Ok(answer.map_err(Fault)?),
@@ -268,7 +269,7 @@ pub(crate) async fn within<T>(limit: Duration, answer: impl Future<Output = sqlx
     }
 }
 
-/// What sqlx reports, in as many words as it takes: sqlx says it twice, once as the error and once as its cause.
+/// An error of sqlx, displayed without repetition: sqlx reports the same text both as the error and as its cause.
 #[derive(Debug)]
 pub(crate) struct Fault(pub sqlx::Error);
 
@@ -285,14 +286,14 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// Whether a statement failed because there is no such table.
+    /// Returns whether a statement failed because a table does not exist.
     pub fn is_missing_table(error: &anyhow::Error) -> bool {
         let Some(Self(sqlx::Error::Database(error))) = error.downcast_ref() else { return false };
-        // The SQLSTATE of PostgreSQL and of MySQL; SQLite has a text alone.
+        // The SQLSTATE codes of PostgreSQL and MySQL; SQLite can only be recognised by the message.
         matches!(error.code().as_deref(), Some("42P01" | "42S02")) || error.message().starts_with("no such table")
     }
 
-    /// What to do about a SQLite file that cannot be used, where the error tells.
+    /// Returns what to do about a SQLite file that cannot be used, if the error indicates it.
     pub fn advice_on_file(error: &anyhow::Error) -> Option<&'static str> {
         use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         let code = error.chain().find_map(|cause| match cause.downcast_ref() {
@@ -313,7 +314,7 @@ impl Fault {
         }
     }
 
-    /// Whether a server lets us in, but has no such database.
+    /// Returns whether the server accepted the connection but has no database of this name.
     pub fn is_missing_database(error: &anyhow::Error) -> bool {
         const MYSQL_UNKNOWN_DATABASE: u16 = 1049;
         let Some(Self(sqlx::Error::Database(error))) = error.downcast_ref() else { return false };
@@ -330,7 +331,7 @@ impl From<i64> for Value {
 
 impl From<u64> for Value {
     fn from(value: u64) -> Self {
-        Self::Integer(Some(value as i64)) // counts of rows, far below 2^63
+        Self::Integer(Some(value as i64)) // row counts, far below 2^63
     }
 }
 
@@ -353,7 +354,8 @@ impl From<Option<f64>> for Value {
 }
 
 impl From<&str> for Value {
-    /// No database takes a NUL in a text, so a message that quotes one shows a sign for it.
+    /// Replaces each NUL with a visible symbol, because no database accepts a NUL in a text and error messages may
+    /// quote one.
     fn from(value: &str) -> Self {
         Self::Text(Some(value.replace('\0', "\u{2400}")))
     }

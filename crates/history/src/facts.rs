@@ -1,4 +1,4 @@
-//! What a run found, and the rows that it becomes.
+//! The results of a run, and their conversion to table rows.
 
 use std::path::PathBuf;
 
@@ -15,31 +15,31 @@ use jiff::Timestamp;
 use crate::connection::Value;
 use crate::timestamp;
 
-/// What a run found; each may be empty.
+/// The results of a run. Each field is empty if the step did not produce it.
 #[derive(Debug, Default)]
 pub struct Facts {
-    /// The compiled dataset, and the finaldata.csv that holds it.
+    /// The compiled dataset, and the path of the finaldata.csv that contains it.
     pub ingested: Option<(Ingested, PathBuf)>,
-    /// A model that was trained, with the checksum of its file.
+    /// The model that was trained, with the SHA-256 of its file.
     pub model: Option<(Checksum, Model)>,
-    /// Scores.
+    /// Scores of models on labelled data.
     pub scores: Vec<ScoredData>,
-    /// A check of the live release.
+    /// The drift check of the live release.
     pub drift_check: Option<DriftCheck>,
-    /// What a new model was held against, and what came of it.
+    /// The comparison of a new model with the live one, and its result.
     pub promotion: Option<PromotionRecord>,
-    /// What was decided.
+    /// The decision of the full process.
     pub decision: Option<Decision>,
-    /// What went live.
+    /// Releases that went live, in order.
     pub releases: Vec<WentLive>,
-    /// What took how many seconds.
+    /// Durations in seconds, each with the name of what was measured.
     pub timings: Vec<(&'static str, f64)>,
-    /// Percent of missing values by column.
+    /// Percentage of missing values, by column.
     pub missing_percentages: Vec<(String, f64)>,
-    /// Mean, median, sample standard deviation and mode of each numeric column; `None` where it has no value.
+    /// Mean, median, sample standard deviation and mode of each numeric column; `None` if the column has no such value.
     pub summary_statistics: Vec<(&'static str, [Option<f64>; 4])>,
-    /// Files that a release (by id) was checked against. The decision of the same run says what came of that: `no_drift`
-    /// where the release was found good, `kept` where it had drifted and the new model was no better.
+    /// Files that a release was checked against. The result is the decision of the same run: `no_drift` if the release
+    /// was found good, `kept` if it had drifted and the new model was no better.
     pub checked_files: Vec<CheckedFile>,
     /// Dependencies and their newest versions.
     pub dependencies: Vec<DependencyVersions>,
@@ -48,62 +48,63 @@ pub struct Facts {
 /// A score of a model on labelled data.
 #[derive(Clone, Debug)]
 pub struct ScoredData {
-    /// The score, and whose it is.
+    /// The score, with the checksum of the model.
     pub score: Score,
-    /// The release that was scored, where it was the deployed model.
+    /// The id of the release, if the deployed model was scored.
     pub release: Option<String>,
     /// The names of the files that were scored.
     pub data: Vec<String>,
 }
 
-/// The live release's score on new rows, beside the one that was recorded when it was deployed.
+/// The score of the live release on new rows, together with the score recorded at its deployment.
 #[derive(Clone, Debug)]
 pub struct DriftCheck {
     /// The release's id.
     pub release: String,
     /// The names of the new files.
     pub data: Vec<String>,
-    /// What it did on their rows.
+    /// Confusion matrix of the release on the new rows.
     pub confusion: Confusion,
-    /// From where to where its F1 on them may be, with 95 % confidence; `None` where they hold no positive.
+    /// Lower and upper bound of the 95 % confidence interval of F1 on the new rows; `None` if no client left and none
+    /// was predicted to leave.
     pub f1_interval: Option<(f64, f64)>,
-    /// How far each predictor has moved from the release's training data.
+    /// Distance of each predictor from the training data of the release.
     pub shifts: Vec<PredictorShift>,
-    /// Its recorded score.
+    /// The F1 score recorded at deployment.
     pub recorded_f1: f64,
-    /// Whether the score has fallen by more than chance explains.
+    /// Whether the score has fallen by more than chance explains, as a short text.
     pub verdict: &'static str,
-    /// Which test decided.
+    /// The name of the test that decided.
     pub test: &'static str,
-    /// What that test said.
+    /// Whether that test reported drift.
     pub drifted: bool,
 }
 
-/// What the full process decided.
+/// The decision of the full process.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    /// In a word.
+    /// The decision as one word, for example `no_drift`.
     pub decision: &'static str,
-    /// In a sentence.
+    /// The reason, as a sentence.
     pub reason: String,
-    /// The release that is live afterwards.
+    /// The id of the release that is live afterwards.
     pub live: Option<String>,
 }
 
-/// Champion and challenger on the same test rows.
+/// The comparison of the champion and the challenger on the same test rows.
 #[derive(Clone, Debug)]
 pub struct PromotionRecord {
-    /// The four counts of each.
+    /// The confusion matrices of both models.
     pub contest: Contest,
-    /// Of the new model's file.
+    /// SHA-256 of the new model's file.
     pub challenger_sha256: Checksum,
     /// The id of the release that was live.
     pub champion: Option<String>,
-    /// Which rule decided.
+    /// The name of the rule that decided.
     pub rule: &'static str,
-    /// Whether the new model went on to be deployed.
+    /// Whether the new model was accepted for deployment.
     pub promoted: bool,
-    /// What speaks against the new model, in words.
+    /// Reservations about the new model, each as a sentence.
     pub warnings: Vec<String>,
 }
 
@@ -112,22 +113,23 @@ pub struct PromotionRecord {
 pub struct WentLive {
     /// The release's id.
     pub release: String,
-    /// How.
+    /// How the release went live.
     pub action: Switch,
-    /// When production was switched to it.
+    /// When production was switched to the release.
     pub live_from: Timestamp,
-    /// Its recorded score.
+    /// The score recorded in the release.
     pub score: Score,
 }
 
 /// How a release went live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Switch {
-    /// As a new release.
+    /// It was deployed as a new release.
     Deployed,
-    /// Again, as an earlier one.
+    /// It is an earlier release that was restored.
     RolledBack,
-    /// Without a record: a run that was killed, or one from before there was a database. It is recorded when it is seen.
+    /// The switch itself was not recorded, because its run was killed or because there was no database at the time. It
+    /// is recorded when the release is first seen.
     FoundLive,
 }
 
@@ -148,18 +150,18 @@ pub struct CheckedFile {
     pub release: String,
     /// The file's name.
     pub name: String,
-    /// Of its content.
+    /// SHA-256 of the file's content.
     pub sha256: Checksum,
 }
 
 /// A dependency of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DependencyVersions {
-    /// Its name.
+    /// The name of the crate.
     pub name: String,
     /// The version in this program.
     pub current: String,
-    /// The newest version, where the registry named one.
+    /// The newest version, if the registry returned one.
     pub latest: Option<String>,
 }
 
@@ -171,7 +173,8 @@ pub(crate) struct TableRows {
 }
 
 impl Facts {
-    /// All rows but those of `runs` and `clients`; `stored` says whether the dataset goes into `clients`.
+    /// Returns the rows of all tables except `runs` and `clients`. `stored` states whether the dataset is written to
+    /// `clients`.
     pub(crate) fn tables(&self, stored: bool) -> Vec<TableRows> {
         let ingested = self.ingested.as_ref().map(|(ingested, _)| ingested);
         let files = || ingested.iter().flat_map(|ingested| &ingested.files);
@@ -416,14 +419,14 @@ fn rows<T>(facts: impl IntoIterator<Item = T>, row: impl Fn(T) -> Vec<Value>) ->
     facts.into_iter().map(row).collect()
 }
 
-/// The coefficients and the intercept, each with its name and standard error.
+/// Returns the coefficients and the intercept, each with its name and standard error.
 fn terms(model: &Model) -> impl Iterator<Item = (&'static str, f64, f64)> {
     let names = PREDICTORS.into_iter().chain(["intercept"]);
     let values = model.coefficients.into_iter().chain([model.intercept]);
     names.zip(values).zip(model.standard_errors).map(|((name, value), error)| (name, value, error))
 }
 
-/// Who was scored on the same rows.
+/// Returns the models and baselines that were scored on the same rows, with their confusion matrices.
 fn contestants(contest: &Contest) -> Vec<(&'static str, Confusion)> {
     let mut contestants = vec![("new model", contest.challenger)];
     contestants.extend(contest.champion.map(|champion| ("deployed model", champion)));
@@ -435,7 +438,7 @@ fn names(names: &[String]) -> Value {
     (&record_of_names(&names.iter().map(String::as_str).collect::<Vec<_>>())).into()
 }
 
-/// How many rows, and the four counts of the confusion matrix.
+/// Returns the number of rows and the four counts of the confusion matrix.
 fn counts(confusion: Confusion) -> [Value; 5] {
     let Confusion { true_positives, false_positives, false_negatives, true_negatives } = confusion;
     [confusion.n(), true_positives, false_positives, false_negatives, true_negatives].map(Value::from)

@@ -1,9 +1,10 @@
-//! The system's memory: what every run did, and the compiled dataset, in SQLite, PostgreSQL or MySQL. The only crate that
-//! names the SQL driver.
+//! The history of the system: every run with its results, and the compiled dataset, in SQLite, PostgreSQL or MySQL.
+//! This is the only crate that depends on the SQL driver.
 //!
-//! A step wraps its work in [`record`]. The database is opened before the work, so that a server that is away or a file
-//! that cannot be written stops a step before it changes anything; the run and its facts are written after it, in one
-//! transaction. History is append-only. [`listing`] reads it back; [`source`] takes client rows from other databases.
+//! A step wraps its work in [`record`]. The database is opened before the work, so that an unreachable server or a file
+//! that cannot be written stops a step before it changes anything. The run and its records are written after the work,
+//! in one transaction. The history is append-only. [`listing`] reads it back; [`source`] reads client rows from other
+//! databases.
 
 #![warn(missing_docs)]
 
@@ -29,11 +30,15 @@ pub use facts::{
 pub use schema::VERSION as SCHEMA_VERSION;
 pub use store::{History, State};
 
-/// The environment variable by which a full process tells its steps that they are part of it.
+/// The environment variable that contains the process name. A full process sets it for its steps, so that their runs
+/// are recorded as part of it.
 pub const PROCESS_VARIABLE: &str = "RISK_PROCESS";
 
-/// Runs `work` as one run of `step`, and records it with its facts, or with its error. For a process that does one step:
-/// it leaves the closing of a SQLite file to the process's end.
+/// Runs `work` as one run of `step` and records its results or its error. Intended for a process that executes one
+/// step: a SQLite file is closed only when the process ends.
+///
+/// # Errors
+/// The error of `work`, or an error if the history cannot be opened or written.
 pub fn record<T>(config: &Config, step: &'static str, work: impl FnOnce(&mut Run) -> Result<T>) -> Result<T> {
     let mut run = Run {
         history: History::open(config)?,
@@ -54,7 +59,7 @@ pub fn record<T>(config: &Config, step: &'static str, work: impl FnOnce(&mut Run
         }
         Err(error) => {
             run.facts = Facts::default();
-            // The step's own error is what the reader needs; a history that fails too is worth a word, not more.
+            // The step's own error is what the reader needs; a failure to write the history is only a warning.
             if let Err(second) = run.write(Some(format!("{error:#}"))) {
                 common::cli::narrate(format_args!("warning: the history could not be written: {second:#}"));
             }
@@ -65,7 +70,7 @@ pub fn record<T>(config: &Config, step: &'static str, work: impl FnOnce(&mut Run
     outcome
 }
 
-/// The beginning of a piece of work: a timestamp, and a monotonic clock for its duration.
+/// The start of a piece of work: a timestamp, and a monotonic clock for its duration.
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
     time: Timestamp,
@@ -73,13 +78,13 @@ pub struct Start {
 }
 
 impl Start {
-    /// The beginning of work that starts now.
+    /// Returns the current time as a start.
     pub fn now() -> Self {
         Self { time: Timestamp::now(), clock: Instant::now() }
     }
 }
 
-/// A step at work.
+/// A step in progress.
 pub struct Run {
     history: History,
     store_dataset: bool,
@@ -87,32 +92,32 @@ pub struct Run {
     process: Option<String>,
     start: Start,
     held: Option<Lock>,
-    /// What to do where the work was done and cannot be recorded.
+    /// Advice that is shown if the work was done but could not be recorded.
     pub repair: &'static str,
-    /// What will stand in the history under this run.
+    /// The results that will be recorded under this run.
     pub facts: Facts,
 }
 
 impl Run {
-    /// What earlier runs left.
+    /// Returns the history of earlier runs.
     pub fn history(&mut self) -> &mut History {
         &mut self.history
     }
 
-    /// Holds a lock until the record is written.
+    /// Holds a lock until the run has been recorded.
     pub fn hold(&mut self, lock: Lock) {
         self.held = Some(lock);
     }
 
-    /// Makes this run and the steps that it will start one process; returns the process's name, which they are to be told
-    /// in [`PROCESS_VARIABLE`].
+    /// Makes this run and the steps that it will start one process. Returns the name of the process, which must be
+    /// passed to the steps in [`PROCESS_VARIABLE`].
     pub fn begin_process(&mut self) -> String {
         let time = self.start.time.strftime("%Y%m%dT%H%M%S%3fZ");
         self.process.insert(format!("{time}-{}", std::process::id())).clone()
     }
 
-    /// Records `facts` at once as a run of `step` that began at `start` and ends now, for the steps that read them before
-    /// this run ends, and so that they stand even if it fails.
+    /// Records `facts` immediately as a run of `step` that began at `start` and ends now. Steps started by this run can
+    /// then read the records, and the records are kept even if this run fails.
     pub fn record_now(&mut self, step: &'static str, start: Start, facts: &Facts) -> Result<()> {
         append(&mut self.history, step, self.process.as_deref(), start, None, facts, false)
     }
@@ -145,7 +150,7 @@ fn append(
     })
 }
 
-/// One run, as it is written.
+/// A run in the form in which it is written.
 struct RunRecord<'a> {
     step: &'static str,
     process: Option<&'a str>,
@@ -158,7 +163,8 @@ struct RunRecord<'a> {
     store_dataset: bool,
 }
 
-/// A time in UTC as the history writes it: all of one width, so that texts sort as times do.
+/// Formats a time in UTC as the history stores it. All texts have the same width, so that they sort in the order of
+/// time.
 fn timestamp(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }

@@ -1,6 +1,8 @@
-//! The history read back: the newest runs, scores, timings, missing values and releases, and what was live when.
+//! Queries of the history: the newest runs, scores, timings, missing values and releases, and the release that was live
+//! at a given time.
 //!
-//! Every listing takes its newest rows from the end of an index, so it costs the same after ten runs and after a million.
+//! Every listing reads its newest rows from the end of an index, so it costs the same after ten runs as after a
+//! million.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,30 +18,30 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::connection::Value;
 use crate::{History, timestamp};
 
-/// What can be listed.
+/// The kinds of listings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum What {
     /// Every step that ran.
     Runs,
-    /// F1 scores.
+    /// F1 scores of models on labelled data.
     Scores,
-    /// How long steps took.
+    /// Durations of the steps.
     Timings,
-    /// Percent of missing values by column.
+    /// Percentage of missing values, by column.
     Missing,
-    /// What was live from when to when.
+    /// Releases, with the period in which each was live.
     Releases,
-    /// The live release on new rows.
+    /// Drift checks: the score of the live release on new rows.
     Checks,
-    /// How far the predictors of those rows had moved.
+    /// Shift of each predictor in the rows of a drift check.
     Shifts,
-    /// Champion, challenger and constants on the same test rows.
+    /// Comparisons of champion, challenger and baselines on the same test rows.
     Contests,
 }
 
 impl What {
-    /// All of them.
+    /// All kinds, in the order in which they are declared.
     pub const ALL: [Self; 8] = [
         Self::Runs,
         Self::Scores,
@@ -55,14 +57,14 @@ impl What {
 /// The newest rows of one kind, oldest first.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Listing {
-    /// Which kind.
+    /// The kind of the rows.
     pub what: What,
-    /// The rows.
+    /// The rows, oldest first.
     pub rows: Rows,
 }
 
 impl Listing {
-    /// What there is to list before the first run.
+    /// Returns a listing without rows, for a history that does not exist yet.
     pub fn empty(what: What) -> Self {
         let rows = match what {
             What::Runs => Rows::Runs(Vec::new()),
@@ -93,7 +95,7 @@ pub enum Rows {
     Contests(Vec<ContestRow>),
 }
 
-/// Any of the kinds: an empty list is of all of them, so that "one of" would be wrong.
+/// The schema is `anyOf` rather than `oneOf`, because an empty list matches every kind.
 impl PartialSchema for Rows {
     fn schema() -> RefOr<Schema> {
         let rows = |name: Cow<'static, str>| ArrayBuilder::new().items(Ref::from_schema_name(name));
@@ -125,7 +127,8 @@ impl ToSchema for Rows {
     }
 }
 
-/// A row that can be read from any of the databases and printed as cells; its fields stand as in its `SELECT`.
+/// Defines a row that can be read from any of the databases and printed as cells. Its fields must be in the order of
+/// the columns of its `SELECT`.
 macro_rules! row {
     ($(#[$doc:meta])* $Row:ident { $($(#[$field_doc:meta])* $field:ident: $Type:ty,)+ }) => {
         $(#[$doc])*
@@ -161,197 +164,197 @@ row! {
     RunRow {
         /// The run's id.
         run: i64,
-        /// When it began, UTC.
+        /// Start of the run (UTC, RFC 3339).
         started: String,
-        /// Its step.
+        /// The name of the step.
         step: String,
-        /// How long it took.
+        /// Duration of the run in seconds.
         seconds: f64,
-        /// `done` or `failed`.
+        /// The outcome: `done` or `failed`.
         outcome: String,
-        /// The same for all steps of one `fullprocess`.
+        /// The name of the process, which is the same for all steps of one `fullprocess`.
         process: Option<String>,
-        /// What `fullprocess` decided and why, or the error.
+        /// The decision of `fullprocess` with its reason, or the error.
         message: Option<String>,
     }
 }
 
 row! {
-    /// A score.
+    /// The score of a model on labelled data.
     ScoreRow {
-        /// The run that took it.
+        /// The id of the run that computed the score.
         run: i64,
-        /// When that began, UTC.
+        /// Start of the run (UTC, RFC 3339).
         started: String,
-        /// The release, where the deployed model was scored.
+        /// The id of the release, if the deployed model was scored.
         release: Option<String>,
-        /// Of the model's file.
+        /// SHA-256 of the model file.
         model_sha256: String,
-        /// The files that were scored, a JSON list.
+        /// The names of the files that were scored, as a JSON list.
         data: String,
-        /// Rows scored.
+        /// Number of rows that were scored.
         n: i64,
-        /// Left and were predicted to.
+        /// True positives: clients that left and were predicted to leave.
         true_positives: i64,
-        /// Stayed against the prediction.
+        /// False positives: clients that stayed but were predicted to leave.
         false_positives: i64,
-        /// Left unforeseen.
+        /// False negatives: clients that left but were predicted to stay.
         false_negatives: i64,
-        /// Stayed as predicted.
+        /// True negatives: clients that stayed and were predicted to stay.
         true_negatives: i64,
-        /// The F1 score.
+        /// F1 score on these rows, from 0 to 1.
         f1: f64,
     }
 }
 
 row! {
-    /// How long something took.
+    /// The duration of a step or of a part of it.
     TimingRow {
-        /// The run that measured it.
+        /// The id of the run that measured it.
         run: i64,
-        /// When that began, UTC.
+        /// Start of the run (UTC, RFC 3339).
         started: String,
-        /// What was measured.
+        /// The name of what was measured.
         what: String,
-        /// How long it took.
+        /// The measured duration in seconds.
         seconds: f64,
     }
 }
 
 row! {
-    /// Percent of missing values in the compiled dataset.
+    /// Percentage of missing values in the compiled dataset.
     MissingRow {
-        /// The run that counted them.
+        /// The id of the run that counted them.
         run: i64,
-        /// When that began, UTC.
+        /// Start of the run (UTC, RFC 3339).
         started: String,
-        /// Percent.
+        /// Percentage missing in `corporation`, from 0 to 100.
         corporation: Option<f64>,
-        /// Percent.
+        /// Percentage missing in `lastmonth_activity`, from 0 to 100.
         lastmonth_activity: Option<f64>,
-        /// Percent.
+        /// Percentage missing in `lastyear_activity`, from 0 to 100.
         lastyear_activity: Option<f64>,
-        /// Percent.
+        /// Percentage missing in `number_of_employees`, from 0 to 100.
         number_of_employees: Option<f64>,
-        /// Percent.
+        /// Percentage missing in `exited`, from 0 to 100.
         exited: Option<f64>,
     }
 }
 
 row! {
-    /// A release, as long as it was live.
+    /// A period in which a release was live.
     ReleaseRow {
         /// The release's id.
         release: String,
-        /// `deployed`, `rolled back`, or `found live` where the switch itself left no record.
+        /// How the release went live: `deployed`, `rolled back`, or `found live` if the switch itself was not recorded.
         action: String,
-        /// When production was switched to it, UTC.
+        /// When production was switched to the release (UTC).
         live_from: String,
-        /// When production was switched to another, UTC; `None` while it is live.
+        /// When production was switched to another release (UTC); `None` while the release is live.
         live_until: Option<String>,
-        /// Its recorded F1 score.
+        /// The F1 score recorded at deployment.
         f1: f64,
-        /// Rows that its score rests on.
+        /// Number of rows on which that score was computed.
         n: i64,
-        /// Of its model's file.
+        /// SHA-256 of the model file.
         model_sha256: String,
-        /// The run that recorded it.
+        /// The id of the run that recorded the switch.
         run: i64,
     }
 }
 
 row! {
-    /// The live release's score on new rows.
+    /// The score of the live release on new rows.
     CheckRow {
-        /// The run that took it.
+        /// The id of the run that computed the score.
         run: i64,
-        /// When that began, UTC.
+        /// Start of the run (UTC, RFC 3339).
         started: String,
-        /// The release.
+        /// The id of the live release.
         release: String,
-        /// The new files, a JSON list.
+        /// The names of the new files, as a JSON list.
         data: String,
-        /// Rows scored.
+        /// Number of rows that were scored.
         n: i64,
-        /// Left and were predicted to.
+        /// True positives: clients that left and were predicted to leave.
         true_positives: i64,
-        /// Stayed against the prediction.
+        /// False positives: clients that stayed but were predicted to leave.
         false_positives: i64,
-        /// Left unforeseen.
+        /// False negatives: clients that left but were predicted to stay.
         false_negatives: i64,
-        /// Stayed as predicted.
+        /// True negatives: clients that stayed and were predicted to stay.
         true_negatives: i64,
-        /// The F1 score.
+        /// F1 score on these rows, from 0 to 1.
         f1: f64,
-        /// From where with 95 % confidence; `None` where nobody left and nobody was predicted to.
+        /// Lower bound of the 95 % confidence interval of F1; `None` if no client left and none was predicted to leave.
         f1_low: Option<f64>,
-        /// To where.
+        /// Upper bound of the 95 % confidence interval of F1; `None` if `f1_low` is `None`.
         f1_high: Option<f64>,
-        /// The score that was recorded when the release was deployed.
+        /// The F1 score recorded when the release was deployed.
         recorded_f1: f64,
-        /// Which test decided.
+        /// The name of the test that decided.
         test: String,
-        /// Whether the score has fallen by more than chance explains.
+        /// Whether the score has fallen by more than chance explains: `drifted`, `not drifted` or `cannot tell`.
         verdict: String,
-        /// 1 where the test called it drift.
+        /// 1 if the test reported drift, otherwise 0.
         drifted: i64,
     }
 }
 
 row! {
-    /// One predictor of new rows against the training data.
+    /// The shift of one predictor between the training data and new rows.
     ShiftRow {
-        /// The run of the check.
+        /// The id of the run that made the check.
         run: i64,
-        /// When that began, UTC.
+        /// Start of the run (UTC, RFC 3339).
         started: String,
-        /// The predictor.
+        /// The name of the predictor.
         predictor: String,
-        /// Population stability index.
+        /// The population stability index.
         stability_index: f64,
-        /// What chance exceeds in 5 of 100 cases.
+        /// The value that the stability index exceeds by chance in 5 of 100 cases.
         stability_cutoff: f64,
-        /// Kolmogorov–Smirnov distance.
+        /// The two-sample Kolmogorov–Smirnov statistic; `None` if no new value is known.
         ks_distance: Option<f64>,
-        /// Holm-corrected.
+        /// The p-value, Holm-corrected.
         p_value: f64,
-        /// What the shift does to the risk of a client who is average in the other predictors.
+        /// Effect of the shift on the predicted risk of a client that is average in the other predictors.
         risk_change: f64,
-        /// `shifted`, `harmless` or `not shifted`.
+        /// The verdict: `shifted`, `harmless` or `not shifted`.
         verdict: String,
     }
 }
 
 row! {
-    /// What one contestant did on the test rows of a promotion.
+    /// The result of one model or baseline on the test rows of a comparison.
     ContestRow {
-        /// The run that decided.
+        /// The id of the run that decided.
         run: i64,
-        /// When that began, UTC.
+        /// Start of the run (UTC, RFC 3339).
         started: String,
-        /// Who.
+        /// The new model, the deployed model, or a baseline that predicts the same outcome for every client.
         contestant: String,
-        /// Rows scored.
+        /// Number of rows that were scored.
         n: i64,
-        /// Left and were predicted to.
+        /// True positives: clients that left and were predicted to leave.
         true_positives: i64,
-        /// Stayed against the prediction.
+        /// False positives: clients that stayed but were predicted to leave.
         false_positives: i64,
-        /// Left unforeseen.
+        /// False negatives: clients that left but were predicted to stay.
         false_negatives: i64,
-        /// Stayed as predicted.
+        /// True negatives: clients that stayed and were predicted to stay.
         true_negatives: i64,
-        /// The F1 score.
+        /// F1 score on these rows, from 0 to 1.
         f1: f64,
-        /// Of the new model's file.
+        /// SHA-256 of the new model's file.
         model_sha256: String,
-        /// The release that was live.
+        /// The id of the release that was live, if there was one.
         champion: Option<String>,
-        /// Which rule decided.
+        /// The name of the rule that decided.
         rule: String,
-        /// 1 where the new model went on to be deployed.
+        /// 1 if the new model was accepted for deployment, otherwise 0.
         promoted: i64,
-        /// What speaks against the new model, a JSON list.
+        /// Reservations about the new model, as a JSON list of sentences.
         warnings: String,
     }
 }
@@ -393,7 +396,8 @@ const MISSING: &str = "
     GROUP BY runs.id, runs.started
     ORDER BY runs.id";
 
-/// Only later rows say until when a row was live, so the newest rows are enough to tell it of the newest.
+/// The end of a release's live period is the start of a later one, so the newest rows suffice to compute it for
+/// themselves.
 const RELEASES: &str = "
     SELECT release_id, action, live_from, LEAD(live_from) OVER (ORDER BY live_from, run_id), f1, n, model_sha256, run_id
     FROM (SELECT * FROM releases ORDER BY live_from DESC, run_id DESC LIMIT ?) AS newest
@@ -426,7 +430,7 @@ const LIVE_AT: &str = "
     FROM releases WHERE live_from <= ? ORDER BY live_from DESC, run_id DESC LIMIT 1";
 
 impl History {
-    /// The newest `last` rows of one kind, oldest first.
+    /// Returns the newest `last` rows of one kind, oldest first.
     pub fn listing(&mut self, what: What, last: u32) -> Result<Listing> {
         let last = [Value::from(i64::from(last))];
         let rows = match what {
@@ -442,27 +446,27 @@ impl History {
         Ok(Listing { what, rows })
     }
 
-    /// The newest `last` runs, oldest first.
+    /// Returns the newest `last` runs, oldest first.
     pub fn runs(&mut self, last: u32) -> Result<Vec<RunRow>> {
         self.fetch(RUNS, &[Value::from(i64::from(last))])
     }
 
-    /// The newest `fullprocess`.
+    /// Returns the newest run of `fullprocess`; `None` if there is none.
     pub fn newest_process(&mut self) -> Result<Option<RunRow>> {
         Ok(self.fetch(NEWEST_PROCESS, &[])?.pop())
     }
 
-    /// The newest score.
+    /// Returns the newest score; `None` if there is none.
     pub fn newest_score(&mut self) -> Result<Option<ScoreRow>> {
         Ok(self.fetch(SCORES, &[Value::from(1i64)])?.pop())
     }
 
-    /// The newest drift check.
+    /// Returns the newest drift check; `None` if there is none.
     pub fn newest_check(&mut self) -> Result<Option<CheckRow>> {
         Ok(self.fetch(CHECKS, &[Value::from(1i64)])?.pop())
     }
 
-    /// The release that was live at `time`; `None` before the first.
+    /// Returns the release that was live at `time`; `None` before the first release.
     pub fn live_at(&mut self, time: Timestamp) -> Result<Option<ReleaseRow>> {
         let time = Value::from(&timestamp(time));
         Ok(self.fetch(LIVE_AT, &[time.clone(), time])?.pop())
@@ -470,7 +474,7 @@ impl History {
 }
 
 impl Rows {
-    /// The names of the columns, and the rows as texts.
+    /// Returns the names of the columns, and the rows as texts.
     pub fn table(&self) -> (&'static [&'static str], Vec<Vec<String>>) {
         match self {
             Self::Runs(rows) => (RunRow::COLUMNS, rows.iter().map(RunRow::cells).collect()),
@@ -511,7 +515,7 @@ impl FromStr for What {
     }
 }
 
-/// A value as a text of a table.
+/// Formats a value as a cell of a text table.
 trait Cell {
     fn cell(&self) -> String;
 }
@@ -529,7 +533,7 @@ impl Cell for f64 {
 }
 
 impl Cell for String {
-    /// On one line: an error may have several.
+    /// Puts the text on one line; an error message may have several.
     fn cell(&self) -> String {
         self.replace(['\n', '\r', '\t'], " ")
     }
@@ -563,7 +567,7 @@ mod tests {
                 history.fetch(&format!("EXPLAIN QUERY PLAN {query}"), &values).unwrap();
             let steps: Vec<&str> = plan.iter().map(|(.., step)| step.as_str()).collect();
             let scanned = |step: &&&str| step.starts_with("SCAN") && !step.contains("INDEX");
-            // The runs are in the order of their ids; the others are the few rows of an inner SELECT.
+            // `runs` is scanned in the order of its ids; the others are the few rows of an inner SELECT.
             for step in steps.iter().filter(scanned) {
                 let few = ["SCAN runs", "SCAN newest", "SCAN (subquery"].iter().any(|few| step.starts_with(few));
                 assert!(few, "{step} in {steps:#?}");

@@ -1,4 +1,4 @@
-//! The versions of the schema, and how a database gets from one to the next.
+//! The versions of the database schema and the migrations between them.
 
 use anyhow::{Context, Result, anyhow, bail};
 use sqlx::SqlSafeStr;
@@ -6,7 +6,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 
 use crate::connection::{Connection, DATASET_LIMIT, Fault, on_each};
 
-/// Every table but sqlx's own, runs first.
+/// All tables except sqlx's own; `runs` comes first.
 pub(crate) const TABLES: [&str; 19] = [
     "runs",
     "ingested_files",
@@ -29,10 +29,11 @@ pub(crate) const TABLES: [&str; 19] = [
     "clients",
 ];
 
-/// The newest version, which this program reads and writes.
+/// The newest schema version, which is the one that this program reads and writes.
 pub const VERSION: i64 = 3;
 
-/// Version, name and text of each migration. SQLite's first is older than the other two kinds of database.
+/// Version, name and SQL text of each migration. SQLite has one migration more, because it was supported before the
+/// other two databases.
 const SQLITE: &[(i64, &str, &str)] = &[
     (1, "runs", include_str!("../migrations/sqlite/1_runs.sql")),
     (2, "facts", include_str!("../migrations/sqlite/2_facts.sql")),
@@ -47,7 +48,7 @@ const MYSQL: &[(i64, &str, &str)] = &[
     (3, "evidence", include_str!("../migrations/mysql/3_evidence.sql")),
 ];
 
-/// The version that a database has; 0 where it has no schema yet.
+/// Returns the schema version of a database; 0 if it has no schema yet.
 pub(crate) async fn version(connection: &mut Connection) -> Result<i64> {
     let newest = "SELECT MAX(version) FROM _sqlx_migrations WHERE success = TRUE";
     match connection.fetch::<(Option<i64>,)>(newest, &[]).await {
@@ -57,7 +58,7 @@ pub(crate) async fn version(connection: &mut Connection) -> Result<i64> {
     }
 }
 
-/// Refuses a schema that a newer program has made.
+/// Fails if the schema was created by a newer version of the program.
 pub(crate) fn check_not_newer(version: i64) -> Result<()> {
     if version > VERSION {
         bail!(
@@ -68,20 +69,21 @@ pub(crate) fn check_not_newer(version: i64) -> Result<()> {
     Ok(())
 }
 
-/// Brings a database to [`VERSION`]. Several at once wait for each other.
+/// Migrates a database to [`VERSION`]. Concurrent migrations wait for each other.
 pub(crate) async fn migrate(connection: &mut Connection) -> Result<()> {
     let found = version(connection).await?;
     check_not_newer(found)?;
     if found < VERSION { migrate_to(connection, None).await } else { Ok(()) }
 }
 
-/// Applies the migrations that are missing, up to a version or all of them.
+/// Applies the missing migrations up to `version`; all of them if it is `None`.
 pub(crate) async fn migrate_to(connection: &mut Connection, version: Option<i64>) -> Result<()> {
     let scripts = match connection {
         Connection::Sqlite(_) => SQLITE,
         Connection::Postgres(_) => POSTGRES,
         Connection::MySql(_) => {
-            // sqlx takes a lock too, but waits for it by a time below 0, which MariaDB refuses. Closing releases it.
+            // sqlx also acquires a lock, but passes a negative timeout, which MariaDB refuses. Closing the connection
+            // releases the lock.
             let lock = "SELECT GET_LOCK(SHA1(CONCAT(DATABASE(), ' dbsetup')), 50)";
             let got: Vec<(Option<i64>,)> = connection.fetch(lock, &[]).await?;
             if got.first().and_then(|(got,)| *got) != Some(1) {
@@ -101,15 +103,16 @@ pub(crate) async fn migrate_to(connection: &mut Connection, version: Option<i64>
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(match error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => Fault(error).into(),
-            other => anyhow!("{other}"), // its cause is in its text
+            other => anyhow!("{other}"), // the text includes the cause
         })
         .with_context(|| format!("bringing its schema to version {VERSION}")),
         Err(_) => bail!("its schema was not brought to version {VERSION} within {} s", DATASET_LIMIT.as_secs()),
     }
 }
 
-/// MySQL has no transaction around the making of tables, so a migration can be cut short; sqlx notes that and refuses to
-/// go on. The scripts leave alone what is there already, so going on is right.
+/// Removes the marker of an interrupted migration. MySQL commits each CREATE TABLE separately, so a migration can be
+/// interrupted halfway; sqlx records that and refuses to continue. Continuing is safe, because the scripts skip the
+/// tables that already exist.
 async fn forget_cut_short(connection: &mut Connection) -> Result<()> {
     match connection.execute("DELETE FROM _sqlx_migrations WHERE success = FALSE", &[]).await {
         Err(error) if Fault::is_missing_table(&error) => Ok(()),

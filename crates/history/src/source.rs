@@ -1,6 +1,8 @@
-//! Client rows from another database: those above a high-water mark, kept as a CSV file from which they are ingested.
+//! Reads client rows from another database: the rows above a watermark are written to a CSV file, from which they are
+//! ingested.
 //!
-//! They come as texts, whatever the types of their columns are, so that the checks of a file's rows are theirs too.
+//! All values are read as texts, whatever the types of the columns, so that the same checks apply to them as to the
+//! rows of a file.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,29 +19,32 @@ use sqlx::{ColumnIndex, Decode, Row, Type};
 use crate::connection::{Connection, DATASET_LIMIT, Opening, on_each, within};
 use crate::store::runtime;
 
-/// How long the next row may take; the first one may wait for a sort.
+/// Time limit for the next row. The first row may have to wait for a sort.
 const ROW_LIMIT: Duration = DATASET_LIMIT;
 
-/// What was found above a mark.
+/// The rows found above a watermark.
 #[derive(Debug)]
 pub struct NewRows {
-    /// The new rows; `None` where there are none.
+    /// The new rows; `None` if there are none.
     pub batch: Option<TakenBatch>,
-    /// Rows that no mark will ever be below: their value in the growing column is missing.
+    /// Number of rows that are never read, because their value in the watermark column is missing.
     pub without_mark: u64,
 }
 
-/// New rows in a file that has not got its name yet.
+/// New rows in a file that still has its temporary name.
 #[derive(Debug)]
 pub struct TakenBatch {
-    /// The file, with the name that it is to have.
+    /// The temporary file, with the name that it will be given.
     pub file: DataFile,
-    /// Where it is to stand.
+    /// The final path of the file.
     pub keep_at: PathBuf,
 }
 
 impl TakenBatch {
-    /// Gives the file its name. Before that it is one of those that `atomic::sweep` clears away.
+    /// Renames the file to its final name. Until then, `atomic::sweep` would delete it as an unfinished file.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be renamed or its folder cannot be synchronised.
     pub fn keep(self) -> Result<()> {
         let folder = self.keep_at.parent().unwrap_or(Path::new("."));
         std::fs::rename(&self.file.path, &self.keep_at)
@@ -48,10 +53,10 @@ impl TakenBatch {
     }
 }
 
-/// Whether there is a row above `mark`; without a mark, whether there is a row.
+/// Returns whether there is a row above `mark`, or any row if `mark` is `None`.
 ///
 /// # Errors
-/// Name the database: where it does not answer, or lacks the table or the column.
+/// Fails if the database does not answer, or lacks the table or the column; the error names the database.
 pub fn any_new(input: &InputDatabase, mark: Option<&Mark>) -> Result<bool> {
     with_connection(input, async |connection| {
         let kind = Kind::of(&input.url);
@@ -61,11 +66,11 @@ pub fn any_new(input: &InputDatabase, mark: Option<&Mark>) -> Result<bool> {
     })
 }
 
-/// Takes the rows above `mark` into a file in `folder`, in the order of the growing column; whoever uses them calls
-/// [`TakenBatch::keep`].
+/// Writes the rows above `mark` to a temporary file in `folder`, in the order of the watermark column. A caller that
+/// uses the rows must then call [`TakenBatch::keep`].
 ///
 /// # Errors
-/// As [`any_new`], and where the growing column holds something that can be no mark.
+/// Fails like [`any_new`], and if the watermark column contains a value that cannot be a watermark.
 pub fn take_new(input: &InputDatabase, mark: Option<&Mark>, folder: &Path) -> Result<NewRows> {
     with_connection(input, async |connection| {
         let kind = Kind::of(&input.url);
@@ -99,7 +104,8 @@ fn with_connection<T>(input: &InputDatabase, work: impl AsyncFnOnce(&mut Connect
     done.with_context(|| format!("taking rows of {} from {} (config key \"input_database\")", input.name(), input.url))
 }
 
-/// Writes the rows that `select` gives; returns the growing column's highest value, `None` where there is no row.
+/// Writes the rows of the query `select` to `path`. Returns the highest value of the watermark column; `None` if there
+/// is no row.
 async fn write_rows(connection: &mut Connection, select: String, kind: Kind, path: &Path) -> Result<Option<Mark>> {
     let mut csv = csv::Writer::from_writer(AtomicFile::create(path)?);
     csv.write_record(COLUMNS).with_context(|| format!("writing {}", path.display()))?;
@@ -121,7 +127,7 @@ async fn write_rows(connection: &mut Connection, select: String, kind: Kind, pat
     highest.map(|(mark, mark_type)| kind.mark(&mark, mark_type.as_deref())).transpose()
 }
 
-/// The five columns, the growing one, and in SQLite its type.
+/// Returns the texts of the five columns, of the watermark column and, in SQLite, of the type of the watermark.
 fn texts<R: Row>(row: &R) -> Result<[Option<String>; 7]>
 where
     usize: ColumnIndex<R>,
@@ -134,7 +140,7 @@ where
     Ok(texts)
 }
 
-/// PostgreSQL's booleans as texts.
+/// Converts PostgreSQL's boolean texts to `0` and `1`.
 fn zero_or_one(text: &str) -> &str {
     match text {
         "true" => "1",
@@ -143,7 +149,7 @@ fn zero_or_one(text: &str) -> &str {
     }
 }
 
-/// In what the three kinds of database differ here.
+/// The kind of the database, for the queries in which the three differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Sqlite,
@@ -162,7 +168,7 @@ impl Kind {
 
     fn select(self, input: &InputDatabase, mark: Option<&Mark>) -> String {
         let text = |column: &str| match self {
-            // A cast would cut a number to 15 digits.
+            // A cast to text would keep only 15 digits of a number.
             Self::Sqlite => format!(
                 "CASE typeof({column}) WHEN 'real' THEN printf('%!.17g', {column}) ELSE CAST({column} AS TEXT) END"
             ),
@@ -173,14 +179,15 @@ impl Kind {
         let mut columns: Vec<_> = COLUMNS.iter().map(|column| text(column)).collect();
         columns.push(text(column));
         columns.push(if self == Self::Sqlite { format!("typeof({column})") } else { "NULL".to_owned() });
-        // Without its table the name would mean the text of the SELECT, in which 10 comes before 9.
+        // Without the prefix `input.`, the name would refer to the text column of the SELECT, in which 10 sorts before
+        // 9.
         format!("SELECT {} {} ORDER BY input.{column}", columns.join(", "), self.above(input, mark))
     }
 
     fn from(self, input: &InputDatabase) -> String {
         match &input.rows {
             InputRows::Table(table) => format!("FROM {table} AS input"),
-            InputRows::Query(query) => format!("FROM ({query}\n) AS input"), // it may end in a comment
+            InputRows::Query(query) => format!("FROM ({query}\n) AS input"), // the query may end in a comment
         }
     }
 
@@ -188,9 +195,10 @@ impl Kind {
         let (from, column) = (self.from(input), &input.column);
         match mark {
             None => format!("{from} WHERE input.{column} IS NOT NULL"),
-            // In SQLite a literal has a type of its own; elsewhere one in quotes takes the column's.
+            // In SQLite a literal has its own type; in the other databases a quoted literal takes the type of the
+            // column.
             Some(Mark::Integer(number)) if self == Self::Sqlite => format!("{from} WHERE input.{column} > {number}"),
-            // Nothing in a mark could end the literal (`Mark::text`).
+            // A watermark contains no character that could end the literal (`Mark::text`).
             Some(mark) => format!("{from} WHERE input.{column} > '{mark}'"),
         }
     }
@@ -200,7 +208,7 @@ impl Kind {
             (Self::Sqlite, Some("integer")) => text.parse().ok().map(Mark::Integer),
             (Self::Sqlite, Some("text")) => Mark::text(text),
             (Self::Sqlite, _) => None,
-            // '007' is a text, and must be compared as it is.
+            // '007' is a text and must be compared as text.
             _ => match text.parse::<i64>() {
                 Ok(number) if number.to_string() == text => Some(Mark::Integer(number)),
                 _ => Mark::text(text),

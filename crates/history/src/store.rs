@@ -1,4 +1,4 @@
-//! The open history: opened in one of three ways, appended to, asked.
+//! The open history: opening, appending and querying.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -19,26 +19,26 @@ use crate::connection::{BUSY_LIMIT, CONNECT_LIMIT, Connection, Fault, Opening, R
 use crate::facts::{Switch, WentLive};
 use crate::{CheckedFile, Run, RunRecord, clients, schema};
 
-/// The open history.
+/// A history that is open.
 pub struct History {
     url: DatabaseUrl,
     runtime: Runtime,
-    /// `Some` until dropped.
+    /// `Some` until the history is dropped or a statement fails.
     connection: Option<Connection>,
-    /// The file's stamp when it was opened with [`Opening::Unchanging`].
+    /// The stamp of the file at the time it was opened with [`Opening::Unchanging`].
     unchanging: Option<Stamp>,
-    /// How long each question may take, where that is less than the connection allows.
+    /// Time limit for each query, if it is lower than the limit of the connection.
     limit: Option<Duration>,
 }
 
-/// What a database is, seen from this program.
+/// The state of a database as seen by this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// There is no database, or none with a schema.
+    /// There is no database, or it has no schema.
     Missing,
-    /// Its schema has this version, which is older than the program's.
+    /// The schema has this version, which is older than the program's.
     Behind(i64),
-    /// It is as the program wants it.
+    /// The schema has the version of this program.
     Current,
 }
 
@@ -51,20 +51,23 @@ impl Drop for History {
 }
 
 impl History {
-    /// Opens the history that `config` names, to write. A SQLite file is made where there is none, and brought up to date;
-    /// on a server that is for dbsetup to do.
+    /// Opens the history that `config` names for writing. A SQLite file is created if it does not exist and is migrated
+    /// if necessary; on a server, `dbsetup` does this.
     ///
     /// # Errors
-    /// Names the database: where it does not answer, cannot be written, has no schema or one of a newer program.
+    /// Fails if the database does not answer, cannot be written, has no schema, or has the schema of a newer program;
+    /// the error names the database.
     pub fn open(config: &Config) -> Result<Self> {
         Self::open_with(config, |url| match url {
-            // Outside the lock of the opening: it may wait for another's transaction, for which no reader need wait.
+            // This check runs after the lock of the opening is released: it may wait for another process's transaction,
+            // and readers must not wait for that.
             DatabaseUrl::Sqlite(path) => Self::open_file(url, path, Opening::Create)?.writable(),
             _ => Self::connect(url, Opening::Existing)?.of_this_version()?.writable(),
         })
     }
 
-    /// Opens the history to read, making and migrating nothing; `None` where there is no SQLite file or schema yet.
+    /// Opens the history for reading, without creating or migrating anything. `None` if there is no SQLite file or no
+    /// schema yet.
     pub fn open_existing(config: &Config) -> Result<Option<Self>> {
         Self::open_with(config, |url| match url {
             DatabaseUrl::Sqlite(path) => match path.try_exists().context("looking for the file")? {
@@ -75,18 +78,18 @@ impl History {
         })
     }
 
-    /// Opens a file to read, which may belong to another user.
+    /// Opens a SQLite file for reading. The file may belong to another user.
     ///
-    /// SQLite reads the write-ahead log through the file `-shm` beside it, and makes that file if it is missing. A user who
-    /// is not allowed to make it can still read while there is no log, because the last writer has closed the file
-    /// properly: everything is in the file itself. It is then opened as a file that does not change, and that is checked
-    /// after every answer.
+    /// SQLite reads the write-ahead log through the `-shm` file next to the database and creates that file if it is
+    /// missing. A user who may not create it can still read the database if there is no log: the last writer then
+    /// closed the file properly, and everything is in the file itself. In this case the file is opened as one that does
+    /// not change, and this is verified after every query.
     fn read_file(url: &DatabaseUrl, path: &Path) -> Result<Option<Self>> {
         let open = |opening, unchanging| -> Result<Option<Self>> {
             let mut history = Self::connect(url, opening)?;
             history.unchanging = unchanging;
             match history.version()? {
-                0 => Ok(None), // another process is just making it
+                0 => Ok(None), // another process is creating the file at this moment
                 _ => history.of_this_version().map(Some),
             }
         };
@@ -95,7 +98,8 @@ impl History {
         })
     }
 
-    /// Opens the history for dbsetup: makes the database where there is none and may be one, and migrates it.
+    /// Opens the history for dbsetup: creates the database if it does not exist and the server permits it, and migrates
+    /// it.
     pub fn set_up(config: &Config) -> Result<Self> {
         Self::open_with(config, |url| match url {
             DatabaseUrl::Sqlite(path) => Self::open_file(url, path, Opening::Create),
@@ -104,7 +108,7 @@ impl History {
         })
     }
 
-    /// What the database is; changes nothing.
+    /// Returns the state of the database without changing anything.
     pub fn state(config: &Config) -> Result<State> {
         if let DatabaseUrl::Sqlite(path) = &config.database
             && !path.exists()
@@ -144,14 +148,15 @@ impl History {
                 Ok(Self { url: url.clone(), runtime, connection: Some(connection), unchanging: None, limit: None })
             }
             Err(error) => {
-                runtime.shutdown_background(); // without waiting for a look-up of the host that hangs
+                runtime.shutdown_background(); // does not wait for a host name lookup that hangs
                 Err(error)
             }
         }
     }
 
-    /// Two first runs at once must neither both migrate nor both switch to the write-ahead log. The lock is a file of its
-    /// own: closing any other handle of the database file would drop SQLite's own locks on it.
+    /// Opens a SQLite file under a lock, because two concurrent first runs must not both migrate it or both switch it
+    /// to the write-ahead log. The lock is a separate file: closing any other handle of the database file would release
+    /// SQLite's own locks on it.
     fn open_file(url: &DatabaseUrl, path: &Path, opening: Opening) -> Result<Self> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
@@ -161,13 +166,13 @@ impl History {
         if opening == Opening::Create { history.migrated() } else { history.of_this_version() }
     }
 
-    /// Makes the database where the server has none of this name.
+    /// Creates the database if the server has none of this name.
     fn make<Kind: MigrateDatabase>(url: &DatabaseUrl, server: &ServerUrl) -> Result<Self> {
         match Self::connect(url, Opening::Existing) {
             Err(error) if Fault::is_missing_database(&error) => {
                 let runtime = runtime()?;
                 let made = runtime.block_on(within(CONNECT_LIMIT, Kind::create_database(server.secret())));
-                // Of two at once, one is too late; then it is there.
+                // If two processes create the database concurrently, the later one fails; the database then exists.
                 Self::connect(url, Opening::Existing).map_err(|error| match made {
                     Ok(()) => error,
                     Err(refused) => refused.context("it has no such database, and we may not make one"),
@@ -201,26 +206,27 @@ impl History {
         Ok(self)
     }
 
-    /// For a process that is about to end: its end closes a SQLite file. What is committed stands in the write-ahead log,
-    /// and the next to open it reads it there. Closing properly would wait for the disk three times, 15 ms on a slow one,
-    /// which is most of what a `fullprocess` with nothing to do takes. To a server it says goodbye.
+    /// Drops a history at the end of a process. The end of the process closes a SQLite file; committed transactions
+    /// remain in the write-ahead log, where the next process reads them. A proper close would wait for the disk three
+    /// times (15 ms on a slow disk), which is most of the duration of a `fullprocess` that has nothing to do. A
+    /// connection to a server is closed properly.
     pub fn leave(mut self) {
         if let DatabaseUrl::Sqlite(_) = self.url {
             std::mem::forget(self.connection.take());
         }
     }
 
-    /// From now on gives up a question that takes longer than `limit`.
+    /// Sets a time limit for each following query.
     pub fn hurry(&mut self, limit: Duration) {
         self.limit = Some(limit);
     }
 
-    /// Where it is.
+    /// Returns the URL of the database.
     pub fn url(&self) -> &DatabaseUrl {
         &self.url
     }
 
-    /// The names of its tables, and how many rows each holds.
+    /// Returns the names of the tables, each with its number of rows.
     pub fn row_counts(&mut self) -> Result<Vec<(&'static str, u64)>> {
         let count = |table: &'static str| {
             let query = format!("SELECT COUNT(*) FROM {table}");
@@ -230,21 +236,21 @@ impl History {
         schema::TABLES.into_iter().map(count).collect()
     }
 
-    /// Whether a release was checked against a file of this name and content.
+    /// Returns whether a release was checked against a file of this name and content.
     pub fn was_checked(&mut self, file: &CheckedFile) -> Result<bool> {
         let query = "SELECT COUNT(*) FROM checked_files WHERE release_id = ? AND name = ? AND sha256 = ?";
         let values = [(&file.release).into(), (&file.name).into(), file.sha256.as_str().into()];
         Ok(self.fetch::<(i64,)>(query, &values)?.first().is_some_and(|(count,)| *count > 0))
     }
 
-    /// The newest version of dependency `name` that the registry has ever named, and when that was.
+    /// Returns the newest version of dependency `name` that the registry has ever returned, and when it was recorded.
     pub fn latest_known(&mut self, name: &str) -> Result<Option<(String, String)>> {
         let query = "SELECT dependencies.latest_version, runs.started FROM dependencies JOIN runs ON runs.id = run_id
             WHERE name = ? AND latest_version IS NOT NULL ORDER BY run_id DESC LIMIT 1";
         Ok(self.fetch(query, &[name.into()])?.pop())
     }
 
-    /// The newest F1 scores that live releases had, at their deployment or on new rows; at most `last`.
+    /// Returns the newest F1 scores of live releases, at their deployment or on new rows; at most `last` of them.
     pub fn past_scores(&mut self, last: u32) -> Result<Vec<f64>> {
         let query = "SELECT f1 FROM (
                 SELECT run_id, f1 FROM (SELECT run_id, f1 FROM drift_checks ORDER BY run_id DESC LIMIT ?) AS checks
@@ -256,26 +262,26 @@ impl History {
         Ok(scores.into_iter().map(|(f1,)| f1).collect())
     }
 
-    /// The id of the release that was recorded last as gone live.
+    /// Returns the id of the release that was last recorded as gone live.
     pub fn last_live(&mut self) -> Result<Option<String>> {
         Ok(self.last_release()?.map(|(release, _)| release))
     }
 
-    /// The release that was recorded last as gone live, and since when.
+    /// Returns the release that was last recorded as gone live, and the time of the switch.
     fn last_release(&mut self) -> Result<Option<(String, Timestamp)>> {
         let query = "SELECT release_id, live_from FROM releases ORDER BY run_id DESC, live_from DESC LIMIT 1";
         let last: Option<(String, String)> = self.fetch(query, &[])?.pop();
         last.map(|(release, since)| Ok((release, since.parse()?))).transpose()
     }
 
-    /// Asks the database.
+    /// Runs a query and returns its rows in order.
     pub(crate) fn fetch<T: Record>(&mut self, query: &str, values: &[Value]) -> Result<Vec<T>> {
         let rows = self.ask(async |connection| connection.fetch(query, values).await);
         let rows = rows.and_then(|rows| self.check_unchanged().map(|()| rows));
         rows.with_context(|| format!("reading the history {}", self.url))
     }
 
-    /// Fails if the file that was opened as one that does not change has changed.
+    /// Fails if a file that was opened as [`Opening::Unchanging`] has changed.
     fn check_unchanged(&self) -> Result<()> {
         match (&self.url, self.unchanging) {
             (DatabaseUrl::Sqlite(path), Some(before)) if Stamp::of(path)? != before => {
@@ -285,11 +291,11 @@ impl History {
         }
     }
 
-    /// Waits for what `work` does with the open connection. Where that fails, the connection is given up: what it had begun
-    /// must not be taken up again.
+    /// Runs `work` with the open connection and waits for its result. If it fails, the connection is discarded, because
+    /// an unfinished transaction must not be continued.
     ///
-    /// A server may have closed a connection that was idle while a step worked for hours, or may have been restarted; then
-    /// `work`, which is a whole transaction each time, gets a new one.
+    /// A server may have closed a connection that was idle for hours while a step worked, or may have been restarted.
+    /// In that case `work`, which is always a whole transaction, is given a new connection.
     fn ask<T>(&mut self, work: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let Self { url, runtime, connection, limit, .. } = self;
         let done = runtime.block_on(async {
@@ -312,7 +318,7 @@ impl History {
         done
     }
 
-    /// Writes one run and all its facts, or nothing.
+    /// Writes one run and all its records, or nothing.
     pub(crate) fn append(&mut self, run: &RunRecord) -> Result<()> {
         self.ask(async |connection| {
             connection.begin().await?;
@@ -323,7 +329,7 @@ impl History {
     }
 }
 
-/// What changes whenever a SQLite file does.
+/// The attributes of a SQLite file that change with every write to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     inode: u64,
@@ -337,7 +343,7 @@ impl Stamp {
         Ok(Self { inode: file.ino(), size: file.size(), modified: (file.mtime(), file.mtime_nsec()) })
     }
 
-    /// The stamp of a file that holds all that was written: there is no log of later transactions beside it.
+    /// Returns the stamp of a file that is complete, that is, one without a log of later transactions next to it.
     fn without_log(path: &Path) -> Result<Self> {
         let stamp = Self::of(path)?;
         for suffix in ["-wal", "-journal"] {
@@ -351,16 +357,16 @@ impl Stamp {
     }
 }
 
-/// What waits for the driver, which is asynchronous.
+/// Creates the runtime on which the asynchronous driver runs.
 pub(crate) fn runtime() -> Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("starting the database runtime")
 }
 
 impl Run {
-    /// Notes a live release of which the history knows nothing, because the run that made it live was killed before it could
-    /// say so, or there was no such history then.
+    /// Records the live release if the history does not contain it, because the run that switched to it was killed
+    /// before it could record the switch, or because there was no history at that time.
     pub fn note_unrecorded_release(&mut self, production: &Production) -> Result<()> {
-        // One that cannot be read is for the step to complain of; a rollback away from it must go on.
+        // A release that cannot be read is reported by the step itself; a rollback away from it must still be possible.
         let Ok(Some(live)) = production.current() else { return Ok(()) };
         match self.history.last_release()? {
             Some((recorded, _)) if recorded == live.id => Ok(()),
@@ -368,7 +374,8 @@ impl Run {
         }
     }
 
-    /// Notes that `release` went live. What is recorded later went live later, whatever a clock says that was set back.
+    /// Records that `release` went live. Its time is always later than that of the previous release, even if the clock
+    /// has been set back.
     pub fn went_live(&mut self, release: &Release, action: Switch, since: Timestamp) -> Result<()> {
         let noted = self.facts.releases.last().map(|noted| noted.live_from);
         let before = match noted {
@@ -421,7 +428,7 @@ async fn write(connection: &mut Connection, run: &RunRecord<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Whether `clients` holds this very dataset already.
+/// Returns whether `clients` already contains this dataset.
 async fn is_stored(connection: &mut Connection, ingested: &common::ingested::Ingested) -> Result<bool> {
     let newest = "SELECT sha256, stored FROM datasets ORDER BY run_id DESC LIMIT 1";
     let newest: Vec<(String, i64)> = connection.fetch(newest, &[]).await?;
@@ -506,7 +513,7 @@ mod tests {
         reader.unchanging = Some(Stamp::without_log(&path).unwrap());
         let mut steps = || reader.fetch::<(String,)>("SELECT step FROM runs", &[]);
         assert_eq!(steps().unwrap(), [("first".to_owned(),)]);
-        // The log holds the second run, and the file is as it was.
+        // The log contains the second run, and the file itself is unchanged.
         let writer = write("second");
         assert!(Stamp::without_log(&path).is_err());
         assert_eq!(steps().unwrap(), [("first".to_owned(),)]);
@@ -523,7 +530,7 @@ mod tests {
         let (config, path) = config(folder.path());
         assert!(History::open_existing(&config).unwrap().is_none());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "the config and two folders");
-        // As while another process is just making it.
+        // The state while another process is creating the file.
         fs::write(&path, "").unwrap();
         assert!(History::open_existing(&config).unwrap().is_none());
         assert!(!path.with_added_extension("lock").exists());
@@ -545,7 +552,7 @@ mod tests {
         assert_eq!(rows(&config, "runs"), 40);
     }
 
-    /// What was recorded by a program of schema version 1.
+    /// Upgrades a history that was recorded by a program of schema version 1.
     #[test]
     fn a_history_of_version_1_is_brought_up_to_date_with_all_its_rows() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,29 +1,29 @@
-//! Fabricates the client tables that the project ships, and larger ones for benchmarks.
+//! Generates the client tables that the project ships, and larger ones for benchmarks.
 //!
 //! ```text
 //! fabricate [FOLDER]                     practicedata/, sourcedata/ and testdata/ in FOLDER (default: here)
 //! fabricate --rows N --files K FOLDER    N rows like sourcedata's, every tenth a repeat, over K files in FOLDER
 //! ```
 //!
-//! No client in them is real. The story: every client has a usual month, which grows with its size. Last month it did
-//! more or less than that, and the clients that fell far behind are, mostly, the ones that leave: `exited` is drawn
-//! from a logistic probability, so no model can be perfect. Sizes and activities are lognormal: a few clients are very
-//! large.
+//! All clients are fictitious. Every client has a usual monthly activity, which grows with its size. Last month's
+//! activity was above or below it, and mostly the clients far below it leave: `exited` is drawn from a logistic
+//! probability, so no model can be perfect. Sizes and activities are lognormal: a few clients are very large.
 //!
-//! There are two regimes, and a model that learned one is poor at the other:
+//! There are two regimes, and a model trained on one is poor at the other:
 //!
-//! - **Before** (practicedata): an event counts once, and of two clients in equal decline the smaller is likelier to
-//!   leave.
-//! - **After** (sourcedata): for the last six months the product has counted three events where it counted one, and a
-//!   competitor courts the large clients. Last month now looks high beside the year, so a model from before sees growth
-//!   where there is decline, and misses most of those who leave.
+//! - **Before** (practicedata): an event counts once, and of two clients with the same decline the smaller is likelier
+//!   to leave.
+//! - **After** (sourcedata): for the last six months the product has counted three events where it counted one before,
+//!   and a competitor targets the large clients. Last month's activity now looks high compared with the year's, so a
+//!   model from before sees growth where there is decline, and misses most of the clients that leave.
 //!
-//! Of testdata's clients, who stand in no other file, seven in ten live after. So the pipeline has a story to tell. To
-//! say that everyone leaves has an F1 of 0.54 on testdata; the practice model has 0.65 and is worth deploying; on
-//! sourcedata it has 0.55, which is drift; the model trained on sourcedata has 0.76 on testdata and replaces it.
+//! Of testdata's clients, which are in no other file, seven in ten belong to the regime "after". The pipeline therefore
+//! shows drift and a replacement: the baseline that predicts everyone to leave has an F1 of 0.54 on testdata; the
+//! practice model has 0.65 and is worth deploying; on sourcedata it has 0.55, which is drift; the model trained on
+//! sourcedata has 0.76 on testdata and replaces it.
 //!
-//! The bytes are the same every time: the random numbers are this file's own, whatever becomes of a crate, and only
-//! whole numbers are written, so the last digit of a platform's `exp` does not matter.
+//! The bytes are reproducible: the random number generator is in this file, so it does not change with a crate, and
+//! only whole numbers are written, so the last digit of a platform's `exp` does not matter.
 
 use std::env;
 use std::error::Error;
@@ -70,28 +70,29 @@ fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Writes the shipped files. Of sourcedata's 10,200 rows every 51st is a repeat, so they are 10,000 clients.
+/// Writes the shipped files. Of sourcedata's 10,200 rows every 51st is a repeat, so there are 10,000 clients.
 fn ship(folder: &Path) -> io::Result<()> {
     PRACTICE.write(1_000, &folder.join("practicedata"), &["dataset1.csv", "dataset2.csv"])?;
     SOURCE.write(10_200, &folder.join("sourcedata"), &["dataset3.csv", "dataset4.csv"])?;
     TEST.write(2_000, &folder.join("testdata"), &["testdata.csv"])
 }
 
-/// The clients of one folder, and how they stand in its files.
+/// The clients of one folder, and their distribution over its rows.
 struct Population {
-    /// The number of the first client; the others follow it.
+    /// The number of the first client; the others have the following numbers.
     first_client: u64,
-    /// The share of clients that live in the later regime.
+    /// Share of clients that belong to the later regime.
     share_after: f64,
-    /// The share of clients with a missing value.
+    /// Share of clients with a missing value.
     share_missing: f64,
-    /// Every how many rows one stands that repeats an earlier row exactly, of its own file or of one before.
+    /// Interval of repeated rows: every `repeat_every`-th row is an exact copy of an earlier row, of its own file or of
+    /// a previous one.
     repeat_every: u64,
 }
 
 impl Population {
-    /// Writes `rows` rows, spread evenly, to the files `names` of `folder`. No row is kept in memory: a client follows
-    /// from its number alone, so a repeated one is fabricated once more.
+    /// Writes `rows` rows, spread evenly, to the files `names` in `folder`. No row is kept in memory: a client is
+    /// determined by its number alone, so a repeated row is generated again.
     fn write(&self, rows: u64, folder: &Path, names: &[impl AsRef<Path>]) -> io::Result<()> {
         fs::create_dir_all(folder).map_err(|error| at(folder, &error))?;
         let corporations = Corporations::shuffled();
@@ -127,17 +128,18 @@ impl Population {
         out.flush()
     }
 
-    /// A client's last month, last year, employees and whether it left, in the order of the columns.
+    /// Generates a client: last month's activity, last year's activity, employees, and whether it left, in the order of
+    /// the columns.
     fn fabricate(&self, client: u64) -> [Option<u64>; 4] {
         let mut random = Random::new(client);
-        // What an event of last month counts, what the eleven months before count, and how size draws clients away.
+        // The count of one event in the last month and in the eleven months before, and the effect of size on leaving.
         let (now, eleven_months, size_effect) =
             if random.uniform() <= self.share_after { (3.0, 6.0 + 5.0 * 3.0, 0.6) } else { (1.0, 11.0, -0.6) };
 
         let size = random.normal(); // in standard deviations of the logarithm
         let employees = (4.0 + 1.2 * size).exp().round().clamp(1.0, 9_999.0);
         let usual_month = (3.0 + 0.36 * size + 0.5 * random.normal()).exp();
-        let change = 0.6 * random.normal(); // logarithm of last month over the usual one
+        let change = 0.6 * random.normal(); // logarithm of last month over the usual month
         let last_month = (now * usual_month * change.exp()).round();
         let last_year = last_month + (eleven_months * usual_month * (0.1 * random.normal()).exp()).round();
         let log_odds = -1.2 - 6.0 * change + size_effect * size;
@@ -151,7 +153,7 @@ impl Population {
     }
 }
 
-/// Every name of four letters, shuffled, but for `null`, which is read as missing.
+/// All names of four letters, shuffled, except `null`, which is read as missing.
 struct Corporations(Vec<[u8; 4]>);
 
 impl Corporations {
@@ -165,7 +167,8 @@ impl Corporations {
         Self(names)
     }
 
-    /// Writes the client's own name. Where a benchmark has more clients than there are names, names grow longer.
+    /// Writes the unique name of a client. If a benchmark has more clients than there are names, the names become
+    /// longer.
     fn write_name(&self, client: u64, out: &mut impl Write) -> io::Result<()> {
         let names = self.0.len() as u64;
         out.write_all(&self.0[(client % names) as usize])?;
@@ -178,12 +181,12 @@ impl Corporations {
     }
 }
 
-/// The last digit of a number that is written in letters.
+/// Returns the last digit of a number in base 26, as a letter.
 fn letter(number: u64) -> u8 {
     b'a' + (number % 26) as u8
 }
 
-// Clients are seeded by their numbers, which never come near these.
+// Clients use their numbers as seeds, which are always far below these.
 const SEED_OF_NAMES: u64 = u64::MAX;
 const SEED_OF_REPEATS: u64 = u64::MAX - 1;
 
@@ -191,7 +194,8 @@ const SEED_OF_REPEATS: u64 = u64::MAX - 1;
 struct Random(u64);
 
 impl Random {
-    /// Neighbouring seeds give unrelated numbers: the seed is mixed before it is the state.
+    /// Creates a generator. Neighbouring seeds give unrelated numbers, because the seed is mixed before it becomes the
+    /// state.
     fn new(seed: u64) -> Self {
         Self(Self(seed).next())
     }
@@ -203,17 +207,17 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A whole number from 0 to `end` - 1.
+    /// Returns a whole number from 0 to `end` - 1.
     fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
 
-    /// In (0, 1], so that its logarithm is finite.
+    /// Returns a number in (0, 1]; 0 is excluded so that the logarithm is finite.
     fn uniform(&mut self) -> f64 {
         ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64
     }
 
-    /// Standard normal (Box and Muller, Annals of Mathematical Statistics 29, 1958).
+    /// Returns a standard normal number (Box and Muller, Annals of Mathematical Statistics 29, 1958).
     fn normal(&mut self) -> f64 {
         (-2.0 * self.uniform().ln()).sqrt() * (TAU * self.uniform()).cos()
     }

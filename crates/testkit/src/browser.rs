@@ -1,4 +1,5 @@
-//! A real browser: headless Chromium, driven through chromedriver by the WebDriver protocol (W3C), which is JSON over HTTP.
+//! Controls a real browser: headless Chromium, driven through chromedriver by the WebDriver protocol (W3C), which is
+//! JSON over HTTP.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -7,13 +8,14 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long the browser has for anything.
+/// Time limit for every operation of the browser.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The protocol's name for the key under which an element stands.
+/// The key under which the protocol returns the reference to an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// Keeps a browser from calling home, from a sandbox that root does not get, and from a display.
+/// Flags that prevent network requests of the browser itself, and the use of a sandbox (unavailable to root) or a
+/// display.
 const FLAGS: [&str; 9] = [
     "--headless",
     "--no-sandbox",
@@ -28,7 +30,7 @@ const FLAGS: [&str; 9] = [
 
 /// A browser with one page, closed when dropped.
 ///
-/// Its methods panic where they fail, as those of [`crate::Workspace`].
+/// Its methods panic if they fail, like those of [`crate::Workspace`].
 pub struct Browser {
     driver: Child,
     session: String,
@@ -36,22 +38,22 @@ pub struct Browser {
     _profile: TempDir,
 }
 
-/// What the browser is told of its reader.
+/// The screen and the preferences that the browser reports to pages.
 #[derive(Clone, Copy, Debug)]
 pub struct Screen {
-    /// Pixels.
+    /// Width of the page, in CSS pixels.
     pub width: u32,
-    /// Pixels.
+    /// Height of the page, in CSS pixels.
     pub height: u32,
-    /// Whether the reader's system is dark.
+    /// Whether the reader prefers a dark colour scheme.
     pub dark: bool,
-    /// Whether scripts run.
+    /// Whether JavaScript is enabled.
     pub scripts: bool,
 }
 
 #[expect(clippy::unwrap_used, reason = "see the type")]
 impl Browser {
-    /// Starts one, or says what is not installed.
+    /// Starts a browser. The error names what is not installed.
     pub fn start(screen: Screen) -> Result<Self, &'static str> {
         let spawned = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let Ok(mut driver) = spawned else { return Err("install Debian's chromium and chromium-driver") };
@@ -62,7 +64,7 @@ impl Browser {
             Some(port.trim_end_matches('.').to_owned())
         });
         let address = format!("http://127.0.0.1:{}", port.unwrap());
-        // Nobody may block on a full pipe.
+        // Drains the output, so that the process never blocks on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
         let profile = tempfile::tempdir().unwrap();
         let mut flags: Vec<String> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
@@ -86,50 +88,51 @@ impl Browser {
             panic!("chromedriver starts no browser (is Debian's chromium installed?): {session}");
         };
         browser.session = format!("{}/{id}", browser.session);
-        // The window's size is not the page's: a phone is narrower than any window may be.
+        // The size of the page is set instead of the window's, because a phone is narrower than the minimum width of a
+        // window.
         let size = json!({"width": screen.width, "height": screen.height, "deviceScaleFactor": 1, "mobile": false});
         browser.post("/goog/cdp/execute", &json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": size}));
         Ok(browser)
     }
 
-    /// Opens an address and waits until the page has loaded.
+    /// Opens a URL and waits until the page has loaded.
     pub fn open(&self, url: &str) {
         self.post("/url", &json!({ "url": url }));
     }
 
-    /// Where the page is.
+    /// Returns the URL of the page.
     pub fn url(&self) -> String {
         self.get("/url").as_str().unwrap().to_owned()
     }
 
-    /// What a script of the tester returns; its `arguments` are `given`.
+    /// Runs a script in the page and returns its result; `given` becomes its `arguments`.
     pub fn run(&self, script: &str, given: &[Value]) -> Value {
         self.post("/execute/sync", &json!({ "script": script, "args": given }))
     }
 
-    /// The text of the first element that a CSS selector finds, as a reader sees it.
+    /// Returns the visible text of the first element that matches a CSS selector.
     pub fn text(&self, selector: &str) -> String {
         self.get(&format!("/element/{}/text", self.element(selector))).as_str().unwrap().to_owned()
     }
 
-    /// How many elements a CSS selector finds.
+    /// Returns the number of elements that match a CSS selector.
     pub fn count(&self, selector: &str) -> usize {
         self.post("/elements", &json!({"using": "css selector", "value": selector})).as_array().unwrap().len()
     }
 
-    /// Clicks an element.
+    /// Clicks the first element that matches a CSS selector.
     pub fn click(&self, selector: &str) {
         self.post(&format!("/element/{}/click", self.element(selector)), &json!({}));
     }
 
-    /// Types into an element, in place of what stands there.
+    /// Replaces the content of an input element by typing `text`.
     pub fn type_into(&self, selector: &str, text: &str) {
         let element = self.element(selector);
         self.post(&format!("/element/{element}/clear"), &json!({}));
         self.post(&format!("/element/{element}/value"), &json!({ "text": text }));
     }
 
-    /// Presses keys where the focus is.
+    /// Sends key presses to the focused element.
     pub fn press(&self, keys: &str) {
         let strokes: Vec<Value> = keys
             .chars()
@@ -138,29 +141,30 @@ impl Browser {
         self.post("/actions", &json!({"actions": [{"type": "key", "id": "keys", "actions": strokes}]}));
     }
 
-    /// Waits until a script returns true.
+    /// Waits until a script returns true; `what` describes the condition in the panic message.
     pub fn wait(&self, what: &str, script: &str) {
         wait(what, || self.run(script, &[]) == json!(true));
     }
 
-    /// Waits until there is an element.
+    /// Waits until an element matches a CSS selector.
     pub fn wait_for(&self, selector: &str) {
         wait(selector, || self.count(selector) > 0);
     }
 
-    /// What the browser's console has said since it was last asked, errors of loading and of the content policy among it.
+    /// Returns the console messages since the last call, including errors of loading and of the content security
+    /// policy.
     pub fn console(&self) -> Vec<Value> {
         self.post("/se/log", &json!({"type": "browser"})).as_array().unwrap().clone()
     }
 
-    /// The accessibility tree's role and name of an element, as a screen reader is told them.
+    /// Returns the role and the name of an element in the accessibility tree, which screen readers use.
     pub fn role_and_name(&self, selector: &str) -> (String, String) {
         let element = self.element(selector);
         let told = |what| self.get(&format!("/element/{element}/{what}")).as_str().unwrap().to_owned();
         (told("computedrole"), told("computedlabel"))
     }
 
-    /// The visible part of the page as a PNG file's bytes in Base64.
+    /// Returns the visible part of the page as a PNG file in Base64.
     pub fn screenshot(&self) -> String {
         self.get("/screenshot").as_str().unwrap().to_owned()
     }
@@ -183,7 +187,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Failing here would only hide why the test fails.
+        // A failure here would only hide why the test fails.
         let _ = self.client.delete(&self.session).call();
         let _ = self.driver.kill();
         let _ = self.driver.wait();

@@ -1,4 +1,4 @@
-//! Private database servers, from the PostgreSQL and the MariaDB that the machine has.
+//! Private database servers for tests, from the installed PostgreSQL and MariaDB.
 
 use std::collections::hash_map::RandomState;
 use std::env;
@@ -18,23 +18,23 @@ use std::time::{Duration, Instant};
 
 use crate::skipped;
 
-/// How long a server may take until it answers, and how long a client tries to connect.
+/// Time limit for a server to answer after its start, and for a client to connect.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Which database.
+/// The database system of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// PostgreSQL.
+    /// PostgreSQL, in the newest version that is installed.
     Postgres,
-    /// MariaDB, which speaks MySQL's protocol.
+    /// The MariaDB server, which uses MySQL's protocol.
     MariaDb,
 }
 
-/// A private database server on 127.0.0.1, with its data in a temporary folder. It stops, and the folder goes, when
-/// dropped, and also when the test process ends or is killed.
+/// A private database server on 127.0.0.1, with its data in a temporary folder. When it is dropped, and also when the
+/// test process ends or is killed, the server stops and the folder is deleted.
 ///
-/// It commits to the operating system and not to the disk: what is committed outlives [`DatabaseServer::kill`], and no
-/// test waits for a disk. Its methods panic where they fail, as those of [`crate::Workspace`] do.
+/// It commits to the operating system and not to the disk: committed data survive [`DatabaseServer::kill`], and no test
+/// waits for a disk. Its methods panic if they fail, like those of [`crate::Workspace`].
 pub struct DatabaseServer {
     kind: Kind,
     port: u16,
@@ -43,17 +43,19 @@ pub struct DatabaseServer {
     keeper: Mutex<Keeper>,
 }
 
-/// The shell that runs [`KEEPER`]: the server's parent, which takes orders and outlives the test process by a moment.
+/// The shell that runs [`KEEPER`]. It is the parent of the server, receives commands, and ends shortly after the test
+/// process.
 struct Keeper {
     shell: Child,
     answers: BufReader<ChildStdout>,
 }
 
-/// Keeps one server until its stdin closes, which the kernel does for a test process however that ends; then kills the
-/// server and removes the folder. It runs as the server's user, so that it may do both.
+/// A shell script that keeps one server until its stdin closes, which the kernel does when the test process ends for
+/// any reason; the script then kills the server and deletes the folder. It runs as the server's user, so that it may do
+/// both.
 ///
-/// The processes of PostgreSQL leave their parent's group, therefore they are sought by their parent. SIGKILL leaves
-/// PostgreSQL's lock behind, a few bytes of System V shared memory, of which only postmaster.pid tells.
+/// The processes of PostgreSQL leave their parent's process group, so they are found by their parent. SIGKILL leaves
+/// PostgreSQL's lock behind, a few bytes of System V shared memory, which is recorded only in postmaster.pid.
 const KEEPER: &str = r#"
 trap '' PIPE # the test process may be gone when it is answered
 trap exit HUP INT TERM
@@ -101,8 +103,9 @@ while read -r order port; do
 done
 "#;
 
-/// Full pages stay in the log, as SIGKILL can cut a write between two pages of memory. Without a socket file no path
-/// is too long, and with memory-mapped files as its shared memory nothing of it is outside of the folder.
+/// The commands for PostgreSQL. Full-page writes stay enabled, because SIGKILL can interrupt a write between two memory
+/// pages. There is no socket file, whose path could be too long, and the shared memory is in memory-mapped files, so
+/// that nothing of the server is outside the folder.
 const POSTGRES: &str = r#"
 prepare() {
     echo "$PASSWORD" >password
@@ -114,7 +117,7 @@ run() {
 }
 "#;
 
-/// The socket's name is relative to the data, and so never too long.
+/// The commands for MariaDB. The socket's name is relative to the data folder, so its path is never too long.
 const MARIADB: &str = r#"
 prepare() {
     cat >users.sql <<END
@@ -146,7 +149,7 @@ impl Kind {
         }
     }
 
-    /// A PATH on which all programs are.
+    /// Returns a PATH that contains all programs of the server; `None` if one is not installed.
     fn path(self) -> Option<OsString> {
         let usual = env::var_os("PATH").unwrap_or_default();
         let usual = env::split_paths(&usual).chain(["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from));
@@ -159,7 +162,8 @@ impl Kind {
         env::join_paths(path).ok()
     }
 
-    /// The account that runs the server where root tests, as PostgreSQL refuses root. The Debian package makes it.
+    /// Returns the account (user and group id) that runs the server if the tests run as root, because PostgreSQL
+    /// refuses root. The Debian package creates it.
     fn account(self) -> Option<(u32, u32)> {
         let name = match self {
             Self::Postgres => "postgres",
@@ -171,7 +175,7 @@ impl Kind {
     }
 }
 
-/// Where Debian has the programs of each PostgreSQL, the highest version first.
+/// Returns the folders in which Debian installs the programs of each PostgreSQL version, the highest version first.
 fn postgres_folders() -> Vec<PathBuf> {
     let versions = Path::new("/usr/lib/postgresql").read_dir().into_iter().flatten().flatten();
     let versions = versions.map(|entry| entry.path());
@@ -183,10 +187,10 @@ fn postgres_folders() -> Vec<PathBuf> {
 
 #[expect(clippy::unwrap_used, reason = "see the type")]
 impl DatabaseServer {
-    /// The password of the user `tester`: a text that is found wherever it leaks.
+    /// The password of the user `tester`. The text is distinctive, so that a leak can be found anywhere.
     pub const PASSWORD: &str = "sesame-3141";
 
-    /// A server of one's own, answering. `None`, said aloud, where it is not installed.
+    /// Starts a separate server and waits until it answers. `None`, with a message, if it is not installed.
     pub fn start(kind: Kind) -> Option<Self> {
         let server = Self::start_silently(kind);
         if server.is_none() {
@@ -202,8 +206,9 @@ impl DatabaseServer {
             Kind::Postgres => POSTGRES,
             Kind::MariaDb => MARIADB,
         };
-        // A session of its own: else what a terminal or a runner sends to the tests' group would end it too early, and
-        // the kernel wakes what is stopped in a group whose last parent outside of it ends.
+        // The shell runs in a session of its own. Otherwise a signal from a terminal or a test runner to the group of
+        // the tests would end it too early, and the kernel would resume stopped processes in a group when the last
+        // parent outside the group ends.
         let mut shell = Command::new("setsid");
         shell.args(["sh", "-c", &[functions, KEEPER].concat()]).current_dir("/");
         shell.env_clear().env("PATH", &path).env("TMPDIR", env::temp_dir()).env("PASSWORD", Self::PASSWORD);
@@ -221,7 +226,7 @@ impl DatabaseServer {
         let mut server = Self { kind, port: 0, path, folder, keeper: Mutex::new(keeper) };
         assert_eq!(prepared, "prepared", "{kind:?} has not made its data: {}", server.log());
 
-        // A port that is free may be taken before the server takes it.
+        // Another process may take a free port before the server does.
         let came_up = (0..10).any(|_| {
             server.port = free_port();
             server.comes_up()
@@ -230,17 +235,17 @@ impl DatabaseServer {
         Some(server)
     }
 
-    /// Which database it is.
+    /// Returns the database system.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Where it listens on 127.0.0.1.
+    /// Returns the port on which the server listens on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The address of a database, which need not exist: the user may create it.
+    /// Returns the URL of a database, which need not exist: the user may create it.
     pub fn url(&self, database: &str) -> String {
         let scheme = match self.kind {
             Kind::Postgres => "postgres",
@@ -249,8 +254,8 @@ impl DatabaseServer {
         format!("{scheme}://tester:{}@127.0.0.1:{}/{database}", Self::PASSWORD, self.port)
     }
 
-    /// Runs SQL in a database, in none in particular where its name is empty; returns the rows without a header, fields
-    /// separated by tabs. NULL is an empty field in PostgreSQL, `NULL` in MariaDB.
+    /// Runs SQL in a database, or without a database if the name is empty. Returns the rows without a header, with
+    /// fields separated by tabs. NULL is an empty field in PostgreSQL and `NULL` in MariaDB.
     pub fn sql(&self, database: &str, sql: &str) -> String {
         self.try_sql(database, Self::PASSWORD, sql).unwrap_or_else(|stderr| panic!("{:?}: {sql}: {stderr}", self.kind))
     }
@@ -261,8 +266,9 @@ impl DatabaseServer {
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
-    /// As [`DatabaseServer::sql`], in the background: a session that goes on, and holds its locks, until its stdin is
-    /// closed or it is waited for. What it selects is on its stdout at once, which tells how far it is.
+    /// Runs SQL like [`DatabaseServer::sql`], but in the background. The session continues, and holds its locks, until
+    /// its stdin is closed or it is waited for. Results are written to its stdout immediately, which shows its
+    /// progress.
     pub fn sql_in_background(&self, database: &str, sql: &str) -> Child {
         self.session(database, Self::PASSWORD, sql)
     }
@@ -284,33 +290,34 @@ impl DatabaseServer {
                 client.args(["-u", "tester", &format!("--connect-timeout={patience}"), database]);
             }
         }
-        // Nothing of the tester's own settings. Each client looks at one of the passwords.
+        // None of the user's own settings apply. Each client reads one of the two passwords.
         client.env_clear().env("PATH", &self.path).env("PGCLIENTENCODING", "UTF8");
         client.env("PGPASSWORD", password).env("MYSQL_PWD", password).env("PGCONNECT_TIMEOUT", patience.to_string());
         client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut session = client.spawn().unwrap();
         let sql = sql.trim_end().trim_end_matches(';'); // MariaDB refuses an empty statement
-        // A client that is refused ends without reading, and says itself what is wrong.
+        // A client that is refused ends without reading, and reports the reason itself.
         let _ = writeln!(session.stdin.as_mut().unwrap(), "{sql}\n;");
         session
     }
 
-    /// SIGKILL to all its processes, as when the machine loses power.
+    /// Sends SIGKILL to all processes of the server, which simulates a power failure.
     pub fn kill(&mut self) {
         self.order("kill");
     }
 
-    /// Starts it again after [`DatabaseServer::kill`], on the same port and data.
+    /// Starts the server again after [`DatabaseServer::kill`], with the same port and data.
     pub fn start_again(&mut self) {
         assert!(self.comes_up(), "{:?} does not start again: {}", self.kind, self.log());
     }
 
-    /// SIGSTOP to all its processes: it is there and does not answer. Not for the [`shared`] one.
+    /// Sends SIGSTOP to all processes of the server: it accepts connections and does not answer. Must not be used with
+    /// a [`shared`] server.
     pub fn freeze(&self) {
         self.order("freeze");
     }
 
-    /// SIGCONT to all its processes.
+    /// Sends SIGCONT to all processes of the server.
     pub fn thaw(&self) {
         self.order("thaw");
     }
@@ -321,12 +328,12 @@ impl DatabaseServer {
         keeper.answer()
     }
 
-    /// Starts the server and waits until it answers; false where it ends instead.
+    /// Starts the server and waits until it answers; returns false if it ends instead.
     fn comes_up(&self) -> bool {
         let clock = Instant::now();
         self.order(&format!("start {}", self.port));
         loop {
-            // Somebody else's server on this port would take the same password.
+            // A server of another test on this port would accept the same password.
             let own = match self.kind {
                 Kind::Postgres => self.try_sql("", Self::PASSWORD, "SHOW data_directory"),
                 Kind::MariaDb => self.try_sql("", Self::PASSWORD, "SELECT @@datadir"),
@@ -350,13 +357,13 @@ impl DatabaseServer {
 
 impl Drop for DatabaseServer {
     fn drop(&mut self) {
-        // Closes the keeper's stdin. Failing here would only hide why the test fails.
+        // Closes the keeper's stdin. A failure here would only hide why the test fails.
         let _ = self.keeper.get_mut().unwrap_or_else(PoisonError::into_inner).shell.wait();
     }
 }
 
 impl Keeper {
-    /// Its next line; empty where it has ended.
+    /// Returns the next line of the keeper; empty if it has ended.
     fn answer(&mut self) -> String {
         let mut line = String::new();
         let _ = self.answers.read_line(&mut line);
@@ -364,8 +371,8 @@ impl Keeper {
     }
 }
 
-/// The server that all tests of this process share; each takes a database of a [`fresh_name`]. `None`, said aloud for
-/// each test that asks, where it is not installed.
+/// Returns the server that all tests of this process share; each test uses a database with a [`fresh_name`]. `None`,
+/// with a message for each test that asks, if it is not installed.
 pub fn shared(kind: Kind) -> Option<&'static DatabaseServer> {
     static POSTGRES: OnceLock<Option<DatabaseServer>> = OnceLock::new();
     static MARIADB: OnceLock<Option<DatabaseServer>> = OnceLock::new();
@@ -380,7 +387,7 @@ pub fn shared(kind: Kind) -> Option<&'static DatabaseServer> {
     server
 }
 
-/// A name for a database, of letters, digits and underscores, that no other test of this run takes.
+/// Returns a database name of letters, digits and underscores that no other test of this run uses.
 pub fn fresh_name(prefix: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(1);
     format!("{prefix}_{}_{}", process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
@@ -390,8 +397,8 @@ fn say_missing(kind: Kind) {
     skipped(&format!("{kind:?} is not installed here (Debian's package {})", kind.package()));
 }
 
-/// A free port below those that the kernel gives to clients: none of them takes it while the server is down, and none
-/// that calls a server which is down is connected with itself.
+/// Returns a free port below the range that the kernel assigns to clients. While the server is down, no client can
+/// therefore occupy its port, and no client that connects to it can be connected with itself.
 fn free_port() -> u16 {
     loop {
         let random = RandomState::new().build_hasher().finish();
@@ -409,17 +416,18 @@ mod tests {
     use super::*;
 
     const KINDS: [Kind; 2] = [Kind::Postgres, Kind::MariaDb];
-    /// Tells a test process that it is one which holds servers, and how it is to end.
+    /// The environment variable that makes a test process a holder of servers; its value is the way in which it is to
+    /// end.
     const HOLD: &str = "TESTKIT_HOLDS_DATABASES";
 
-    /// The ids of the processes at work in a folder.
+    /// Returns the ids of the processes whose working directory is a folder.
     fn processes(folder: &Path) -> Vec<String> {
         let all = Path::new("/proc").read_dir().unwrap().flatten().map(|entry| entry.path());
         let there = all.filter(|process| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder)));
         there.map(|process| process.file_name().unwrap().to_str().unwrap().to_owned()).collect()
     }
 
-    /// Drops a server, and looks at what is left of it.
+    /// Drops a server and checks what is left of it.
     fn end(server: DatabaseServer) {
         let (kind, folder) = (server.kind, server.folder.clone());
         drop(server);
@@ -557,7 +565,8 @@ mod tests {
         }
     }
 
-    /// Starts itself again as a process that holds the shared servers, and looks at what is left of them after it.
+    /// Starts this test again as a process that holds the shared servers, and checks what is left of them after it has
+    /// ended.
     #[test]
     fn nothing_is_left_after_the_process() {
         if let Ok(end) = env::var(HOLD) {
@@ -578,7 +587,7 @@ mod tests {
             holder.args(["--exact", "databases::tests::nothing_is_left_after_the_process", "--nocapture"]);
             holder.env(HOLD, end).stdout(Stdio::piped()).stderr(Stdio::null());
             let mut holder = holder.spawn().unwrap();
-            let mut stdout = BufReader::new(holder.stdout.take().unwrap()); // open to the end, or the holder fails
+            let mut stdout = BufReader::new(holder.stdout.take().unwrap()); // closing it would fail the holder
             let lines = stdout.by_ref().lines().map(Result::unwrap);
             let lines = lines.skip_while(|line| !line.contains("holds")).take_while(|line| !line.ends_with("holds"));
             let folders: Vec<_> = lines.filter_map(|line| Some(PathBuf::from(line.split_once("holds ")?.1))).collect();

@@ -1,7 +1,7 @@
-//! Spark Connect servers on loopback: Sail, Apache Spark in one process, and a standalone Spark cluster whose workers can
-//! be killed.
+//! Spark Connect servers on loopback: Sail, Apache Spark in one process, and a standalone Spark cluster whose workers
+//! can be killed.
 //!
-//! Each is a process group that ends with its value, and by the closing of a pipe where the test itself is killed.
+//! Each is a process group that ends when its value is dropped, or, if the test itself is killed, when a pipe closes.
 
 use std::env;
 use std::fs::{self, File};
@@ -16,10 +16,10 @@ use tempfile::TempDir;
 
 use crate::skipped;
 
-/// How long a server may take to start; Java takes its time on a busy machine.
+/// Time limit for a server to start. Java starts slowly on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Which engine answers.
+/// The engine of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
     /// Sail, from the package `pysail`.
@@ -35,7 +35,7 @@ pub struct EngineServer {
 }
 
 impl EngineServer {
-    /// Starts one. `None`, said aloud, where it is not installed.
+    /// Starts a server. `None`, with a message, if it is not installed.
     pub fn start(engine: Engine) -> Option<Self> {
         match engine {
             Engine::Sail => {
@@ -50,14 +50,15 @@ impl EngineServer {
         }
     }
 
-    /// A Spark that forgets a session after two seconds.
+    /// Starts a Spark that drops a session after two seconds without a request.
     pub fn forgetful() -> Option<Self> {
         let manager = "spark.connect.session.manager";
         let settings = [format!("{manager}.defaultSessionTimeout=2s"), format!("{manager}.maintenanceInterval=1s")];
         Self::spark("local[2]", &settings.each_ref().map(String::as_str))
     }
 
-    /// A Spark that ends every stream of responses after a second or a megabyte, and expects it to be continued.
+    /// Starts a Spark that ends every stream of responses after one second or one megabyte, and expects the client to
+    /// continue it.
     pub fn impatient() -> Option<Self> {
         let sender = "spark.connect.execute.reattachable.senderMaxStream";
         let settings = [format!("{sender}Duration=1s"), format!("{sender}Size=1m")];
@@ -87,37 +88,37 @@ impl EngineServer {
         Self { group, port }
     }
 
-    /// Its address.
+    /// Returns the URL of the server.
     pub fn url(&self) -> String {
         format!("sc://127.0.0.1:{}", self.port)
     }
 
-    /// Where it listens.
+    /// Returns the port on which the server listens.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// SIGKILL, as when the machine loses power.
+    /// Sends SIGKILL to the server, which simulates a power failure.
     pub fn kill(&self) {
         self.group.signal("KILL");
     }
 
-    /// SIGSTOP: it takes connections and does not answer.
+    /// Sends SIGSTOP to the server: it accepts connections and does not answer.
     pub fn freeze(&self) {
         self.group.signal("STOP");
     }
 }
 
-/// A master, two workers with a processor each, and a Spark Connect server that has its work done there.
+/// A Spark master, two workers with one processor each, and a Spark Connect server that runs its tasks there.
 pub struct SparkCluster {
-    /// Where queries go.
+    /// The server that receives the queries.
     pub server: EngineServer,
     workers: Vec<Group>,
     _master: Group,
 }
 
 impl SparkCluster {
-    /// Starts all of it. `None`, said aloud, where Spark is not installed.
+    /// Starts the cluster. `None`, with a message, if Spark is not installed.
     pub fn start() -> Option<Self> {
         let class = program("spark-class", "pyspark from PyPI")?;
         program("java", "default-jre-headless")?;
@@ -161,13 +162,13 @@ impl SparkCluster {
         Some(Self { server: EngineServer::spark(&url, &settings)?, workers, _master: master })
     }
 
-    /// SIGKILL to one worker and what runs on it.
+    /// Sends SIGKILL to one worker and the processes that run on it.
     pub fn kill_worker(&self) {
         self.workers[0].signal("KILL");
     }
 }
 
-/// A program and its children, in a temporary folder of their own.
+/// A program and its child processes, in a temporary folder of their own.
 struct Group {
     shell: Child,
     folder: TempDir,
@@ -177,7 +178,8 @@ struct Group {
 impl Group {
     fn start(command: Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // The shell reads what never comes; when the test is gone, it ends and takes the group with it.
+        // The shell reads from a pipe on which nothing is ever written. When the test has ended, the pipe closes, and
+        // the shell ends together with the group.
         let mut shell = Command::new("sh");
         shell.args(["-c", "\"$@\" </dev/null & cat >/dev/null; kill -9 0", "sh"]);
         shell.arg(command.get_program()).args(command.get_args());
@@ -215,7 +217,7 @@ fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// Where a program is; `None`, said aloud, where `package` is not installed.
+/// Returns the path of a program; `None`, with a message, if `package` is not installed.
 fn program(name: &str, package: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file());

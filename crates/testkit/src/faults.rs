@@ -1,4 +1,4 @@
-//! Faults on purpose: processes killed at any moment, and a disk that is full.
+//! Deliberate faults: processes killed at any moment, and a full disk.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -10,13 +10,14 @@ use std::time::Instant;
 
 use crate::{Workspace, skipped};
 
-/// Runs what `command` gives again and again, and kills it (SIGKILL) at `kills` moments: spread over the time that it
-/// takes, closer towards its end, where files get their names, and some after it. `check` looks at what each leaves.
+/// Repeatedly runs the command that `command` returns, and kills it (SIGKILL) at `kills` moments. These are spread over
+/// its duration, denser towards its end, where files are given their final names, and some are after it. `check`
+/// examines what each run leaves.
 ///
-/// One run before the first kill is left alone, to know how long it takes.
+/// One run before the first kill is not killed, to measure the duration.
 #[expect(clippy::unwrap_used, reason = "a test that cannot start a process has failed")]
 pub fn kill_at_many_moments(kills: u32, mut command: impl FnMut() -> Command, mut check: impl FnMut()) {
-    const GOLDEN_RATIO: f64 = 0.618_033_988_749_895; // its multiples fill the unit interval evenly, however many
+    const GOLDEN_RATIO: f64 = 0.618_033_988_749_895; // any number of its multiples fill the unit interval evenly
     let clock = Instant::now();
     let output = command().output().unwrap();
     let mut duration = clock.elapsed();
@@ -27,10 +28,10 @@ pub fn kill_at_many_moments(kills: u32, mut command: impl FnMut() -> Command, mu
     for kill in 1..=kills {
         let moment = duration.mul_f64(1.2 * (f64::from(kill) * GOLDEN_RATIO).fract().sqrt());
         let mut child = command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        thread::sleep(moment); // chooses the moment; nothing depends on its being exact
+        thread::sleep(moment); // the moment of the kill, which need not be exact
         child.kill().unwrap();
         let status = child.wait().unwrap();
-        // The machine is not always equally fast: what is learned of the duration moves the later kills.
+        // The speed of the machine varies: the measured duration of a run that was not killed adjusts the later kills.
         if status.signal() == Some(9) {
             killed += 1;
             duration = duration.max(moment);
@@ -44,8 +45,9 @@ pub fn kill_at_many_moments(kills: u32, mut command: impl FnMut() -> Command, mu
 }
 
 impl Workspace {
-    /// Gives the workspace to a user who may write all of it but not the file `read_only`; returns how that user runs a
-    /// binary. `None`, said aloud, where the tests run as root and no other user may run it.
+    /// Prepares the workspace for a user who may write everything in it except the file `read_only`. Returns a function
+    /// that creates the command of a binary for this user. `None`, with a message, if the tests run as root and no
+    /// other user may run the binary.
     #[expect(clippy::unwrap_used, reason = "see the type")]
     pub fn as_other_user(&self, read_only: &str) -> Option<impl Fn(&str) -> Command> {
         const NOBODY: &str = "65534";
@@ -80,10 +82,11 @@ impl Workspace {
         })
     }
 
-    /// Runs a binary that can write no file beyond `kilobytes`, as on a disk that is full.
+    /// Runs a binary that cannot write any file beyond `kilobytes`, which simulates a full disk.
     #[expect(clippy::unwrap_used, reason = "see the type")]
     pub fn output_on_a_full_disk(&self, binary: &str, kilobytes: u32) -> Output {
-        // `ulimit -f` counts 512 bytes, in some shells 1024. Ignoring its signal makes writing an error instead.
+        // `ulimit -f` counts blocks of 512 bytes, in some shells of 1024. With the signal ignored, writing beyond the
+        // limit is an error.
         let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", 2 * kilobytes);
         let command = self.command(binary);
         let mut shell = Command::new("sh");
@@ -91,7 +94,7 @@ impl Workspace {
         shell.output().unwrap()
     }
 
-    /// How many rows of a table the history holds.
+    /// Returns the number of rows of a table in the history.
     pub fn history_rows(&self, table: &str) -> u64 {
         let summary = self.run_json("dbsetup", &[]);
         let tables = summary["tables"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -99,7 +102,7 @@ impl Workspace {
         rows.unwrap_or_else(|| panic!("the history has no table {table}: {summary}"))
     }
 
-    /// Checks that no writer has left anything half-made below `folder`.
+    /// Checks that no writer has left an unfinished file below `folder`.
     pub fn assert_no_leftovers(&self, folder: &str) {
         let mut found = Vec::new();
         search(&self.path(folder), &mut found);

@@ -1,4 +1,4 @@
-//! For tests alone: a workspace in a temporary folder, with its own config, CSVs and history.
+//! Test utilities: a workspace in a temporary folder, with its own config, CSV files and history.
 
 pub mod browser;
 pub mod databases;
@@ -19,9 +19,9 @@ use tempfile::TempDir;
 /// The header of every client table.
 pub const HEADER: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n";
 
-/// A folder with config.json, practicedata/ and testdata/, gone when dropped.
+/// A folder with config.json, practicedata/ and testdata/, deleted when dropped.
 ///
-/// Its methods panic where they fail: a test that cannot build its workspace has failed.
+/// Its methods panic if they fail, because a test that cannot build its workspace has failed.
 pub struct Workspace {
     folder: TempDir,
     config: Value,
@@ -35,7 +35,7 @@ impl Default for Workspace {
 
 #[expect(clippy::unwrap_used, reason = "see the type")]
 impl Workspace {
-    /// An empty workspace: a config, and the two input folders without a file.
+    /// Creates an empty workspace: a config, and the two input folders without files.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = json!({
@@ -50,7 +50,8 @@ impl Workspace {
         workspace
     }
 
-    /// A workspace with two practice files of 60 rows and a test file of 8, on which a model can be trained.
+    /// Creates a workspace with two practice files of 60 rows and a test file of 8 rows, on which a model can be
+    /// trained.
     pub fn with_data() -> Self {
         let workspace = Self::new();
         workspace.csv("practicedata/dataset1.csv", &rows("a", 60, false));
@@ -65,24 +66,24 @@ impl Workspace {
         self.write("config.json", &self.config.to_string());
     }
 
-    /// The path of something in the workspace.
+    /// Returns the path of a file or folder in the workspace.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// Writes a client table: the header, then `rows`.
+    /// Writes a client table: the header, followed by `rows`.
     pub fn csv(&self, name: &str, rows: &str) {
         self.write(name, &format!("{HEADER}{rows}"));
     }
 
-    /// Writes a file, making its folder.
+    /// Writes a file and creates its folder.
     pub fn write(&self, name: &str, content: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
 
-    /// Reads a file.
+    /// Reads a file as bytes.
     pub fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
@@ -92,12 +93,12 @@ impl Workspace {
         String::from_utf8(self.read(name)).unwrap()
     }
 
-    /// The checked config.
+    /// Loads and checks the config.
     pub fn config(&self) -> Config {
         Config::load(Some(&self.path("config.json"))).unwrap()
     }
 
-    /// Every file and link below some folders, with its content: what must not change when nothing may.
+    /// Returns every file and link below some folders with its content, to check that nothing has changed.
     pub fn snapshot(&self, folders: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
         let mut found = Vec::new();
         for folder in folders {
@@ -107,7 +108,8 @@ impl Workspace {
         found
     }
 
-    /// A command of one of the ten binaries, told of this workspace's config, run from another folder.
+    /// Returns the command of one of the ten binaries with the config of this workspace; its working directory is
+    /// another folder.
     pub fn command(&self, binary: &str) -> Command {
         let mut command = Command::new(self::binary(binary));
         command.current_dir("/").arg("--config").arg(self.path("config.json"));
@@ -141,14 +143,14 @@ impl Workspace {
         stderr
     }
 
-    /// Ingestion, training, scoring and deployment, by their binaries.
+    /// Runs ingestion, training, scoring and deployment through their binaries.
     pub fn deploy(&self) {
         for step in ["ingestion", "training", "scoring", "deployment"] {
             self.run(step, &[]);
         }
     }
 
-    /// As [`Workspace::command`], with an environment in which there is no cargo, so that nothing asks a registry.
+    /// Returns a command like [`Workspace::command`], in an environment without cargo, so that no registry is queried.
     pub fn command_without_cargo(&self, binary: &str) -> Command {
         let nowhere = self.path(".nowhere");
         fs::create_dir_all(&nowhere).unwrap();
@@ -157,8 +159,8 @@ impl Workspace {
         command
     }
 
-    /// As [`Workspace::command`], with the shell script `cargo` in cargo's place. It is run in the folder for which
-    /// Cargo.lock is wanted.
+    /// Returns a command like [`Workspace::command`], in which the shell script `cargo` replaces cargo. The command
+    /// runs in the folder in which Cargo.lock is expected.
     pub fn command_with_cargo(&self, binary: &str, cargo: &str) -> Command {
         let folder = self.path(".stand-in");
         self.write(".stand-in/cargo", &format!("#!/bin/sh\n{cargo}\n"));
@@ -168,17 +170,17 @@ impl Workspace {
         command
     }
 
-    /// The service on a free port, listening; it finds no cargo.
+    /// Starts the service on a free port and waits until it listens; it has no cargo.
     pub fn serve(&self) -> Server {
         Server::start(&mut self.command_without_cargo("app"))
     }
 }
 
-/// A running `app`, killed when dropped, and ended by the closing of its stdin where the test itself is killed.
+/// A running `app`. It is killed when dropped; if the test itself is killed, it ends because its stdin closes.
 pub struct Server {
-    /// The process.
+    /// The process of the app.
     pub child: Child,
-    /// Where it listens.
+    /// The URL on which it listens.
     pub url: String,
 }
 
@@ -189,7 +191,8 @@ impl Server {
         Self::logging(app, "none")
     }
 
-    /// Starts `app` where it is told to listen, else on a free port, with a log in `format`, and waits until it does.
+    /// Starts `app` on the address that the command specifies, or on a free port, with a log in `format`, and waits
+    /// until it listens.
     pub fn logging(app: &mut Command, format: &str) -> Self {
         if !app.get_args().any(|argument| argument == "--bind") {
             app.args(["--bind", "127.0.0.1:0"]);
@@ -205,13 +208,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Failing here would only hide why the test fails.
+        // A failure here would only hide why the test fails.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Where cargo has put a binary of this workspace: beside the folder of the running test.
+/// Returns the path of a binary of this workspace, which cargo puts next to the folder of the running test.
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap_or_default();
     let folder = test.ancestors().nth(2).unwrap_or(Path::new("."));
@@ -220,19 +223,19 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// Says, where cargo's capture of a test's output cannot hide it, that the running test is skipped and why.
+/// Reports that the running test is skipped and why. The message bypasses cargo's capture of test output.
 pub fn skipped(why: &str) {
     let test = std::thread::current();
     let _ = writeln!(std::io::stderr(), "SKIPPED {}: {why}", test.name().unwrap_or("a test"));
 }
 
-/// The root of the project's checkout.
+/// Returns the root of the project's checkout.
 pub fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// `n` rows named `{prefix}0`…: half leave, little active and large; half stay. `inverted` turns the two around, so that a
-/// model trained on the others is wrong about every row.
+/// Returns `n` rows named `{prefix}0`…: one half are large with little activity and left, the other half stayed.
+/// `inverted` swaps the outcomes, so that a model trained on the other rows is wrong about every row.
 pub fn rows(prefix: &str, n: usize, inverted: bool) -> String {
     (0..n)
         .map(|i| {
@@ -243,7 +246,8 @@ pub fn rows(prefix: &str, n: usize, inverted: bool) -> String {
         .collect()
 }
 
-/// `n` rows with a signal, made by a linear congruential generator: the predictors' columns, and who exited.
+/// Returns `n` rows with a signal, generated by a linear congruential generator: the columns of the predictors, and the
+/// target.
 pub fn signal(n: usize) -> ([Vec<f64>; 3], Vec<f64>) {
     let mut state = 1u64;
     let mut uniform = || {

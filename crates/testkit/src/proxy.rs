@@ -1,4 +1,4 @@
-//! A network that breaks: a proxy on loopback that cuts every connection after a number of bytes.
+//! A faulty network: a proxy on loopback that cuts every connection after a number of bytes.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-/// Passes bytes on to a server, and cuts each connection at a byte of its own.
+/// A proxy that forwards bytes to a server, and cuts each connection after a different number of bytes.
 pub struct CuttingProxy {
     port: u16,
     cuts: Arc<AtomicU64>,
@@ -14,14 +14,14 @@ pub struct CuttingProxy {
 
 #[expect(clippy::unwrap_used, reason = "a machine without a free port runs no test")]
 impl CuttingProxy {
-    /// Listens for connections to the server at `port`; each is cut once fewer than `most` bytes have come back, another
-    /// number for each. The same `seed` gives the same numbers.
+    /// Starts a proxy for the server at `port`. Each connection is cut after fewer than `most` bytes of the answer,
+    /// with a different number for each connection. The same `seed` gives the same numbers.
     pub fn start(port: u16, most: u64, seed: u64) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let own_port = listener.local_addr().unwrap().port();
         let cuts = Arc::<AtomicU64>::default();
         let counted = cuts.clone();
-        // It ends with the test's process.
+        // The thread ends with the test's process.
         thread::spawn(move || {
             let mut state = seed;
             for client in listener.incoming().flatten() {
@@ -41,18 +41,18 @@ impl CuttingProxy {
         Self { port: own_port, cuts }
     }
 
-    /// The proxy's address, written as that of a Spark Connect server.
+    /// Returns the proxy's address in the format of a Spark Connect server's.
     pub fn url(&self) -> String {
         format!("sc://127.0.0.1:{}", self.port)
     }
 
-    /// How many connections it has cut.
+    /// Returns the number of connections that have been cut.
     pub fn cuts(&self) -> u64 {
         self.cuts.load(Ordering::Relaxed)
     }
 }
 
-/// Passes on at most `allowed` bytes, then closes both connections; returns whether it was the limit that ended them.
+/// Forwards at most `allowed` bytes, then closes both connections; returns whether the limit was reached.
 fn pass(mut from: TcpStream, mut to: TcpStream, mut allowed: u64) -> bool {
     let mut buffer = [0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer) {

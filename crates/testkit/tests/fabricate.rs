@@ -1,4 +1,4 @@
-//! The shipped tables are what their generator makes: nobody has edited them by hand.
+//! Tests that the shipped tables are exactly what their generator writes, that is, they have not been edited manually.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its workspace has failed")]
 
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use testkit::{binary, project};
 
-/// The tables of a folder, in order.
+/// Returns the tables of a folder, sorted.
 fn tables(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -19,7 +19,7 @@ fn tables(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn the_generator_makes_the_shipped_tables_byte_for_byte() {
     let folder = tempfile::tempdir().unwrap();
-    // Examples are built before tests are run.
+    // Examples are built before tests run.
     let status = Command::new(binary("examples/fabricate")).arg(folder.path()).status().unwrap();
     assert!(status.success());
     for name in ["practicedata", "sourcedata", "testdata"] {

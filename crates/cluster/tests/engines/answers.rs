@@ -1,4 +1,4 @@
-//! Answers that come in pieces: streams that the server ends, and streams that the network cuts.
+//! Tests of answers that arrive in pieces: streams that the server ends, and streams that the network cuts.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ fn connect(url: &str) -> anyhow::Result<Connection> {
     })
 }
 
-/// The numbers from 0 in pieces, each with a text.
+/// Returns a query of the numbers from 0 to `rows` − 1 in `pieces` partitions, each with a text.
 fn numbers(rows: u64, pieces: u64) -> String {
     format!("SELECT id, concat('number ', CAST(id AS STRING), repeat('.', 30)) FROM range(0, {rows}, 1, {pieces})")
 }
 
-/// The numbers of an answer, which must be without gaps and without repetitions.
+/// Checks that the numbers of an answer are complete and without repetitions.
 fn check(rows: &[Vec<Value>], expected: u64) {
     let mut ids: Vec<i64> = rows
         .iter()
@@ -40,7 +40,7 @@ fn check(rows: &[Vec<Value>], expected: u64) {
 fn an_answer_is_whole_although_spark_ends_its_streams() {
     let Some(server) = EngineServer::impatient() else { return };
     let connection = connect(&server.url()).unwrap();
-    // Eight tasks that sleep, two at a time: many streams end before there is anything to answer.
+    // Eight tasks that sleep, two at a time: many streams end before there are any rows.
     let slow = "SELECT count(s), sum(id) FROM (SELECT id, java_method('java.lang.Thread', 'sleep', 1500L) AS s FROM \
                 range(0, 8, 1, 8))";
     assert_eq!(connection.row("sleeping", slow.to_owned()).unwrap(), [Value::Whole(8), Value::Whole(28)]);
@@ -78,7 +78,7 @@ fn an_answer_that_the_network_cuts_is_whole_or_an_error() {
             cuts += proxy.cuts();
         }
         println!("{engine:?}: {cuts} cuts, {whole} answers, {failed} errors");
-        // A Sail forgets an execution whose stream is cut; a Spark continues it.
+        // Sail forgets an execution whose stream is cut; Spark continues it.
         assert!(
             cuts >= 8 && (engine == Engine::Sail || whole >= 6),
             "{engine:?}: {cuts} cuts, {whole} answers, {failed} errors"

@@ -1,4 +1,5 @@
-//! A cluster that is away, does not answer, or goes away; input that no engine may take; runs that are stopped.
+//! Tests of a cluster that is unreachable, does not answer or disappears, of invalid input, and of runs that are
+//! stopped.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -13,7 +14,7 @@ use testkit::engines::{Engine, EngineServer};
 
 use crate::noisy;
 
-/// What must not change when a run fails.
+/// The files that a failed run must not change.
 const OUTPUTS: [&str; 4] = ["ingesteddata/versions", "ingesteddata/current", "practicemodels", "production_deployment"];
 
 fn on(server: &EngineServer) -> Workspace {
@@ -68,7 +69,7 @@ fn input_that_is_refused_here_is_refused_there() {
         for (content, expected) in cases {
             fs::write(workspace.path("practicedata/wrong.csv"), content).unwrap();
             if expected.is_empty() {
-                continue; // a file of no bytes is not listed: see dataset's README
+                continue; // an empty file is not listed: see dataset's README
             }
             let error = workspace.fail("ingestion", &[]);
             assert!(error.contains("wrong.csv"), "{engine:?}: {error}");
@@ -86,13 +87,13 @@ fn input_that_is_refused_here_is_refused_there() {
         assert!(workspace.fail("ingestion", &[]).contains("rename it"));
         assert_eq!(workspace.snapshot(&OUTPUTS), before);
 
-        // What is gone is no empty dataset.
+        // A missing dataset must not be treated as an empty one.
         fs::remove_dir_all(location(&workspace).strip_prefix("file://").unwrap()).unwrap();
         assert!(workspace.fail("training", &[]).contains("location") || workspace.snapshot(&OUTPUTS) == before);
     }
 }
 
-/// A workspace whose ingestion takes seconds.
+/// Creates a workspace whose ingestion takes seconds.
 fn slow(server: &EngineServer) -> Workspace {
     let workspace = on(server);
     workspace.run("ingestion", &[]);
@@ -150,7 +151,7 @@ fn a_step_of_a_fullprocess_that_is_killed_ends_with_it() {
     process.wait().unwrap();
     thread::sleep(Duration::from_secs(4));
     assert_eq!(location(&workspace), old);
-    workspace.run("ingestion", &[]); // nobody holds the lock
+    workspace.run("ingestion", &[]); // the lock is free
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The steps on real engines: the same body runs in this process, on Sail and on Apache Spark, and finds the same.
+//! Tests of the steps on real engines: the same test runs in this process, on Sail and on Apache Spark, and must give
+//! the same results.
 #![cfg(feature = "cluster")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its workspace has failed")]
 
@@ -10,7 +11,7 @@ mod workers;
 
 use testkit::{HEADER, Workspace};
 
-/// Rows with a signal and much noise, some of them twice, some with a value missing.
+/// Returns rows with a signal and much noise; some are repeated, some have a missing value.
 pub fn noisy(prefix: &str, from: u64, n: u64) -> String {
     let mut state = from + 1;
     let mut uniform = || {
@@ -31,7 +32,7 @@ pub fn noisy(prefix: &str, from: u64, n: u64) -> String {
     rows
 }
 
-/// A workspace whose files have everything that files have.
+/// Creates a workspace whose files contain every variation that client files may have.
 pub fn untidy() -> Workspace {
     let workspace = Workspace::new();
     let plain = [noisy("a", 0, 600), "twice,1,2,3,0\ntwice,1,2,3,1\n".to_owned()].concat();

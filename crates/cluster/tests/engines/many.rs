@@ -1,4 +1,5 @@
-//! Thousands of small files: the same facts as in this process, by queries that do not grow with their number.
+//! Tests with thousands of small files: the results equal those of this process, and the size of the queries does not
+//! grow with the number of files.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -11,7 +12,8 @@ use crate::noisy;
 
 const FILES: u64 = 2000;
 
-/// Small files in three layouts, some with a bad row, some repeated, some whose names need care.
+/// Creates small files in three layouts; some have a malformed row, some are repeated, some have names that need
+/// escaping.
 fn many() -> Workspace {
     let workspace = Workspace::new();
     for i in 0..FILES {
@@ -32,7 +34,7 @@ fn many() -> Workspace {
     workspace
 }
 
-/// The results of an ingestion, its quarantine, and a score over all files.
+/// Returns the results of an ingestion, its quarantine, and a score over all files.
 fn facts(workspace: &Workspace) -> BTreeMap<&'static str, Value> {
     let begin = Instant::now();
     workspace.run("ingestion", &[]);
@@ -75,7 +77,7 @@ fn two_thousand_files_are_ingested_and_scored_as_in_this_process() {
         for (name, value) in &here {
             assert!(*value == there[name], "{engine:?}, {name}: {value:.2000}\n{:.2000}", there[name]);
         }
-        // One bad row too many in one file, and a header that is wrong: each is found and named.
+        // One file has one malformed row too many, another has a wrong header: each is found and named.
         workspace.csv("practicedata/zz.csv", &format!("{}bad,x,2,3,0\nbad,y,2,3,0\n", testkit::rows("g", 20, false)));
         let error = workspace.fail("ingestion", &[]);
         assert!(error.contains("zz.csv") && error.contains("line 22: lastmonth_activity is not a number"), "{error}");

@@ -1,4 +1,5 @@
-//! Embedded and engine find the same rows, statistics, model, score and predictions, and leave the same files.
+//! Tests that the embedded engine and a cluster find the same rows, statistics, model, score and predictions, and write
+//! the same files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +11,7 @@ use testkit::engines::{Engine, EngineServer};
 
 use crate::{noisy, untidy};
 
-/// What a run of everything leaves, by name.
+/// The results of a complete run, by name.
 type Findings = BTreeMap<String, Value>;
 
 #[test]
@@ -23,8 +24,8 @@ fn spark_finds_what_this_process_finds() {
     check(Engine::Spark, true);
 }
 
-/// Holds a run on an engine against one in this process; `by_address` says whether the config names folders as the cluster
-/// does or as this machine.
+/// Compares a run on an engine with one in this process. `by_address` states whether the config names folders by the
+/// cluster's addresses or by paths of this machine.
 fn check(engine: Engine, by_address: bool) {
     let Some(server) = EngineServer::start(engine) else { return };
     let (embedded, cluster) = (run(None), run(Some((&server.url(), by_address))));
@@ -36,7 +37,7 @@ fn check(engine: Engine, by_address: bool) {
     assert!(differences.is_empty(), "{engine:?} differs:\n{}", differences.join("\n"));
 }
 
-/// The whole pipeline on untidy files: first deployment, nothing new, new data without and with drift.
+/// Runs the whole pipeline on untidy files: first deployment, nothing new, new data without and with drift.
 fn run(engine: Option<(&str, bool)>) -> Findings {
     let mut findings = Findings::new();
     let mut workspace = untidy();
@@ -67,7 +68,7 @@ fn run(engine: Option<(&str, bool)>) -> Findings {
         let state = file.as_object_mut().unwrap().remove("state");
         assert_eq!(state.is_some(), engine.is_some(), "an engine recognises unchanged files by it");
     }
-    // The examples are the first ones found, and who is first depends on where one looks.
+    // The examples are the first ones found, which depends on the order of reading.
     note("facts", without(facts, &["dataset_sha256", "location", "contradictory_examples"]));
     note("score", json!(workspace.text("practicemodels/latestscore.txt")));
     note("clients to call", called(&workspace.text("practicemodels/calllist.csv")));
@@ -104,14 +105,14 @@ fn run(engine: Option<(&str, bool)>) -> Findings {
     findings
 }
 
-/// The distinct rows, in order of their text.
+/// Returns the distinct rows, sorted by their text.
 fn rows(dataset: &Path) -> Value {
     let (header, rows) = records(dataset);
     assert_eq!(header, "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited");
     json!(rows)
 }
 
-/// The header, and the records in order of their text, of a CSV file or of all CSV files below a folder.
+/// Returns the header and the records, sorted by their text, of a CSV file or of all CSV files below a folder.
 fn records(place: &Path) -> (String, Vec<Vec<String>>) {
     let mut files = vec![place.to_owned()];
     let mut header = String::new();
@@ -129,12 +130,13 @@ fn records(place: &Path) -> (String, Vec<Vec<String>>) {
     (header, records)
 }
 
-/// The model that training finds, and what it says of its fit.
+/// Returns the model that training finds, with the statistics of its fit.
 fn model(workspace: &Workspace) -> Value {
     let model = workspace.run_json("training", &[]);
     assert!(model["relative_error"].as_f64().unwrap() < 1e-6, "{model}");
     let mut model = without(model, &["model_sha256", "seconds", "fit_seconds", "relative_error"]);
-    // At the optimum these are rounding; the number of steps depends on the sample that the start is fitted on.
+    // At the optimum these are rounding errors; the number of steps depends on the sample from which the initial values
+    // are fitted.
     for rounding in ["gradient_norm", "newton_decrement", "newton_steps"] {
         assert!(model["fit"][rounding].as_f64().unwrap() < 20.0);
         model["fit"].as_object_mut().unwrap().remove(rounding);
@@ -159,7 +161,8 @@ fn batch_predictions(workspace: &Workspace) -> Value {
     json!(rows.into_iter().map(numbers).collect::<Vec<_>>())
 }
 
-/// Rank, name and risk of each client; of clients with several rows in one file no engine knows the newest.
+/// Returns the name and risk of each client, sorted by name. Excludes the client `twice`, which has several rows in one
+/// file, because no engine can determine the newest of them.
 fn called(list: &str) -> Value {
     let mut reader = csv::Reader::from_reader(list.as_bytes());
     let clients = reader.records().map(|record| {
@@ -178,7 +181,7 @@ fn without(mut value: Value, keys: &[&str]) -> Value {
     value
 }
 
-/// Notes where two values differ: coefficients by more than 1e-9 of their size, other numbers by more than 1e-12.
+/// Records where two values differ: coefficients by more than a relative 1e-9, other numbers by more than 1e-12.
 fn compare(name: &str, a: &Value, b: &Value, differences: &mut Vec<String>) {
     match (a, b) {
         (Value::Object(left), Value::Object(right)) if left.keys().eq(right.keys()) => {
@@ -193,7 +196,7 @@ fn compare(name: &str, a: &Value, b: &Value, differences: &mut Vec<String>) {
         }
         (Value::Number(left), Value::Number(right)) => {
             let (left, right) = (left.as_f64().unwrap(), right.as_f64().unwrap());
-            // What comes of the coefficients is as near as they are.
+            // Values computed from the coefficients have the same tolerance as these.
             let fitted = ["coefficients", "intercept", "errors", "likelihood", "redictions", "clients", "risk_change"];
             let tolerance = if fitted.iter().any(|part| name.contains(part)) { 1e-9 } else { 1e-12 };
             if (left - right).abs() > tolerance * left.abs().max(right.abs()) {

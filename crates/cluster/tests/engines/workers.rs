@@ -1,4 +1,4 @@
-//! A cluster that loses a worker in the middle of a training.
+//! Tests a cluster that loses a worker during a training.
 
 use std::process::Stdio;
 use std::thread;

@@ -1,4 +1,4 @@
-//! The whole chain over each kind of database: what stands in which table, and what is read back.
+//! Runs the whole pipeline with each kind of database, and checks the content of every table and what is read back.
 
 use serde_json::{Value, json};
 use testkit::{Workspace, rows};
@@ -17,7 +17,7 @@ fn live_at(workspace: &Workspace, time: &str) -> Value {
     workspace.run_json("dbsetup", &["--at", time])["release"].clone()
 }
 
-/// A text of a JSON document, empty for null.
+/// Returns a JSON value as text; empty for null.
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
 }
@@ -27,7 +27,7 @@ fn every_table_holds_what_the_steps_did() {
     on_each_history(Workspace::with_data, |workspace, database| {
         let live = text(&decision(workspace, "bootstrapped")["live"]);
 
-        // One process, whose steps come before its own record.
+        // One process, whose steps are recorded before the process itself.
         let runs = database.rows(&["step", "outcome", "process", "error"], "FROM runs ORDER BY id");
         let steps: Vec<_> = runs.iter().map(|run| run[0].as_str()).collect();
         let expected =
@@ -98,7 +98,7 @@ fn every_table_holds_what_the_steps_did() {
         assert_eq!(score[0].parse(), workspace.text("practicemodels/latestscore.txt").parse::<f64>());
         assert_eq!(score[1..6], ["8", "8", "[\"testdata.csv\"]", &model, ""]);
         assert_eq!(number(&score[6]), 0.5);
-        let deployed = database.row(&columns, "FROM scores WHERE release_id IS NOT NULL"); // for the picture
+        let deployed = database.row(&columns, "FROM scores WHERE release_id IS NOT NULL"); // by reporting, for its plot
         assert_eq!((&deployed[..5], &deployed[5]), (&score[..5], &live));
         let columns = ["release_id", "action", "model_sha256", "n", &database.exact("f1")];
         let release = database.row(&columns, "FROM releases");
@@ -157,7 +157,7 @@ fn drift_no_drift_and_a_rollback_are_recorded_and_read_back() {
         let checks = database.rows(&columns, "FROM drift_checks ORDER BY run_id");
         assert_eq!(checks[0], ["[\"dataset3.csv\"]", "0", "60", "raw", &first]);
         assert_eq!(checks[1..], [["[\"dataset4.csv\"]", "1", "60", "raw", &first]]);
-        // How far the predictors had moved, and the contest that each new model was put to.
+        // The shifts of the predictors, and the comparison made for each new model.
         let shifts = database.rows(&["predictor", "verdict"], "FROM predictor_shifts ORDER BY run_id, predictor");
         assert_eq!(shifts.len(), 6);
         assert_eq!(shifts[0][0], "lastmonth_activity");
@@ -184,7 +184,7 @@ fn drift_no_drift_and_a_rollback_are_recorded_and_read_back() {
         assert_eq!(decisions, ["bootstrapped", "no_drift", "redeployed", "nothing_to_do"]);
         assert_eq!(database.count("FROM (SELECT DISTINCT process FROM runs WHERE process IS NOT NULL) AS p"), 4);
 
-        // What went live, from when to when.
+        // Releases, with the period in which each was live.
         let releases = listing(workspace, "releases", 20);
         let of = |key| releases.iter().map(|release| text(&release[key])).collect::<Vec<_>>();
         assert_eq!(of("release"), [&first, &second, &first].map(String::as_str));
@@ -206,7 +206,7 @@ fn drift_no_drift_and_a_rollback_are_recorded_and_read_back() {
         assert_eq!(failed.len(), 1);
         assert!(text(&failed[0]["message"]).contains("none\u{1F980}"), "{failed:?}");
 
-        // The newest, oldest first; the service says the same.
+        // The newest rows, oldest first; the service returns the same rows.
         let server = workspace.serve();
         for what in WHATS {
             let all = listing(workspace, what, 1000);
@@ -223,11 +223,11 @@ fn drift_no_drift_and_a_rollback_are_recorded_and_read_back() {
     });
 }
 
-/// The time a microsecond before this one, of the history's width.
+/// Returns the time one microsecond before `time`, in the width used by the history.
 fn last_moment_before(time: &str) -> String {
     let (before, digits) = time.trim_end_matches('Z').split_at(20);
     match digits.parse::<u32>().unwrap() {
-        0 => before.trim_end_matches('.').to_owned(), // one in a million: then it is that moment's own second
+        0 => before.trim_end_matches('.').to_owned(), // rare; then it is the second of `time` itself
         micros => format!("{before}{:06}Z", micros - 1),
     }
 }
@@ -236,7 +236,7 @@ fn last_moment_before(time: &str) -> String {
 fn a_part_of_a_run_has_its_own_time_and_a_kept_champion_is_recorded_as_kept() {
     on_each_history(Workspace::with_data, |workspace, database| {
         decision(workspace, "bootstrapped");
-        // The test rows are of the first kind: a model that has learned the other one is worse.
+        // The test rows are of the first kind: a model trained on the other kind is worse.
         workspace.csv("practicedata/dataset3.csv", &rows("c", 200, true));
         workspace.set("promotion", json!("if_better"));
         decision(workspace, "kept");

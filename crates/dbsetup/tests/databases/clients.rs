@@ -1,4 +1,4 @@
-//! The table `clients`: finaldata.csv, row for row, and never half of it.
+//! Tests of the table `clients`: it contains finaldata.csv row by row, and is never half-written.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
@@ -10,7 +10,7 @@ use testkit::{Workspace, rows};
 
 use crate::{check_clients, check_message, clients_as_csv, number, on_each_history, read_json};
 
-/// `n` distinct rows in one file.
+/// Writes `n` distinct rows to one file.
 fn many(workspace: &Workspace, n: usize) {
     let mut rows = String::new();
     for i in 0..n {
@@ -89,7 +89,7 @@ fn an_unchanged_dataset_is_not_written_again() {
         database.sql("UPDATE clients SET corporation = 'marked' WHERE number = 1");
         workspace.run("ingestion", &[]);
         assert_eq!(database.count("FROM clients WHERE corporation = 'marked'"), 1);
-        database.sql("DELETE FROM clients WHERE number > 100"); // somebody's mistake, which the next run repairs
+        database.sql("DELETE FROM clients WHERE number > 100"); // a manual mistake, which the next run repairs
         workspace.run("ingestion", &[]);
         check_clients(workspace, database);
         assert_eq!(database.column("stored", "FROM datasets"), ["1", "1", "1"]);
@@ -128,7 +128,7 @@ fn those_of_an_ingestion_that_failed_at_the_end_are_not_seen() {
         many(workspace, 1000);
         workspace.run("ingestion", &[]);
         let before = clients_as_csv(database);
-        database.sql("ALTER TABLE ingested_files RENAME TO hidden"); // it is written after clients
+        database.sql("ALTER TABLE ingested_files RENAME TO hidden"); // this table is written after clients
         many(workspace, 2000);
         check_message(&workspace.fail("ingestion", &[]), &[&database.shown(), "run it again", "ingested_files"]);
         assert!(clients_as_csv(database) == before);
@@ -176,7 +176,7 @@ fn a_transaction_that_reads_them_late_does_not_see_them_gone() {
             _ if database.is_file() => "BEGIN",
             _ => "START TRANSACTION WITH CONSISTENT SNAPSHOT",
         };
-        // It has its snapshot, and has not looked at clients.
+        // The reader has its snapshot, and has not read clients yet.
         let mut reader = database.sql_in_background(&format!("{begin}; SELECT COUNT(*) FROM runs;"));
         let mut said = [0; 2];
         reader.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();

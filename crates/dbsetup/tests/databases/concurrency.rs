@@ -1,4 +1,4 @@
-//! Several at once: all are recorded, and the service answers meanwhile.
+//! Tests of concurrent processes: all are recorded, and the service answers meanwhile.
 
 use std::process::Stdio;
 

@@ -1,4 +1,5 @@
-//! Databases that are away, dead, frozen, full or busy: a step says which, within seconds, and leaves every file whole.
+//! Tests of databases that are unreachable, stopped, frozen, full or busy: a step names the problem within seconds and
+//! leaves every file intact.
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
@@ -14,10 +15,10 @@ use crate::{
     wait_until,
 };
 
-/// What a step may take where its database does not answer.
+/// Time limit for a step whose database does not answer.
 const SOON: Duration = Duration::from_secs(10);
 
-/// A deployed workspace with new data, and everything in it that no fault may change.
+/// Creates a deployed workspace with new data, which no fault may change.
 fn deployed() -> Workspace {
     let mut workspace = Workspace::with_data();
     workspace.set("bind", json!("127.0.0.1:1"));
@@ -26,7 +27,8 @@ fn deployed() -> Workspace {
     workspace
 }
 
-/// Each step fails in time with a message that holds all of `parts`, no password and nothing else is changed.
+/// Checks that each step fails in time, that its message contains all of `parts` and no password, and that nothing else
+/// changes.
 fn check_refused(workspace: &Workspace, steps: &[&str], parts: &[&str]) {
     let before = workspace.snapshot(OUTPUTS);
     for step in steps {
@@ -38,7 +40,7 @@ fn check_refused(workspace: &Workspace, steps: &[&str], parts: &[&str]) {
     assert!(workspace.snapshot(OUTPUTS) == before);
 }
 
-/// Starts the server in which nobody else is disturbed, with a database that dbsetup has made.
+/// Starts a separate server, so that no other test is disturbed, with a database created by dbsetup.
 fn own_server(kind: Kind, workspace: &mut Workspace) -> Option<(DatabaseServer, String)> {
     let server = DatabaseServer::start(kind)?;
     let name = fresh_name("own");
@@ -47,7 +49,7 @@ fn own_server(kind: Kind, workspace: &mut Workspace) -> Option<(DatabaseServer, 
     Some((server, name))
 }
 
-/// Holds a lock: a session and what it has said so far.
+/// Waits until a session holds its lock, which it reports by output; returns the session.
 fn held(mut session: Child) -> Child {
     let mut said = [0; 5];
     session.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
@@ -157,7 +159,7 @@ fn a_step_killed_in_the_middle_of_its_record_leaves_nothing_of_it() {
         let before = (crate::clients_as_csv(database), database.count("FROM runs"));
         // The lock is on a table that is written after clients.
         let lock = match database {
-            Database::File(_) => return, // crates/ingestion kills over SQLite
+            Database::File(_) => return, // covered for SQLite by the kill tests of crates/ingestion
             Database::On(server, _) if server.kind() == Kind::Postgres => {
                 "BEGIN; LOCK TABLE ingested_files IN EXCLUSIVE MODE; SELECT 'held';"
             }
@@ -167,7 +169,7 @@ fn a_step_killed_in_the_middle_of_its_record_leaves_nothing_of_it() {
         let mut holder = held(database.sql_in_background(lock));
         let mut ingestion = workspace.command("ingestion").stderr(Stdio::null()).spawn().unwrap();
         wait_until("the new dataset is there", || workspace.text("ingesteddata/ingestion.json").contains("dataset3"));
-        thread::sleep(Duration::from_millis(300)); // until it waits; were it not yet there, the test would still hold
+        thread::sleep(Duration::from_millis(300)); // usually waiting by then; the test is valid even if not
         ingestion.kill().unwrap();
         ingestion.wait().unwrap();
         drop(holder.stdin.take());
@@ -225,7 +227,7 @@ fn a_busy_sqlite_file_is_waited_for() {
     check_clients(&workspace, &database);
 }
 
-/// Long work leaves its connection idle, and servers close what is idle.
+/// A long step leaves its connection idle, and servers close idle connections.
 #[test]
 fn a_step_whose_idle_connection_was_closed_by_the_server_is_recorded() {
     for kind in [Kind::Postgres, Kind::MariaDb] {
@@ -247,7 +249,7 @@ fn a_step_whose_idle_connection_was_closed_by_the_server_is_recorded() {
                 server.sql(&name, &format!("SELECT COUNT(*) {ours}")) == "0"
             });
         };
-        // Before a question, before the record of a part, and before the record of the whole.
+        // Before a query, before the recording of a part, and before the recording of the whole.
         history::record(&workspace.config(), "long", |run| {
             closed();
             assert_eq!(run.history().last_live()?, None);

@@ -1,4 +1,5 @@
-//! Client rows from a table of each kind of database: taken once, checked as a file's are, and explained afterwards.
+//! Tests of client rows from a table of each kind of database: each row is ingested once, checked like the rows of a
+//! file, and its origin is recorded.
 
 use std::process::Output;
 
@@ -9,7 +10,7 @@ use testkit::{Workspace, rows};
 use crate::{Database, OUTPUTS, check_clients, check_message, decision, on_each_history, read_json, run_without_cargo};
 
 impl Database {
-    /// Another database of the same kind, made.
+    /// Creates another database of the same kind.
     fn another(&self, name: &str) -> Self {
         match self {
             Self::File(path) => Self::File(path.with_file_name(format!("{name}.sqlite"))),
@@ -22,7 +23,7 @@ impl Database {
     }
 }
 
-/// Makes the input database with its table, and names both in the config.
+/// Creates the input database with its table, and names both databases in the config.
 fn input(workspace: &mut Workspace, history: &Database) -> Database {
     let input = history.another("crm");
     let exited = if input.is(Kind::Postgres) { "BOOLEAN" } else { "INTEGER" };
@@ -38,7 +39,7 @@ fn name_input(workspace: &mut Workspace, input: &Database, table: &str, column: 
     workspace.set("input_database", json!({"url": input.url(), "table": table, "column": column}));
 }
 
-/// Inserts rows as [`testkit::rows`] gives them, numbered from `first`.
+/// Inserts rows in the format of [`testkit::rows`], numbered from `first`.
 fn insert(input: &Database, first: u64, rows: &str) {
     let value = |(place, row): (usize, &str)| {
         let fields: Vec<_> = row.split(',').collect();
@@ -56,7 +57,7 @@ fn ingested_names(workspace: &Workspace) -> Vec<String> {
     names.iter().map(|name| plain(name)).collect()
 }
 
-/// A batch's name without the part that tells it from batches of other sources.
+/// Returns a batch's name without the part that distinguishes batches of different sources.
 fn plain(name: &str) -> String {
     match name.strip_suffix(".csv").and_then(|name| name.rsplit_once('.')) {
         Some((name, identity)) if name.starts_with("database.") && identity.len() == 6 => format!("{name}.csv"),
@@ -68,12 +69,12 @@ fn plain_names(names: &Value) -> Vec<String> {
     names.as_array().unwrap().iter().map(|name| plain(name.as_str().unwrap())).collect()
 }
 
-/// The facts of the file that was ingested last.
+/// Returns the record of the file that was ingested last.
 fn last_file(workspace: &Workspace) -> Value {
     read_json(workspace, "ingesteddata/ingestion.json")["files"].as_array().unwrap().last().unwrap().clone()
 }
 
-/// The rows of finaldata.csv.
+/// Returns the rows of finaldata.csv.
 fn dataset(workspace: &Workspace) -> Vec<String> {
     workspace.text("ingesteddata/finaldata.csv").lines().skip(1).map(str::to_owned).collect()
 }
@@ -119,7 +120,7 @@ fn the_first_ingestion_takes_all_rows_and_each_later_one_those_above_the_mark() 
 fn they_are_checked_and_merged_as_a_files_rows_are() {
     on_each_history(Workspace::with_data, |workspace, database| {
         let input = input(workspace, database);
-        insert(&input, 1, &rows("a", 70, false)); // 60 of them stand in dataset1.csv
+        insert(&input, 1, &rows("a", 70, false)); // 60 of them are in dataset1.csv
         insert(&input, 71, "negative,-1,2,3,1\n");
         workspace.run("ingestion", &[]);
         let file = last_file(workspace);

@@ -1,4 +1,5 @@
-//! The system over each kind of database: SQLite, PostgreSQL and MariaDB, each missing one skipped aloud.
+//! Tests of the system with each kind of database: SQLite, PostgreSQL and MariaDB. A database that is not installed is
+//! skipped with a message.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its workspace has failed")]
 
@@ -20,10 +21,10 @@ use serde_json::{Value, json};
 use testkit::databases::{DatabaseServer, Kind, fresh_name, shared};
 use testkit::{Server, Workspace};
 
-/// All that the steps write beside the database.
+/// All folders that the steps write, without the database.
 const OUTPUTS: &[&str] = &["ingesteddata", "practicemodels", "production_deployment"];
 
-/// How long anything may take before it counts as hanging.
+/// Time limit after which anything counts as hanging.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A SQLite file, or a database of this name on the shared server. It need not exist.
@@ -32,12 +33,12 @@ enum Database {
     On(&'static DatabaseServer, String),
 }
 
-/// Does the same over each kind of database; the config names one that does not exist yet.
+/// Runs `body` with each kind of database; the config names one that does not exist yet.
 fn on_each_database(workspace: fn() -> Workspace, body: impl Fn(&mut Workspace, &Database)) {
     let over = |mut workspace: Workspace, database: &Database| {
-        println!("over {}", database.url()); // shown where the test fails
+        println!("over {}", database.url()); // shown if the test fails
         workspace.set("database_url", json!(database.url()));
-        workspace.set("bind", json!("127.0.0.1:1")); // where nobody listens
+        workspace.set("bind", json!("127.0.0.1:1")); // an address without a listener
         body(&mut workspace, database);
     };
     if has_sqlite3() {
@@ -50,7 +51,7 @@ fn on_each_database(workspace: fn() -> Workspace, body: impl Fn(&mut Workspace, 
     }
 }
 
-/// As [`on_each_database`], after dbsetup.
+/// Runs `body` with each kind of database after dbsetup.
 fn on_each_history(workspace: fn() -> Workspace, body: impl Fn(&mut Workspace, &Database)) {
     on_each_database(workspace, |workspace, database| {
         workspace.run("dbsetup", &[]);
@@ -67,7 +68,7 @@ fn has_sqlite3() -> bool {
 }
 
 impl Database {
-    /// Its address, with a password where it is on a server.
+    /// Returns the URL, including the password if it is on a server.
     fn url(&self) -> String {
         match self {
             Self::File(path) => format!("sqlite://{}", path.display()),
@@ -75,7 +76,7 @@ impl Database {
         }
     }
 
-    /// Its address as it may be shown.
+    /// Returns the URL as it may be shown, without a password.
     fn shown(&self) -> String {
         self.url().trim_start_matches("sqlite://").replace(&format!("tester:{}@", DatabaseServer::PASSWORD), "")
     }
@@ -88,7 +89,7 @@ impl Database {
         matches!(self, Self::File(_))
     }
 
-    /// Runs SQL; returns the rows, fields separated by tabs.
+    /// Runs SQL; returns the rows, with fields separated by tabs.
     fn sql(&self, sql: &str) -> String {
         match self {
             Self::On(server, name) => server.sql(name, sql),
@@ -100,7 +101,7 @@ impl Database {
         }
     }
 
-    /// As [`DatabaseServer::sql_in_background`].
+    /// Runs SQL in the background; see [`DatabaseServer::sql_in_background`].
     fn sql_in_background(&self, sql: &str) -> Child {
         match self {
             Self::On(server, name) => server.sql_in_background(name, sql),
@@ -116,9 +117,10 @@ impl Database {
         }
     }
 
-    /// What `SELECT columns rest` gives: every field a text, empty where NULL. The first column must not be NULL.
+    /// Returns the rows of `SELECT columns rest`. Every field is a text, empty if NULL. The first column must not be
+    /// NULL.
     fn rows(&self, columns: &[&str], rest: &str) -> Vec<Vec<String>> {
-        // The bar keeps empty fields at the end.
+        // The bar preserves empty fields at the end.
         let text = self.sql(&format!("SELECT {}, '|' {rest}", columns.join(", ")));
         let field = |field: &str| match self.is(Kind::MariaDb) {
             true if field == "NULL" => String::new(),
@@ -129,14 +131,14 @@ impl Database {
         text.lines().map(row).collect()
     }
 
-    /// The only row.
+    /// Returns the row of a query that has exactly one.
     fn row(&self, columns: &[&str], rest: &str) -> Vec<String> {
         let rows = self.rows(columns, rest);
         assert_eq!(rows.len(), 1, "{columns:?} {rest}: {rows:?}");
         rows.into_iter().next().unwrap()
     }
 
-    /// The fields of one column.
+    /// Returns the fields of one column.
     fn column(&self, column: &str, rest: &str) -> Vec<String> {
         self.rows(&[column], rest).into_iter().map(|mut row| row.remove(0)).collect()
     }
@@ -145,7 +147,7 @@ impl Database {
         self.sql(&format!("SELECT COUNT(*) {rest}")).parse().unwrap()
     }
 
-    /// A column of numbers, to be selected with all its digits.
+    /// Returns an expression that selects a column of numbers with all its digits.
     fn exact(&self, column: &str) -> String {
         match self {
             Self::File(_) => {
@@ -156,17 +158,17 @@ impl Database {
     }
 }
 
-/// A number of a JSON document or of a row, whichever way it is written.
+/// Parses a number of a JSON document or of a row, in any notation.
 fn number(text: &str) -> f64 {
     text.parse().unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
-/// A JSON file of the workspace.
+/// Reads a JSON file of the workspace.
 fn read_json(workspace: &Workspace, name: &str) -> Value {
     serde_json::from_slice(&workspace.read(name)).unwrap()
 }
 
-/// Runs a step that finds no cargo and must succeed; returns its outcome.
+/// Runs a step without cargo in its environment; it must succeed. Returns its outcome.
 fn run_without_cargo(workspace: &Workspace, step: &str, arguments: &[&str]) -> Value {
     let output = workspace.command_without_cargo(step).args(arguments).arg("--json").output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -174,21 +176,21 @@ fn run_without_cargo(workspace: &Workspace, step: &str, arguments: &[&str]) -> V
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Runs fullprocess, which must come to this decision; returns its outcome.
+/// Runs fullprocess, which must make this decision; returns its outcome.
 fn decision(workspace: &Workspace, expected: &str) -> Value {
     let outcome = run_without_cargo(workspace, "fullprocess", &[]);
     assert_eq!(outcome["outcome"], expected, "{outcome}");
     outcome
 }
 
-/// What the service answers with status 200.
+/// Returns the service's answer, which must have status 200.
 fn get(server: &Server, page: &str) -> Value {
     let (head, body) = ask(server, page);
     assert!(head.starts_with("HTTP/1.1 200") || head.starts_with("HTTP/1.0 200"), "{page}: {head}\n{body}");
     serde_json::from_str(&body).unwrap_or_else(|error| panic!("{page}: {error}: {body}"))
 }
 
-/// The head and the body of whatever the service answers.
+/// Returns the head and the body of the service's answer, whatever its status.
 fn ask(server: &Server, page: &str) -> (String, String) {
     let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
@@ -207,7 +209,7 @@ fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     }
 }
 
-/// Whether all of `parts` stand in `text`, and no password.
+/// Checks that `text` contains all of `parts` and no password.
 fn check_message(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part:?} is not in {text}");
@@ -215,7 +217,7 @@ fn check_message(text: &str, parts: &[&str]) {
     assert!(!text.contains(DatabaseServer::PASSWORD), "{text}");
 }
 
-/// The rows of `clients` as finaldata.csv writes them.
+/// Returns the rows of `clients` in the format of finaldata.csv.
 fn clients_as_csv(database: &Database) -> String {
     let numbers = ["lastmonth_activity", "lastyear_activity", "number_of_employees"].map(|name| database.exact(name));
     let columns = ["number", "corporation", &numbers[0], &numbers[1], &numbers[2], "exited"];
@@ -233,7 +235,7 @@ fn clients_as_csv(database: &Database) -> String {
     csv
 }
 
-/// Checks that `clients` is the compiled dataset.
+/// Checks that `clients` equals the compiled dataset.
 fn check_clients(workspace: &Workspace, database: &Database) {
     let (found, expected) = (clients_as_csv(database), workspace.text("ingesteddata/finaldata.csv"));
     let different = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
@@ -241,7 +243,7 @@ fn check_clients(workspace: &Workspace, database: &Database) {
     assert_eq!(found.lines().count(), expected.lines().count());
 }
 
-/// Whether there is a file of this name already.
+/// Returns whether a file of this name exists.
 fn exists(workspace: &Workspace, name: impl AsRef<Path>) -> bool {
     workspace.path(name).exists()
 }

@@ -1,4 +1,5 @@
-//! dbsetup: the same database from nothing in each kind, whoever comes first, and none touched that is not its own.
+//! Tests of dbsetup: it creates the same schema in each kind of database, also when several run concurrently, and does
+//! not touch a database that is not its own.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -13,7 +14,7 @@ use crate::{Database, OUTPUTS, check_message, on_each_database, on_each_history}
 fn it_makes_the_database_from_nothing_and_is_safe_to_repeat() {
     on_each_database(Workspace::new, |workspace, database| {
         for _ in 0..2 {
-            let error = workspace.fail("dbsetup", &["--check"]); // and makes nothing
+            let error = workspace.fail("dbsetup", &["--check"]); // creates nothing
             check_message(&error, &[&database.shown(), "dbsetup"]);
         }
         let first = workspace.run_json("dbsetup", &[]);
@@ -62,7 +63,7 @@ fn all_kinds_have_the_same_tables_and_columns() {
     }
 }
 
-/// Table, place, name and whether NULL may stand there, of each column.
+/// Returns table, position, name and nullability of each column.
 fn columns(database: &Database) -> BTreeSet<Vec<String>> {
     let may_be_null = |yes: &str| format!("CASE WHEN {yes} THEN 'null' ELSE 'not null' END");
     let rows = match database {
@@ -78,7 +79,7 @@ fn columns(database: &Database) -> BTreeSet<Vec<String>> {
             )
         }
     };
-    // SQLite could not add `ended` to the runs that it had already without letting it be NULL.
+    // SQLite could not add `ended` to the existing table `runs` without allowing NULL.
     let rows = rows.into_iter().filter(|row| row[0] != "runs" || row[2] != "ended");
     rows.filter(|row| !row[0].starts_with("sqlite_") && row[0] != "_sqlx_migrations").collect()
 }

@@ -1,4 +1,4 @@
-//! As cron calls it: from any directory, with next to no environment, every ten minutes.
+//! Tests the command as cron runs it: from any directory, with a minimal environment, every ten minutes.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -43,7 +43,7 @@ fn the_config_may_come_from_the_environment_or_the_current_folder() {
 #[test]
 fn the_cron_job_is_one_line_that_runs_every_ten_minutes_from_anywhere() {
     let line = fs::read_to_string(project().join("cronjob.txt")).unwrap();
-    // cron passes over a last line that does not end, and takes % for the end of one.
+    // cron ignores a last line without a line break, and treats % as a line break.
     assert!(line.lines().count() == 1 && line.ends_with('\n') && !line.contains('%'), "{line:?}");
     let command = line.strip_prefix("*/10 * * * * ").unwrap().trim_end();
     assert!(command.contains("/path/to/project"), "{command}");
@@ -52,7 +52,7 @@ fn the_cron_job_is_one_line_that_runs_every_ten_minutes_from_anywhere() {
     fs::create_dir(workspace.path("target")).unwrap();
     let binaries = binary("fullprocess");
     symlink(binaries.parent().unwrap(), workspace.path("target/release")).unwrap();
-    // The project may stand in a folder whose name has a space, as long as the line says so.
+    // The folder of the project may have a space in its name if the line quotes it.
     let project = workspace.path("the project");
     symlink(workspace.path("."), &project).unwrap();
     let command = command.replace("/path/to/project", &format!("'{}'", project.display()));
@@ -66,7 +66,7 @@ fn the_cron_job_is_one_line_that_runs_every_ten_minutes_from_anywhere() {
     let log = workspace.text("fullprocess.log");
     let says = |words: &str| log.lines().any(|line| line.starts_with(words));
     assert!(says("first deployment") && says("nothing to do"), "{log}");
-    // Every line but a run's last says when it was written and which step wrote it.
+    // Every line except the last line of a run begins with its time and the step that wrote it.
     let lines =
         || log.lines().filter(|line| !line.starts_with("first deployment") && !line.starts_with("nothing to do"));
     assert!(lines().map(narration).any(|line| line == "app: stopped"), "{log}");

@@ -1,4 +1,4 @@
-//! New data: when it is drift and when not, and what each leaves behind.
+//! Tests of new data: when it is drift, when it is not, and what each decision leaves behind.
 
 use std::fs;
 
@@ -22,7 +22,7 @@ fn a_file_that_fits_is_no_drift_and_is_not_looked_at_again() {
         (&json!(FIRST_F1), &json!(1.0), &json!(40))
     );
     assert_eq!(outcome["live"], json!(live(&workspace).id));
-    // Neither production nor the recorded score has moved; the data are ingested.
+    // Neither production nor the recorded score has changed; the data are ingested.
     assert!(without_reports(&workspace, &["production_deployment", "practicemodels"]) == before);
     assert!(workspace.read("practicemodels/calllist.csv") != listed, "the new clients are not in the call list");
     let record = workspace.text("ingesteddata/ingestedfiles.txt");
@@ -46,7 +46,7 @@ fn a_drifted_file_brings_a_new_model_with_its_own_score_and_every_file_in_the_re
     workspace.csv("practicedata/dataset4.csv", &rows("d", 200, true));
     let outcome = decision(&workspace, "redeployed");
 
-    // Over the old rows too, the score would be far from 0: the first model is right about all 150 of them.
+    // With the old rows included, the score would be far from 0: the first model is right about all 150 of them.
     assert_eq!(outcome["new_files"], json!(["dataset4.csv"]));
     assert_eq!((&outcome["new_f1"], &outcome["new_n"]), (&json!(0.0), &json!(200)));
     assert_eq!(outcome["recorded_f1"], json!(FIRST_F1));
@@ -55,14 +55,14 @@ fn a_drifted_file_brings_a_new_model_with_its_own_score_and_every_file_in_the_re
     assert_eq!(outcome["live"], json!(second.id));
     assert_ne!(second.manifest.score.model_sha256, first.manifest.score.model_sha256);
     assert_eq!(second.manifest.training_rows, 350);
-    // The new model's score on the test data: neither the old model's nor that on the new files.
+    // The new model's score on the test data, which differs from the old model's score and from that on the new files.
     assert_eq!(second.manifest.score.f1, INVERTED_F1);
     assert_eq!(workspace.text("production_deployment/latestscore.txt"), INVERTED_F1.to_string());
     assert_eq!(record(&workspace), ["dataset1.csv", "dataset2.csv", "dataset3.csv", "dataset4.csv"]);
     assert_eq!(reported_release(&workspace, "practicemodels"), json!(second.id));
     decision(&workspace, "nothing_to_do");
 
-    // The former release is still there to go back to.
+    // A rollback to the former release is still possible.
     workspace.run("deployment", &["--rollback", &first.id]);
     assert_eq!(live(&workspace).manifest.score.f1, FIRST_F1);
 }
@@ -102,7 +102,7 @@ fn a_worse_model_is_deployed_with_a_warning_unless_only_a_better_one_may_be() {
 fn drift_is_an_f1_on_the_new_rows_below_the_recorded_one() {
     let workspace = bootstrapped();
     let (leaves, stays) = ("x,5,40,60,", "x,800,4000,3,");
-    // True positives, false positives, false negatives: F1 = 2TP / (2TP + FP + FN), the recorded one is 0.8.
+    // True positives, false positives, false negatives: F1 = 2TP / (2TP + FP + FN); the recorded score is 0.8.
     for (counts, f1, expected) in [
         ((3, 1, 1), 0.75, "redeployed"),
         ((39, 10, 10), 78.0 / 98.0, "redeployed"),
@@ -112,7 +112,7 @@ fn drift_is_an_f1_on_the_new_rows_below_the_recorded_one() {
     ] {
         let (true_positives, false_positives, false_negatives) = counts;
         let labelled = |client: &str, exited: u8, times| format!("{client}{exited}\n").repeat(times);
-        // Over two new files, so that the score of one alone is another.
+        // The rows are split over two new files, so that the score of one file alone differs.
         workspace.csv("practicedata/new1.csv", &(labelled(leaves, 1, true_positives) + &labelled(stays, 0, 7)));
         workspace.csv(
             "practicedata/new2.csv",
@@ -132,9 +132,9 @@ fn another_content_under_a_known_name_is_new() {
     workspace.csv("practicedata/dataset2.csv", &rows("b", 61, false));
     assert_eq!(decision(&workspace, "no_drift")["new_files"], json!(["dataset2.csv"]));
     decision(&workspace, "nothing_to_do");
-    workspace.write("practicedata/dataset2.csv", &old); // which the release knows
+    workspace.write("practicedata/dataset2.csv", &old); // known to the release
     decision(&workspace, "nothing_to_do");
-    workspace.csv("practicedata/dataset2.csv", &rows("b", 61, false)); // which has been checked
+    workspace.csv("practicedata/dataset2.csv", &rows("b", 61, false)); // already checked
     decision(&workspace, "nothing_to_do");
     assert!(without_reports(&workspace, &["production_deployment", "practicemodels"]) == before);
 }
@@ -185,14 +185,14 @@ fn a_file_that_fits_one_release_is_looked_at_again_when_another_is_live() {
     workspace.csv("practicedata/dataset5.csv", &rows("e", 40, true));
     decision(&workspace, "no_drift");
     decision(&workspace, "nothing_to_do");
-    // The first release knows dataset3 from its check and has never seen the others.
+    // The first release knows dataset3 from its check and has not seen the other files.
     workspace.run("deployment", &["--rollback", &first]);
     let (stdout, _) = run(&workspace, &["--dry-run", "--json"]);
     let outcome: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(outcome["new_files"], json!(["dataset4.csv", "dataset5.csv"]));
 }
 
-/// F1 is 0 there by convention, which says nothing about the model: it was right about every client.
+/// F1 is then 0 by convention, which is no evidence against the model: it was right about every client.
 #[test]
 fn a_file_in_which_nobody_left_and_nobody_was_predicted_to_is_no_drift() {
     let workspace = bootstrapped();
@@ -201,7 +201,7 @@ fn a_file_in_which_nobody_left_and_nobody_was_predicted_to_is_no_drift() {
     assert_eq!(decision(&workspace, "no_drift")["new_f1"], json!(0.0));
 }
 
-/// The recorded score was taken with the release's threshold, so the new one is too.
+/// The recorded score was computed with the release's threshold, so the new score uses it too.
 #[test]
 fn a_changed_threshold_is_no_drift() {
     let mut workspace = bootstrapped();
@@ -215,7 +215,7 @@ fn a_small_drop_on_few_rows_replaces_the_model_by_the_raw_test_alone_and_is_said
     for (test, expected) in [("raw", "redeployed"), ("interval", "no_drift"), ("history", "no_drift")] {
         let mut workspace = bootstrapped();
         workspace.set("drift_test", json!(test));
-        // Right about 6 of 10: F1 0.6 against the recorded 0.8.
+        // Right about 6 of 10 rows: F1 is 0.6, the recorded score 0.8.
         workspace.csv("practicedata/dataset3.csv", &(rows("c", 6, false) + &rows("d", 4, true)));
         let planned: serde_json::Value = serde_json::from_str(&run(&workspace, &["--dry-run", "--json"]).0).unwrap();
         let outcome = decision(&workspace, expected);
@@ -245,7 +245,7 @@ fn the_history_decides_when_it_holds_enough_scores() {
         workspace.csv(&format!("practicedata/dataset{file}.csv"), &rows(&format!("f{file}_"), 20 + file, false));
         decision(&workspace, "no_drift");
     }
-    // By now the deployment's 0.8 and four times 1.0 are on record.
+    // The recorded scores are now the deployment's 0.8 and four times 1.0.
     workspace.csv("practicedata/dataset7.csv", &rows("g", 40, true));
     decision(&workspace, "redeployed");
 }

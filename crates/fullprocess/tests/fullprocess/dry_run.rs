@@ -1,4 +1,4 @@
-//! `--dry-run` says what the run would do, and leaves no trace.
+//! Tests that `--dry-run` reports what a run would do and leaves no trace.
 
 use std::fs;
 
@@ -7,11 +7,11 @@ use testkit::{Workspace, rows};
 
 use crate::{decision, run, workspace};
 
-/// Makes a dry run, which must leave everything as it is, and then a run, which must do what the dry run said.
+/// Makes a dry run, which must leave everything unchanged, and then a run, which must do what the dry run reported.
 fn said_and_done(workspace: &Workspace, expected: &str) {
-    workspace.command_without_cargo("fullprocess"); // makes a folder of its own, once
-    // Folders and the bytes of the history count too; so does that nothing new appears. Only the content of SQLite's shared
-    // memory (history.sqlite-shm) does not: every reader writes its locks there.
+    workspace.command_without_cargo("fullprocess"); // creates its own folder on the first call
+    // Compares folders and the bytes of the history too, and detects new files. Only the content of SQLite's shared
+    // memory (history.sqlite-shm) is excluded, because every reader writes its locks there.
     let trace = || {
         let mut found = workspace.snapshot(&["."]);
         found.retain(|(path, _)| !path.ends_with("history.sqlite-shm"));

@@ -1,4 +1,5 @@
-//! A second run, a step that fails, a run that is killed: production stays whole, and the next run takes up the work.
+//! Tests of a concurrent run, a failing step and a killed run: production stays intact, and the next run continues the
+//! work.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -29,15 +30,15 @@ fn a_second_run_at_the_same_time_is_refused() {
     decision(&workspace, "redeployed");
 }
 
-/// Something that makes a run fail.
+/// A condition that makes a run fail.
 struct Fault {
     put_in: fn(&Workspace),
-    /// What the run then says.
+    /// Texts that the error of the run must contain.
     words: &'static [&'static str],
-    /// The folders that it leaves as they were.
+    /// The folders that the run must leave unchanged.
     untouched: &'static [&'static str],
     mend: fn(&Workspace),
-    /// What the next run comes to.
+    /// The decision of the next run.
     then: &'static str,
 }
 
@@ -52,7 +53,8 @@ fn a_step_that_fails_fails_the_run_with_its_own_words_and_production_stays() {
             then: "no_drift",
         },
         Fault {
-            // Drift, for nobody left of those who were foreseen to; but of one class nothing can be learned.
+            // This is drift, because none of the clients predicted to leave has left; but no model can be trained on a
+            // single class.
             put_in: |w| {
                 for (name, prefix) in [("dataset1", "a"), ("dataset2", "b")] {
                     let table = rows(prefix, 60, false).replace(",1\n", ",0\n");
@@ -75,7 +77,7 @@ fn a_step_that_fails_fails_the_run_with_its_own_words_and_production_stays() {
             then: "redeployed",
         },
         Fault {
-            // The new model is trained and cannot be scored; so it is not deployed.
+            // The new model is trained but cannot be scored, so it is not deployed.
             put_in: |w| {
                 w.csv("practicedata/dataset3.csv", &rows("c", 200, true));
                 fs::remove_file(w.path("practicemodels/latestscore.json")).unwrap();
@@ -102,7 +104,7 @@ fn a_step_that_fails_fails_the_run_with_its_own_words_and_production_stays() {
         let workspace = bootstrapped();
         put_in(&workspace);
         let before = workspace.snapshot(untouched);
-        // Twice: what failed is not taken for checked.
+        // Two runs, because a file whose run failed must not count as checked.
         for _ in 0..2 {
             let stderr = fail(&workspace);
             for word in words {
@@ -167,8 +169,8 @@ fn a_run_with_drift_killed_at_any_step_leaves_a_whole_release_and_the_next_run_e
     assert!(killed >= 7, "only {killed} steps were seen");
 }
 
-/// Kills a run when it starts its first step, another when it starts its second, and so on until one is over before;
-/// `check` looks at each workspace, which must then be in order. Returns how many were killed.
+/// Kills a run when it starts its first step, another when it starts its second, and so on until a run ends before it
+/// is killed. `check` examines each workspace, which must be in order. Returns the number of runs that were killed.
 fn kill_at_every_step(workspace: impl Fn() -> Workspace, check: impl Fn(&Workspace)) -> usize {
     for step in 0.. {
         let workspace = workspace();
@@ -186,12 +188,12 @@ fn kill_at_every_step(workspace: impl Fn() -> Workspace, check: impl Fn(&Workspa
     unreachable!()
 }
 
-/// Kills fullprocess when it says that it starts its step number `step`; waits until whatever it has started has ended.
-/// Whether it got that far.
+/// Kills fullprocess when it reports the start of its step number `step`, and waits until every process it has started
+/// has ended. Returns whether it got that far.
 fn killed_at(workspace: &Workspace, step: usize) -> bool {
     let command = workspace.command_without_cargo("fullprocess");
     let mut shell = Command::new("/bin/sh");
-    // Every process that comes of it inherits descriptor 9, so the pipe ends when the last of them has.
+    // Every descendant process inherits descriptor 9, so the pipe closes when the last of them has ended.
     shell.args(["-c", "exec 9>&1 \"$@\" >/dev/null", "sh"]).arg(command.get_program()).args(command.get_args());
     shell.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let mut child = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

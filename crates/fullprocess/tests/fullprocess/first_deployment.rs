@@ -1,4 +1,4 @@
-//! From nothing to a deployed model, and the reports that belong to it.
+//! Tests of the first deployment and of the reports that belong to it.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use testkit::Workspace;
 
 use crate::{OUTPUTS, bootstrapped, decision, is_start, live, narration, record, reported_release, run, workspace};
 
-/// The files that the contract names and a first deployment leaves.
+/// The files that the specification names and a first deployment creates.
 const CONTRACT: [&str; 11] = [
     "ingesteddata/finaldata.csv",
     "ingesteddata/ingestedfiles.txt",
@@ -37,7 +37,7 @@ fn the_first_run_does_the_whole_chain() {
     assert_eq!(workspace.text("production_deployment/latestscore.txt"), "0.8");
     assert_eq!(record(&workspace), ["dataset1.csv", "dataset2.csv"]);
     assert_eq!(reported_release(&workspace, "practicemodels"), json!(id));
-    // stderr tells the story, step by step.
+    // stderr shows the progress, step by step.
     let steps: Vec<_> = stderr.lines().filter(|line| is_start(line)).map(narration).collect();
     assert_eq!(steps, ["ingestion", "training", "scoring", "deployment", "reporting", "apicalls"], "{stderr}");
 }
@@ -51,10 +51,10 @@ fn with_nothing_new_there_is_nothing_to_do_and_nothing_changes() {
         assert!(stdout.lines().last().unwrap().starts_with("nothing to do"), "{stdout}");
         assert_eq!(stderr, "", "no step is run");
     }
-    // The same bytes with another time are not new.
+    // A file with the same bytes and another modification time is not new.
     workspace.write("practicedata/dataset1.csv", &workspace.text("practicedata/dataset1.csv"));
     decision(&workspace, "nothing_to_do");
-    // Nor is what is no visible CSV; and a file that is gone takes nothing away.
+    // A hidden file or one that is not a CSV file is not new, and a deleted file does not remove anything.
     workspace.csv("practicedata/.hidden.csv", "x,1,2,3,0\n");
     workspace.csv("practicedata/notes.txt", "x,1,2,3,0\n");
     fs::remove_file(workspace.path("practicedata/dataset2.csv")).unwrap();
@@ -90,7 +90,7 @@ fn reports_that_are_not_of_the_live_release_are_made_again() {
     }
 }
 
-/// The API's answers are of the first release all the time; only the reports change.
+/// The API's answers belong to the first release all the time; only the reports change.
 #[test]
 fn reports_of_another_release_than_the_one_that_was_rolled_back_to_are_made_again() {
     let mut workspace = bootstrapped();

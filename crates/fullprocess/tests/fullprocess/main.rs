@@ -1,6 +1,7 @@
-//! The full process by its binary: what it decides, what it leaves alone, and that it can be killed at any moment.
+//! Tests of the full process through its binary: what it decides, what it leaves unchanged, and that it can be killed
+//! at any moment.
 //!
-//! It finds no cargo and no running service here, unless a test gives it one.
+//! There is no cargo and no running service in these tests, unless a test provides one.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot make its workspace has failed")]
 
@@ -20,30 +21,30 @@ use common::release::{Production, RELEASE_FILES, Release};
 use serde_json::{Value, json};
 use testkit::{Workspace, rows};
 
-/// All that the steps write, but the history.
+/// All folders that the steps write, without the history.
 const OUTPUTS: &[&str] = &["ingesteddata", "practicemodels", "production_deployment"];
 
-/// A workspace with data to begin with. Its test data hold 8 rows of the kind that it will be trained on and 2 of the
-/// inverted kind, so that the first model's F1, computed by hand, is 8 / (8 + 1 + 1) = 0.8; a model that has learned the
+/// Creates a workspace with initial data. Its test data contain 8 rows of the kind that it will be trained on and 2 of
+/// the inverted kind, so that the first model's F1, computed by hand, is 8 / (8 + 1 + 1) = 0.8. A model trained on the
 /// inverted kind has 2 / (2 + 4 + 4) = 0.2.
 fn workspace() -> Workspace {
     let mut workspace = Workspace::with_data();
     workspace.csv("testdata/testdata.csv", &(rows("t", 8, false) + &rows("u", 2, true)));
-    workspace.set("bind", json!("127.0.0.1:1")); // where nobody listens
+    workspace.set("bind", json!("127.0.0.1:1")); // an address without a listener
     workspace
 }
 
 const FIRST_F1: f64 = 0.8;
 const INVERTED_F1: f64 = 0.2;
 
-/// A workspace after its first deployment.
+/// Creates a workspace and makes its first deployment.
 fn bootstrapped() -> Workspace {
     let workspace = workspace();
     assert_eq!(decision(&workspace, "bootstrapped")["live"], json!(live(&workspace).id));
     workspace
 }
 
-/// What is in `folders` but the reports: those are made again when there are new clients to call.
+/// Returns the content of `folders` without the reports, which are created again when there are new clients to call.
 fn without_reports(workspace: &Workspace, folders: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
     let reports = [".png", ".pdf", "calllist.csv", "reports.json"];
     let mut files = workspace.snapshot(folders);
@@ -63,14 +64,14 @@ fn run(workspace: &Workspace, arguments: &[&str]) -> (String, String) {
     (stdout, stderr)
 }
 
-/// The narration that follows the time at the beginning of a line; every line has one.
+/// Returns the text after the time with which every line of narration begins.
 fn narration(line: &str) -> &str {
     let (time, said) = line.split_once(' ').unwrap_or_default();
     assert!(time.len() == 20 && time.parse::<jiff::Timestamp>().is_ok(), "no time in UTC: {line:?}");
     said
 }
 
-/// Whether a line of narration says that a step starts.
+/// Returns whether a line of narration reports the start of a step.
 fn is_start(line: &str) -> bool {
     !narration(line).contains(' ')
 }
@@ -84,7 +85,7 @@ fn fail(workspace: &Workspace) -> String {
     stderr
 }
 
-/// Runs fullprocess, which must come to this decision; returns its outcome.
+/// Runs fullprocess, which must make this decision; returns its outcome.
 fn decision(workspace: &Workspace, expected: &str) -> Value {
     let (stdout, stderr) = run(workspace, &["--json"]);
     let outcome: Value = serde_json::from_str(&stdout).unwrap();
@@ -92,7 +93,7 @@ fn decision(workspace: &Workspace, expected: &str) -> Value {
     outcome
 }
 
-/// The live release, whole by every way to it.
+/// Returns the live release after checking that every link to it is intact; `None` if nothing is deployed.
 fn live_or_none(workspace: &Workspace) -> Option<Release> {
     let release = Production::of(&workspace.config()).current().unwrap();
     if let Some(release) = &release {
@@ -111,12 +112,12 @@ fn live(workspace: &Workspace) -> Release {
     live_or_none(workspace).expect("nothing is live")
 }
 
-/// The names in production's record.
+/// Returns the names in production's record.
 fn record(workspace: &Workspace) -> Vec<String> {
     serde_json::from_slice(&workspace.read("production_deployment/ingestedfiles.txt")).unwrap()
 }
 
-/// Whose reports stand in a model folder.
+/// Returns the id of the release whose reports are in a model folder.
 fn reported_release(workspace: &Workspace, model_folder: &str) -> Value {
     let returns: Value = serde_json::from_slice(&workspace.read(&format!("{model_folder}/apireturns.txt"))).unwrap();
     returns["release"].clone()

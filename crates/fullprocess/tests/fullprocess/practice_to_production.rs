@@ -1,4 +1,4 @@
-//! Going from the practice data to production data by two keys of the config.
+//! Tests the switch from the practice data to production data by changing two keys of the config.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use testkit::{Workspace, project, rows};
 
 use crate::{decision, live, record, reported_release, workspace};
 
-/// Changes the two keys that change.
+/// Changes the two keys.
 fn switch(workspace: &mut Workspace) {
     workspace.set("input_folder_path", json!("sourcedata"));
     workspace.set("output_model_path", json!("models"));
@@ -48,7 +48,7 @@ fn source_data_that_fit_leave_production_as_it_is() {
     assert!(workspace.snapshot(&["practicemodels", "production_deployment"]) == before);
 }
 
-/// The numbers stand in crates/testkit/examples/fabricate.rs, which makes these files.
+/// The expected numbers are documented in crates/testkit/examples/fabricate.rs, which generates these files.
 #[test]
 fn the_shipped_data_tell_the_story_that_they_were_made_for() {
     let mut workspace = Workspace::new();

@@ -1,4 +1,4 @@
-//! A live release that cannot be used, and a compiled dataset that is lost: said, put right and recorded.
+//! Tests of an unusable live release and of a lost compiled dataset: the damage is reported, repaired and recorded.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,7 +9,7 @@ use testkit::{Workspace, rows};
 
 use crate::{OUTPUTS, bootstrapped, decision, fail, live, record, reported_release, run};
 
-/// A workspace with two releases; their ids.
+/// Creates a workspace with two releases; returns it with their ids.
 fn redeployed() -> (Workspace, [String; 2]) {
     let workspace = bootstrapped();
     let first = live(&workspace).id;
@@ -18,18 +18,18 @@ fn redeployed() -> (Workspace, [String; 2]) {
     (workspace, [first, second])
 }
 
-/// A file of a release.
+/// Returns the path of a file of a release.
 fn of(id: &str, file: &str) -> String {
     format!("production_deployment/releases/{id}/{file}")
 }
 
-/// The newest run and the newest release in the history.
+/// Returns the newest run and the newest release in the history.
 fn recorded(workspace: &Workspace) -> [Value; 2] {
     ["runs", "releases"]
         .map(|what| workspace.run_json("dbsetup", &["--history", what, "--last", "1"])["rows"][0].take())
 }
 
-/// Puts a model of a format that this program does not know where the release's is, as another program would deploy it.
+/// Replaces the model of release `id` with one in a format unknown to this program, as another program would deploy it.
 fn unknown_format(workspace: &Workspace, id: &str) {
     let mut model = workspace.read(&of(id, "trainedmodel.bin"));
     model[8] = 99;
@@ -39,7 +39,7 @@ fn unknown_format(workspace: &Workspace, id: &str) {
     workspace.write(&of(id, "manifest.json"), &manifest.to_string());
 }
 
-/// A way to damage release `id`, and what is then said.
+/// A function that damages release `id`, and the texts that must then be reported.
 type Damage = (fn(&Workspace, &str), &'static [&'static str]);
 
 const DAMAGES: [Damage; 6] = [
@@ -58,7 +58,7 @@ fn production_goes_back_to_the_release_before_a_damaged_one_and_what_is_new_to_t
         damage(&workspace, &second);
         let (stdout, _) = run(&workspace, &["--dry-run"]);
         assert!(stdout.contains(&first) && words.iter().all(|word| stdout.contains(word)), "{stdout}");
-        // The first release has never seen dataset3.csv; it is drift to it.
+        // The first release has never seen dataset3.csv, which is drift for it.
         let (stdout, stderr) = run(&workspace, &[]);
         for word in words {
             assert!(stderr.contains(word) && stdout.contains(word), "{word}: {stderr}{stdout}");
@@ -133,7 +133,7 @@ fn links_that_are_lost_are_made_again_to_the_release_that_was_live() {
         let first = live(&workspace).id;
         workspace.run("deployment", &[]);
         let second = live(&workspace).id;
-        // What was live last need not be the newest.
+        // The release that was live last is not necessarily the newest.
         for id in [second, first] {
             workspace.run("deployment", &["--rollback", &id]);
             run(&workspace, &[]);
@@ -151,7 +151,7 @@ fn a_release_that_cannot_be_read_is_no_damage_and_production_stays() {
     let manifest = workspace.path(of(&second, "manifest.json"));
     let content = fs::read(&manifest).unwrap();
     fs::remove_file(&manifest).unwrap();
-    symlink(&manifest, &manifest).unwrap(); // a loop: root too cannot read it
+    symlink(&manifest, &manifest).unwrap(); // a loop, which even root cannot read
     let before = workspace.snapshot(OUTPUTS);
     let stderr = fail(&workspace);
     assert!(stderr.contains("examining the live release") && stderr.contains("manifest.json"), "{stderr}");
