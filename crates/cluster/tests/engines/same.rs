@@ -136,9 +136,9 @@ fn model(workspace: &Workspace) -> Value {
     assert!(model["relative_error"].as_f64().unwrap() < 1e-6, "{model}");
     let mut model = without(model, &["model_sha256", "seconds", "fit_seconds", "relative_error"]);
     // At the optimum these are rounding errors; the number of steps depends on the sample from which the initial values
-    // are fitted.
-    for rounding in ["gradient_norm", "newton_decrement", "newton_steps"] {
-        assert!(model["fit"][rounding].as_f64().unwrap() < 20.0);
+    // At the optimum these are bounds of rounding errors; the number of steps depends on the sample that the start is fitted on.
+    for (rounding, most) in [("newton_decrement", 1e-6), ("newton_steps", 40.0), ("gradient_norm", f64::MAX)] {
+        assert!(model["fit"][rounding].as_f64().unwrap() < most, "{model}");
         model["fit"].as_object_mut().unwrap().remove(rounding);
     }
     model["training"].as_object_mut().unwrap().remove("dataset_sha256");
