@@ -48,7 +48,7 @@ impl Door {
         Ok(())
     }
 
-    /// Opens the history, which then answers every query within [`DATABASE_LIMIT`]; `None` if nothing is recorded yet.
+    /// Opens the history, which then answers every query within `DATABASE_LIMIT`; `None` if nothing is recorded yet.
     ///
     /// # Errors
     /// Returns an error if it cannot be opened within that time, or if [`check`](Self::check) permits no attempt.

@@ -4,7 +4,7 @@
 //! The service reads and never writes. A newly deployed release is served from the next request on ([`live`]). A bad
 //! request gets a problem document that says what to change ([`problem`]). Files are read only inside the data folders
 //! ([`confine`]). Long work runs outside the event loop, one request at a time ([`turn`]), and its results are cached
-//! for all requests ([`views`]). [`observe`] wraps every request; [`limits`] defines every limit.
+//! for all requests ([`views`]). `observe` wraps every request; `limits` defines every limit.
 
 pub mod access;
 pub mod answer;

@@ -1,15 +1,15 @@
 //! The engine for data beyond one machine: Apache Spark or Sail through Spark Connect. This is the only crate that
 //! depends on the client.
 //!
-//! Every request is one SQL query that returns sums, counts or few rows; the data stay on the cluster. [`connection`]
-//! sends requests and waits for answers, [`execution`] follows an answer to its end, [`client`] makes the remote calls;
-//! [`plan`] and [`view`] build statements, [`row`] decodes answers. [`files`] finds files and computes their checksums,
-//! [`lines`] reads and counts them, [`rules`] expresses in SQL what a valid row is; [`compile`] merges files into a
-//! dataset on the storage that the cluster shares; [`table`] queries a table; [`distribution`] counts its values.
-//! [`sql`] formats numbers and names so that both engines read them alike.
+//! Every request is one SQL query that returns sums, counts or few rows; the data stay on the cluster. `connection`
+//! sends requests and waits for answers, `execution` follows an answer to its end, `client` makes the remote calls;
+//! `plan` and `view` build statements, `row` decodes answers. `files` finds files and computes their checksums,
+//! `lines` reads and counts them, `rules` expresses in SQL what a valid row is; `compile` merges files into a
+//! dataset on the storage that the cluster shares; `table` queries a table; `distribution` counts its values.
+//! `sql` formats numbers and names so that both engines read them alike.
 //!
 //! Only features that both engines share are used, with one exception: Spark determines the file of each line, Sail
-//! only the file of a whole content ([`lines`]). A filter over computed columns makes Sail compute them again for every
+//! only the file of a whole content (`lines`). A filter over computed columns makes Sail compute them again for every
 //! use, so invalid rows are marked instead of filtered; `monotonically_increasing_id()` is not a line number.
 
 #![cfg(feature = "cluster")]

@@ -1,6 +1,6 @@
 //! Merges CSV files into one table of distinct rows, in one pass, without holding their text in memory.
 //!
-//! Each file is read by its own thread, with at most [`READERS`] threads at a time. A thread sends batches of rows in
+//! Each file is read by its own thread, with at most `READERS` threads at a time. A thread sends batches of rows in
 //! canonical text together with their fingerprints. One thread receives the batches in file order, keeps the first of
 //! equal rows and writes it. Malformed rows are sent in the same batches.
 //!

@@ -1,7 +1,7 @@
 //! The direct dependencies: the version of each in this program, and the newest version according to cargo.
 //!
 //! cargo resolves a scratch package that accepts any version of each dependency, and the newest versions are read from
-//! its lock file, which has a documented format, unlike cargo's messages. cargo has [`TIME_LIMIT`] to answer. Without
+//! its lock file, which has a documented format, unlike cargo's messages. cargo has `TIME_LIMIT` to answer. Without
 //! cargo, or if the registry does not answer, the newest version is "unknown", and the newest one in the history is
 //! given too.
 
