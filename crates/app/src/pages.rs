@@ -124,7 +124,7 @@ pub async fn asset(name: web::Path<String>) -> Result<HttpResponse, Problem> {
 pub fn problem(title: &str, detail: &str) -> Markup {
     let content = html! {
         h1 { (title) }
-        p.warning role="alert" { (detail) "." }
+        p.warning role="alert" { "The request failed: " (detail) "." }
         p { "See " a href="/" { "today's calls" } " or " a href="/docs/" { "the description of the API" } "." }
     };
     layout::page(title, "", None, &content)

@@ -5,7 +5,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reporting::words::{percent, points};
 
-/// A complete page with navigation and footer; `search` is the text in the search field.
+/// A complete page with navigation; `search` is the text in the search field. A footer names the `release` that the page
+/// shows.
 pub fn page(title: &str, search: &str, release: Option<&str>, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
@@ -34,7 +35,7 @@ pub fn page(title: &str, search: &str, release: Option<&str>, content: &Markup) 
                     }
                 }
                 main id="main" tabindex="-1" { (content) }
-                footer { @if let Some(release) = release { "Release " (release) } @else { "Nothing is deployed" } }
+                @if let Some(release) = release { footer { "Release " (release) } }
             }
         }
     }

@@ -37,7 +37,7 @@ fn encoded(name: &str) -> String {
 fn before_the_first_deployment_the_page_says_what_to_run() {
     let api = Api::of(Workspace::with_data());
     let page = api.get("/");
-    for part in ["nothing is deployed yet", "fullprocess", "2 CSV files", "not been compiled", "Nothing is deployed"] {
+    for part in ["nothing is deployed yet", "fullprocess", "2 CSV files", "not been compiled"] {
         assert!(html(&page, 503).contains(part), "{part}: {page:?}");
     }
     api.workspace.run("ingestion", &[]);
