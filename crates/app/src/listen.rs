@@ -41,7 +41,7 @@ pub struct Listeners {
     /// Index of the listener that is polled first. It changes each time, so that a busy listener does not starve the
     /// others.
     first: usize,
-    _sockets: Sockets,
+    sockets: Sockets,
 }
 
 enum Listener {
@@ -64,7 +64,7 @@ impl Listeners {
         };
         let busy = |place: &Bind| format!("listening on {place}; is another server there? (--bind takes another)");
         let listeners = places.iter().map(|place| bind(place).with_context(|| busy(place))).collect::<Result<_>>()?;
-        Ok(Self { listeners, first: 0, _sockets: sockets })
+        Ok(Self { listeners, first: 0, sockets: sockets })
     }
 
     /// The URL of each listener.
@@ -99,7 +99,7 @@ impl Listeners {
                 workers.take(connection, peers.admit().await);
             }
         }
-        self._sockets
+        self.sockets
     }
 
     fn poll_accept(&mut self, cx: &mut Waking) -> Poll<io::Result<Connection>> {

@@ -57,8 +57,9 @@ pub fn routes(app: &mut ServiceConfig) {
         .service(only("GET", "/clients/{corporation:.*}", web::get().to(pages::client)))
         .service(only("GET", "/assets/{file}", web::get().to(pages::asset)))
         .default_service(web::to(async || {
-            let known = "this path does not exist; there are POST /prediction and GET /scoring, /summarystats, /diagnostics, /calllist, /history, \
-                         /health/live, /health/ready, /metrics, /openapi.json, /docs, / and /clients/{corporation}";
+            let known = "this path does not exist; there are POST /prediction and GET /scoring, /summarystats, /diagnostics, \
+                         /calllist, /history, /health/live, /health/ready, /metrics, /openapi.json, /docs, / and \
+                         /clients/{corporation}";
             Err::<HttpResponse, _>(Problem::NotFound(known.to_owned()))
         }));
 }
