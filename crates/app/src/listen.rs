@@ -64,7 +64,7 @@ impl Listeners {
         };
         let busy = |place: &Bind| format!("listening on {place}; is another server there? (--bind takes another)");
         let listeners = places.iter().map(|place| bind(place).with_context(|| busy(place))).collect::<Result<_>>()?;
-        Ok(Self { listeners, first: 0, sockets: sockets })
+        Ok(Self { listeners, first: 0, sockets })
     }
 
     /// The URL of each listener.
