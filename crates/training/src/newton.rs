@@ -122,8 +122,7 @@ pub fn minimise(objective: &impl Objective, spread: &Spread, start: &Parameters)
 struct Certificate {
     /// Size of the next Newton step, in standard errors or relative to a parameter, whichever is larger.
     step: f64,
-    /// Whether the gradient or the next step consists only of rounding errors, so that a further step is not known to come
-    /// nearer.
+    /// Whether the gradient consists only of rounding errors, so that a further step is not known to come nearer.
     is_rounding: bool,
     gradient_norm: f64,
     newton_decrement: f64,
@@ -143,7 +142,11 @@ impl Certificate {
         let of_rounding: f64 = (0..4).map(|j| rounding[j] * hessian[j][j].sqrt()).sum();
         let mut certificate = Self {
             step: factor.norm(gradient),
-            is_rounding: is_noise(gradient, error) || is_noise(&factor.solve(gradient), &gamma.map(last_digit)),
+            // The gradient cannot be nearer to 0 than its own errors and the last digits of γ allow.
+            is_rounding: (0..4).all(|k| {
+                let of_gamma = sum_of_sizes(&here.hessian[k], &gamma.map(last_digit));
+                gradient[k].abs() <= 2.0 * (error[k] + of_gamma)
+            }),
             gradient_norm: 0.0,
             newton_decrement: factor.norm(gradient) + of_error + of_rounding,
             relative_error: 0.0,
@@ -201,11 +204,6 @@ fn take_step(
 fn in_predictors(basis: &Basis, hessian: &[[f64; 4]; 4]) -> [[f64; 4]; 4] {
     let rows = basis.upper().map(|row| hessian.map(|column| dot(&row, &column)));
     rows.map(|row| basis.upper().map(|column| dot(&row, &column)))
-}
-
-/// Whether no value exceeds twice its rounding error.
-fn is_noise(values: &[f64; 4], errors: &[f64; 4]) -> bool {
-    values.iter().zip(errors).all(|(value, error)| value.abs() <= 2.0 * error)
 }
 
 fn unit(j: usize) -> [f64; 4] {
