@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use common::service::{self, CHALLENGE_HEADER, PROOF_HEADER, Token};
+use common::config::service::{self, CHALLENGE_HEADER, PROOF_HEADER, Token};
 use serde::Serialize;
 use serde_json::{Value, json};
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use common::service::{CHALLENGE_HEADER, PROOF_HEADER};
+use common::config::service::{CHALLENGE_HEADER, PROOF_HEADER};
 use serde_json::{Value, json};
 use testkit::Workspace;
 
@@ -38,7 +38,7 @@ fn deployed() -> Workspace {
 }
 
 fn live(workspace: &Workspace) -> String {
-    common::release::Production::of(&workspace.config()).live().unwrap().id
+    common::production::release::Production::of(&workspace.config()).live().unwrap().id
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_listener_that_does_not_hold_the_token_never_sees_it() {
     workspace.set("api_token_file", json!("token"));
     let server = workspace.serve();
     // A proof that the real service has given before.
-    let other = common::service::challenge().unwrap();
+    let other = common::config::service::challenge().unwrap();
     let real = ureq::get(format!("{}/health/live", server.url)).header(CHALLENGE_HEADER, &other).call().unwrap();
     let old = real.headers()[PROOF_HEADER].to_str().unwrap().to_owned();
     let with_proof = |proof: String| Answer::text("200 OK", &format!("{PROOF_HEADER}: {proof}\r\n"));

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use common::config::Config;
-use common::service::{Bind, Token};
+use common::config::service::{Bind, Token};
 use subtle::ConstantTimeEq;
 
 use self::hosts::Hosts;

@@ -8,7 +8,7 @@ use actix_web::body::SizedStream;
 use actix_web::http::header;
 use actix_web::web::Bytes;
 use anyhow::Context;
-use common::schema::{PREDICTORS, Predictors};
+use common::model::schema::{PREDICTORS, Predictors};
 use diagnostics::predictions::Predictions;
 use futures_util::stream;
 use reporting::call_list::neutralised;

@@ -39,7 +39,7 @@ use actix_web::{App, web};
 use anyhow::{Context, Result, anyhow};
 use common::cli::narrate;
 use common::config::Config;
-use common::service::Bind;
+use common::config::service::Bind;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 

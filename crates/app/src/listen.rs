@@ -12,7 +12,7 @@ use std::task::{Context as Waking, Poll};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use common::service::Bind;
+use common::config::service::Bind;
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::time::sleep;
 

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 
 use anyhow::{Result, ensure};
-use common::checksum::Checksum;
 use common::config::{Config, Threshold};
+use common::files::checksum::Checksum;
 use common::model::Model;
-use common::release::{Production, Release};
-use common::schema::PREDICTORS;
+use common::model::schema::PREDICTORS;
+use common::production::release::{Production, Release};
 
 use crate::problem::Problem;
 
@@ -187,7 +187,7 @@ fn self_test(model: &Model) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use common::release::Production;
+    use common::production::release::Production;
     use testkit::Workspace;
 
     #[test]

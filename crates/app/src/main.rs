@@ -7,7 +7,7 @@ use app::{LogFormat, Options};
 use clap::Parser;
 use common::cli::{self, narrate};
 use common::config::Config;
-use common::service::Bind;
+use common::config::service::Bind;
 
 /// Reading whole datasets again and again, each time on another thread, fragments the system's allocator in a service
 /// that runs for months: its per-thread arenas keep freed memory. After 200 runs of the pipeline the service held 260

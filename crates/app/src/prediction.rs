@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Read;
 use std::marker::PhantomData;
 
-use common::schema::{PREDICTORS, Predictors};
+use common::model::schema::{PREDICTORS, Predictors};
 use dataset::reader::{Next, RowReader};
 use dataset::row::{check_count, check_name};
 use serde::Deserialize;

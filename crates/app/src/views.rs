@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use common::config::Config;
-use common::files::{FINAL_DATA, INGESTION_FACTS, csv_files, is_address};
-use common::schema::Predictors;
+use common::config::is_address;
+use common::files::{FINAL_DATA, INGESTION_FACTS, csv_files};
+use common::model::schema::Predictors;
 use engine::Description;
 use history::History;
 use history::listing::RunRow;

@@ -9,11 +9,11 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use common::checksum::Checksum;
-use common::engine::Cluster;
+use common::config::cluster::Cluster;
+use common::files::checksum::Checksum;
+use common::files::ingested::{Ingested, IngestedFile};
 use common::files::{DataFile, QUARANTINE};
-use common::ingested::{Ingested, IngestedFile};
-use common::schema::{COLUMNS, CORPORATION, TARGET, by_column};
+use common::model::schema::{COLUMNS, CORPORATION, TARGET, by_column};
 use engine::MalformedRows;
 use engine::rules::{QUARANTINE_HEADER, check_any_row};
 

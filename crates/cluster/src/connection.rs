@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use common::cli::Progress;
-use common::engine::{Cluster, EngineAddress, STEP_OF_VARIABLE};
+use common::config::cluster::{Cluster, EngineAddress, STEP_OF_VARIABLE};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use spark_connect_proto::Plan;
 use spark_connect_proto::execute_plan_response::ExecutionProgress;

@@ -3,7 +3,7 @@
 use std::env;
 
 use anyhow::{Result, bail};
-use common::engine::EngineAddress;
+use common::config::cluster::EngineAddress;
 use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use common::checksum::Checksum;
+use common::files::checksum::Checksum;
 use common::files::{DataFile, has_csv_suffix};
-use common::schema::COLUMNS;
+use common::model::schema::COLUMNS;
 use engine::rules::{check_target, find_columns};
 
 use crate::connection::Connection;

@@ -35,13 +35,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use common::atomic;
-use common::checksum::Checksum;
 use common::cli::narrate;
 use common::config::Config;
-use common::engine::Cluster;
+use common::config::cluster::Cluster;
+use common::files::atomic;
+use common::files::checksum::Checksum;
+use common::files::ingested::{Ingested, IngestedFile};
 use common::files::{DataFile, INGESTED_FILES, INGESTION_FACTS, QUARANTINE};
-use common::ingested::{Ingested, IngestedFile};
 use engine::{Clients, Engine, Reading};
 
 use crate::connection::Connection;

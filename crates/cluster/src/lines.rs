@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use common::schema::COLUMNS;
+use common::model::schema::COLUMNS;
 use engine::MalformedRows;
 use engine::rules::check_malformed_share;
 

@@ -8,7 +8,7 @@
 //! thousands. Their lines have the columns `file`, `line`, `value` and, for each of [`COLUMNS`], its position in the
 //! file, `p0` to `p4`.
 
-use common::schema::{COLUMNS, PREDICTORS, TARGET};
+use common::model::schema::{COLUMNS, PREDICTORS, TARGET};
 use engine::rules::{ABSENT, LARGEST_EXACT, LONGEST_NAME, MISSING, Malformed};
 
 use crate::compile::FILE;

@@ -3,9 +3,9 @@
 use std::path::{self, Path};
 
 use anyhow::{Context, Result, bail};
-use common::files::is_address;
+use common::config::is_address;
 use common::model::Model;
-use common::schema::PREDICTORS;
+use common::model::schema::PREDICTORS;
 
 use crate::row::{Row, Value};
 

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use common::checksum::Checksum;
 use common::config::Threshold;
-use common::ingested::Ingested;
-use common::metrics::Confusion;
+use common::files::checksum::Checksum;
+use common::files::ingested::Ingested;
 use common::model::Model;
-use common::schema::{COLUMNS, CORPORATION, PREDICTORS, TARGET};
+use common::model::metrics::Confusion;
+use common::model::schema::{COLUMNS, CORPORATION, PREDICTORS, TARGET};
 use engine::basis::Basis;
 use engine::likelihood::{Parameters, Sums};
 use engine::{

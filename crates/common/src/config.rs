@@ -1,6 +1,10 @@
 //! The configuration. Raw JSON becomes a checked [`Config`] once, in this module; every error names the file, the key
 //! and the expected value.
 
+pub mod cluster;
+pub mod database;
+pub mod service;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
@@ -15,10 +19,9 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::database::{DatabaseUrl, InputDatabase, InputRows};
-use crate::engine::{Cluster, EngineAddress};
-use crate::files::is_address;
-use crate::service::{Bind, HostName, TokenSource};
+use crate::config::cluster::{Cluster, EngineAddress};
+use crate::config::database::{DatabaseUrl, InputDatabase, InputRows};
+use crate::config::service::{Bind, HostName, TokenSource};
 
 /// The checked configuration of all steps. All paths on this machine are resolved against the folder of the config
 /// file.
@@ -109,6 +112,12 @@ impl Promotion {
             Self::IfBetter => "if_better",
         }
     }
+}
+
+/// Whether a configured path is an address on storage that a cluster shares (`s3a://bucket/folder`) and not a path on
+/// this machine.
+pub fn is_address(place: &Path) -> bool {
+    place.to_str().is_some_and(|place| place.contains("://"))
 }
 
 const REQUIRED: [&str; 5] =

@@ -6,25 +6,8 @@
 
 #![warn(missing_docs)]
 
-pub mod atomic;
-pub mod checksum;
 pub mod cli;
 pub mod config;
-pub mod database;
-pub mod engine;
 pub mod files;
-pub mod ingested;
-pub mod lock;
 pub mod model;
-pub mod pickle;
-pub mod promotion;
-pub mod release;
-pub mod reports;
-pub mod schema;
-pub mod score;
-pub mod service;
-pub mod shift;
-pub mod versioned;
-
-/// The metrics of a set of predictions, re-exported.
-pub use statistics::confusion as metrics;
+pub mod production;

@@ -11,6 +11,11 @@
 //! Loading checks all of these, executes nothing and needs a bounded amount of memory, whatever the file holds. On the
 //! same kind of processor, the same data give the same bytes: a model contains no time, host name or random number.
 
+pub mod pickle;
+pub mod schema;
+pub mod score;
+pub mod shift;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -20,15 +25,18 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use statistics::sketch::Sketch;
 
-use crate::atomic;
-use crate::checksum::Checksum;
 use crate::config::Regularization;
-use crate::schema::Predictors;
+use crate::files::atomic;
+use crate::files::checksum::Checksum;
+use crate::model::schema::Predictors;
+
+/// The metrics of a set of predictions, re-exported.
+pub use statistics::confusion as metrics;
 
 /// A fitted L2-penalised logistic regression, with the quality of its fit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
-    /// Change of the log-odds of leaving per unit of each predictor, in the order of [`crate::schema::PREDICTORS`].
+    /// Change of the log-odds of leaving per unit of each predictor, in the order of [`crate::model::schema::PREDICTORS`].
     pub coefficients: [f64; 3],
     /// Log-odds of leaving if every predictor is 0.
     pub intercept: f64,

@@ -21,10 +21,10 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
-use common::checksum::{self, Checksum};
 use common::files::DataFile;
-use common::ingested::{Ingested, IngestedFile};
-use common::schema::{COLUMNS, by_column};
+use common::files::checksum::{self, Checksum};
+use common::files::ingested::{Ingested, IngestedFile};
+use common::model::schema::{COLUMNS, by_column};
 use engine::rules::{MalformedCount, QUARANTINE_HEADER, check_any_row};
 use fs_err::File;
 use xxhash_rust::xxh3::xxh3_128_with_seed;

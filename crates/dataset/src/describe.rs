@@ -1,7 +1,7 @@
 //! The statistics of a table, column by column, as pandas defines them.
 
 use anyhow::Result;
-use common::schema::{COLUMNS, CORPORATION, PREDICTORS};
+use common::model::schema::{COLUMNS, CORPORATION, PREDICTORS};
 use engine::{ColumnStatistics, MissingPercent};
 use polars::prelude::*;
 

@@ -5,14 +5,14 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use common::atomic::AtomicFile;
-use common::checksum::Checksum;
 use common::cli::Progress;
 use common::config::Threshold;
+use common::files::atomic::AtomicFile;
+use common::files::checksum::Checksum;
+use common::files::ingested::Ingested;
 use common::files::{DataFile, FINAL_DATA, INGESTED_FILES, INGESTION_FACTS, QUARANTINE, csv_files};
-use common::ingested::Ingested;
 use common::model::Model;
-use common::schema::{COLUMNS, PREDICTORS, Predictors, TARGET};
+use common::model::schema::{COLUMNS, PREDICTORS, Predictors, TARGET};
 use engine::basis::Basis;
 use engine::likelihood::{Parameters, Sums};
 use engine::{

@@ -11,7 +11,7 @@ const CHUNK: usize = 16 * 1024;
 /// The training rows: three predictor columns and the target, of equal length, without missing values.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
-    /// The predictors, in the order of [`common::schema::PREDICTORS`].
+    /// The predictors, in the order of [`common::model::schema::PREDICTORS`].
     pub predictors: [&'a [f64]; 3],
     /// The target of each row, 0 or 1.
     pub target: &'a [f64],

@@ -8,8 +8,8 @@ use std::io::{self, Read};
 use std::str;
 
 use anyhow::{Context, Result, bail};
-use common::checksum::{Checksum, Hasher};
-use common::schema::COLUMNS;
+use common::files::checksum::{Checksum, Hasher};
+use common::model::schema::COLUMNS;
 
 use engine::rules::{Malformed, check_target, find_columns};
 

@@ -1,6 +1,6 @@
 //! One client row: parsing text to checked values, and formatting them as canonical text.
 
-use common::schema::Predictors;
+use common::model::schema::Predictors;
 use engine::rules::{LARGEST_EXACT, LONGEST_NAME, MISSING, Malformed, exceeds_exact};
 
 /// A checked row; its text borrows from the reader's buffer.
@@ -8,7 +8,7 @@ use engine::rules::{LARGEST_EXACT, LONGEST_NAME, MISSING, Malformed, exceeds_exa
 pub struct Row<'a> {
     /// The client's name; `None` if missing.
     pub corporation: Option<&'a str>,
-    /// The predictors, in the order of [`common::schema::PREDICTORS`].
+    /// The predictors, in the order of [`common::model::schema::PREDICTORS`].
     pub predictors: Predictors,
     /// Whether the client left; `None` if unknown.
     pub exited: Option<bool>,
@@ -88,7 +88,7 @@ pub fn parse_exited(field: &[u8]) -> Result<Option<bool>, Malformed> {
     match field {
         b"0" => Ok(Some(false)),
         b"1" => Ok(Some(true)),
-        _ => match parse_count(common::schema::TARGET, field) {
+        _ => match parse_count(common::model::schema::TARGET, field) {
             Ok(None) => Ok(None),
             Ok(Some(0.0)) => Ok(Some(false)),
             Ok(Some(1.0)) => Ok(Some(true)),

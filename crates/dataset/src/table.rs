@@ -5,9 +5,9 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use common::checksum::Checksum;
 use common::files::DataFile;
-use common::schema::{COLUMNS, CORPORATION, PREDICTORS, TARGET};
+use common::files::checksum::Checksum;
+use common::model::schema::{COLUMNS, CORPORATION, PREDICTORS, TARGET};
 use engine::rules::MalformedCount;
 use engine::{MalformedRows, Reading};
 use polars::prelude::*;

@@ -10,10 +10,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use common::checksum::Checksum;
 use common::config::Config;
-use common::lock::Lock;
-use common::release::{Production, RELEASE_FILES};
+use common::files::checksum::Checksum;
+use common::files::lock::Lock;
+use common::production::release::{Production, RELEASE_FILES};
 use serde_json::{Value, json};
 use testkit::faults::kill_at_many_moments;
 use testkit::{Workspace, rows};

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use common::atomic::Scratch;
+use common::files::atomic::Scratch;
 use fs_err as fs;
 use history::{DependencyVersions, History};
 use serde::{Deserialize, Serialize};

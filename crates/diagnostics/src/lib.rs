@@ -12,7 +12,7 @@ use std::fmt;
 use anyhow::Result;
 use common::cli;
 use common::config::Config;
-use common::release::Production;
+use common::production::release::Production;
 use engine::{ColumnStatistics, MissingPercent, Reading};
 use history::History;
 use serde::Serialize;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use common::config::Threshold;
 use common::model::Model;
-use common::schema::{PREDICTORS, Predictors};
+use common::model::schema::{PREDICTORS, Predictors};
 use engine::Clients;
 use serde::Serialize;
 use utoipa::ToSchema;

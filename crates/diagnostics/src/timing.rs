@@ -4,8 +4,8 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use common::atomic::Scratch;
 use common::config::Config;
+use common::files::atomic::Scratch;
 use history::History;
 use history::listing::{Rows, What};
 use serde::Serialize;

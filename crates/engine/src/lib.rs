@@ -14,13 +14,13 @@ pub mod rules;
 use std::path::Path;
 
 use anyhow::Result;
-use common::checksum::Checksum;
 use common::config::Threshold;
 use common::files::DataFile;
-use common::ingested::Ingested;
-use common::metrics::Confusion;
+use common::files::checksum::Checksum;
+use common::files::ingested::Ingested;
 use common::model::Model;
-use common::schema::Predictors;
+use common::model::metrics::Confusion;
+use common::model::schema::Predictors;
 use serde::Serialize;
 use statistics::distribution::Distribution;
 use statistics::sketch::Sketch;
@@ -75,7 +75,7 @@ pub trait Clients: Send + Sync {
     /// Compares the predictions of a model with the known outcomes.
     fn score(&self, model: &Model, threshold: Threshold) -> Result<Counts>;
 
-    /// Returns how often each value of each predictor occurs, in the order of [`common::schema::PREDICTORS`]. An engine
+    /// Returns how often each value of each predictor occurs, in the order of [`common::model::schema::PREDICTORS`]. An engine
     /// may thin a distribution of more than [`MOST_VALUES`] distinct values.
     fn distributions(&self) -> Result<[Distribution; 3]>;
 
@@ -170,7 +170,7 @@ pub struct TrainingFacts {
 /// A sample of the training rows.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
-    /// The predictors of each row, in the order of [`common::schema::PREDICTORS`].
+    /// The predictors of each row, in the order of [`common::model::schema::PREDICTORS`].
     pub predictors: Vec<[f64; 3]>,
     /// Whether the client left, for each row.
     pub exited: Vec<bool>,
@@ -190,7 +190,7 @@ pub struct Counts {
 /// One row of a client, without its name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClientRow {
-    /// The predictors, in the order of [`common::schema::PREDICTORS`].
+    /// The predictors, in the order of [`common::model::schema::PREDICTORS`].
     pub predictors: Predictors,
     /// Whether the client left; `None` if unknown.
     pub exited: Option<bool>,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str;
 
 use anyhow::{Result, anyhow, bail};
-use common::schema::{COLUMNS, TARGET};
+use common::model::schema::{COLUMNS, TARGET};
 
 /// Maximum share of malformed rows in one file. Up to it, they are set aside and the other rows are used.
 pub const TOLERATED_MALFORMED_SHARE: f64 = 0.05;

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Context, Result, bail};
 use common::cli::narrate;
 use common::config::Config;
-use common::engine::STEP_OF_VARIABLE;
+use common::config::cluster::STEP_OF_VARIABLE;
 use serde_json::Value;
 
 /// The prefix of a step's error on stderr.

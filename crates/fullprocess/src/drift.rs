@@ -4,8 +4,8 @@
 //! the record must show that to its readers.
 
 use common::config::DriftTest;
-use common::metrics::Confusion;
-use common::score::Score;
+use common::model::metrics::Confusion;
+use common::model::score::Score;
 use serde::{Deserialize, Serialize};
 use statistics::interval::{self, Interval};
 use statistics::trend::Limits;
@@ -69,7 +69,7 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use common::checksum::Checksum;
+    use common::files::checksum::Checksum;
 
     fn counts(true_positives: u64, errors: u64) -> Confusion {
         Confusion { true_positives, false_positives: errors, false_negatives: errors, true_negatives: true_positives }

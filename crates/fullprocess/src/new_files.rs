@@ -1,11 +1,11 @@
 //! Determines which files of the input folder are new to the live release, by name and content.
 
 use anyhow::{Context, Result};
-use common::checksum::Checksum;
 use common::config::Config;
 use common::files::DataFile;
-use common::ingested::{ListedFile, inputs};
-use common::release::Release;
+use common::files::checksum::Checksum;
+use common::files::ingested::{ListedFile, inputs};
+use common::production::release::Release;
 use history::{CheckedFile, History};
 use serde::Deserialize;
 

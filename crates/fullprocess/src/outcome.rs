@@ -3,9 +3,9 @@
 use std::fmt;
 
 use common::cli;
-use common::ingested::ListedFile;
-use common::release::Release;
-use common::shift::{PredictorShift, ShiftVerdict};
+use common::files::ingested::ListedFile;
+use common::model::shift::{PredictorShift, ShiftVerdict};
+use common::production::release::Release;
 use serde::Serialize;
 use statistics::interval::Interval;
 

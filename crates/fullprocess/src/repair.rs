@@ -3,8 +3,8 @@
 use anyhow::{Error, Result};
 use common::config::Config;
 use common::files::FINAL_DATA;
-use common::ingested::Ingested;
-use common::release::{Health, Production, Release};
+use common::files::ingested::Ingested;
+use common::production::release::{Health, Production, Release};
 use history::History;
 
 /// What has to be done before the live release can be used.

@@ -7,8 +7,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use common::ingested::Ingested;
-use common::schema::COLUMNS;
+use common::files::ingested::Ingested;
+use common::model::schema::COLUMNS;
 use sqlx::postgres::PgConnection;
 
 use crate::connection::{Connection, DATASET_LIMIT, Value, within};

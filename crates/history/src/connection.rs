@@ -9,7 +9,7 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use common::database::DatabaseUrl;
+use common::config::database::DatabaseUrl;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous};

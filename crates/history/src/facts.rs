@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use common::checksum::Checksum;
-use common::ingested::{Ingested, record_of_names};
-use common::metrics::Confusion;
+use common::files::checksum::Checksum;
+use common::files::ingested::{Ingested, record_of_names};
 use common::model::Model;
-use common::promotion::Contest;
-use common::schema::PREDICTORS;
-use common::score::Score;
-use common::shift::PredictorShift;
+use common::model::metrics::Confusion;
+use common::model::schema::PREDICTORS;
+use common::model::score::Score;
+use common::model::shift::PredictorShift;
+use common::production::promotion::Contest;
 use jiff::Timestamp;
 
 use crate::connection::Value;

@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use common::config::Config;
-use common::lock::Lock;
+use common::files::lock::Lock;
 use jiff::Timestamp;
 
 pub use facts::{

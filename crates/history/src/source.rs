@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use common::atomic::{self, AtomicFile};
-use common::database::{DatabaseUrl, InputDatabase, InputRows};
+use common::config::database::{DatabaseUrl, InputDatabase, InputRows};
 use common::files::DataFile;
-use common::ingested::{Batch, Mark};
-use common::schema::COLUMNS;
+use common::files::atomic::{self, AtomicFile};
+use common::files::batch::{Batch, Mark};
+use common::model::schema::COLUMNS;
 use futures_util::TryStreamExt;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use common::config::Config;
-use common::database::{DatabaseUrl, ServerUrl};
-use common::lock::Lock;
-use common::release::{Production, Release};
+use common::config::database::{DatabaseUrl, ServerUrl};
+use common::files::lock::Lock;
+use common::production::release::{Production, Release};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::migrate::MigrateDatabase;
 use sqlx::{MySql, Postgres};
@@ -429,7 +429,7 @@ async fn write(connection: &mut Connection, run: &RunRecord<'_>) -> Result<()> {
 }
 
 /// Returns whether `clients` already contains this dataset.
-async fn is_stored(connection: &mut Connection, ingested: &common::ingested::Ingested) -> Result<bool> {
+async fn is_stored(connection: &mut Connection, ingested: &common::files::ingested::Ingested) -> Result<bool> {
     let newest = "SELECT sha256, stored FROM datasets ORDER BY run_id DESC LIMIT 1";
     let newest: Vec<(String, i64)> = connection.fetch(newest, &[]).await?;
     let rows: Vec<(i64,)> = connection.fetch("SELECT COUNT(*) FROM clients", &[]).await?;

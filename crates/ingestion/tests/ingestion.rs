@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use common::checksum::Checksum;
-use common::ingested::{Ingested, record_of_names};
-use common::lock::Lock;
+use common::files::checksum::Checksum;
+use common::files::ingested::{Ingested, record_of_names};
+use common::files::lock::Lock;
 use serde_json::{Value, json};
 use testkit::faults::kill_at_many_moments;
 use testkit::{HEADER, Workspace, rows};

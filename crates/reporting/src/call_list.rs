@@ -11,7 +11,7 @@ mod words;
 use anyhow::{Context, Result};
 use common::config::Threshold;
 use common::model::Model;
-use common::schema::{PREDICTORS, Predictors};
+use common::model::schema::{PREDICTORS, Predictors};
 use engine::{Client, Clients};
 use serde::Serialize;
 use statistics::interval::{Exits, exits};

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use common::checksum::Checksum;
 use common::config::Config;
-use common::ingested::Ingested;
+use common::files::checksum::Checksum;
+use common::files::ingested::Ingested;
 use common::model::Model;
-use common::release::{Production, Release};
+use common::production::release::{Production, Release};
 use diagnostics::dependencies::{self, Dependency};
 use engine::{ColumnStatistics, Description, Engine, MissingPercent, Reading};
 use history::History;

@@ -19,12 +19,12 @@ use std::path::PathBuf;
 use std::thread;
 
 use anyhow::{Result, anyhow};
-use common::atomic;
 use common::cli;
 use common::config::Config;
+use common::files::atomic;
+use common::files::lock::Lock;
 use common::files::{CALL_LIST, CONFUSION_MATRIX, MODEL_QUALITY, REPORT, TIME_TRENDS};
-use common::lock::Lock;
-use common::reports::ReportFacts;
+use common::production::reports::ReportFacts;
 use serde::Serialize;
 
 use crate::charts::{MODEL_QUALITY_SIZE, Quality, TIME_TRENDS_SIZE, Trends};

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use common::checksum::Checksum;
 use common::config::Threshold;
-use common::metrics::Confusion;
+use common::files::checksum::Checksum;
+use common::model::metrics::Confusion;
 use reporting::{canvas, confusion_matrix};
 use scoring::Outcome;
 use testkit::Workspace;
@@ -116,7 +116,7 @@ fn the_picture_is_whole_and_the_same_every_time() {
     // With all fonts that are installed on this machine.
     let said = workspace.run_json("reporting", &[]);
     assert!(workspace.read(PICTURE) == file, "the machine's fonts have a say");
-    let release = common::release::Production::of(&workspace.config()).live().unwrap();
+    let release = common::production::release::Production::of(&workspace.config()).live().unwrap();
     assert_eq!(said["release"], release.id);
     assert_eq!((&said["f1"], &said["n"]), (&serde_json::json!(1.0), &serde_json::json!(8)));
     let files = REPORTS.map(|name| workspace.path("practicemodels").canonicalize().unwrap().join(name));
@@ -128,7 +128,7 @@ fn it_is_the_deployed_models_and_changes_nothing_else() {
     let workspace = Workspace::with_data();
     workspace.deploy();
     let file = report(&workspace);
-    let release = common::release::Production::of(&workspace.config()).live().unwrap();
+    let release = common::production::release::Production::of(&workspace.config()).live().unwrap();
     let score = scoring::Options { deployed: true, ..Default::default() };
     let score = scoring::evaluate(&workspace.config(), &score).unwrap();
     assert_eq!(score.model, release.id);
@@ -169,10 +169,10 @@ fn the_report_tells_what_the_score_and_the_history_hold_of_one_release() {
     let workspace = Workspace::with_data();
     let process = || workspace.command_without_cargo("fullprocess").arg("--json").output().unwrap();
     assert!(process().status.success());
-    let first = common::release::Production::of(&workspace.config()).live().unwrap().id;
+    let first = common::production::release::Production::of(&workspace.config()).live().unwrap().id;
     workspace.csv("practicedata/dataset3.csv", &testkit::rows("c", 400, true));
     assert!(process().status.success());
-    let release = common::release::Production::of(&workspace.config()).live().unwrap();
+    let release = common::production::release::Production::of(&workspace.config()).live().unwrap();
     assert_ne!(release.id, first);
     let Some(pages) = report_text(&workspace) else { return };
     for page in &pages {
@@ -247,7 +247,7 @@ fn names_are_text_on_paper_and_no_formula_in_a_spreadsheet() {
 fn five_hundred_checks_and_a_hundred_files_still_make_a_small_report() {
     let workspace = Workspace::with_data();
     workspace.deploy();
-    let release = common::release::Production::of(&workspace.config()).live().unwrap().id;
+    let release = common::production::release::Production::of(&workspace.config()).live().unwrap().id;
     let recorded = || -> anyhow::Result<()> {
         for check in 0..500 {
             history::record(&workspace.config(), "test", |run| {

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use common::lock::Lock;
+use common::files::lock::Lock;
 use scoring::Options;
 use serde_json::{Value, json};
 use testkit::faults::kill_at_many_moments;

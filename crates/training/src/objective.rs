@@ -92,7 +92,7 @@ fn penalise(sums: &Sums, basis: &Basis, gamma: &Parameters, c: f64) -> Evaluatio
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use common::checksum::Checksum;
+    use common::files::checksum::Checksum;
     use dataset::likelihood::Rows;
     use engine::{Sample, TrainingFacts};
 

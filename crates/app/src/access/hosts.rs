@@ -11,7 +11,7 @@ use actix_web::http::Version;
 use actix_web::http::header::HOST;
 use actix_web::http::uri::Authority;
 use common::config::Config;
-use common::service::{Bind, HostName};
+use common::config::service::{Bind, HostName};
 
 use crate::problem::Problem;
 

@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use common::config::Threshold;
-use common::schema::{PREDICTORS, Predictors};
+use common::model::schema::{PREDICTORS, Predictors};
 use dataset::row::parse_count;
 use maud::{Markup, html};
 use reporting::call_list::{Call, CallList};

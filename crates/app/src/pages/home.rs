@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use common::config::Config;
 use common::files::csv_files_if_any;
-use common::schema::PREDICTORS;
+use common::model::schema::PREDICTORS;
 use history::listing::RunRow;
 use jiff::Timestamp;
 use maud::{Markup, html};

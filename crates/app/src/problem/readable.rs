@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::config::Config;
-use common::database::DatabaseUrl;
-use common::files::{FINAL_DATA, INGESTION_FACTS, is_address};
-use common::release::RELEASE_FILES;
+use common::config::database::DatabaseUrl;
+use common::config::is_address;
+use common::files::{FINAL_DATA, INGESTION_FACTS};
+use common::production::release::RELEASE_FILES;
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::process::getuid;

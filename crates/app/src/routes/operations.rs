@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
-use common::service::{CHALLENGE_HEADER, PROOF_HEADER};
+use common::config::service::{CHALLENGE_HEADER, PROOF_HEADER};
 use history::History;
 use jiff::Timestamp;
 use serde::Serialize;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-use common::release::Production;
+use common::production::release::Production;
 use serde_json::{Value, json};
 use testkit::{Server, Workspace};
 

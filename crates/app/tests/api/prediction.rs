@@ -1,7 +1,7 @@
 //! Predictions in every form in which clients can be sent.
 
-use common::release::Production;
-use common::schema::Predictors;
+use common::model::schema::Predictors;
+use common::production::release::Production;
 use serde_json::{Value, json};
 
 use crate::helpers::Api;

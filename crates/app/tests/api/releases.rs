@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use common::release::Production;
+use common::production::release::Production;
 use serde_json::{Value, json};
 use testkit::Workspace;
 

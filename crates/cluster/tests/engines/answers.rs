@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cluster::connection::Connection;
 use cluster::row::Value;
-use common::engine::{Cluster, EngineAddress};
+use common::config::cluster::{Cluster, EngineAddress};
 use testkit::engines::{Engine, EngineServer};
 use testkit::proxy::CuttingProxy;
 

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use common::lock::Lock;
+use common::files::lock::Lock;
 use serde_json::json;
 use testkit::{HEADER, Workspace, rows};
 

@@ -16,8 +16,8 @@ mod repairs;
 use std::path::PathBuf;
 use std::process::Output;
 
-use common::checksum::Checksum;
-use common::release::{Production, RELEASE_FILES, Release};
+use common::files::checksum::Checksum;
+use common::production::release::{Production, RELEASE_FILES, Release};
 use serde_json::{Value, json};
 use testkit::{Workspace, rows};
 

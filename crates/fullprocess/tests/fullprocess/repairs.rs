@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use common::checksum::Checksum;
+use common::files::checksum::Checksum;
 use serde_json::{Value, json};
 use testkit::{Workspace, rows};
 

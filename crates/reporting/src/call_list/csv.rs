@@ -1,7 +1,7 @@
 //! calllist.csv: all listed clients with every number behind their risk.
 
 use anyhow::{Context, Result};
-use common::schema::PREDICTORS;
+use common::model::schema::PREDICTORS;
 
 use super::{CallList, neutralised};
 

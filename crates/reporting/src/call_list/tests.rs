@@ -1,5 +1,5 @@
 use super::*;
-use common::checksum::Checksum;
+use common::files::checksum::Checksum;
 use common::model::{Fit, TrainingData};
 use dataset::Table;
 use engine::MalformedRows;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use common::metrics::Confusion;
-use common::promotion::Contest;
+use common::model::metrics::Confusion;
+use common::production::promotion::Contest;
 use history::listing::{ContestRow, MissingRow, TimingRow};
 use plotters::prelude::*;
 use statistics::interval::{self, Interval};

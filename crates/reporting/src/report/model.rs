@@ -1,8 +1,8 @@
 //! The pages for engineers: the model, its quality, and why it is live.
 
 use anyhow::Result;
-use common::promotion::{Contest, FEW_ROWS};
-use common::schema::PREDICTORS;
+use common::model::schema::PREDICTORS;
+use common::production::promotion::{Contest, FEW_ROWS};
 use history::listing::CheckRow;
 use statistics::interval;
 use statistics::odds::{odds_ratio, sensible_unit};

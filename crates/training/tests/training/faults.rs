@@ -71,7 +71,7 @@ fn a_full_disk() {
 fn another_writer() {
     let workspace = Workspace::with_data();
     workspace.run("ingestion", &[]);
-    let _held = common::lock::Lock::acquire(&workspace.path("practicemodels"), "test").unwrap();
+    let _held = common::files::lock::Lock::acquire(&workspace.path("practicemodels"), "test").unwrap();
     let error = workspace.fail("training", &[]);
     assert!(error.contains("another step is at work"), "{error}");
 }

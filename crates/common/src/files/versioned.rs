@@ -17,8 +17,8 @@ use anyhow::{Result, bail};
 use fs_err::{self as fs, File};
 use tempfile::TempDir;
 
-use crate::atomic;
-use crate::checksum::Checksum;
+use crate::files::atomic;
+use crate::files::checksum::Checksum;
 
 const CURRENT: &str = "current";
 

@@ -17,13 +17,13 @@ use fs_err as fs;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::checksum::Checksum;
 use crate::config::{Config, Threshold};
+use crate::files::checksum::Checksum;
+use crate::files::ingested::IngestedFile;
+use crate::files::versioned::VersionedFolder;
 use crate::files::{INGESTED_FILES, LATEST_SCORE, MODEL, PICKLE};
-use crate::ingested::IngestedFile;
 use crate::model::Model;
-use crate::score::Score;
-use crate::versioned::VersionedFolder;
+use crate::model::score::Score;
 
 const MANIFEST: &str = "manifest.json";
 
@@ -289,7 +289,7 @@ fn time_of(id: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Confusion;
+    use crate::model::metrics::Confusion;
 
     #[test]
     fn ids_rise_when_the_clock_goes_back_and_the_newest_manifest_is_damaged() {

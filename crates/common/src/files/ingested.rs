@@ -5,7 +5,6 @@
 //! the output folder that never changes again. From then on, a batch is treated like any other file.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -13,10 +12,11 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::checksum::Checksum;
 use crate::config::Config;
-use crate::database::{InputDatabase, InputRows};
-use crate::files::{BATCHES, DataFile, INGESTION_FACTS, csv_files, csv_files_if_any};
+use crate::files::batch::{Batch, Mark};
+use crate::files::checksum::Checksum;
+use crate::files::listing::{DataFile, csv_files, csv_files_if_any};
+use crate::files::names::{BATCHES, INGESTION_FACTS};
 
 /// One input file of the compiled dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,100 +51,6 @@ pub struct ListedFile {
     pub path: PathBuf,
     /// SHA-256 of the file's content.
     pub sha256: Checksum,
-}
-
-/// Rows that were read from a database together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Batch {
-    /// Address of the database, without user and password.
-    pub database: String,
-    /// Name of the table, or text of the query.
-    pub rows: String,
-    /// Name of the growing column.
-    pub column: String,
-    /// Watermark before the batch; `None` in the first batch.
-    pub above: Option<Mark>,
-    /// Watermark after the batch: the highest value of the column in these rows.
-    pub up_to: Mark,
-}
-
-/// A watermark: a value of the growing column. Rows with a higher value are new.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, try_from = "RawMark")]
-pub enum Mark {
-    /// An integer value of the column.
-    Integer(i64),
-    /// A time or another text that contains only the characters allowed by [`Mark::text`].
-    Text(String),
-}
-
-/// A watermark as read from a file, before it is checked: the file may have been edited.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum RawMark {
-    Integer(i64),
-    Text(String),
-}
-
-impl TryFrom<RawMark> for Mark {
-    type Error = &'static str;
-
-    fn try_from(raw: RawMark) -> Result<Self, Self::Error> {
-        match raw {
-            RawMark::Integer(number) => Ok(Self::Integer(number)),
-            RawMark::Text(text) => Self::text(&text).ok_or("a mark holds a letter that no mark has"),
-        }
-    }
-}
-
-impl Mark {
-    /// Creates a watermark from a text; `None` if the text is empty, longer than 100 bytes, or contains other
-    /// characters than ASCII letters, digits and those used to write times. The allowed characters need no quoting in
-    /// an SQL statement or a file name.
-    pub fn text(text: &str) -> Option<Self> {
-        let harmless = |letter: char| letter.is_ascii_alphanumeric() || " :.+-_".contains(letter);
-        (!text.is_empty() && text.len() <= 100 && text.chars().all(harmless)).then(|| Self::Text(text.to_owned()))
-    }
-}
-
-impl fmt::Display for Mark {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Self::Integer(number) => number.fmt(f),
-            Self::Text(text) => text.fmt(f),
-        }
-    }
-}
-
-impl fmt::Display for Batch {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Self { database, rows, column, above, up_to } = self;
-        match above {
-            Some(above) => write!(f, "{database}, {rows}: {column} above {above} up to {up_to}"),
-            None => write!(f, "{database}, {rows}: {column} up to {up_to}"),
-        }
-    }
-}
-
-impl Batch {
-    /// Creates the batch of the rows of `input` above one watermark, up to and including another.
-    pub fn new(input: &InputDatabase, above: Option<Mark>, up_to: Mark) -> Self {
-        let rows = match &input.rows {
-            InputRows::Table(rows) | InputRows::Query(rows) => rows.clone(),
-        };
-        Self { database: input.url.to_string(), rows, column: input.column.clone(), above, up_to }
-    }
-
-    /// Returns a name for the batch's file. No other batch has the same name.
-    pub fn file_name(&self, input: &InputDatabase) -> String {
-        let Self { database, rows, column, above, up_to } = self;
-        let identity = Checksum::of_bytes(format!("{database}\n{rows}\n{column}\n{above:?}\n{up_to}").as_bytes());
-        format!("database.{}.{column}.{up_to}.{}.csv", input.name(), &identity.short()[..6])
-    }
-
-    fn is_from(&self, input: &InputDatabase) -> bool {
-        *self == Self::new(input, self.above.clone(), self.up_to.clone())
-    }
 }
 
 /// Returns all files that currently belong to the compiled dataset: those of the input folder, then the batches that
@@ -237,19 +143,5 @@ mod tests {
         assert_eq!(serde_json::from_str::<Vec<String>>(&record_of_names(&names)).unwrap(), names);
         assert_eq!(record_of_names(&names[..1]), "[\"dataset1.csv\"]");
         assert_eq!(record_of_names(&[]), "[]");
-    }
-
-    #[test]
-    fn a_mark_holds_nothing_that_could_end_a_text_in_a_statement_or_leave_a_folder() {
-        for text in ["2026-11-23 09:00:00.5+00", "01JDC0K8", "a_b"] {
-            assert_eq!(Mark::text(text).unwrap().to_string(), text);
-        }
-        for text in ["", "o'neil", "a/b", "a\\b", "a\"b", "a;b", "größe", "a\0"] {
-            assert_eq!(Mark::text(text), None, "{text}");
-        }
-        assert_eq!(serde_json::to_string(&[Mark::Integer(-3), Mark::Text("3".into())]).unwrap(), "[-3,\"3\"]");
-        assert_eq!(serde_json::from_str::<Mark>("-3").unwrap(), Mark::Integer(-3));
-        assert_eq!(serde_json::from_str::<Mark>("\"a\"").unwrap(), Mark::Text("a".into()));
-        assert!(serde_json::from_str::<Mark>("\"' OR 1 --\"").is_err());
     }
 }

@@ -10,8 +10,8 @@ use std::path::Path;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::atomic;
-use crate::checksum::Checksum;
+use crate::files::atomic;
+use crate::files::checksum::Checksum;
 use crate::files::{CALL_LIST, CONFUSION_MATRIX, MODEL_QUALITY, REPORT, REPORT_FACTS, TIME_TRENDS};
 
 /// The reports that [`ReportFacts`] describes.

@@ -6,7 +6,7 @@
 //! Python's `pickletools`, protocol 4.
 
 use crate::model::Model;
-use crate::schema::PREDICTORS;
+use crate::model::schema::PREDICTORS;
 
 /// Returns the content of trainedmodel.pkl. The same model always gives the same bytes.
 pub fn pickle(model: &Model) -> Vec<u8> {

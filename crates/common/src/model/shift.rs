@@ -11,7 +11,7 @@ use statistics::shift::{holm, kolmogorov_smirnov, stability};
 use statistics::sketch::Sketch;
 
 use crate::model::Model;
-use crate::schema::{PREDICTORS, Predictors};
+use crate::model::schema::{PREDICTORS, Predictors};
 
 /// Fixed seed, so results are reproducible.
 const SEED: u64 = 0;

@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::atomic;
-use crate::checksum::Checksum;
+use crate::files::atomic;
+use crate::files::checksum::Checksum;
 use crate::files::{LATEST_SCORE, SCORE_FACTS};
-use crate::metrics::Confusion;
+use crate::model::metrics::Confusion;
 
 /// The F1 score of one model on one table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
