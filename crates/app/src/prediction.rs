@@ -5,7 +5,7 @@ use std::io::Read;
 use std::marker::PhantomData;
 
 use common::model::schema::{PREDICTORS, Predictors};
-use dataset::reader::{Next, RowReader};
+use dataset::local::reader::{Next, RowReader};
 use dataset::row::{check_count, check_name};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;

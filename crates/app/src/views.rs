@@ -9,7 +9,7 @@ use common::config::Config;
 use common::config::is_address;
 use common::files::{FINAL_DATA, INGESTION_FACTS, csv_files};
 use common::model::schema::Predictors;
-use engine::Description;
+use dataset::Description;
 use history::History;
 use history::listing::RunRow;
 use reporting::call_list::{Call, CallList};
@@ -23,7 +23,7 @@ use crate::problem::Problem;
 
 #[derive(Default)]
 pub struct Views {
-    dataset: Cached<FileIdentity, Box<dyn engine::Clients>>,
+    dataset: Cached<FileIdentity, Box<dyn dataset::Clients>>,
     description: Cached<FileIdentity, Description>,
     clients: Cached<(String, FileIdentity), Clients>,
     overview: Cached<OverviewKey, Overview>,
@@ -33,7 +33,7 @@ pub struct Views {
 pub struct Clients {
     /// The current clients, highest risk first.
     pub list: Arc<CallList>,
-    dataset: Arc<Box<dyn engine::Clients>>,
+    dataset: Arc<Box<dyn dataset::Clients>>,
 }
 
 /// One row of a client with its risk under the live model.
@@ -114,11 +114,11 @@ impl Views {
         self.overview.get(key, || Overview::new(config, &mut history, live, clients, &description))
     }
 
-    fn identified_dataset(&self, config: &Config) -> Result<(FileIdentity, Arc<Box<dyn engine::Clients>>), Problem> {
+    fn identified_dataset(&self, config: &Config) -> Result<(FileIdentity, Arc<Box<dyn dataset::Clients>>), Problem> {
         let read = || -> Result<_> {
             let identity = identity(config)?;
             let dataset =
-                self.dataset.get(identity.clone(), || dataset::engine(config)?.compiled(&config.output_folder))?;
+                self.dataset.get(identity.clone(), || dataset::open(config)?.compiled(&config.output_folder))?;
             Ok((identity, dataset))
         };
         read().map_err(|error| {
@@ -138,7 +138,7 @@ impl Clients {
     pub fn rows(&self, corporation: &str, live: &LiveModel) -> Result<Vec<ClientRow>> {
         let rows = self.dataset.rows_of(corporation)?.into_iter();
         Ok(rows
-            .map(|engine::ClientRow { predictors, exited }| ClientRow {
+            .map(|dataset::ClientRow { predictors, exited }| ClientRow {
                 predictors,
                 exited,
                 risk: live.model.probability(&predictors),
@@ -180,7 +180,7 @@ impl Overview {
     ) -> Result<Self> {
         let last_process = history.newest_process()?;
         let (release, model) = (live.release.clone(), live.model.clone());
-        let engine = dataset::engine(config)?;
+        let engine = dataset::open(config)?;
         let evidence =
             Evidence::of(config, &*engine, history, release, model, description.clone(), clients.list.clone())?;
         let trends = Trends::of(&evidence.past);

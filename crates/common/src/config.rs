@@ -374,14 +374,7 @@ impl RawConfig {
     /// The address of the cluster, with environment variables expanded.
     fn engine(&self) -> Result<Option<EngineAddress>> {
         let Some(text) = self.text("engine")? else { return Ok(None) };
-        let address = EngineAddress::parse(&expand(text, |name| env::var(name).ok())?)?;
-        if !cfg!(feature = "cluster") {
-            bail!(
-                "{address} needs a program that was built with the feature \"cluster\": install protoc and build with \
-                 cargo build --release --features cluster, or remove the key"
-            );
-        }
-        Ok(Some(address))
+        Ok(Some(EngineAddress::parse(&expand(text, |name| env::var(name).ok())?)?))
     }
 
     fn truth(&self, key: &str) -> Result<Option<bool>> {
@@ -561,15 +554,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(not(feature = "cluster"))]
-    fn an_engine_needs_another_build() {
-        let error = load(set("engine", json!("sc://host:15002/;token=geheim"))).unwrap_err();
-        assert!(error.contains("cargo build --release --features cluster") && error.contains("\"engine\""), "{error}");
-        assert!(error.contains("sc://host:15002") && !error.contains("geheim"), "{error}");
-    }
-
-    #[test]
-    #[cfg(feature = "cluster")]
     fn an_engine_may_have_its_data_elsewhere() {
         let with = |change: &dyn Fn(&mut serde_json::Map<String, Value>)| {
             load(|config| {
@@ -608,7 +592,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "cluster")]
     fn the_local_part_of_a_shared_output_is_a_folder_of_its_own() {
         for (key, value, expected) in [
             ("local_output_path", "in", "keys \"input_folder_path\" and \"local_output_path\": both are"),

@@ -1,36 +1,42 @@
-//! Client tables: reading, checking, merging, removing duplicates, describing. This is the only crate that depends on
-//! polars.
+//! Client tables: finding, reading, checking, merging and describing them. This is the only crate that depends on polars
+//! and on the client of Spark Connect.
 //!
-//! [`row`] defines a valid row; [`reader`] finds the rows of a CSV stream and separates valid from malformed rows.
-//! Everything else is built on these two, so a file has the same meaning for ingestion, training, scoring and the
-//! service. [`compile`] merges files in one pass and never holds a whole table; [`Table`] is a table in memory, a
-//! polars `DataFrame` with checked columns. [`embedded`] combines them into an engine.
+//! [`engine`] contains the traits through which the steps use client tables. [`rules`] defines a valid file and a valid
+//! row, [`quarantine`] counts and lists the rows that are not, [`row`] parses values. There are two engines: [`local`]
+//! works in this process (polars), `spark` on a cluster (Spark Connect, cargo feature `cluster`). [`basis`] and
+//! [`likelihood`] are the sums of a step of training's solver.
 
 #![warn(missing_docs)]
 
-pub mod compile;
-pub mod describe;
-pub mod embedded;
+pub mod basis;
+pub mod engine;
 pub mod likelihood;
-pub mod reader;
+pub mod local;
+pub mod quarantine;
 pub mod row;
-pub mod table;
+pub mod rules;
+#[cfg(feature = "cluster")]
+pub mod spark;
 
 use anyhow::Result;
 use common::config::Config;
-use engine::Engine;
 
-pub use table::Table;
+pub use engine::*;
 
-/// Returns the engine that `config` names, or the engine of this process if it names none.
+/// Opens the engine that `config` names, or the engine of this process if it names none.
 ///
 /// # Errors
-/// Fails if the cluster cannot be reached.
-pub fn engine(config: &Config) -> Result<Box<dyn Engine>> {
-    #[cfg(feature = "cluster")]
-    if let Some(place) = &config.engine {
-        return cluster::connect(config, place);
+/// Fails if the cluster cannot be reached, or if this program was built without the feature `cluster`.
+pub fn open(config: &Config) -> Result<Box<dyn Engine>> {
+    match &config.engine {
+        None => Ok(Box::new(local::Local)),
+        #[cfg(feature = "cluster")]
+        Some(cluster) => spark::connect(config, cluster),
+        #[cfg(not(feature = "cluster"))]
+        Some(_) => anyhow::bail!(
+            "key \"engine\" in {}: this program was built without the engine; build it with `cargo build --release \
+             --features cluster`",
+            config.file.display()
+        ),
     }
-    let _ = config;
-    Ok(Box::new(embedded::Embedded))
 }

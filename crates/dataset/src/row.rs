@@ -1,7 +1,7 @@
 //! One client row: parsing text to checked values, and formatting them as canonical text.
 
+use crate::rules::{LARGEST_EXACT, LONGEST_NAME, MISSING, Malformed, exceeds_exact};
 use common::model::schema::Predictors;
-use engine::rules::{LARGEST_EXACT, LONGEST_NAME, MISSING, Malformed, exceeds_exact};
 
 /// A checked row; its text borrows from the reader's buffer.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -13,7 +13,7 @@ use anyhow::Result;
 use common::cli;
 use common::config::Config;
 use common::production::release::Production;
-use engine::{ColumnStatistics, MissingPercent, Reading};
+use dataset::{ColumnStatistics, MissingPercent, Reading};
 use history::History;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -49,7 +49,7 @@ pub struct Outcome {
 /// history.
 pub fn run(config: &Config) -> Result<Outcome> {
     history::record(config, "diagnostics", |run| {
-        let engine = dataset::engine(config)?;
+        let engine = dataset::open(config)?;
         let description = engine.compiled(&config.output_folder)?.describe()?;
         let predictions = match Production::of(config).current()? {
             None => None,

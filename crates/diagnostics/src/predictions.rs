@@ -6,7 +6,7 @@ use anyhow::Result;
 use common::config::Threshold;
 use common::model::Model;
 use common::model::schema::{PREDICTORS, Predictors};
-use engine::Clients;
+use dataset::Clients;
 use serde::Serialize;
 use utoipa::ToSchema;
 

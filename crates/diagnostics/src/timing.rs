@@ -45,7 +45,7 @@ fn newest(history: &mut History) -> Result<Option<Timing>> {
 
 fn trial(config: &Config) -> Result<Timing> {
     let scratch = Scratch::new()?;
-    let engine = dataset::engine(config)?;
+    let engine = dataset::open(config)?;
     let files = ingestion::inputs(&*engine, config)?;
     let trial = ingestion::ingest(&*engine, &files, scratch.path(), || Ok(())).context("timing ingestion")?;
     let clock = Instant::now();

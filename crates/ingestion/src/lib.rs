@@ -19,7 +19,7 @@ use common::files::ingested::{self, Ingested, ListedFile};
 use common::files::lock::Lock;
 use common::files::versioned::VersionedFolder;
 use common::files::{DataFile, FINAL_DATA, INGESTED_FILES, INGESTION_FACTS, QUARANTINE};
-use engine::Engine;
+use dataset::Engine;
 use fs_err as fs;
 use history::source::{self, NewRows, TakenBatch};
 use serde::Serialize;
@@ -40,7 +40,7 @@ pub struct Outcome {
 pub fn run(config: &Config) -> Result<Outcome> {
     history::record(config, "ingestion", |run| {
         run.hold(Lock::acquire(&config.output_folder, "ingestion")?);
-        let engine = dataset::engine(config)?;
+        let engine = dataset::open(config)?;
         let mut files = inputs(&*engine, config)?;
         let NewRows { batch, without_mark } = take_new(config, &files)?;
         files.extend(batch.as_ref().map(|batch| batch.file.clone()));
@@ -114,7 +114,7 @@ pub fn inputs(engine: &dyn Engine, config: &Config) -> Result<Vec<DataFile>> {
 
 /// Lists the files that currently belong to the compiled dataset, for `--list`. Only reads.
 pub fn list(config: &Config) -> Result<Listing> {
-    let engine = dataset::engine(config)?;
+    let engine = dataset::open(config)?;
     let files = inputs(&*engine, config)?;
     let checksums = engine.checksums(&files)?;
     let listed = files.into_iter().zip(checksums);

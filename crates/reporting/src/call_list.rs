@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use common::config::Threshold;
 use common::model::Model;
 use common::model::schema::{PREDICTORS, Predictors};
-use engine::{Client, Clients};
+use dataset::{Client, Clients};
 use serde::Serialize;
 use statistics::interval::{Exits, exits};
 use statistics::odds;

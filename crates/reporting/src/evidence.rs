@@ -9,8 +9,8 @@ use common::files::checksum::Checksum;
 use common::files::ingested::Ingested;
 use common::model::Model;
 use common::production::release::{Production, Release};
+use dataset::{ColumnStatistics, Description, Engine, MissingPercent, Reading};
 use diagnostics::dependencies::{self, Dependency};
-use engine::{ColumnStatistics, Description, Engine, MissingPercent, Reading};
 use history::History;
 use history::listing::{CheckRow, ContestRow, MissingRow, ReleaseRow, Rows, ShiftRow, TimingRow, What};
 use statistics::ranking::Pair;
@@ -69,7 +69,7 @@ impl Evidence {
     pub fn gather(config: &Config, history: &mut History) -> Result<Self> {
         let release = Production::of(config).live()?;
         let (model, threshold) = (release.model()?, release.threshold()?);
-        let engine = dataset::engine(config)?;
+        let engine = dataset::open(config)?;
         let clients = engine.compiled(&config.output_folder)?;
         let calls = CallList::of(&*clients, &release.id, &model, threshold, config.call_capacity as usize)?;
         Self::of(config, &*engine, history, release, model, clients.describe()?, calls.into())

@@ -19,7 +19,7 @@ use common::model::metrics::Confusion;
 use common::model::score::Score;
 use common::model::shift::{self, PredictorShift};
 use common::production::release::Production;
-use engine::{Clients, Reading};
+use dataset::{Clients, Reading};
 use history::ScoredData;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -142,7 +142,7 @@ pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
         let (model, checksum) = Model::load(&config.output_model.join(MODEL))?;
         (checksum.short().to_owned(), model, checksum, config.threshold)
     };
-    let engine = dataset::engine(config)?;
+    let engine = dataset::open(config)?;
     let files = match options.data.as_slice() {
         [] => engine.files(&config.test_data)?,
         paths => paths.iter().map(|path| DataFile::at(path)).collect::<Result<_>>()?,

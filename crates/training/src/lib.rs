@@ -24,7 +24,7 @@ use common::files::{MODEL, PICKLE};
 use common::model::pickle::pickle;
 use common::model::schema::PREDICTORS;
 use common::model::{Fit, Model, TrainingData};
-use engine::{Engine, TrainingFacts, TrainingRows};
+use dataset::{Engine, TrainingFacts, TrainingRows};
 use serde::Serialize;
 use statistics::sketch::Sketch;
 
@@ -61,7 +61,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
         let start = Instant::now();
         let _lock = Lock::acquire(&config.output_model, "step")?;
         atomic::sweep(&config.output_model)?;
-        let trained = train(&*dataset::engine(config)?, &config.output_folder, config.regularization)?;
+        let trained = train(&*dataset::open(config)?, &config.output_folder, config.regularization)?;
         let Trained { model, fit_seconds, relative_error } = trained;
         // The pickle is written first: if the run is killed between the two files, deployment finds that the pickle
         // does not belong to the model.

@@ -8,8 +8,8 @@
 use std::fmt;
 
 use anyhow::Error;
-use engine::basis::Basis;
-use engine::likelihood::Parameters;
+use dataset::basis::Basis;
+use dataset::likelihood::Parameters;
 
 use crate::cholesky::Cholesky;
 use crate::objective::{Evaluation, Objective};
@@ -226,7 +226,7 @@ mod tests {
     use crate::spread;
     use crate::start::starts;
     use common::config::Regularization;
-    use engine::TrainingRows;
+    use dataset::TrainingRows;
     use std::cell::Cell;
 
     fn c() -> Regularization {

@@ -16,9 +16,9 @@
 
 use anyhow::Result;
 use common::config::Regularization;
-use engine::TrainingRows;
-use engine::basis::Basis;
-use engine::likelihood::{Parameters, Sums};
+use dataset::TrainingRows;
+use dataset::basis::Basis;
+use dataset::likelihood::{Parameters, Sums};
 
 /// A convex function of the parameters, with its first and second derivatives.
 pub trait Objective {
@@ -93,8 +93,8 @@ fn penalise(sums: &Sums, basis: &Basis, gamma: &Parameters, c: f64) -> Evaluatio
 pub(crate) mod tests {
     use super::*;
     use common::files::checksum::Checksum;
-    use dataset::likelihood::Rows;
-    use engine::{Sample, TrainingFacts};
+    use dataset::local::likelihood::Rows;
+    use dataset::{Sample, TrainingFacts};
 
     /// Fabricated rows in which the target depends on the predictors.
     pub(crate) fn fabricated(n: usize) -> Fabricated {

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use common::config::Regularization;
-use engine::likelihood::Parameters;
-use engine::{Sample, TrainingFacts, TrainingRows};
+use dataset::likelihood::Parameters;
+use dataset::{Sample, TrainingFacts, TrainingRows};
 use smartcore::linalg::basic::matrix::DenseMatrix;
 use smartcore::linear::logistic_regression::{LogisticRegression, LogisticRegressionParameters};
 

@@ -3,8 +3,8 @@
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use dataset::{ColumnStatistics, Reading};
 use diagnostics::Health;
-use engine::{ColumnStatistics, Reading};
 use history::listing::{Listing, What};
 use reporting::call_list;
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ pub async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
     let sharing = state.clone();
     let score = state.scores.get(&state.heavy, release, state.config.answer_max_age, move || {
         let live = sharing.live.model()?;
-        dataset::engine(&sharing.config)
+        dataset::open(&sharing.config)
             .and_then(|engine| {
                 let files = engine.files(&sharing.config.test_data)?;
                 let clients = engine.read(&files, Reading::WHOLE)?;

@@ -1,8 +1,8 @@
 use super::*;
 use common::files::checksum::Checksum;
 use common::model::{Fit, TrainingData};
-use dataset::Table;
-use engine::MalformedRows;
+use dataset::MalformedRows;
+use dataset::local::Table;
 use statistics::sketch::Sketch;
 
 const HEADER: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n";

@@ -24,7 +24,7 @@ fn train(workspace: &Workspace, rows: &Value, c: f64) -> Result<training::Traine
     }
     workspace.csv("ingesteddata/finaldata.csv", &csv);
     let config = Config::load(Some(&workspace.path("config.json"))).unwrap();
-    let engine = dataset::engine(&config).unwrap();
+    let engine = dataset::open(&config).unwrap();
     training::train(&*engine, &config.output_folder, Regularization::new(c).unwrap())
         .map_err(|error| format!("{error:#}"))
 }

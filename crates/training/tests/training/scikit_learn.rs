@@ -5,8 +5,8 @@ use std::process::Command;
 use common::config::Threshold;
 use common::files::MODEL;
 use common::model::Model;
-use dataset::Table;
-use engine::Reading;
+use dataset::Reading;
+use dataset::local::Table;
 use serde_json::Value;
 use testkit::Workspace;
 

@@ -1,6 +1,5 @@
 //! Tests of the steps on real engines: the same test runs in this process, on Sail and on Apache Spark, and must give
 //! the same results.
-#![cfg(feature = "cluster")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its workspace has failed")]
 
 mod answers;

@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cluster::connection::Connection;
-use cluster::row::Value;
+use dataset::spark::connection::Connection;
+use dataset::spark::row::Value;
 use serde_json::{Value as Json, json};
 use testkit::Workspace;
 use testkit::engines::{Engine, EngineServer};

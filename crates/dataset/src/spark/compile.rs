@@ -8,21 +8,22 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use crate::MalformedRows;
+use crate::quarantine::QUARANTINE_HEADER;
+use crate::rules::check_any_row;
 use anyhow::{Context, Result};
 use common::config::cluster::Cluster;
 use common::files::checksum::Checksum;
 use common::files::ingested::{Ingested, IngestedFile};
 use common::files::{DataFile, QUARANTINE};
 use common::model::schema::{COLUMNS, CORPORATION, TARGET, by_column};
-use engine::MalformedRows;
-use engine::rules::{QUARANTINE_HEADER, check_any_row};
 
-use crate::connection::Connection;
-use crate::files::{self, InputFile};
-use crate::lines::{self, Lines};
-use crate::plan::{Existing, Format};
-use crate::rules::READABLE;
-use crate::sql::{self, Cells};
+use crate::spark::connection::Connection;
+use crate::spark::files::{self, InputFile};
+use crate::spark::lines::{self, Lines};
+use crate::spark::plan::{Existing, Format};
+use crate::spark::rules::READABLE;
+use crate::spark::sql::{self, Cells};
 
 /// The column that identifies the first file that contains a row, as its index (from 0) in ingestedfiles.txt. It is the
 /// only order that a dataset on shared storage has.

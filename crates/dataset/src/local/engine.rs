@@ -4,6 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use crate::basis::Basis;
+use crate::likelihood::{Parameters, Sums};
+use crate::{
+    Client, ClientRow, Clients, Counts, Description, Engine, MalformedRows, Newest, PREDICTION_COLUMNS, Reading,
+    Sample, TrainingFacts, TrainingRows,
+};
 use anyhow::{Context, Result};
 use common::cli::Progress;
 use common::config::Threshold;
@@ -13,26 +19,20 @@ use common::files::ingested::Ingested;
 use common::files::{DataFile, FINAL_DATA, INGESTED_FILES, INGESTION_FACTS, QUARANTINE, csv_files};
 use common::model::Model;
 use common::model::schema::{COLUMNS, PREDICTORS, Predictors, TARGET};
-use engine::basis::Basis;
-use engine::likelihood::{Parameters, Sums};
-use engine::{
-    Client, ClientRow, Clients, Counts, Description, Engine, MalformedRows, Newest, PREDICTION_COLUMNS, Reading,
-    Sample, TrainingFacts, TrainingRows,
-};
 use fs_err::File;
 use rayon::prelude::*;
 use statistics::distribution::Distribution;
 use statistics::sketch::Sketch;
 
-use crate::Table;
-use crate::compile::compile;
-use crate::describe;
-use crate::likelihood::Rows;
+use crate::local::Table;
+use crate::local::compile::compile;
+use crate::local::describe;
+use crate::local::likelihood::Rows;
 
 /// The engine of this process.
-pub struct Embedded;
+pub struct Local;
 
-impl Engine for Embedded {
+impl Engine for Local {
     fn files(&self, folder: &Path) -> Result<Vec<DataFile>> {
         csv_files(folder)
     }

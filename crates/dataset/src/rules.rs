@@ -6,63 +6,14 @@ use std::str;
 use anyhow::{Result, anyhow, bail};
 use common::model::schema::{COLUMNS, TARGET};
 
-/// Maximum share of malformed rows in one file. Up to it, they are set aside and the other rows are used.
-pub const TOLERATED_MALFORMED_SHARE: f64 = 0.05;
-
 /// The spellings that pandas reads as missing (`STR_NA_VALUES` of pandas 3).
 pub const MISSING: [&str; 19] = [
     "", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "<NA>", "#NA", "#N/A", "#N/A N/A",
     "1.#IND", "1.#QNAN", "-1.#IND", "-1.#QNAN",
 ];
 
-/// The header of quarantine.csv.
-pub const QUARANTINE_HEADER: &[u8] = b"file,line,reason,row\n";
-
 /// The index of a column that a file does not have.
 pub const ABSENT: usize = usize::MAX;
-
-/// Counts the malformed rows of one file. They are reported as rows, but their share is computed in lines, because an
-/// unclosed quote merges many lines into one row.
-#[derive(Debug, Default)]
-pub struct MalformedCount {
-    /// Number of malformed rows so far, regardless of how many lines each spans.
-    pub rows: u64,
-    lines: u64,
-    first: Option<String>,
-}
-
-impl MalformedCount {
-    /// Counts a malformed row that begins on line `line`, counted from 1, and spans `lines` lines.
-    pub fn add(&mut self, line: u64, lines: u64, reason: &Malformed) {
-        self.rows += 1;
-        self.lines += lines;
-        self.first.get_or_insert_with(|| format!("line {line}: {reason}"));
-    }
-
-    /// Checks the share of malformed lines in a file with `readable` valid rows.
-    ///
-    /// # Errors
-    /// Fails if the share is above [`TOLERATED_MALFORMED_SHARE`].
-    pub fn check_share(&self, readable: u64) -> Result<()> {
-        check_malformed_share(self.lines, readable, self.first.as_deref())
-    }
-}
-
-/// Checks the share of malformed lines; `first` is shown in the error as an example.
-///
-/// # Errors
-/// Fails if the share is above [`TOLERATED_MALFORMED_SHARE`].
-pub fn check_malformed_share(malformed: u64, readable: u64, first: Option<&str>) -> Result<()> {
-    if malformed as f64 > TOLERATED_MALFORMED_SHARE * (malformed + readable) as f64 {
-        bail!(
-            "{malformed} of {} lines cannot be read, more than {} %; is the file half-copied or of another kind? The first: {}",
-            malformed + readable,
-            TOLERATED_MALFORMED_SHARE * 100.0,
-            first.unwrap_or("unknown")
-        );
-    }
-    Ok(())
-}
 
 /// Checks that `files` files together contain at least one row.
 ///

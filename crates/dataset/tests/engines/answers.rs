@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use cluster::connection::Connection;
-use cluster::row::Value;
 use common::config::cluster::{Cluster, EngineAddress};
+use dataset::spark::connection::Connection;
+use dataset::spark::row::Value;
 use testkit::engines::{Engine, EngineServer};
 use testkit::proxy::CuttingProxy;
 

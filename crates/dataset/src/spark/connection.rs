@@ -21,12 +21,12 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
-use crate::client::Client;
-use crate::endpoint::Endpoint;
-use crate::execution::{self, Broken, Event, Sink, Unwanted};
-use crate::plan::{self, Existing, Files, Format};
-use crate::row::{self, Row};
-use crate::view::{View, Views};
+use crate::spark::client::Client;
+use crate::spark::endpoint::Endpoint;
+use crate::spark::execution::{self, Broken, Event, Sink, Unwanted};
+use crate::spark::plan::{self, Existing, Files, Format};
+use crate::spark::row::{self, Row};
+use crate::spark::view::{View, Views};
 
 /// Time limit for a server to accept a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);

@@ -20,16 +20,17 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use crate::quarantine::{MalformedCount, QUARANTINE_HEADER};
+use crate::rules::check_any_row;
 use anyhow::{Context, Result, bail};
 use common::files::DataFile;
 use common::files::checksum::{self, Checksum};
 use common::files::ingested::{Ingested, IngestedFile};
 use common::model::schema::{COLUMNS, by_column};
-use engine::rules::{MalformedCount, QUARANTINE_HEADER, check_any_row};
 use fs_err::File;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use crate::reader::{MalformedRow, Next, RowReader};
+use crate::local::reader::{MalformedRow, Next, RowReader};
 use crate::row::{Row, write_text};
 
 const READERS: usize = 2;
@@ -348,7 +349,7 @@ impl Hasher for Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::tests::HEADER;
+    use crate::local::table::tests::HEADER;
 
     /// Compiles files of the given rows; returns the dataset and the quarantine without their headers, and the results
     /// of the ingestion.

@@ -11,7 +11,7 @@ use spark_connect_proto::execute_plan_response::{ArrowBatch, ExecutionProgress, 
 use spark_connect_proto::{ExecutePlanResponse, Plan};
 use tonic::{Code, Status, Streaming};
 
-use crate::client::Client;
+use crate::spark::client::Client;
 
 /// Maximum number of consecutive streams that may break without a response before the execution counts as lost.
 const MOST_BREAKS: u32 = 10;

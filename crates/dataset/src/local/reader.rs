@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use common::files::checksum::{Checksum, Hasher};
 use common::model::schema::COLUMNS;
 
-use engine::rules::{Malformed, check_target, find_columns};
+use crate::rules::{Malformed, check_target, find_columns};
 
 use crate::row::{Row, parse_count, parse_exited, parse_name};
 

@@ -2,17 +2,17 @@
 
 use std::io::Write;
 
+use crate::MalformedRows;
+use crate::quarantine::check_malformed_share;
 use anyhow::{Context, Result};
 use common::model::schema::COLUMNS;
-use engine::MalformedRows;
-use engine::rules::check_malformed_share;
 
-use crate::compile::FILE;
-use crate::connection::Connection;
-use crate::files::{self, InputFile, name_of_file};
-use crate::rules::{self, LAYOUT, READABLE, clean, not_blank};
-use crate::sql::{self, Cells};
-use crate::view::View;
+use crate::spark::compile::FILE;
+use crate::spark::connection::Connection;
+use crate::spark::files::{self, InputFile, name_of_file};
+use crate::spark::rules::{self, LAYOUT, READABLE, clean, not_blank};
+use crate::spark::sql::{self, Cells};
+use crate::spark::view::View;
 
 /// Maximum number of files whose malformed rows one query fetches.
 const BATCH: usize = 64;

@@ -3,6 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::basis::Basis;
+use crate::likelihood::{Parameters, Sums};
+use crate::{
+    Client, ClientRow, Clients, ColumnStatistics, Counts, Description, MissingPercent, Newest, PREDICTION_COLUMNS,
+    Sample, TrainingFacts, TrainingRows,
+};
 use anyhow::{Context, Result, bail};
 use common::config::Threshold;
 use common::files::checksum::Checksum;
@@ -10,22 +16,16 @@ use common::files::ingested::Ingested;
 use common::model::Model;
 use common::model::metrics::Confusion;
 use common::model::schema::{COLUMNS, CORPORATION, PREDICTORS, TARGET};
-use engine::basis::Basis;
-use engine::likelihood::{Parameters, Sums};
-use engine::{
-    Client, ClientRow, Clients, ColumnStatistics, Counts, Description, MissingPercent, Newest, PREDICTION_COLUMNS,
-    Sample, TrainingFacts, TrainingRows,
-};
 use statistics::distribution::Distribution;
 use statistics::sketch::Sketch;
 
-use crate::compile::FILE;
-use crate::connection::Connection;
-use crate::distribution::{Column, Moments, count, every, moments, sum_where};
-use crate::plan::{Existing, Format};
-use crate::rules::READABLE;
-use crate::sql::{self, Cells};
-use crate::view::View;
+use crate::spark::compile::FILE;
+use crate::spark::connection::Connection;
+use crate::spark::distribution::{Column, Moments, count, every, moments, sum_where};
+use crate::spark::plan::{Existing, Format};
+use crate::spark::rules::READABLE;
+use crate::spark::sql::{self, Cells};
+use crate::spark::view::View;
 
 /// A table on the cluster.
 pub struct ClusterTable {
@@ -51,7 +51,7 @@ impl ClusterTable {
         }
     }
 
-    /// Creates a table from the rows of CSV files; `rows` is a query of [`crate::lines::Lines::rows`] that reads
+    /// Creates a table from the rows of CSV files; `rows` is a query of [`crate::spark::lines::Lines::rows`] that reads
     /// `views`.
     pub fn of_lines(connection: Arc<Connection>, rows: String, views: Vec<View>, malformed: u64) -> Self {
         Self { connection, relation: format!("({rows})"), _views: views, malformed, ingested: None }

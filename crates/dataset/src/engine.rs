@@ -1,15 +1,8 @@
-//! The interface between the steps and the client tables, whether the rows are in this process (`dataset`, polars) or
-//! on a cluster (`cluster`, Spark Connect).
+//! The interface between the steps and the client tables: the traits that `local` and `spark` implement.
 //!
-//! It consists of two traits: an [`Engine`] finds, merges and opens tables; [`Clients`] is one table. Both return sums,
-//! counts and distributions. The solver, the metrics, the model, releases, the history and the reports work on these
-//! and are independent of the engine that computed them. [`rules`] defines what a valid row is, for every engine.
-
-#![warn(missing_docs)]
-
-pub mod basis;
-pub mod likelihood;
-pub mod rules;
+//! An [`Engine`] finds, merges and opens tables; [`Clients`] is one table. Both return sums, counts and distributions.
+//! The solver, the metrics, the model, releases, the history and the reports work on these and are independent of the
+//! engine that computed them.
 
 use std::path::Path;
 
@@ -122,7 +115,7 @@ pub const MOST_VALUES: u64 = 100_000;
 /// How malformed rows are handled when a table is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MalformedRows {
-    /// Malformed rows are left out and counted, as long as they are few ([`rules::TOLERATED_MALFORMED_SHARE`]).
+    /// Malformed rows are left out and counted, as long as they are few ([`crate::quarantine::TOLERATED_MALFORMED_SHARE`]).
     LeaveOut,
     /// A malformed row is an error, because no row may be lost or because the file was written by this program.
     Refuse,

@@ -1,11 +1,11 @@
 //! The statistics of a table, column by column, as pandas defines them.
 
+use crate::{ColumnStatistics, MissingPercent};
 use anyhow::Result;
 use common::model::schema::{COLUMNS, CORPORATION, PREDICTORS};
-use engine::{ColumnStatistics, MissingPercent};
 use polars::prelude::*;
 
-use crate::Table;
+use crate::local::Table;
 
 /// Returns the statistics of every numeric column, in file order.
 pub fn summary(table: &Table) -> Result<Vec<ColumnStatistics>> {
@@ -58,7 +58,7 @@ fn mode(values: &Series) -> Result<Option<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::tests::table;
+    use crate::local::table::tests::table;
 
     #[test]
     fn statistics_as_pandas_gives_them() {

@@ -1,5 +1,4 @@
-//! The engine for data beyond one machine: Apache Spark or Sail through Spark Connect. This is the only crate that
-//! depends on the client.
+//! The engine for data beyond one machine: Apache Spark or Sail through Spark Connect.
 //!
 //! Every request is one SQL query that returns sums, counts or few rows; the data stay on the cluster. `connection`
 //! sends requests and waits for answers, `execution` follows an answer to its end, `client` makes the remote calls;
@@ -11,8 +10,6 @@
 //! Only features that both engines share are used, with one exception: Spark determines the file of each line, Sail
 //! only the file of a whole content (`lines`). A filter over computed columns makes Sail compute them again for every
 //! use, so invalid rows are marked instead of filtered; `monotonically_increasing_id()` is not a line number.
-
-#![cfg(feature = "cluster")]
 
 mod client;
 mod compile;
@@ -34,6 +31,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::{Clients, Engine, Reading};
 use anyhow::{Context, Result, bail};
 use common::cli::narrate;
 use common::config::Config;
@@ -42,13 +40,12 @@ use common::files::atomic;
 use common::files::checksum::Checksum;
 use common::files::ingested::{Ingested, IngestedFile};
 use common::files::{DataFile, INGESTED_FILES, INGESTION_FACTS, QUARANTINE};
-use engine::{Clients, Engine, Reading};
 
-use crate::connection::Connection;
-use crate::files::InputFile;
-use crate::lines::Lines;
-use crate::plan::{Existing, Format};
-use crate::table::ClusterTable;
+use crate::spark::connection::Connection;
+use crate::spark::files::InputFile;
+use crate::spark::lines::Lines;
+use crate::spark::plan::{Existing, Format};
+use crate::spark::table::ClusterTable;
 
 /// The file in the output folder that names the folder being written, so that the folder of a killed ingestion can be
 /// found.

@@ -18,7 +18,7 @@ use tonic::transport::{Channel, ClientTlsConfig};
 use tonic::{Request, Status, Streaming};
 use uuid::Uuid;
 
-use crate::endpoint::Endpoint;
+use crate::spark::endpoint::Endpoint;
 
 /// Maximum size of a received message, in bytes. A server splits its answers into batches of a few MB.
 const LARGEST_MESSAGE: usize = 128 * 1024 * 1024;

@@ -8,11 +8,11 @@
 //! thousands. Their lines have the columns `file`, `line`, `value` and, for each of [`COLUMNS`], its position in the
 //! file, `p0` to `p4`.
 
+use crate::rules::{ABSENT, LARGEST_EXACT, LONGEST_NAME, MISSING, Malformed};
 use common::model::schema::{COLUMNS, PREDICTORS, TARGET};
-use engine::rules::{ABSENT, LARGEST_EXACT, LONGEST_NAME, MISSING, Malformed};
 
-use crate::compile::FILE;
-use crate::sql;
+use crate::spark::compile::FILE;
+use crate::spark::sql;
 
 /// The condition that a line is a valid row. The column is a number and not a boolean, because Sail is inconsistent
 /// about whether a boolean may be NULL.

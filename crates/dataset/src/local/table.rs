@@ -4,15 +4,15 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use crate::quarantine::MalformedCount;
+use crate::{MalformedRows, Reading};
 use anyhow::{Context, Result, bail};
 use common::files::DataFile;
 use common::files::checksum::Checksum;
 use common::model::schema::{COLUMNS, CORPORATION, PREDICTORS, TARGET};
-use engine::rules::MalformedCount;
-use engine::{MalformedRows, Reading};
 use polars::prelude::*;
 
-use crate::reader::{Next, RowReader};
+use crate::local::reader::{Next, RowReader};
 use crate::row::Row;
 
 /// A client table. `corporation` is text, every other column `Float64`; a missing value is a null.

@@ -7,7 +7,7 @@ use common::config::is_address;
 use common::model::Model;
 use common::model::schema::PREDICTORS;
 
-use crate::row::{Row, Value};
+use crate::spark::row::{Row, Value};
 
 /// Formats a number with an exponent, which makes it a DOUBLE: Spark reads a plain `0.5` as DECIMAL.
 pub fn number(value: f64) -> String {

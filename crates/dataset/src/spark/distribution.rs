@@ -1,12 +1,12 @@
 //! Counts how often each value of a column occurs, on the cluster.
 
+use crate::MOST_VALUES;
 use anyhow::Result;
-use engine::MOST_VALUES;
 use statistics::distribution::Distribution;
 use statistics::sketch::SHARES;
 
-use crate::connection::Connection;
-use crate::sql::Cells;
+use crate::spark::connection::Connection;
+use crate::spark::sql::Cells;
 
 /// Number of shares to which a distribution is thinned. It is a multiple of the shares of a sketch, so the sketch's
 /// quantiles stay exact.

@@ -1,20 +1,20 @@
 //! CSV files as seen by an engine: listing them, computing their checksums on the cluster, and reading their headers.
 //!
-//! A query of this module covers at most [`BATCH`] files. The queries of rows ([`crate::lines`]) cover all files at
+//! A query of this module covers at most [`BATCH`] files. The queries of rows ([`crate::spark::lines`]) cover all files at
 //! once: they contain the name of each file as data.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use crate::rules::{check_target, find_columns};
 use anyhow::{Context, Result, bail};
 use common::files::checksum::Checksum;
 use common::files::{DataFile, has_csv_suffix};
 use common::model::schema::COLUMNS;
-use engine::rules::{check_target, find_columns};
 
-use crate::connection::Connection;
-use crate::plan::Files;
-use crate::sql::{self, Cells};
+use crate::spark::connection::Connection;
+use crate::spark::plan::Files;
+use crate::spark::sql::{self, Cells};
 
 /// Number of bytes at the start of a file within which its header must end.
 const HEAD: usize = 4096;
@@ -252,7 +252,7 @@ impl InputFile {
 
 #[cfg(test)]
 mod tests {
-    use engine::rules::ABSENT;
+    use crate::rules::ABSENT;
 
     use super::*;
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::plan::Files;
+use crate::spark::plan::Files;
 
 type Definitions = Arc<Mutex<BTreeMap<String, Files>>>;
 

@@ -1,0 +1,16 @@
+//! The engine of this process, with polars.
+//!
+//! [`reader`] finds the rows of a CSV stream and separates valid from malformed rows. Everything else is built on it, so
+//! a file has the same meaning for ingestion, training, scoring and the service. `compile` merges files in one pass and
+//! never holds a whole table; [`Table`] is a table in memory, a polars `DataFrame` with checked columns. `engine`
+//! combines them.
+
+mod compile;
+mod describe;
+mod engine;
+pub mod likelihood;
+pub mod reader;
+mod table;
+
+pub use engine::Local;
+pub use table::Table;
