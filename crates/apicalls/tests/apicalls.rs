@@ -67,7 +67,7 @@ fn the_answers_of_all_endpoints_are_kept_as_one_json_object() {
     assert_eq!(ready["release"], kept["release"]);
     assert_eq!(prediction["predictions"], json!([0, 1, 0, 1, 0, 1, 0, 1])); // the rows of the test file
     assert!(
-        table.as_str().unwrap().starts_with("corporation,prediction,probability,filled\nsomebody unknown,"),
+        table.as_str().unwrap().starts_with("corporation,prediction,probability,imputed\nsomebody unknown,"),
         "{table}"
     );
     let mut scored = workspace.run_json("scoring", &["--deployed"]);

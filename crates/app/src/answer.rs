@@ -70,7 +70,7 @@ impl<'m> Answer<'m> {
             Form::Csv => {
                 let mut table = csv::Writer::from_writer(BufWriter::new(SpooledTempFile::new(IN_MEMORY)));
                 table
-                    .write_record(["corporation", "prediction", "probability", "filled"])
+                    .write_record(["corporation", "prediction", "probability", "imputed"])
                     .map_err(|error| cannot_store(error.into()))?;
                 Content::Table(table.into())
             }
@@ -96,12 +96,12 @@ impl<'m> Answer<'m> {
             Content::Table(table) => {
                 let probability = model.probability(predictors);
                 let missing = predictors.iter().zip(PREDICTORS).filter(|(value, _)| value.is_none());
-                let filled: Vec<&str> = missing.map(|(_, column)| column).collect();
+                let imputed: Vec<&str> = missing.map(|(_, column)| column).collect();
                 let record = [
                     neutralised(corporation.unwrap_or_default()),
                     u8::from(probability >= threshold.value()).to_string(),
                     probability.to_string(),
-                    filled.join(" "),
+                    imputed.join(" "),
                 ];
                 table.write_record(record).map_err(|error| cannot_store(error.into()))
             }

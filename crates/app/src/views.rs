@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use common::config::Config;
 use common::config::is_address;
-use common::files::{FINAL_DATA, INGESTION_FACTS, csv_files};
+use common::files::{FINAL_DATA, INGESTION_RECORD, csv_files};
 use common::model::schema::Predictors;
 use dataset::Description;
 use history::History;
@@ -129,7 +129,7 @@ impl Views {
 
 /// A value that changes whenever the compiled dataset does.
 fn identity(config: &Config) -> Result<FileIdentity> {
-    let file = if config.engine.is_some() { INGESTION_FACTS } else { FINAL_DATA };
+    let file = if config.engine.is_some() { INGESTION_RECORD } else { FINAL_DATA };
     FileIdentity::of(&config.output_folder.join(file)).with_context(|| format!("looking at {file}"))
 }
 

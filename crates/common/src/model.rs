@@ -89,11 +89,11 @@ impl Model {
 
     /// Returns the probability of leaving. The training median is imputed for a missing predictor.
     pub fn probability(&self, predictors: &Predictors) -> f64 {
-        1.0 / (1.0 + (-self.log_odds(&self.filled(predictors))).exp())
+        1.0 / (1.0 + (-self.log_odds(&self.imputed(predictors))).exp())
     }
 
     /// Returns the predictors, with the training median imputed for missing ones.
-    pub fn filled(&self, predictors: &Predictors) -> [f64; 3] {
+    pub fn imputed(&self, predictors: &Predictors) -> [f64; 3] {
         std::array::from_fn(|i| predictors[i].unwrap_or(self.medians[i]))
     }
 
@@ -323,9 +323,9 @@ pub(crate) mod tests {
 
     #[test]
     fn a_missing_predictor_counts_as_its_median() {
-        let filled = model().probability(&[Some(10.0), Some(955.0), Some(3.0)]);
-        assert_eq!(model().probability(&[Some(10.0), None, Some(3.0)]), filled);
-        assert!((0.0..=1.0).contains(&filled));
+        let imputed = model().probability(&[Some(10.0), Some(955.0), Some(3.0)]);
+        assert_eq!(model().probability(&[Some(10.0), None, Some(3.0)]), imputed);
+        assert!((0.0..=1.0).contains(&imputed));
     }
 
     #[test]

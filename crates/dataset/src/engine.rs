@@ -95,7 +95,7 @@ pub trait Clients: Send + Sync {
 /// The rows of a table that have every predictor and the target.
 pub trait TrainingRows {
     /// Returns the statistics of the rows that training needs before its first step.
-    fn facts(&self) -> &TrainingFacts;
+    fn summary(&self) -> &TrainingSummary;
 
     /// Returns at most `most` rows, spread over the whole table.
     fn sample(&self, most: usize) -> Result<Sample>;
@@ -144,7 +144,7 @@ pub const PREDICTION_COLUMNS: [&str; 2] = ["probability", "prediction"];
 
 /// The statistics of the training rows that are needed before the first step.
 #[derive(Clone, Debug)]
-pub struct TrainingFacts {
+pub struct TrainingSummary {
     /// SHA-256 of the table.
     pub dataset_sha256: Checksum,
     /// Number of rows that have every predictor and the target.
@@ -175,9 +175,9 @@ pub struct Counts {
     /// Confusion matrix of the rows whose `exited` is known.
     pub confusion: Confusion,
     /// Number of unlabelled rows, that is, rows whose `exited` is missing.
-    pub without_label: u64,
+    pub unlabelled: u64,
     /// Number of rows in the confusion matrix in which a predictor was imputed.
-    pub filled: u64,
+    pub imputed: u64,
 }
 
 /// One row of a client, without its name.

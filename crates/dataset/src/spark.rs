@@ -39,7 +39,7 @@ use common::config::cluster::Cluster;
 use common::files::atomic;
 use common::files::checksum::Checksum;
 use common::files::ingested::{Ingested, IngestedFile};
-use common::files::{DataFile, INGESTED_FILES, INGESTION_FACTS, QUARANTINE};
+use common::files::{DataFile, INGESTED_FILES, INGESTION_RECORD, QUARANTINE};
 
 use crate::spark::connection::Connection;
 use crate::spark::files::InputFile;
@@ -102,7 +102,7 @@ impl Engine for SparkConnect {
     }
 
     fn compiled_files(&self) -> &'static [&'static str] {
-        &[INGESTED_FILES, QUARANTINE, INGESTION_FACTS]
+        &[INGESTED_FILES, QUARANTINE, INGESTION_RECORD]
     }
 
     fn compiled(&self, output: &Path) -> Result<Box<dyn Clients>> {

@@ -18,7 +18,7 @@ use common::files::{INGESTED_FILES, LATEST_SCORE, MODEL, PICKLE};
 use common::model::Model;
 use common::model::pickle::pickle;
 use common::model::score::Score;
-use common::production::promotion::Contest;
+use common::production::promotion::Comparison;
 use common::production::release::{Manifest, Production, Release};
 use fs_err as fs;
 use history::Switch;
@@ -159,7 +159,7 @@ fn switch(config: &Config, action: Action, to: impl FnOnce(&Production) -> Resul
         run.went_live(&release, how, production.live_since()?)?;
         let releases = vec![ReleaseSummary::of(&release)];
         let weaknesses = match action {
-            Action::Deployed => Contest { challenger: release.manifest.score.confusion, champion: None }.warnings(),
+            Action::Deployed => Comparison { challenger: release.manifest.score.confusion, champion: None }.warnings(),
             _ => Vec::new(),
         };
         Ok(Outcome { action, live: Some(release.id), releases, damaged: Vec::new(), weaknesses })

@@ -22,7 +22,7 @@ pub struct Predictions {
     /// Probability of leaving, from 0 to 1.
     pub probabilities: Vec<f64>,
     /// Number of rows, by predictor, in which the predictor was missing and its training median was imputed.
-    pub filled: BTreeMap<&'static str, u64>,
+    pub imputed: BTreeMap<&'static str, u64>,
 }
 
 impl Predictions {
@@ -39,7 +39,7 @@ impl Predictions {
         self.probabilities.push(probability);
         for (value, column) in predictors.iter().zip(PREDICTORS) {
             if value.is_none() {
-                *self.filled.entry(column).or_default() += 1;
+                *self.imputed.entry(column).or_default() += 1;
             }
         }
     }

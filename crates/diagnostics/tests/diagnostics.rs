@@ -40,7 +40,7 @@ fn it_says_everything_and_changes_no_output() {
         keys(&outcome),
         ["dependencies", "missing_percent", "predictions", "summary_statistics", "timing_seconds"]
     );
-    assert_eq!(keys(&outcome["predictions"]), ["corporations", "filled", "model", "predictions", "probabilities"]);
+    assert_eq!(keys(&outcome["predictions"]), ["corporations", "imputed", "model", "predictions", "probabilities"]);
     for step in ["ingestion", "training"] {
         let seconds = outcome["timing_seconds"][step].as_f64().unwrap();
         assert!(seconds > 0.0 && seconds < 600.0, "{step}: {seconds}");

@@ -22,11 +22,11 @@ use common::config::{Config, DriftTest};
 use common::files::API_RETURNS;
 use common::files::atomic::Scratch;
 use common::files::checksum::Checksum;
-use common::files::ingested::{ListedFile, high_water_mark, inputs};
+use common::files::ingested::{ListedFile, inputs, watermark};
 use common::files::lock::Lock;
 use common::model::metrics::Confusion;
 use common::model::shift::PredictorShift;
-use common::production::promotion::Contest;
+use common::production::promotion::Comparison;
 use common::production::release::{Production, Release};
 use common::production::reports::ReportFacts;
 use history::{DriftCheck, Facts, History, PromotionRecord, Run, Start, source};
@@ -89,8 +89,8 @@ fn renew_where_needed(config: &Config, steps: &Steps, run: &mut Run, repairs: &m
     let Some(release) = plan.into_live() else {
         steps.run("ingestion", &[])?;
         let new = new_files::listed(config, steps)?;
-        let Renewal { contest, live } = renew(config, steps, None, run)?;
-        return Ok(Outcome { promotion_warnings: contest.warnings(), ..outcome(first, &new, live, None, None) });
+        let Renewal { comparison, live } = renew(config, steps, None, run)?;
+        return Ok(Outcome { promotion_warnings: comparison.warnings(), ..outcome(first, &new, live, None, None) });
     };
     let lost = lost_dataset(config);
     if let Some(repair) = &lost {
@@ -98,7 +98,7 @@ fn renew_where_needed(config: &Config, steps: &Steps, run: &mut Run, repairs: &m
     }
     let repaired = !repairs.is_empty();
     let new_rows = match &config.input_database {
-        Some(input) => source::any_new(input, high_water_mark(&inputs(config)?))?,
+        Some(input) => source::any_new(input, watermark(&inputs(config)?))?,
         None => false,
     };
     let mut new = new_files::since(&release, new_files::listed(config, steps)?, Some(run.history()))?;
@@ -138,7 +138,7 @@ fn renew_where_needed(config: &Config, steps: &Steps, run: &mut Run, repairs: &m
         run.facts.checked_files = checked();
         return Ok(outcome(Decision::NoDrift, &new, Some(release.id.clone()), Some(&release), Some((score, check))));
     }
-    let Renewal { contest, live } = renew(config, steps, Some(&release), run)?;
+    let Renewal { comparison, live } = renew(config, steps, Some(&release), run)?;
     let decision = match live {
         Some(_) => Decision::Redeployed,
         None => {
@@ -148,7 +148,7 @@ fn renew_where_needed(config: &Config, steps: &Steps, run: &mut Run, repairs: &m
     };
     let live = live.or_else(|| Some(release.id.clone()));
     Ok(Outcome {
-        promotion_warnings: contest.warnings(),
+        promotion_warnings: comparison.warnings(),
         ..outcome(decision, &new, live, Some(&release), Some((score, check)))
     })
 }
@@ -167,7 +167,7 @@ fn plan(config: &Config) -> Result<Outcome> {
     let steps = Steps::of(config, None)?;
     let mut files = new_files::listed(config, &steps)?;
     if let Some(input) = &config.input_database {
-        let new = source::take_new(input, high_water_mark(&inputs(config)?), scratch.path())?;
+        let new = source::take_new(input, watermark(&inputs(config)?), scratch.path())?;
         files.extend(new_files::hashed(new.batch.map(|batch| batch.file).into_iter().collect())?);
     }
     let mut history = History::open_existing(config)?;
@@ -241,7 +241,7 @@ fn score_new(steps: &Steps, release: &Release, new: &[ListedFile], dry_run: bool
 
 /// The result of training a new model.
 struct Renewal {
-    contest: Contest,
+    comparison: Comparison,
     /// The id of the new release; `None` if the rule keeps the deployed model.
     live: Option<String>,
 }
@@ -261,29 +261,29 @@ fn renew(config: &Config, steps: &Steps, champion: Option<&Release>, run: &mut R
     let start = Start::now();
     let challenger = score(&[])?;
     let champion_score = champion.map(|_| score(&["--deployed".into()])).transpose()?;
-    let contest =
-        Contest { challenger: challenger.confusion, champion: champion_score.map(|champion| champion.confusion) };
-    if contest.champion.is_some_and(|champion| !contest.is_of_the_same_rows(&champion)) {
+    let comparison =
+        Comparison { challenger: challenger.confusion, champion: champion_score.map(|champion| champion.confusion) };
+    if comparison.champion.is_some_and(|champion| !comparison.is_of_the_same_rows(&champion)) {
         bail!("the test data in {} changed while they were scored; run again", config.test_data.display());
     }
-    let promoted = contest.promotes(config.promotion);
+    let promoted = comparison.promotes(config.promotion);
     let promotion = PromotionRecord {
-        contest,
+        comparison,
         challenger_sha256: challenger.model_sha256,
         champion: champion.map(|release| release.id.clone()),
         rule: config.promotion.as_str(),
         promoted,
-        warnings: contest.warnings(),
+        warnings: comparison.warnings(),
     };
     run.record_now("promotion", start, &Facts { promotion: Some(promotion), ..Facts::default() })?;
     if !promoted {
         steps.run("reporting", &[])?;
-        return Ok(Renewal { contest, live: None });
+        return Ok(Renewal { comparison, live: None });
     }
     let deployed = steps.run("deployment", &[])?;
     let live = deployed.get("live").and_then(Value::as_str).context("deployment did not say what is live")?.to_owned();
     report(config, steps)?;
-    Ok(Renewal { contest, live: Some(live) })
+    Ok(Renewal { comparison, live: Some(live) })
 }
 
 /// Creates the reports of the live release and calls the API of the running app, or of one started for this purpose.

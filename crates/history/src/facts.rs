@@ -9,7 +9,7 @@ use common::model::metrics::Confusion;
 use common::model::schema::PREDICTORS;
 use common::model::score::Score;
 use common::model::shift::PredictorShift;
-use common::production::promotion::Contest;
+use common::production::promotion::Comparison;
 use jiff::Timestamp;
 
 use crate::connection::Value;
@@ -95,7 +95,7 @@ pub struct Decision {
 #[derive(Clone, Debug)]
 pub struct PromotionRecord {
     /// The confusion matrices of both models.
-    pub contest: Contest,
+    pub comparison: Comparison,
     /// SHA-256 of the new model's file.
     pub challenger_sha256: Checksum,
     /// The id of the release that was live.
@@ -318,7 +318,7 @@ impl Facts {
                         (&shift.predictor).into(),
                         shift.stability_index.into(),
                         shift.stability_cutoff.into(),
-                        shift.distance.into(),
+                        shift.ks_statistic.into(),
                         shift.p_value.into(),
                         shift.risk_change.into(),
                         shift.verdict.as_str().into(),
@@ -350,7 +350,7 @@ impl Facts {
                     "f1",
                 ],
                 rows: rows(
-                    self.promotion.iter().flat_map(|promotion| contestants(&promotion.contest)),
+                    self.promotion.iter().flat_map(|promotion| contestants(&promotion.comparison)),
                     |(name, did)| {
                         let mut row = vec![name.into()];
                         row.extend(counts(did));
@@ -427,10 +427,10 @@ fn terms(model: &Model) -> impl Iterator<Item = (&'static str, f64, f64)> {
 }
 
 /// Returns the models and baselines that were scored on the same rows, with their confusion matrices.
-fn contestants(contest: &Contest) -> Vec<(&'static str, Confusion)> {
-    let mut contestants = vec![("new model", contest.challenger)];
-    contestants.extend(contest.champion.map(|champion| ("deployed model", champion)));
-    contestants.extend([("everyone exits", contest.everyone_exits()), ("nobody exits", contest.nobody_exits())]);
+fn contestants(comparison: &Comparison) -> Vec<(&'static str, Confusion)> {
+    let mut contestants = vec![("new model", comparison.challenger)];
+    contestants.extend(comparison.champion.map(|champion| ("deployed model", champion)));
+    contestants.extend([("everyone exits", comparison.everyone_exits()), ("nobody exits", comparison.nobody_exits())]);
     contestants
 }
 

@@ -37,7 +37,7 @@ pub enum What {
     /// Shift of each predictor in the rows of a drift check.
     Shifts,
     /// Comparisons of champion, challenger and baselines on the same test rows.
-    Contests,
+    Comparisons,
 }
 
 impl What {
@@ -50,7 +50,7 @@ impl What {
         Self::Releases,
         Self::Checks,
         Self::Shifts,
-        Self::Contests,
+        Self::Comparisons,
     ];
 }
 
@@ -74,7 +74,7 @@ impl Listing {
             What::Releases => Rows::Releases(Vec::new()),
             What::Checks => Rows::Checks(Vec::new()),
             What::Shifts => Rows::Shifts(Vec::new()),
-            What::Contests => Rows::Contests(Vec::new()),
+            What::Comparisons => Rows::Comparisons(Vec::new()),
         };
         Self { what, rows }
     }
@@ -92,7 +92,7 @@ pub enum Rows {
     Releases(Vec<ReleaseRow>),
     Checks(Vec<CheckRow>),
     Shifts(Vec<ShiftRow>),
-    Contests(Vec<ContestRow>),
+    Comparisons(Vec<ComparisonRow>),
 }
 
 /// The schema is `anyOf` rather than `oneOf`, because an empty list matches every kind.
@@ -107,7 +107,7 @@ impl PartialSchema for Rows {
             .item(rows(ReleaseRow::name()))
             .item(rows(CheckRow::name()))
             .item(rows(ShiftRow::name()))
-            .item(rows(ContestRow::name()))
+            .item(rows(ComparisonRow::name()))
             .into()
     }
 }
@@ -122,7 +122,7 @@ impl ToSchema for Rows {
             (ReleaseRow::name().into(), ReleaseRow::schema()),
             (CheckRow::name().into(), CheckRow::schema()),
             (ShiftRow::name().into(), ShiftRow::schema()),
-            (ContestRow::name().into(), ContestRow::schema()),
+            (ComparisonRow::name().into(), ComparisonRow::schema()),
         ]);
     }
 }
@@ -327,7 +327,7 @@ row! {
 
 row! {
     /// The result of one model or baseline on the test rows of a comparison.
-    ContestRow {
+    ComparisonRow {
         /// The id of the run that decided.
         run: i64,
         /// Start of the run (UTC, RFC 3339).
@@ -416,7 +416,7 @@ const SHIFTS: &str = "
     JOIN runs ON runs.id = run_id
     ORDER BY run_id, predictor";
 
-const CONTESTS: &str = "
+const COMPARISONS: &str = "
     SELECT newest.run_id, runs.started, contestant, n, true_positives, false_positives, false_negatives, true_negatives,
         f1, model_sha256, champion, rule_name, promoted, warnings
     FROM (SELECT * FROM contestants ORDER BY run_id DESC, contestant DESC LIMIT ?) AS newest
@@ -441,7 +441,7 @@ impl History {
             What::Releases => Rows::Releases(self.fetch(RELEASES, &last)?),
             What::Checks => Rows::Checks(self.fetch(CHECKS, &last)?),
             What::Shifts => Rows::Shifts(self.fetch(SHIFTS, &last)?),
-            What::Contests => Rows::Contests(self.fetch(CONTESTS, &last)?),
+            What::Comparisons => Rows::Comparisons(self.fetch(COMPARISONS, &last)?),
         };
         Ok(Listing { what, rows })
     }
@@ -484,7 +484,7 @@ impl Rows {
             Self::Releases(rows) => (ReleaseRow::COLUMNS, rows.iter().map(ReleaseRow::cells).collect()),
             Self::Checks(rows) => (CheckRow::COLUMNS, rows.iter().map(CheckRow::cells).collect()),
             Self::Shifts(rows) => (ShiftRow::COLUMNS, rows.iter().map(ShiftRow::cells).collect()),
-            Self::Contests(rows) => (ContestRow::COLUMNS, rows.iter().map(ContestRow::cells).collect()),
+            Self::Comparisons(rows) => (ComparisonRow::COLUMNS, rows.iter().map(ComparisonRow::cells).collect()),
         }
     }
 }
@@ -499,7 +499,7 @@ impl fmt::Display for What {
             Self::Releases => "releases",
             Self::Checks => "checks",
             Self::Shifts => "shifts",
-            Self::Contests => "contests",
+            Self::Comparisons => "comparisons",
         })
     }
 }
@@ -561,7 +561,7 @@ mod tests {
         std::fs::write(folder.path().join("config.json"), text).unwrap();
         let config = Config::load(Some(&folder.path().join("config.json"))).unwrap();
         let mut history = History::open(&config).unwrap();
-        for query in [RUNS, NEWEST_PROCESS, SCORES, TIMINGS, MISSING, RELEASES, CHECKS, SHIFTS, CONTESTS, LIVE_AT] {
+        for query in [RUNS, NEWEST_PROCESS, SCORES, TIMINGS, MISSING, RELEASES, CHECKS, SHIFTS, COMPARISONS, LIVE_AT] {
             let values = vec![Value::from(1i64); query.matches('?').count()];
             let plan: Vec<(i64, i64, i64, String)> =
                 history.fetch(&format!("EXPLAIN QUERY PLAN {query}"), &values).unwrap();

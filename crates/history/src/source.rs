@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use common::config::database::{DatabaseUrl, InputDatabase, InputRows};
 use common::files::DataFile;
 use common::files::atomic::{self, AtomicFile};
-use common::files::batch::{Batch, Mark};
+use common::files::batch::{Batch, Watermark};
 use common::model::schema::COLUMNS;
 use futures_util::TryStreamExt;
 use sqlx::{ColumnIndex, Decode, Row, Type};
@@ -57,7 +57,7 @@ impl TakenBatch {
 ///
 /// # Errors
 /// Fails if the database does not answer, or lacks the table or the column; the error names the database.
-pub fn any_new(input: &InputDatabase, mark: Option<&Mark>) -> Result<bool> {
+pub fn any_new(input: &InputDatabase, mark: Option<&Watermark>) -> Result<bool> {
     with_connection(input, async |connection| {
         let kind = Kind::of(&input.url);
         let found = format!("SELECT COUNT(*) FROM (SELECT 1 AS one {} LIMIT 1) AS found", kind.above(input, mark));
@@ -71,7 +71,7 @@ pub fn any_new(input: &InputDatabase, mark: Option<&Mark>) -> Result<bool> {
 ///
 /// # Errors
 /// Fails like [`any_new`], and if the watermark column contains a value that cannot be a watermark.
-pub fn take_new(input: &InputDatabase, mark: Option<&Mark>, folder: &Path) -> Result<NewRows> {
+pub fn take_new(input: &InputDatabase, mark: Option<&Watermark>, folder: &Path) -> Result<NewRows> {
     with_connection(input, async |connection| {
         let kind = Kind::of(&input.url);
         let missing = format!("SELECT COUNT(*) {} WHERE input.{} IS NULL", kind.from(input), input.column);
@@ -106,7 +106,7 @@ fn with_connection<T>(input: &InputDatabase, work: impl AsyncFnOnce(&mut Connect
 
 /// Writes the rows of the query `select` to `path`. Returns the highest value of the watermark column; `None` if there
 /// is no row.
-async fn write_rows(connection: &mut Connection, select: String, kind: Kind, path: &Path) -> Result<Option<Mark>> {
+async fn write_rows(connection: &mut Connection, select: String, kind: Kind, path: &Path) -> Result<Option<Watermark>> {
     let mut csv = csv::Writer::from_writer(AtomicFile::create(path)?);
     csv.write_record(COLUMNS).with_context(|| format!("writing {}", path.display()))?;
     let mut highest = None;
@@ -166,7 +166,7 @@ impl Kind {
         }
     }
 
-    fn select(self, input: &InputDatabase, mark: Option<&Mark>) -> String {
+    fn select(self, input: &InputDatabase, mark: Option<&Watermark>) -> String {
         let text = |column: &str| match self {
             // A cast to text would keep only 15 digits of a number.
             Self::Sqlite => format!(
@@ -191,27 +191,29 @@ impl Kind {
         }
     }
 
-    fn above(self, input: &InputDatabase, mark: Option<&Mark>) -> String {
+    fn above(self, input: &InputDatabase, mark: Option<&Watermark>) -> String {
         let (from, column) = (self.from(input), &input.column);
         match mark {
             None => format!("{from} WHERE input.{column} IS NOT NULL"),
             // In SQLite a literal has its own type; in the other databases a quoted literal takes the type of the
             // column.
-            Some(Mark::Integer(number)) if self == Self::Sqlite => format!("{from} WHERE input.{column} > {number}"),
-            // A watermark contains no character that could end the literal (`Mark::text`).
+            Some(Watermark::Integer(number)) if self == Self::Sqlite => {
+                format!("{from} WHERE input.{column} > {number}")
+            }
+            // A watermark contains no character that could end the literal (`Watermark::text`).
             Some(mark) => format!("{from} WHERE input.{column} > '{mark}'"),
         }
     }
 
-    fn mark(self, text: &str, sqlite_type: Option<&str>) -> Result<Mark> {
+    fn mark(self, text: &str, sqlite_type: Option<&str>) -> Result<Watermark> {
         let mark = match (self, sqlite_type) {
-            (Self::Sqlite, Some("integer")) => text.parse().ok().map(Mark::Integer),
-            (Self::Sqlite, Some("text")) => Mark::text(text),
+            (Self::Sqlite, Some("integer")) => text.parse().ok().map(Watermark::Integer),
+            (Self::Sqlite, Some("text")) => Watermark::text(text),
             (Self::Sqlite, _) => None,
             // '007' is a text and must be compared as text.
             _ => match text.parse::<i64>() {
-                Ok(number) if number.to_string() == text => Some(Mark::Integer(number)),
-                _ => Mark::text(text),
+                Ok(number) if number.to_string() == text => Some(Watermark::Integer(number)),
+                _ => Watermark::text(text),
             },
         };
         match mark {
@@ -228,12 +230,12 @@ mod tests {
     #[test]
     fn a_mark_is_what_the_column_compares_by() {
         for (kind, text, sqlite_type, mark) in [
-            (Kind::Postgres, "10000", None, Mark::Integer(10000)),
-            (Kind::Postgres, "000123", None, Mark::Text("000123".into())),
-            (Kind::MySql, "2026-11-23 09:00:00.5", None, Mark::Text("2026-11-23 09:00:00.5".into())),
-            (Kind::MySql, "9223372036854775808", None, Mark::Text("9223372036854775808".into())),
-            (Kind::Sqlite, "7", Some("integer"), Mark::Integer(7)),
-            (Kind::Sqlite, "7", Some("text"), Mark::Text("7".into())),
+            (Kind::Postgres, "10000", None, Watermark::Integer(10000)),
+            (Kind::Postgres, "000123", None, Watermark::Text("000123".into())),
+            (Kind::MySql, "2026-11-23 09:00:00.5", None, Watermark::Text("2026-11-23 09:00:00.5".into())),
+            (Kind::MySql, "9223372036854775808", None, Watermark::Text("9223372036854775808".into())),
+            (Kind::Sqlite, "7", Some("integer"), Watermark::Integer(7)),
+            (Kind::Sqlite, "7", Some("text"), Watermark::Text("7".into())),
         ] {
             assert_eq!(kind.mark(text, sqlite_type).unwrap(), mark, "{kind:?} {text}");
         }
@@ -251,10 +253,10 @@ mod tests {
         let rows = InputRows::Query("SELECT * FROM a -- all".into());
         let input = InputDatabase::new(url, rows, "id").unwrap();
         for (kind, mark, condition) in [
-            (Kind::Sqlite, Mark::Integer(9), "input.id > 9"),
-            (Kind::Sqlite, Mark::Text("9".into()), "input.id > '9'"),
-            (Kind::Postgres, Mark::Integer(9), "input.id > '9'"),
-            (Kind::MySql, Mark::Integer(9), "input.id > '9'"),
+            (Kind::Sqlite, Watermark::Integer(9), "input.id > 9"),
+            (Kind::Sqlite, Watermark::Text("9".into()), "input.id > '9'"),
+            (Kind::Postgres, Watermark::Integer(9), "input.id > '9'"),
+            (Kind::MySql, Watermark::Integer(9), "input.id > '9'"),
         ] {
             let select = kind.select(&input, Some(&mark));
             assert!(

@@ -18,7 +18,7 @@ use common::files::checksum::Checksum;
 use common::files::ingested::{self, Ingested, ListedFile};
 use common::files::lock::Lock;
 use common::files::versioned::VersionedFolder;
-use common::files::{DataFile, FINAL_DATA, INGESTED_FILES, INGESTION_FACTS, QUARANTINE};
+use common::files::{DataFile, FINAL_DATA, INGESTED_FILES, INGESTION_RECORD, QUARANTINE};
 use dataset::Engine;
 use fs_err as fs;
 use history::source::{self, NewRows, TakenBatch};
@@ -67,7 +67,7 @@ fn take_new(config: &Config, files: &[DataFile]) -> Result<NewRows> {
     if fs::exists(&folder)? {
         atomic::sweep(&folder)?;
     }
-    let new = source::take_new(input, ingested::high_water_mark(files), &folder)?;
+    let new = source::take_new(input, ingested::watermark(files), &folder)?;
     if files.is_empty() && new.batch.is_none() {
         bail!("{} holds no CSV file, and {} of {} no row", config.input_folder.display(), input.name(), input.url);
     }
@@ -88,7 +88,7 @@ pub fn ingest(
     let before = Ingested::read(output).ok();
     let ingested = engine.compile(files, output, stage.path())?;
     let facts = serde_json::to_vec_pretty(&ingested)?;
-    for (name, content) in [(INGESTED_FILES, &ingested.record()), (INGESTION_FACTS, &facts)] {
+    for (name, content) in [(INGESTED_FILES, &ingested.record()), (INGESTION_RECORD, &facts)] {
         fs::write(stage.path().join(name), content)?;
     }
 

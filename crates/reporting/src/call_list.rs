@@ -72,7 +72,7 @@ pub struct Reason {
     /// The client's value; a missing value is imputed with its median in the training data.
     pub value: f64,
     /// Whether the value was missing and has been imputed.
-    pub filled: bool,
+    pub imputed: bool,
     /// The average client's value.
     pub average: f64,
     /// Difference in the log-odds of leaving between the client and a client with the average value of this predictor.
@@ -169,12 +169,12 @@ impl CallList {
     /// The contributions of all predictors to a client's risk, in the order of [`PREDICTORS`].
     pub fn shares(&self, call: &Call) -> [Reason; 3] {
         let averages = self.model.averages();
-        let values = self.model.filled(&call.predictors);
+        let values = self.model.imputed(&call.predictors);
         let log_odds = odds::contributions(&self.model.coefficients, &values, &averages);
         std::array::from_fn(|j| Reason {
             predictor: PREDICTORS[j],
             value: values[j],
-            filled: call.predictors[j].is_none(),
+            imputed: call.predictors[j].is_none(),
             average: averages[j],
             log_odds: log_odds[j],
             odds_factor: log_odds[j].exp(),
@@ -195,7 +195,7 @@ impl CallList {
         if call.risk < threshold {
             return Help::NotNeeded;
         }
-        let values = self.model.filled(&call.predictors);
+        let values = self.model.imputed(&call.predictors);
         let deviations = self.model.deviations();
         let changes = (0..PREDICTORS.len()).filter_map(|j| {
             let risk = |value| {

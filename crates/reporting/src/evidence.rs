@@ -12,7 +12,7 @@ use common::production::release::{Production, Release};
 use dataset::{ColumnStatistics, Description, Engine, MissingPercent, Reading};
 use diagnostics::dependencies::{self, Dependency};
 use history::History;
-use history::listing::{CheckRow, ContestRow, MissingRow, ReleaseRow, Rows, ShiftRow, TimingRow, What};
+use history::listing::{CheckRow, ComparisonRow, MissingRow, ReleaseRow, Rows, ShiftRow, TimingRow, What};
 use statistics::ranking::Pair;
 
 use crate::call_list::CallList;
@@ -52,7 +52,7 @@ pub struct Past {
     /// Shifts of the predictors in the rows of those checks.
     pub shifts: Vec<ShiftRow>,
     /// Results of champion, challenger and constant baselines in each comparison.
-    pub contests: Vec<ContestRow>,
+    pub comparisons: Vec<ComparisonRow>,
     /// Releases that went live.
     pub releases: Vec<ReleaseRow>,
     /// Percent of missing values per column.
@@ -119,17 +119,17 @@ impl Evidence {
     }
 
     /// The comparison in which the live model was promoted, best F1 first; empty if it was deployed by hand.
-    pub fn contest(&self) -> Vec<&ContestRow> {
-        let of_live = |row: &&ContestRow| row.model_sha256 == self.score.model_sha256.as_str() && row.promoted == 1;
-        let last = self.past.contests.iter().rfind(of_live).map(|row| row.run);
-        let mut rows: Vec<_> = self.past.contests.iter().filter(|row| Some(row.run) == last).collect();
+    pub fn comparison(&self) -> Vec<&ComparisonRow> {
+        let of_live = |row: &&ComparisonRow| row.model_sha256 == self.score.model_sha256.as_str() && row.promoted == 1;
+        let last = self.past.comparisons.iter().rfind(of_live).map(|row| row.run);
+        let mut rows: Vec<_> = self.past.comparisons.iter().filter(|row| Some(row.run) == last).collect();
         rows.sort_by(|a, b| b.f1.total_cmp(&a.f1));
         rows
     }
 
     /// The check of the previous release that found drift and led to the live release; `None` if there is none.
     pub fn check_that_led_here(&self) -> Option<&CheckRow> {
-        let run = self.contest().first()?.run;
+        let run = self.comparison().first()?.run;
         self.past.checks.iter().rfind(|check| check.run < run && check.drifted == 1)
     }
 
@@ -153,7 +153,7 @@ impl Past {
         for (what, rows) in [
             (What::Checks, READ_RUNS),
             (What::Shifts, READ_RUNS * 3),
-            (What::Contests, READ_RUNS * 4),
+            (What::Comparisons, READ_RUNS * 4),
             (What::Releases, READ_RUNS),
             (What::Missing, drawn),
             (What::Timings, drawn * 4),
@@ -161,7 +161,7 @@ impl Past {
             match history.listing(what, rows)?.rows {
                 Rows::Checks(rows) => past.checks = rows,
                 Rows::Shifts(rows) => past.shifts = rows,
-                Rows::Contests(rows) => past.contests = rows,
+                Rows::Comparisons(rows) => past.comparisons = rows,
                 Rows::Releases(rows) => past.releases = rows,
                 Rows::Missing(rows) => past.missing = rows,
                 Rows::Timings(rows) => past.timings = rows,

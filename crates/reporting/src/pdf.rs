@@ -74,7 +74,7 @@ pub struct Table {
 /// A PDF that is being built.
 pub struct Document {
     properties: Properties,
-    pages: Vec<Vec<Mark>>,
+    pages: Vec<Vec<Watermark>>,
     /// Vertical position of the next element, in points from the top.
     y: f32,
     headings: Vec<Heading>,
@@ -96,7 +96,7 @@ struct Loose {
 struct Color(u8, u8, u8);
 
 /// An element on a page; coordinates in points from the upper left corner, those of a text at its baseline.
-enum Mark {
+enum Watermark {
     Text { x: f32, y: f32, size: f32, weight: Weight, color: Color, text: String },
     Area { x: f32, y: f32, width: f32, height: f32, color: Color },
     Figure { x: f32, y: f32, width: f32, height: f32, tree: Box<Tree> },
@@ -213,7 +213,7 @@ impl Document {
         self.make_room(highest);
         for (place, tree) in trees.into_iter().enumerate() {
             let (x, y, height) = (left + place as f32 * (width + GAP), self.y, height(&tree));
-            self.mark(Mark::Figure { x, y, width, height, tree: Box::new(tree) });
+            self.mark(Watermark::Figure { x, y, width, height, tree: Box::new(tree) });
         }
         self.y += highest + 8.0;
         Ok(())
@@ -236,9 +236,9 @@ impl Document {
             let y = PAGE.1 - MARGIN + 12.0;
             let number = format!("page {} of {count}", place + 1);
             let right = PAGE.0 - MARGIN - width(&number, style.weight, style.size);
-            page.push(Mark::Area { x: MARGIN, y: y - 12.0, width: WIDTH, height: 0.5, color: HAIRLINE });
+            page.push(Watermark::Area { x: MARGIN, y: y - 12.0, width: WIDTH, height: 0.5, color: HAIRLINE });
             for (x, text) in [(MARGIN, self.properties.footer.clone()), (right, number)] {
-                page.push(Mark::Text { x, y, size: style.size, weight: style.weight, color: style.color, text });
+                page.push(Watermark::Text { x, y, size: style.size, weight: style.weight, color: style.color, text });
             }
         }
         emit::pdf(&self)
@@ -268,7 +268,7 @@ impl Document {
     fn line(&mut self, text: &str, style: Style, indent: f32) {
         let Style { size, weight, color } = style;
         let (x, y) = (MARGIN + indent, self.y + size);
-        self.mark(Mark::Text { x, y, size, weight, color, text: text.to_owned() });
+        self.mark(Watermark::Text { x, y, size, weight, color, text: text.to_owned() });
         self.y += size * LEADING;
     }
 
@@ -287,7 +287,7 @@ impl Document {
                     Align::Left => left + PADDING / 2.0,
                     Align::Right => left + room - PADDING / 2.0 - width(text, weight, size),
                 };
-                self.mark(Mark::Text { x, y, size, weight, color, text: text.clone() });
+                self.mark(Watermark::Text { x, y, size, weight, color, text: text.clone() });
             }
             left += room;
         }
@@ -309,7 +309,7 @@ impl Document {
         self.page_break();
         let Some(loose) = loose else { return };
         for mut mark in moved {
-            let (Mark::Text { y, .. } | Mark::Area { y, .. } | Mark::Figure { y, .. }) = &mut mark;
+            let (Watermark::Text { y, .. } | Watermark::Area { y, .. } | Watermark::Figure { y, .. }) = &mut mark;
             *y += MARGIN - loose.top;
             self.mark(mark);
         }
@@ -320,10 +320,10 @@ impl Document {
     }
 
     fn area(&mut self, x: f32, y: f32, width: f32, height: f32, color: Color) {
-        self.mark(Mark::Area { x, y, width, height, color });
+        self.mark(Watermark::Area { x, y, width, height, color });
     }
 
-    fn mark(&mut self, mark: Mark) {
+    fn mark(&mut self, mark: Watermark) {
         if let Some(page) = self.pages.last_mut() {
             page.push(mark);
         }

@@ -75,9 +75,9 @@ fn outcome(confusion: Confusion, data: &[&str]) -> Outcome {
         n: confusion.n(),
         confusion,
         threshold: Threshold::new(0.5).unwrap(),
-        without_label: 0,
+        unlabelled: 0,
         malformed: 0,
-        filled: 0,
+        imputed: 0,
         shifts: Vec::new(),
         predicted: None,
     }
@@ -186,8 +186,8 @@ fn the_report_tells_what_the_score_and_the_history_hold_of_one_release() {
     let check = &listing("checks")[0];
     assert!(text.contains(&format!("F1 {:.4}", check["f1"].as_f64().unwrap())), "{text}");
     assert!(sentences.contains(&format!("recorded {:.4}", check["recorded_f1"].as_f64().unwrap())), "{text}");
-    let contests = listing("contests");
-    let last: Vec<_> = contests.as_array().unwrap().iter().rev().take(4).collect();
+    let comparisons = listing("comparisons");
+    let last: Vec<_> = comparisons.as_array().unwrap().iter().rev().take(4).collect();
     for contestant in last {
         let f1 = format!("{:.4}", contestant["f1"].as_f64().unwrap());
         let name = contestant["contestant"].as_str().unwrap();

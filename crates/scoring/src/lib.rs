@@ -70,11 +70,11 @@ pub struct Outcome {
     #[schema(value_type = f64)]
     pub threshold: Threshold,
     /// Number of unlabelled rows (without a known `exited`), which were not scored.
-    pub without_label: u64,
+    pub unlabelled: u64,
     /// Number of rows that could not be read, which were not scored.
     pub malformed: u64,
     /// Number of scored rows in which the training median was imputed for a missing predictor.
-    pub filled: u64,
+    pub imputed: u64,
     /// Shifts of the predictors against the model's training data, the most important first. Empty unless the deployed
     /// model was scored on other data than the test data.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -184,9 +184,9 @@ pub fn evaluate_model(
         n: counts.confusion.n(),
         confusion: counts.confusion,
         threshold,
-        without_label: counts.without_label,
+        unlabelled: counts.unlabelled,
         malformed: clients.malformed(),
-        filled: counts.filled,
+        imputed: counts.imputed,
         shifts: Vec::new(),
         predicted: None,
     })
@@ -200,9 +200,9 @@ impl cli::Outcome for Outcome {
                 warnings.push(format!("{count} rows {what}"));
             }
         };
-        note(self.without_label, "have no known exited and were not scored");
+        note(self.unlabelled, "have no known exited and were not scored");
         note(self.malformed, "cannot be read and were not scored");
-        note(self.filled, "miss a predictor, which was filled with its training median");
+        note(self.imputed, "miss a predictor, which was imputed with its training median");
         if self.confusion.has_no_positive() {
             warnings.push("nobody left and nobody was predicted to leave: F1 is 0 by convention".to_owned());
         }

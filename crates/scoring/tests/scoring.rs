@@ -86,7 +86,7 @@ fn rows_without_exited_are_left_out_and_a_missing_predictor_counts_as_its_median
     let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
     let counts = json!({"true_positives": 3, "false_positives": 1, "false_negatives": 3, "true_negatives": 3});
     assert_eq!((&outcome["confusion"], &outcome["n"]), (&counts, &json!(10)));
-    assert_eq!((&outcome["without_label"], &outcome["filled"]), (&json!(3), &json!(2)));
+    assert_eq!((&outcome["unlabelled"], &outcome["imputed"]), (&json!(3), &json!(2)));
     assert_eq!(workspace.text("practicemodels/latestscore.txt"), "0.6"); // 6 / (6 + 1 + 3)
     assert!(stderr.contains("warning: 3 rows have no known exited"), "{stderr}");
     assert!(stderr.contains("warning: 2 rows miss a predictor"), "{stderr}");

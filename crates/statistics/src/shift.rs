@@ -4,16 +4,16 @@
 //! [`stability`] compares the deciles of the training values and the share of missing values, [`kolmogorov_smirnov`]
 //! compares the whole distribution, and [`holm`] limits false alarms if several predictors are tested. With many
 //! clients, a shift that is too small to matter is significant too, so [`Stability::index`] or
-//! [`KolmogorovSmirnov::distance`] must be considered as well.
+//! [`KolmogorovSmirnov::statistic`] must be considered as well.
 
-mod distance;
 mod holm;
+mod kolmogorov_smirnov;
 mod psi;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::distance::{KolmogorovSmirnov, kolmogorov_smirnov, two_samples};
 pub use self::holm::holm;
+pub use self::kolmogorov_smirnov::{KolmogorovSmirnov, kolmogorov_smirnov, two_samples};
 pub use self::psi::{Stability, stability, stability_of_counts};
 
 /// The method by which a p-value was computed.

@@ -193,7 +193,7 @@ fn kolmogorov_smirnov() {
     for case in golden::<Vec<TwoSamplesCase>>("two_samples") {
         let ours = two_samples(&case.a, &case.b, 1).unwrap();
         let sizes = (case.a.len(), case.b.len());
-        close(ours.distance, case.distance, sizes);
+        close(ours.statistic, case.distance, sizes);
         match ours.method {
             Method::Permutation => {
                 let Some(exact) = case.exact else { continue };

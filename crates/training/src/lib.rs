@@ -24,7 +24,7 @@ use common::files::{MODEL, PICKLE};
 use common::model::pickle::pickle;
 use common::model::schema::PREDICTORS;
 use common::model::{Fit, Model, TrainingData};
-use dataset::{Engine, TrainingFacts, TrainingRows};
+use dataset::{Engine, TrainingRows, TrainingSummary};
 use serde::Serialize;
 use statistics::sketch::Sketch;
 
@@ -91,21 +91,24 @@ pub struct Trained {
 pub fn train(engine: &dyn Engine, output: &Path, regularization: Regularization) -> Result<Trained> {
     let clients = engine.compiled(output)?;
     let rows = clients.training_rows()?;
-    let facts = rows.facts();
+    let summary = rows.summary();
     let place = output.display();
-    if facts.rows == 0 {
-        bail!("the dataset in {place} holds no row without a missing value to train on ({} have one)", facts.left_out);
+    if summary.rows == 0 {
+        bail!(
+            "the dataset in {place} holds no row without a missing value to train on ({} have one)",
+            summary.left_out
+        );
     }
-    if facts.exited == 0 || facts.exited == facts.rows {
-        let class = u8::from(facts.exited > 0);
-        bail!("all {} rows of the dataset in {place} have exited = {class}; a model needs both classes", facts.rows);
+    if summary.exited == 0 || summary.exited == summary.rows {
+        let class = u8::from(summary.exited > 0);
+        bail!("all {} rows of the dataset in {place} have exited = {class}; a model needs both classes", summary.rows);
     }
 
     let clock = Instant::now();
     let optimum = fit(&*rows, regularization).with_context(|| format!("training on the dataset in {place}"))?;
     let fit_seconds = clock.elapsed().as_secs_f64();
 
-    let [Some(lastmonth), Some(lastyear), Some(employees)] = facts.medians else { bail!("a predictor has no value") };
+    let [Some(lastmonth), Some(lastyear), Some(employees)] = summary.medians else { bail!("a predictor has no value") };
     let [a, b, c, intercept] = optimum.parameters;
     let model = Model {
         coefficients: [a, b, c],
@@ -120,12 +123,12 @@ pub fn train(engine: &dyn Engine, output: &Path, regularization: Regularization)
             log_likelihood: optimum.log_likelihood,
         },
         training: TrainingData {
-            dataset_sha256: facts.dataset_sha256.clone(),
-            rows: facts.rows,
-            exited: facts.exited,
-            left_out: facts.left_out,
+            dataset_sha256: summary.dataset_sha256.clone(),
+            rows: summary.rows,
+            exited: summary.exited,
+            left_out: summary.left_out,
         },
-        sketches: facts.sketches.clone(),
+        sketches: summary.sketches.clone(),
     };
     Ok(Trained { model, fit_seconds, relative_error: optimum.relative_error })
 }
@@ -133,7 +136,7 @@ pub fn train(engine: &dyn Engine, output: &Path, regularization: Regularization)
 /// Minimises from the first start that leads to the optimum. With values of 10^15, smartcore's start can be so far from
 /// the optimum that no step leads back.
 fn fit(rows: &dyn TrainingRows, regularization: Regularization) -> Result<Optimum> {
-    let spread = spread(rows.facts());
+    let spread = spread(rows.summary());
     let objective = PenalisedLikelihood::new(rows, regularization);
     let mut reasons = Vec::new();
     for start in start::starts(rows, &spread, regularization)? {
@@ -147,11 +150,11 @@ fn fit(rows: &dyn TrainingRows, regularization: Regularization) -> Result<Optimu
 }
 
 /// Uses the medians as centres. They are values that occur, so a constant predictor is exactly 0 when centred.
-fn spread(facts: &TrainingFacts) -> Spread {
+fn spread(summary: &TrainingSummary) -> Spread {
     let deviation = |sketches: &[Sketch; 3]| sketches.each_ref().map(|sketch| sketch.standard_deviation);
     Spread {
-        centre: facts.medians.map(|median| median.unwrap_or(0.0)),
-        deviation: facts.sketches.as_ref().map_or([1.0; 3], deviation),
+        centre: summary.medians.map(|median| median.unwrap_or(0.0)),
+        deviation: summary.sketches.as_ref().map_or([1.0; 3], deviation),
     }
 }
 

@@ -234,7 +234,7 @@ mod tests {
     }
 
     fn optimum(rows: &Fabricated, start: Parameters) -> Optimum {
-        minimise(&PenalisedLikelihood::new(rows, c()), &spread(rows.facts()), &start).unwrap()
+        minimise(&PenalisedLikelihood::new(rows, c()), &spread(rows.summary()), &start).unwrap()
     }
 
     #[test]
@@ -289,7 +289,7 @@ mod tests {
         }
         let rows = fabricated(3000);
         let counting = Counting(PenalisedLikelihood::new(&rows, c()), Cell::new(0));
-        let spread = spread(rows.facts());
+        let spread = spread(rows.summary());
         let start = starts(&rows, &spread, c()).unwrap()[0];
         let optimum = minimise(&counting, &spread, &start).unwrap();
         assert_eq!(counting.1.get(), optimum.steps + 1);

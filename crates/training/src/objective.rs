@@ -94,7 +94,7 @@ pub(crate) mod tests {
     use super::*;
     use common::files::checksum::Checksum;
     use dataset::local::likelihood::Rows;
-    use dataset::{Sample, TrainingFacts};
+    use dataset::{Sample, TrainingSummary};
 
     /// Fabricated rows in which the target depends on the predictors.
     pub(crate) fn fabricated(n: usize) -> Fabricated {
@@ -106,12 +106,12 @@ pub(crate) mod tests {
     pub(crate) struct Fabricated {
         columns: [Vec<f64>; 3],
         target: Vec<f64>,
-        facts: TrainingFacts,
+        summary: TrainingSummary,
     }
 
     impl Fabricated {
         pub(crate) fn new(columns: [Vec<f64>; 3], target: Vec<f64>) -> Self {
-            let facts = TrainingFacts {
+            let summary = TrainingSummary {
                 dataset_sha256: Checksum::of_bytes(b""),
                 rows: target.len() as u64,
                 exited: target.iter().sum::<f64>() as u64,
@@ -119,7 +119,7 @@ pub(crate) mod tests {
                 medians: columns.each_ref().map(|column| column.get(column.len() / 2).copied()),
                 sketches: None,
             };
-            Self { columns, target, facts }
+            Self { columns, target, summary }
         }
 
         fn reversed(&self) -> Self {
@@ -133,8 +133,8 @@ pub(crate) mod tests {
     }
 
     impl TrainingRows for Fabricated {
-        fn facts(&self) -> &TrainingFacts {
-            &self.facts
+        fn summary(&self) -> &TrainingSummary {
+            &self.summary
         }
         fn sample(&self, most: usize) -> Result<Sample> {
             Ok(self.rows().sample(most))

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use common::config::Regularization;
 use dataset::likelihood::Parameters;
-use dataset::{Sample, TrainingFacts, TrainingRows};
+use dataset::{Sample, TrainingRows, TrainingSummary};
 use smartcore::linalg::basic::matrix::DenseMatrix;
 use smartcore::linear::logistic_regression::{LogisticRegression, LogisticRegressionParameters};
 
@@ -17,14 +17,14 @@ pub const SAMPLE: usize = 2000;
 ///
 /// Both classes must be present in `rows`.
 pub fn starts(rows: &dyn TrainingRows, spread: &Spread, regularization: Regularization) -> Result<Vec<Parameters>> {
-    let (facts, sample) = (rows.facts(), rows.sample(SAMPLE)?);
-    let mut starts = Vec::from_iter(fit(&sample, facts.rows, spread, regularization));
-    starts.push(class_share(facts));
+    let (summary, sample) = (rows.summary(), rows.sample(SAMPLE)?);
+    let mut starts = Vec::from_iter(fit(&sample, summary.rows, spread, regularization));
+    starts.push(class_share(summary));
     Ok(starts)
 }
 
-fn class_share(facts: &TrainingFacts) -> Parameters {
-    let (rows, exited) = (facts.rows as f64, facts.exited as f64);
+fn class_share(summary: &TrainingSummary) -> Parameters {
+    let (rows, exited) = (summary.rows as f64, summary.exited as f64);
     [0.0, 0.0, 0.0, (exited / (rows - exited)).ln()]
 }
 
@@ -58,7 +58,7 @@ mod tests {
     use crate::spread;
 
     fn fit_sample(rows: &Fabricated, c: Regularization) -> Option<Parameters> {
-        fit(&rows.sample(SAMPLE).unwrap(), rows.facts().rows, &spread(rows.facts()), c)
+        fit(&rows.sample(SAMPLE).unwrap(), rows.summary().rows, &spread(rows.summary()), c)
     }
 
     #[test]
@@ -67,7 +67,7 @@ mod tests {
         for n in [500, 10_000] {
             let rows = fabricated(n);
             let objective = PenalisedLikelihood::new(&rows, c);
-            let from = |start| minimise(&objective, &spread(rows.facts()), &start).unwrap();
+            let from = |start| minimise(&objective, &spread(rows.summary()), &start).unwrap();
             let (from_sample, from_nothing) = (from(fit_sample(&rows, c).unwrap()), from([0.0; 4]));
             assert!(from_sample.steps < from_nothing.steps, "{from_sample:?} {from_nothing:?}");
         }
@@ -81,7 +81,7 @@ mod tests {
         let rows = Fabricated::new(columns, target);
         let c = Regularization::new(1.0).unwrap();
         assert!(fit_sample(&rows, c).is_none());
-        let starts = starts(&rows, &spread(rows.facts()), c).unwrap();
+        let starts = starts(&rows, &spread(rows.summary()), c).unwrap();
         assert_eq!(starts, [[0.0, 0.0, 0.0, (1.0f64 / 4999.0).ln()]]);
     }
 }

@@ -224,14 +224,14 @@ fn last_run(run: &RunRow) -> Markup {
 }
 
 fn why_live(evidence: &Evidence) -> Markup {
-    let contest = evidence.contest();
+    let comparison = evidence.comparison();
     html! {
-        @match contest.first() {
+        @match comparison.first() {
             None => "It was deployed by hand or before there was a record of what it was held against.",
             Some(first) => {
                 @if let Some(check) = evidence.check_that_led_here() { "The release before it had drifted: " (check_in_words(check)) ". " }
                 "On the same " (grouped(first.n as u64)) " test rows: "
-                @for (place, contestant) in contest.iter().enumerate() {
+                @for (place, contestant) in comparison.iter().enumerate() {
                     @if place > 0 { ", " } (contestant.contestant) " " (format!("{:.4}", contestant.f1))
                 }
                 "."

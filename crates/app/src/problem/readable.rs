@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use common::config::Config;
 use common::config::database::DatabaseUrl;
 use common::config::is_address;
-use common::files::{FINAL_DATA, INGESTION_FACTS};
+use common::files::{FINAL_DATA, INGESTION_RECORD};
 use common::production::release::RELEASE_FILES;
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
@@ -43,7 +43,7 @@ pub fn complaint(config: &Config) -> Option<String> {
 /// The files and folders that the service reads, with the wanted access; folders come before their contents.
 fn needed(config: &Config) -> Vec<(PathBuf, Access)> {
     let mut needed = vec![(config.output_folder.clone(), Access::EXEC_OK)];
-    needed.extend([FINAL_DATA, INGESTION_FACTS].map(|file| (config.output_folder.join(file), Access::READ_OK)));
+    needed.extend([FINAL_DATA, INGESTION_RECORD].map(|file| (config.output_folder.join(file), Access::READ_OK)));
     if !is_address(&config.test_data) {
         needed.push((config.test_data.clone(), Access::READ_OK | Access::EXEC_OK));
         let entries = fs::read_dir(&config.test_data).into_iter().flatten().flatten();

@@ -42,7 +42,7 @@ struct Query {
             ("x-release" = String, description = "The release that has answered")
         ), content(
             (diagnostics::predictions::Predictions = "application/json"),
-            (String = "text/csv", example = "corporation,prediction,probability,filled\nnciz,1,0.86,\n"),
+            (String = "text/csv", example = "corporation,prediction,probability,imputed\nnciz,1,0.86,\n"),
         )),
         Refused, TooLargeOrSlow,
     ))]

@@ -46,7 +46,7 @@ fn an_answer_in_csv_holds_what_the_one_in_json_does() {
     let [first, second, third] = probabilities[..] else { panic!("{in_json}") };
     // A name that a spreadsheet would interpret as a formula is neutralised.
     let expected = format!(
-        "corporation,prediction,probability,filled\n\"b, \"\"c\"\"\",1,{first},\n'=1+1,0,{second},\n\
+        "corporation,prediction,probability,imputed\n\"b, \"\"c\"\"\",1,{first},\n'=1+1,0,{second},\n\
          ,{},{third},lastmonth_activity number_of_employees\n",
         in_json["predictions"][2]
     );

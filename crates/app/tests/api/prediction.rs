@@ -49,7 +49,7 @@ fn every_form_of_the_same_clients_gets_the_deployed_models_answer() {
     assert!(predictions.contains(&0) && predictions.contains(&1), "the clients are all alike: {probabilities:?}");
     // Compared as text, because parsing would round the numbers.
     let expected = format!(
-        r#"{{"model":"{}","corporations":["plain",null,"nothing","decimals","quoted, \"inc.\"","größe"],"predictions":{},"probabilities":{},"filled":{}}}"#,
+        r#"{{"model":"{}","corporations":["plain",null,"nothing","decimals","quoted, \"inc.\"","größe"],"predictions":{},"probabilities":{},"imputed":{}}}"#,
         release.id,
         serde_json::to_string(&predictions).unwrap(),
         serde_json::to_string(&probabilities).unwrap(),
@@ -126,7 +126,7 @@ fn the_threshold_that_the_release_was_scored_with_decides() {
 fn no_clients_get_no_predictions() {
     let api = Api::deployed();
     api.workspace.csv("testdata/empty.csv", "");
-    let empty = json!({"corporations": [], "predictions": [], "probabilities": [], "filled": {}});
+    let empty = json!({"corporations": [], "predictions": [], "probabilities": [], "imputed": {}});
     for (form, answer) in [
         ("rows", api.predict(&json!({"rows": []}))),
         ("table", api.post("", "text/csv", testkit::HEADER.as_bytes())),
@@ -153,5 +153,5 @@ fn many_rows_have_one_entry_each_in_their_order() {
     let second = answer["probabilities"][1].as_f64().unwrap();
     assert!(first > second);
     assert!((0..n).all(|i| answer["probabilities"][i] == if i % 2 == 0 { first } else { second }));
-    assert_eq!(answer["filled"], json!({"lastyear_activity": n, "number_of_employees": n}));
+    assert_eq!(answer["imputed"], json!({"lastyear_activity": n, "number_of_employees": n}));
 }

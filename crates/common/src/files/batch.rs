@@ -20,41 +20,41 @@ pub struct Batch {
     /// Name of the growing column.
     pub column: String,
     /// Watermark before the batch; `None` in the first batch.
-    pub above: Option<Mark>,
+    pub above: Option<Watermark>,
     /// Watermark after the batch: the highest value of the column in these rows.
-    pub up_to: Mark,
+    pub up_to: Watermark,
 }
 
 /// A watermark: a value of the growing column. Rows with a higher value are new.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, try_from = "RawMark")]
-pub enum Mark {
+#[serde(untagged, try_from = "RawWatermark")]
+pub enum Watermark {
     /// An integer value of the column.
     Integer(i64),
-    /// A time or another text that contains only the characters allowed by [`Mark::text`].
+    /// A time or another text that contains only the characters allowed by [`Watermark::text`].
     Text(String),
 }
 
 /// A watermark as read from a file, before it is checked: the file may have been edited.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum RawMark {
+enum RawWatermark {
     Integer(i64),
     Text(String),
 }
 
-impl TryFrom<RawMark> for Mark {
+impl TryFrom<RawWatermark> for Watermark {
     type Error = &'static str;
 
-    fn try_from(raw: RawMark) -> Result<Self, Self::Error> {
+    fn try_from(raw: RawWatermark) -> Result<Self, Self::Error> {
         match raw {
-            RawMark::Integer(number) => Ok(Self::Integer(number)),
-            RawMark::Text(text) => Self::text(&text).ok_or("a mark holds a letter that no mark has"),
+            RawWatermark::Integer(number) => Ok(Self::Integer(number)),
+            RawWatermark::Text(text) => Self::text(&text).ok_or("a mark holds a letter that no mark has"),
         }
     }
 }
 
-impl Mark {
+impl Watermark {
     /// Creates a watermark from a text; `None` if the text is empty, longer than 100 bytes, or contains other
     /// characters than ASCII letters, digits and those used to write times. The allowed characters need no quoting in
     /// an SQL statement or a file name.
@@ -64,7 +64,7 @@ impl Mark {
     }
 }
 
-impl fmt::Display for Mark {
+impl fmt::Display for Watermark {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Self::Integer(number) => number.fmt(f),
@@ -85,7 +85,7 @@ impl fmt::Display for Batch {
 
 impl Batch {
     /// Creates the batch of the rows of `input` above one watermark, up to and including another.
-    pub fn new(input: &InputDatabase, above: Option<Mark>, up_to: Mark) -> Self {
+    pub fn new(input: &InputDatabase, above: Option<Watermark>, up_to: Watermark) -> Self {
         let rows = match &input.rows {
             InputRows::Table(rows) | InputRows::Query(rows) => rows.clone(),
         };
@@ -111,14 +111,17 @@ mod tests {
     #[test]
     fn a_mark_holds_nothing_that_could_end_a_text_in_a_statement_or_leave_a_folder() {
         for text in ["2026-11-23 09:00:00.5+00", "01JDC0K8", "a_b"] {
-            assert_eq!(Mark::text(text).unwrap().to_string(), text);
+            assert_eq!(Watermark::text(text).unwrap().to_string(), text);
         }
         for text in ["", "o'neil", "a/b", "a\\b", "a\"b", "a;b", "größe", "a\0"] {
-            assert_eq!(Mark::text(text), None, "{text}");
+            assert_eq!(Watermark::text(text), None, "{text}");
         }
-        assert_eq!(serde_json::to_string(&[Mark::Integer(-3), Mark::Text("3".into())]).unwrap(), "[-3,\"3\"]");
-        assert_eq!(serde_json::from_str::<Mark>("-3").unwrap(), Mark::Integer(-3));
-        assert_eq!(serde_json::from_str::<Mark>("\"a\"").unwrap(), Mark::Text("a".into()));
-        assert!(serde_json::from_str::<Mark>("\"' OR 1 --\"").is_err());
+        assert_eq!(
+            serde_json::to_string(&[Watermark::Integer(-3), Watermark::Text("3".into())]).unwrap(),
+            "[-3,\"3\"]"
+        );
+        assert_eq!(serde_json::from_str::<Watermark>("-3").unwrap(), Watermark::Integer(-3));
+        assert_eq!(serde_json::from_str::<Watermark>("\"a\"").unwrap(), Watermark::Text("a".into()));
+        assert!(serde_json::from_str::<Watermark>("\"' OR 1 --\"").is_err());
     }
 }

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::Config;
-use crate::files::batch::{Batch, Mark};
+use crate::files::batch::{Batch, Watermark};
 use crate::files::checksum::Checksum;
 use crate::files::listing::{DataFile, csv_files, csv_files_if_any};
-use crate::files::names::{BATCHES, INGESTION_FACTS};
+use crate::files::names::{BATCHES, INGESTION_RECORD};
 
 /// One input file of the compiled dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ pub struct ListedFile {
 pub fn inputs(config: &Config) -> Result<Vec<DataFile>> {
     let Some(input) = &config.input_database else { return csv_files(&config.input_folder) };
     let mut files = csv_files_if_any(&config.input_folder)?;
-    if fs::exists(config.output_folder.join(INGESTION_FACTS))? {
+    if fs::exists(config.output_folder.join(INGESTION_RECORD))? {
         let batches = Ingested::read(&config.output_folder)?.files.into_iter().filter_map(|file| {
             let batch = file.batch.filter(|batch| batch.is_from(input))?;
             Some(DataFile { path: batches(config).join(&file.name), name: file.name, batch: Some(batch) })
@@ -73,7 +73,7 @@ pub fn inputs(config: &Config) -> Result<Vec<DataFile>> {
         bail!(
             "{} is gone; put it back, or remove {} to take all rows of the input database again",
             gone.path.display(),
-            config.output_folder.join(INGESTION_FACTS).display()
+            config.output_folder.join(INGESTION_RECORD).display()
         );
     }
     Ok(files)
@@ -86,7 +86,7 @@ pub fn batches(config: &Config) -> PathBuf {
 
 /// The current watermark: the highest value seen so far of the growing column. `files` is the result of [`inputs`];
 /// `None` if it has no batch.
-pub fn high_water_mark(files: &[DataFile]) -> Option<&Mark> {
+pub fn watermark(files: &[DataFile]) -> Option<&Watermark> {
     files.iter().rev().find_map(|file| file.batch.as_ref()).map(|batch| &batch.up_to)
 }
 
@@ -115,7 +115,7 @@ pub struct Ingested {
 impl Ingested {
     /// Reads the description beside the compiled dataset in `output_folder`.
     pub fn read(output_folder: &Path) -> Result<Self> {
-        let path = output_folder.join(INGESTION_FACTS);
+        let path = output_folder.join(INGESTION_RECORD);
         let text = std::fs::read(&path).with_context(|| format!("reading {}; run ingestion first", path.display()))?;
         serde_json::from_slice(&text).with_context(|| format!("reading {}; run ingestion again", path.display()))
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::atomic;
 use crate::files::checksum::Checksum;
-use crate::files::{LATEST_SCORE, SCORE_FACTS};
+use crate::files::{LATEST_SCORE, SCORE_RECORD};
 use crate::model::metrics::Confusion;
 
 /// The F1 score of one model on one table.
@@ -31,7 +31,7 @@ impl Score {
     /// The plain number is written last. If a run is killed between the two writes, the files disagree and
     /// [`Score::read`] reports it. In the other order, the new number could be taken for the score of the old model.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        atomic::write(&folder.join(SCORE_FACTS), serde_json::to_string_pretty(self)?.as_bytes())?;
+        atomic::write(&folder.join(SCORE_RECORD), serde_json::to_string_pretty(self)?.as_bytes())?;
         atomic::write(&folder.join(LATEST_SCORE), &self.number())
     }
 
@@ -48,14 +48,14 @@ impl Score {
         let number = read(&folder.join(LATEST_SCORE))?.trim().parse::<f64>().with_context(|| {
             format!("{}: expected a plain number; run scoring again", folder.join(LATEST_SCORE).display())
         })?;
-        let path = folder.join(SCORE_FACTS);
+        let path = folder.join(SCORE_RECORD);
         let score: Self = serde_json::from_str(&read(&path)?)
             .with_context(|| format!("reading {}; run scoring again", path.display()))?;
         if score.model_sha256 != *model {
             bail!("{} is the score of another model; run scoring first", folder.join(LATEST_SCORE).display());
         }
         if score.f1 != number || score.confusion.f1() != score.f1 {
-            bail!("{LATEST_SCORE} and {SCORE_FACTS} in {} disagree; run scoring again", folder.display());
+            bail!("{LATEST_SCORE} and {SCORE_RECORD} in {} disagree; run scoring again", folder.display());
         }
         Ok(score)
     }

@@ -29,7 +29,7 @@ pub struct PredictorShift {
     /// Value that the index exceeds with a probability of 5 % if nothing has shifted. It depends on the number of rows.
     pub stability_cutoff: f64,
     /// KS statistic, from 0 to 1; `None` if no new value is known.
-    pub distance: Option<f64>,
+    pub ks_statistic: Option<f64>,
     /// Probability of such an index or KS statistic if nothing has shifted: the smaller p-value of the two,
     /// Holm-corrected over both tests of all predictors.
     pub p_value: f64,
@@ -72,13 +72,13 @@ pub fn shifts(model: &Model, new: &[Distribution; 3]) -> Vec<PredictorShift> {
     let mut shifts = Vec::new();
     for (j, (sketch, values)) in sketches.iter().zip(new).enumerate() {
         let Some(stability) = stability(sketch, values, SEED) else { return Vec::new() };
-        let distance = kolmogorov_smirnov(sketch, values, SEED);
-        p_values.extend([stability.p_value, distance.map_or(1.0, |distance| distance.p_value)]);
+        let ks_test = kolmogorov_smirnov(sketch, values, SEED);
+        p_values.extend([stability.p_value, ks_test.map_or(1.0, |ks_test| ks_test.p_value)]);
         shifts.push(PredictorShift {
             predictor: PREDICTORS[j].to_owned(),
             stability_index: stability.index,
             stability_cutoff: stability.cutoff,
-            distance: distance.map(|distance| distance.distance),
+            ks_statistic: ks_test.map(|test| test.statistic),
             p_value: 1.0,
             risk_change: risk_change(model, j, sketch, values),
             verdict: ShiftVerdict::NotShifted,
@@ -149,7 +149,7 @@ mod tests {
         let shifts = shifts(&model(), &few);
         assert_eq!(shifts.len(), 3);
         let missing = shifts.iter().find(|shift| shift.predictor == "lastyear_activity").unwrap();
-        assert_eq!(missing.distance, None);
+        assert_eq!(missing.ks_statistic, None);
         assert!(shifts.iter().all(|shift| shift.stability_index.is_finite() && (0.0..=1.0).contains(&shift.p_value)));
         assert!(super::shifts(&model(), &Default::default()).is_empty());
         assert!(super::shifts(&Model { sketches: None, ..model() }, &few).is_empty());

@@ -1,5 +1,5 @@
 //! Comparison of the champion (the deployed model) and the challenger (the new model) on the same test rows, and with
-//! the two baselines that need no model: [`Contest::everyone_exits`] and [`Contest::nobody_exits`].
+//! the two baselines that need no model: [`Comparison::everyone_exits`] and [`Comparison::nobody_exits`].
 
 use serde::{Deserialize, Serialize};
 use statistics::confusion::Confusion;
@@ -12,14 +12,14 @@ pub const FEW_ROWS: u64 = 30;
 
 /// The confusion counts of both models on the same test rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Contest {
+pub struct Comparison {
     /// Counts of the new model.
     pub challenger: Confusion,
     /// Counts of the deployed model; `None` before the first deployment.
     pub champion: Option<Confusion>,
 }
 
-impl Contest {
+impl Comparison {
     /// The counts of the baseline that predicts of every client that it leaves, on these rows.
     pub fn everyone_exits(&self) -> Confusion {
         let Confusion { true_positives, false_positives, false_negatives, true_negatives } = self.challenger;
@@ -96,41 +96,41 @@ mod tests {
         Confusion { true_positives, false_positives, false_negatives, true_negatives }
     }
 
-    fn contest(challenger: [u64; 4], champion: Option<[u64; 4]>) -> Contest {
-        Contest { challenger: counts(challenger), champion: champion.map(counts) }
+    fn comparison(challenger: [u64; 4], champion: Option<[u64; 4]>) -> Comparison {
+        Comparison { challenger: counts(challenger), champion: champion.map(counts) }
     }
 
     #[test]
     fn the_constants_are_scored_on_the_same_rows() {
-        let contest = contest([30, 10, 20, 40], None);
-        assert_eq!(contest.everyone_exits(), counts([50, 50, 0, 0]));
-        assert_eq!(contest.nobody_exits(), counts([0, 0, 50, 50]));
-        assert_eq!(contest.nobody_exits().f1(), 0.0);
+        let comparison = comparison([30, 10, 20, 40], None);
+        assert_eq!(comparison.everyone_exits(), counts([50, 50, 0, 0]));
+        assert_eq!(comparison.nobody_exits(), counts([0, 0, 50, 50]));
+        assert_eq!(comparison.nobody_exits().f1(), 0.0);
     }
 
     #[test]
     fn a_worse_model_goes_live_by_one_rule_and_not_by_the_other() {
-        let worse = contest([30, 10, 20, 140], Some([40, 10, 10, 140]));
+        let worse = comparison([30, 10, 20, 140], Some([40, 10, 10, 140]));
         assert!(worse.promotes(Promotion::OnDrift) && !worse.promotes(Promotion::IfBetter));
         assert!(
             worse.warnings()[0].contains("worse than the deployed one on the same 200 test rows: F1 0.6667, not 0.8")
         );
-        let equal = contest([40, 10, 10, 140], Some([40, 10, 10, 140]));
+        let equal = comparison([40, 10, 10, 140], Some([40, 10, 10, 140]));
         assert!(equal.promotes(Promotion::IfBetter) && equal.warnings().is_empty());
     }
 
     #[test]
     fn a_model_that_a_constant_beats_is_named_even_if_it_beats_the_champion() {
-        let poor = contest([40, 40, 40, 20], Some([20, 20, 60, 40]));
+        let poor = comparison([40, 40, 40, 20], Some([20, 20, 60, 40]));
         assert!(!poor.promotes(Promotion::IfBetter) && poor.promotes(Promotion::OnDrift));
         assert!(poor.warnings()[0].contains("\"everyone exits\": F1 0.5000 and 0.7273"), "{:?}", poor.warnings());
-        assert!(contest([40, 40, 40, 20], None).promotes(Promotion::IfBetter), "there is nothing to keep");
+        assert!(comparison([40, 40, 40, 20], None).promotes(Promotion::IfBetter), "there is nothing to keep");
     }
 
     #[test]
     fn few_rows_are_named() {
-        let few = contest([2, 0, 1, 2], Some([2, 0, 1, 2])).warnings();
+        let few = comparison([2, 0, 1, 2], Some([2, 0, 1, 2])).warnings();
         assert!(few.len() == 1 && few[0].contains("only 5 rows, fewer than 30") && few[0].contains("0."), "{few:?}");
-        assert!(contest([0, 0, 0, 0], None).warnings()[1].contains("only 0 rows"));
+        assert!(comparison([0, 0, 0, 0], None).warnings()[1].contains("only 0 rows"));
     }
 }

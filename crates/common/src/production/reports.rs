@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::atomic;
 use crate::files::checksum::Checksum;
-use crate::files::{CALL_LIST, CONFUSION_MATRIX, MODEL_QUALITY, REPORT, REPORT_FACTS, TIME_TRENDS};
+use crate::files::{CALL_LIST, CONFUSION_MATRIX, MODEL_QUALITY, REPORT, REPORT_RECORD, TIME_TRENDS};
 
 /// The reports that [`ReportFacts`] describes.
 pub const REPORTS: [&str; 5] = [CONFUSION_MATRIX, TIME_TRENDS, MODEL_QUALITY, CALL_LIST, REPORT];
@@ -35,12 +35,12 @@ impl ReportFacts {
 
     /// Writes the record into `folder`. Call it after the reports have been written.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        atomic::write(&folder.join(REPORT_FACTS), &serde_json::to_vec_pretty(self)?)
+        atomic::write(&folder.join(REPORT_RECORD), &serde_json::to_vec_pretty(self)?)
     }
 
     /// Whether `folder` holds all [`REPORTS`] unchanged, as they were created for `release`.
     pub fn are_of(release: &str, folder: &Path) -> bool {
-        let text = std::fs::read(folder.join(REPORT_FACTS)).unwrap_or_default();
+        let text = std::fs::read(folder.join(REPORT_RECORD)).unwrap_or_default();
         let Ok(facts) = serde_json::from_slice::<Self>(&text) else { return false };
         let is_as_made = |name: &&str| match (facts.sha256.get(*name), Checksum::of_file(&folder.join(name))) {
             (Some(recorded), Ok(found)) => *recorded == found,
@@ -72,7 +72,7 @@ mod tests {
             std::fs::write(folder.join(name), name).unwrap();
         }
         assert!(ReportFacts::are_of("1", folder));
-        std::fs::write(folder.join(REPORT_FACTS), "{").unwrap();
+        std::fs::write(folder.join(REPORT_RECORD), "{").unwrap();
         assert!(!ReportFacts::are_of("1", folder));
     }
 }

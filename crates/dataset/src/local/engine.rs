@@ -8,7 +8,7 @@ use crate::basis::Basis;
 use crate::likelihood::{Parameters, Sums};
 use crate::{
     Client, ClientRow, Clients, Counts, Description, Engine, MalformedRows, Newest, PREDICTION_COLUMNS, Reading,
-    Sample, TrainingFacts, TrainingRows,
+    Sample, TrainingRows, TrainingSummary,
 };
 use anyhow::{Context, Result};
 use common::cli::Progress;
@@ -16,7 +16,7 @@ use common::config::Threshold;
 use common::files::atomic::AtomicFile;
 use common::files::checksum::Checksum;
 use common::files::ingested::Ingested;
-use common::files::{DataFile, FINAL_DATA, INGESTED_FILES, INGESTION_FACTS, QUARANTINE, csv_files};
+use common::files::{DataFile, FINAL_DATA, INGESTED_FILES, INGESTION_RECORD, QUARANTINE, csv_files};
 use common::model::Model;
 use common::model::schema::{COLUMNS, PREDICTORS, Predictors, TARGET};
 use fs_err::File;
@@ -54,7 +54,7 @@ impl Engine for Local {
     }
 
     fn compiled_files(&self) -> &'static [&'static str] {
-        &[FINAL_DATA, INGESTED_FILES, QUARANTINE, INGESTION_FACTS]
+        &[FINAL_DATA, INGESTED_FILES, QUARANTINE, INGESTION_RECORD]
     }
 
     fn compiled(&self, output: &Path) -> Result<Box<dyn Clients>> {
@@ -87,7 +87,7 @@ impl Clients for Table {
             .map(|predictor| Ok(Sketch::of(self.column(predictor)?)))
             .collect::<Result<Vec<_>>>()?;
         let complete = self.complete()?;
-        let facts = TrainingFacts {
+        let summary = TrainingSummary {
             dataset_sha256: self.checksum().clone(),
             rows: complete.height() as u64,
             exited: complete.values(TARGET)?.iter().sum::<f64>() as u64,
@@ -95,17 +95,17 @@ impl Clients for Table {
             medians: describe::medians(&complete)?,
             sketches: sketches.into_iter().collect::<Option<Vec<_>>>().and_then(|sketches| sketches.try_into().ok()),
         };
-        Ok(Box::new(CompleteRows { table: complete, facts }))
+        Ok(Box::new(CompleteRows { table: complete, summary }))
     }
 
     fn score(&self, model: &Model, threshold: Threshold) -> Result<Counts> {
         let mut counts = Counts::default();
         for row in self.rows()? {
             let Some(exited) = row.exited else {
-                counts.without_label += 1;
+                counts.unlabelled += 1;
                 continue;
             };
-            counts.filled += u64::from(row.predictors.contains(&None));
+            counts.imputed += u64::from(row.predictors.contains(&None));
             counts.confusion.add(model.probability(&row.predictors) >= threshold.value(), exited);
         }
         Ok(counts)
@@ -196,7 +196,7 @@ impl Clients for Table {
 /// The rows of a table without missing values, in contiguous columns.
 struct CompleteRows {
     table: Table,
-    facts: TrainingFacts,
+    summary: TrainingSummary,
 }
 
 impl CompleteRows {
@@ -207,8 +207,8 @@ impl CompleteRows {
 }
 
 impl TrainingRows for CompleteRows {
-    fn facts(&self) -> &TrainingFacts {
-        &self.facts
+    fn summary(&self) -> &TrainingSummary {
+        &self.summary
     }
 
     fn sample(&self, most: usize) -> Result<Sample> {

@@ -7,7 +7,7 @@ use crate::basis::Basis;
 use crate::likelihood::{Parameters, Sums};
 use crate::{
     Client, ClientRow, Clients, ColumnStatistics, Counts, Description, MissingPercent, Newest, PREDICTION_COLUMNS,
-    Sample, TrainingFacts, TrainingRows,
+    Sample, TrainingRows, TrainingSummary,
 };
 use anyhow::{Context, Result, bail};
 use common::config::Threshold;
@@ -124,7 +124,7 @@ impl Clients for ClusterTable {
             Sketch::of_distribution(&distribution, (*mean)?, std.unwrap_or(0.0))
         });
         let complete_rows = others[0] as u64;
-        let facts = TrainingFacts {
+        let summary = TrainingSummary {
             dataset_sha256: match &self.ingested {
                 Some((checksum, _)) => checksum.clone(),
                 None => bail!("only the compiled dataset can be trained on"),
@@ -135,7 +135,7 @@ impl Clients for ClusterTable {
             medians: std::array::from_fn(|j| counted[PREDICTORS.len() + j].distribution.median()),
             sketches: sketches.collect::<Option<Vec<_>>>().and_then(|sketches| sketches.try_into().ok()),
         };
-        Ok(Box::new(ClusterRows { table: self, facts, step: std::cell::Cell::new(0) }))
+        Ok(Box::new(ClusterRows { table: self, summary, step: std::cell::Cell::new(0) }))
     }
 
     fn score(&self, model: &Model, threshold: Threshold) -> Result<Counts> {
@@ -160,8 +160,8 @@ impl Clients for ClusterTable {
                 false_negatives: next(),
                 true_negatives: next(),
             },
-            without_label: next(),
-            filled: next(),
+            unlabelled: next(),
+            imputed: next(),
         })
     }
 
@@ -281,13 +281,13 @@ impl Clients for ClusterTable {
 /// The rows of a table without missing values.
 struct ClusterRows<'a> {
     table: &'a ClusterTable,
-    facts: TrainingFacts,
+    summary: TrainingSummary,
     step: std::cell::Cell<u32>,
 }
 
 impl TrainingRows for ClusterRows<'_> {
-    fn facts(&self) -> &TrainingFacts {
-        &self.facts
+    fn summary(&self) -> &TrainingSummary {
+        &self.summary
     }
 
     fn sample(&self, most: usize) -> Result<Sample> {
@@ -331,7 +331,7 @@ impl TrainingRows for ClusterRows<'_> {
         // The engine determines the order of summation. The error of a sum of n terms is at most n ε/2 times the sum of
         // their magnitudes, and with overwhelming probability at most a small multiple of √n ε times it (Higham & Mary,
         // SIAM J. Sci. Comput. 41, 2019).
-        let n = self.facts.rows as f64;
+        let n = self.summary.rows as f64;
         let summation = sql::number(n.min(10.0 * n.sqrt()) + 8.0);
         let errors = q.iter().zip(["a1", "a2", "a3", "1D"]);
         let errors = errors.map(|(q, a)| format!("sum({summation} * abs(r) * {a} + 4D * w * abs({q}) * s)"));
@@ -347,7 +347,7 @@ impl TrainingRows for ClusterRows<'_> {
         let row = self.table.connection.row(&what, format!("SELECT {} FROM ({terms})", sums.join(", ")))?;
         let mut cells = Cells::of(&row);
         let rows = cells.count();
-        if rows != self.facts.rows {
+        if rows != self.summary.rows {
             // A concurrent ingestion has emptied the folder that this training reads.
             bail!("the compiled dataset changed while it was trained on; run again");
         }

@@ -5,7 +5,7 @@ use testkit::{Workspace, rows};
 
 use crate::{check_clients, decision, get, number, on_each_history, read_json, run_without_cargo};
 
-const WHATS: [&str; 8] = ["runs", "scores", "timings", "missing", "releases", "checks", "shifts", "contests"];
+const WHATS: [&str; 8] = ["runs", "scores", "timings", "missing", "releases", "checks", "shifts", "comparisons"];
 
 fn listing(workspace: &Workspace, what: &str, last: usize) -> Vec<Value> {
     let listing = workspace.run_json("dbsetup", &["--history", what, "--last", &last.to_string()]);

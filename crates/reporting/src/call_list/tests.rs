@@ -61,7 +61,7 @@ fn the_newest_row_counts_and_the_one_before_is_what_it_changed_from() {
 fn the_shares_and_the_average_client_sum_to_the_client() {
     let list = list("a,5,4000,330,0\nb,,0,1,0\nc,300,9000,100000,0\nd,,,,0\n", 2);
     for call in &list.calls {
-        let own = model().log_odds(&model().filled(&call.predictors));
+        let own = model().log_odds(&model().imputed(&call.predictors));
         let sum = list.average_log_odds() + list.shares(call).iter().map(|share| share.log_odds).sum::<f64>();
         assert!((own - sum).abs() <= 1e-12 * own.abs().max(1.0), "{own} {sum}");
         assert!((call.risk - 1.0 / (1.0 + (-sum).exp())).abs() < 1e-12);

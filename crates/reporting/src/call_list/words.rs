@@ -14,7 +14,7 @@ const LARGEST: f64 = 1000.0;
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let (value, average) = (count(self.value), count(self.average));
-        match (self.filled, self.predictor) {
+        match (self.imputed, self.predictor) {
             (true, _) => write!(f, "{} unknown, taken as {value}, average {average}", name(self.predictor))?,
             (false, "number_of_employees") => write!(f, "{value} employees, average {average}")?,
             (false, _) => write!(f, "{} {value}, average {average}", name(self.predictor))?,

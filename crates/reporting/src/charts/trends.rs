@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use common::model::metrics::Confusion;
-use common::production::promotion::Contest;
-use history::listing::{ContestRow, MissingRow, TimingRow};
+use common::production::promotion::Comparison;
+use history::listing::{ComparisonRow, MissingRow, TimingRow};
 use plotters::prelude::*;
 use statistics::interval::{self, Interval};
 
@@ -56,7 +56,7 @@ impl Trends {
             let [true_positives, false_positives, false_negatives, true_negatives] = row.map(|count| count as u64);
             Confusion { true_positives, false_positives, false_negatives, true_negatives }
         };
-        let everyone = |challenger| Contest { challenger, champion: None }.everyone_exits().f1();
+        let everyone = |challenger| Comparison { challenger, champion: None }.everyone_exits().f1();
         let checks = past.checks.iter().map(|check| ScorePoint {
             time: check.started.clone(),
             f1: check.f1,
@@ -75,10 +75,11 @@ impl Trends {
         let mut known: HashMap<&str, Option<Confusion>> = HashMap::new();
         let mut intervals: HashMap<&str, Option<Interval>> = HashMap::new();
         let releases = past.releases[shown..].iter().map(|release| {
-            let of_it = |row: &&ContestRow| row.model_sha256 == release.model_sha256 && row.contestant == "new model";
+            let of_it =
+                |row: &&ComparisonRow| row.model_sha256 == release.model_sha256 && row.contestant == "new model";
             let model = release.model_sha256.as_str();
             let counted = *known.entry(model).or_insert_with(|| {
-                past.contests.iter().rfind(of_it).map(|row| {
+                past.comparisons.iter().rfind(of_it).map(|row| {
                     counts([row.true_positives, row.false_positives, row.false_negatives, row.true_negatives])
                 })
             });

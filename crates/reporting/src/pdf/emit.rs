@@ -13,7 +13,7 @@ use krilla::text::{Font, GlyphId, KrillaGlyph};
 use krilla_svg::{SurfaceExt, SvgSettings};
 
 use super::font::{Weight, glyph};
-use super::{Color, Document, MARGIN, Mark, PAGE};
+use super::{Color, Document, MARGIN, PAGE, Watermark};
 
 /// Converts a document into a PDF file.
 pub fn pdf(document: &Document) -> Result<Vec<u8>> {
@@ -45,15 +45,15 @@ pub fn pdf(document: &Document) -> Result<Vec<u8>> {
     file.finish().map_err(|error| anyhow!("putting the PDF together: {error:?}"))
 }
 
-fn draw(surface: &mut Surface, mark: &Mark, fonts: &[Font; 2]) -> Result<()> {
+fn draw(surface: &mut Surface, mark: &Watermark, fonts: &[Font; 2]) -> Result<()> {
     match mark {
-        Mark::Area { x, y, width, height, color } => {
+        Watermark::Area { x, y, width, height, color } => {
             let mut path = PathBuilder::new();
             path.push_rect(Rect::from_xywh(*x, *y, *width, *height).context("an area has no size")?);
             surface.set_fill(Some(fill(*color)));
             surface.draw_path(&path.finish().context("an area has no outline")?);
         }
-        Mark::Text { x, y, size, weight, color, text } => {
+        Watermark::Text { x, y, size, weight, color, text } => {
             surface.set_fill(Some(fill(*color)));
             let glyphs: Vec<KrillaGlyph> = text
                 .char_indices()
@@ -65,7 +65,7 @@ fn draw(surface: &mut Surface, mark: &Mark, fonts: &[Font; 2]) -> Result<()> {
                 .collect();
             surface.draw_glyphs(Point::from_xy(*x, *y), &glyphs, fonts[*weight as usize].clone(), text, *size, false);
         }
-        Mark::Figure { x, y, width, height, tree } => {
+        Watermark::Figure { x, y, width, height, tree } => {
             let size = Size::from_wh(*width, *height).context("a figure has no size")?;
             surface.push_transform(&Transform::from_translate(*x, *y));
             surface.draw_svg(tree, size, SvgSettings::default()).context("a figure cannot be drawn")?;

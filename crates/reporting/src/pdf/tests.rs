@@ -54,8 +54,8 @@ fn a_heading_goes_to_the_next_page_with_what_follows_it() {
     document.heading("Over there");
     document.figures(&["<svg width=\"100\" height=\"30\" xmlns=\"http://www.w3.org/2000/svg\"/>"]).unwrap();
     assert_eq!((document.pages.len(), document.headings[0].page), (2, 1));
-    assert!(matches!(&document.pages[1][0], Mark::Text { text, .. } if text == "Over there"));
-    assert!(!document.pages[0].iter().any(|mark| matches!(mark, Mark::Text { text, .. } if text == "Over there")));
+    assert!(matches!(&document.pages[1][0], Watermark::Text { text, .. } if text == "Over there"));
+    assert!(!document.pages[0].iter().any(|mark| matches!(mark, Watermark::Text { text, .. } if text == "Over there")));
 }
 
 #[test]

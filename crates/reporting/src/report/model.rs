@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use common::model::schema::PREDICTORS;
-use common::production::promotion::{Contest, FEW_ROWS};
+use common::production::promotion::{Comparison, FEW_ROWS};
 use history::listing::CheckRow;
 use statistics::interval;
 use statistics::odds::{odds_ratio, sensible_unit};
@@ -75,7 +75,7 @@ pub fn card(document: &mut Document, evidence: &Evidence) -> Result<()> {
 /// Adds the model's results on the test data.
 pub fn performance(document: &mut Document, evidence: &Evidence) -> Result<()> {
     let (score, recorded) = (&evidence.score, &evidence.release.manifest.score);
-    let contest = Contest { challenger: score.confusion, champion: None };
+    let comparison = Comparison { challenger: score.confusion, champion: None };
     document.heading("What it is worth on the test data");
     document.paragraph(&format!(
         "F1 {}{} on {} rows of {}; precision {:.4}, recall {:.4}. \"Everyone exits\" has {:.4} on the same rows.",
@@ -90,7 +90,7 @@ pub fn performance(document: &mut Document, evidence: &Evidence) -> Result<()> {
         },
         score.precision,
         score.recall,
-        contest.everyone_exits().f1()
+        comparison.everyone_exits().f1()
     ));
     if score.f1 != recorded.f1 || score.n != recorded.n {
         document.warning(&format!(
@@ -99,7 +99,7 @@ pub fn performance(document: &mut Document, evidence: &Evidence) -> Result<()> {
             grouped(recorded.n)
         ));
     }
-    for warning in contest.warnings() {
+    for warning in comparison.warnings() {
         document.warning(&warning.replace("the new model", "the model"));
     }
     let quality = Quality::new(&evidence.pairs, score.threshold.value());
@@ -116,8 +116,8 @@ pub fn performance(document: &mut Document, evidence: &Evidence) -> Result<()> {
 /// Adds the comparison of champion and challenger.
 pub fn promotion(document: &mut Document, evidence: &Evidence) -> Result<()> {
     document.heading("Why this model is live");
-    let contest = evidence.contest();
-    let Some(first) = contest.first() else {
+    let comparison = evidence.comparison();
+    let Some(first) = comparison.first() else {
         document.paragraph("It was deployed by hand or before there was a record of what it was held against.");
         return Ok(());
     };
@@ -131,7 +131,7 @@ pub fn promotion(document: &mut Document, evidence: &Evidence) -> Result<()> {
         first.rule,
         first.champion.as_ref().map(|champion| format!(", against release {champion}")).unwrap_or_default()
     ));
-    let rows = contest.iter().map(|row| {
+    let rows = comparison.iter().map(|row| {
         let counts = [row.true_positives, row.false_positives, row.false_negatives, row.true_negatives];
         let f1 = format!("{:.4}", row.f1);
         [row.contestant.clone(), f1].into_iter().chain(counts.map(|count| grouped(count as u64))).collect()

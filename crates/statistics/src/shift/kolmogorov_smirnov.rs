@@ -16,7 +16,7 @@ const LARGEST_PERMUTED: usize = 1000;
 pub struct KolmogorovSmirnov {
     /// KS statistic: the largest difference between the shares of values up to any x, from 0 to 1. It measures the size
     /// of the shift.
-    pub distance: f64,
+    pub statistic: f64,
     /// Probability of this KS statistic or a larger one if nothing has shifted.
     pub p_value: f64,
     /// Method by which the p-value was computed.
@@ -37,7 +37,7 @@ pub fn kolmogorov_smirnov(training: &Sketch, new: &Distribution, seed: u64) -> O
         return two_samples(&training.quantiles, &new.expanded(), seed);
     }
     let p_value = asymptotic(distance - training.resolution(), training.n as f64, m as f64);
-    Some(KolmogorovSmirnov { distance, p_value, method: Method::Kolmogorov })
+    Some(KolmogorovSmirnov { statistic: distance, p_value, method: Method::Kolmogorov })
 }
 
 /// Compares two samples, in any order. Ties are allowed.
@@ -53,11 +53,11 @@ pub fn two_samples(a: &[f64], b: &[f64], seed: u64) -> Option<KolmogorovSmirnov>
     let distance = pooled.distance();
     if pooled.ties_end.len() > LARGEST_PERMUTED {
         let p_value = asymptotic(distance, pooled.n as f64, pooled.m as f64);
-        return Some(KolmogorovSmirnov { distance, p_value, method: Method::Kolmogorov });
+        return Some(KolmogorovSmirnov { statistic: distance, p_value, method: Method::Kolmogorov });
     }
     let mut random = Random::new(seed);
     let as_far = (0..PERMUTATIONS).filter(|_| pooled.permuted(&mut random) >= pooled.scaled_distance).count();
-    Some(KolmogorovSmirnov { distance, p_value: permutation_p_value(as_far), method: Method::Permutation })
+    Some(KolmogorovSmirnov { statistic: distance, p_value: permutation_p_value(as_far), method: Method::Permutation })
 }
 
 /// Returns the largest difference between the shares of values up to any x; `None` if either distribution has no value.
@@ -164,8 +164,8 @@ mod tests {
             let share = |of: &[f64], x: f64| of.iter().filter(|v| **v <= x).count() as f64 / of.len() as f64;
             let plain = a.iter().chain(&b).map(|x| (share(&a, *x) - share(&b, *x)).abs()).fold(0.0, f64::max);
             let (one, other) = (two_samples(&a, &b, 1).unwrap(), two_samples(&b, &a, 1).unwrap());
-            assert!((one.distance - plain).abs() < 1e-12);
-            assert_eq!(one.distance, other.distance);
+            assert!((one.statistic - plain).abs() < 1e-12);
+            assert_eq!(one.statistic, other.statistic);
             assert!((one.p_value - other.p_value).abs() < 0.08);
         }
     }
@@ -195,7 +195,7 @@ mod tests {
             let sketch = Sketch::of(training.iter().copied().map(Some)).unwrap();
             let (near, exact) = (kolmogorov_smirnov(&sketch, &known(&new), 1), two_samples(&training, &new, 1));
             let (near, exact) = (near.unwrap(), exact.unwrap());
-            assert!((near.distance - exact.distance).abs() <= sketch.resolution() + 1e-12, "{near:?} {exact:?}");
+            assert!((near.statistic - exact.statistic).abs() <= sketch.resolution() + 1e-12, "{near:?} {exact:?}");
             if exact.method == Method::Kolmogorov {
                 assert!(near.p_value >= exact.p_value - 1e-12);
             }
@@ -208,7 +208,7 @@ mod tests {
         for _ in 0..5 {
             let (a, b) = (values(&mut random, 500, 1 << 40), values(&mut random, 400, 1 << 40));
             let permuted = two_samples(&a, &b, 1).unwrap();
-            let asymptotic = asymptotic(permuted.distance, 500.0, 400.0);
+            let asymptotic = asymptotic(permuted.statistic, 500.0, 400.0);
             assert!((permuted.p_value - asymptotic).abs() < 0.05, "{permuted:?} {asymptotic}");
         }
     }
@@ -217,11 +217,11 @@ mod tests {
     fn nothing_one_constant_and_disjoint() {
         assert_eq!((two_samples(&[], &[1.0], 1), two_samples(&[1.0], &[f64::NAN], 1)), (None, None));
         let one = two_samples(&[1.0], &[2.0], 1).unwrap();
-        assert_eq!((one.distance, one.p_value), (1.0, 1.0));
+        assert_eq!((one.statistic, one.p_value), (1.0, 1.0));
         let constant = two_samples(&[3.0; 40], &[3.0; 9], 1).unwrap();
-        assert_eq!((constant.distance, constant.p_value), (0.0, 1.0));
+        assert_eq!((constant.statistic, constant.p_value), (0.0, 1.0));
         let disjoint = two_samples(&[3.0; 40], &[4.0; 30], 1).unwrap();
-        assert_eq!((disjoint.distance, disjoint.p_value), (1.0, 1.0 / 2001.0));
+        assert_eq!((disjoint.statistic, disjoint.p_value), (1.0, 1.0 / 2001.0));
         let sketch = Sketch::of(vec![Some(3.0); 1000]).unwrap();
         assert_eq!(kolmogorov_smirnov(&sketch, &Distribution::of([None]), 1), None);
         assert_eq!(kolmogorov_smirnov(&sketch, &Distribution::of([Some(3.0), None]), 1).unwrap().p_value, 1.0);
@@ -233,6 +233,6 @@ mod tests {
         let mut random = Random::new(5);
         let (a, b) = (values(&mut random, 1_000_000, 1 << 40), values(&mut random, 1_000_000, 1 << 40));
         let same = two_samples(&a, &b, 1).unwrap();
-        assert!(same.distance < 0.003 && same.p_value > 0.001, "{same:?}");
+        assert!(same.statistic < 0.003 && same.p_value > 0.001, "{same:?}");
     }
 }
