@@ -87,9 +87,9 @@ pub trait Clients: Send + Sync {
     /// machine, such as the test data.
     fn each(&self, visit: &mut dyn FnMut(Option<&str>, &ClientRow)) -> Result<()>;
 
-    /// Writes every row with its probability of leaving and its prediction to the file `place`, either completely or
+    /// Writes every row with its probability of leaving and its prediction to the file `path`, either completely or
     /// not at all. Returns the number of rows.
-    fn write_predictions(&self, model: &Model, threshold: Threshold, place: &Path) -> Result<u64>;
+    fn write_predictions(&self, model: &Model, threshold: Threshold, path: &Path) -> Result<u64>;
 }
 
 /// The rows of a table that have every predictor and the target.

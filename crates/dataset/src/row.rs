@@ -42,14 +42,14 @@ pub fn parse_name(field: &[u8]) -> Result<Option<&str>, Malformed> {
         return Ok(None);
     }
     // A record that is not UTF-8 ends the reading (`RowReader`), so the reason returned here is never shown.
-    let name = std::str::from_utf8(field).map_err(|_| Malformed::NotAName)?;
+    let name = std::str::from_utf8(field).map_err(|_| Malformed::InvalidName)?;
     check_name(name).map(Some)
 }
 
 /// Checks a name that was read as text.
 pub fn check_name(name: &str) -> Result<&str, Malformed> {
     match name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
-        true => Err(Malformed::NotAName),
+        true => Err(Malformed::InvalidName),
         false => Ok(name),
     }
 }

@@ -21,7 +21,7 @@ pub const ABSENT: usize = usize::MAX;
 /// Fails if `rows` is 0, because an empty result must not replace an existing dataset.
 pub fn check_any_row(rows: u64, files: usize) -> Result<()> {
     if rows == 0 {
-        bail!("none of the {files} CSV files holds a row; the compiled dataset stays as it was");
+        bail!("none of the {files} CSV files contains a row; the compiled dataset was not changed");
     }
     Ok(())
 }
@@ -36,34 +36,34 @@ pub fn find_columns<'a>(header: impl Iterator<Item = &'a [u8]>) -> Result<[usize
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| anyhow!("the header (line 1) is not UTF-8; save the file as UTF-8"))?;
     if names.iter().any(|name| name.contains('\0')) {
-        bail!("the header (line 1) holds NUL characters, as UTF-16 does; save the file as UTF-8");
+        bail!("the header (line 1) contains NUL characters, as UTF-16 does; save the file as UTF-8");
     }
     let expected = COLUMNS.join(", ");
     if let Some(unknown) = names.iter().find(|name| !COLUMNS.contains(name)) {
         let shown: String = unknown.chars().take(60).collect();
         bail!("column \"{shown}\" (line 1) is unknown; expected {expected}");
     }
-    let mut places = [0; 5];
-    for (place, column) in places.iter_mut().zip(COLUMNS) {
+    let mut indices = [0; 5];
+    for (index, column) in indices.iter_mut().zip(COLUMNS) {
         let mut found = names.iter().enumerate().filter(|(_, name)| **name == column);
-        *place = match found.next() {
-            Some((place, _)) => place,
+        *index = match found.next() {
+            Some((index, _)) => index,
             None if column == TARGET => ABSENT,
             None => bail!("column {column} is missing in line 1; expected {expected}"),
         };
         if found.next().is_some() {
-            bail!("column {column} stands twice in line 1; keep one");
+            bail!("column {column} occurs twice in line 1; keep one");
         }
     }
-    Ok(places)
+    Ok(indices)
 }
 
 /// Checks that a file which is used for more than predictions has the target.
 ///
 /// # Errors
 /// Fails if the target is [`ABSENT`].
-pub fn check_target(places: &[usize; 5]) -> Result<()> {
-    if places.contains(&ABSENT) {
+pub fn check_target(indices: &[usize; 5]) -> Result<()> {
+    if indices.contains(&ABSENT) {
         bail!("column {TARGET} is missing in line 1; expected {}", COLUMNS.join(", "));
     }
     Ok(())
@@ -84,7 +84,7 @@ pub enum Malformed {
     NotZeroOrOne,
     /// The name contains a control character or is longer than [`LONGEST_NAME`]. A line break indicates an unclosed
     /// quote, and no database accepts a NUL.
-    NotAName,
+    InvalidName,
     /// A quote is not closed on its line, in a format in which every row is one line.
     OpenQuote,
 }
@@ -97,7 +97,9 @@ impl fmt::Display for Malformed {
             Self::Negative(column) => write!(f, "{column} is negative"),
             Self::TooLarge(column) => write!(f, "{column} is larger than 9007199254740992, the largest exact count"),
             Self::NotZeroOrOne => write!(f, "exited is not 0, 1 or missing"),
-            Self::NotAName => write!(f, "corporation holds a control character or is longer than {LONGEST_NAME} bytes"),
+            Self::InvalidName => {
+                write!(f, "corporation holds a control character or is longer than {LONGEST_NAME} bytes")
+            }
             Self::OpenQuote => write!(f, "a quote is not closed on its line, or text follows it"),
         }
     }

@@ -70,7 +70,7 @@ struct SparkConnect {
 
 impl Engine for SparkConnect {
     fn files(&self, folder: &Path) -> Result<Vec<DataFile>> {
-        files::list(&self.connection, &sql::place(folder)?)
+        files::list(&self.connection, &sql::address(folder)?)
     }
 
     fn checksums(&self, files: &[DataFile]) -> Result<Vec<Checksum>> {
@@ -91,7 +91,7 @@ impl Engine for SparkConnect {
         let unknown: Vec<DataFile> = unknown.collect();
         let mut probed = files::probe(&self.connection, &unknown)?.into_iter();
         let checksums = known.into_iter().map(|known| known.or_else(|| probed.next().map(|file| file.sha256)));
-        checksums.collect::<Option<Vec<_>>>().context("a file is gone")
+        checksums.collect::<Option<Vec<_>>>().context("a file was deleted while it was read")
     }
 
     fn compile(&self, files: &[DataFile], output: &Path, stage: &Path) -> Result<Ingested> {

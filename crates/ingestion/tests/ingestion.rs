@@ -100,7 +100,7 @@ fn a_file_that_cannot_be_read_is_named_and_the_old_set_stays() {
         (text.replace("exited", "exited,colour").into_bytes(), &["column \"colour\"", "unknown", "line 1"]),
         (
             text.replace("lastyear_activity", "lastmonth_activity").into_bytes(),
-            &["lastmonth_activity stands twice", "line 1"],
+            &["lastmonth_activity occurs twice", "line 1"],
         ),
         (good.clone().into_bytes(), &["column \"g0\"", "unknown", "line 1"]),
         (Vec::new(), &["the file is empty"]),
@@ -138,7 +138,7 @@ fn files_that_hold_no_row_at_all_are_refused_and_one_among_others_is_pointed_out
     let workspace = ingested();
     workspace.csv("practicedata/dataset1.csv", "");
     workspace.csv("practicedata/dataset2.csv", "");
-    is_refused(&workspace, &["none of the 2 CSV files holds a row"]);
+    is_refused(&workspace, &["none of the 2 CSV files contains a row"]);
 
     workspace.csv("practicedata/dataset1.csv", &rows("a", 20, false));
     let output = workspace.output("ingestion", &[]);

@@ -38,7 +38,7 @@ const READERS: usize = 2;
 /// cache.
 const BATCH_BYTES: usize = 128 * 1024;
 /// Maximum number of batches of one file in the queue.
-const WAITING: usize = 16;
+const QUEUE_LENGTH: usize = 16;
 /// Number of bytes of malformed rows in one file from which their share is checked while reading, so that a file of the
 /// wrong kind fails early.
 const MUCH_QUARANTINE: usize = 16 * 1024 * 1024;
@@ -62,7 +62,7 @@ pub fn compile(
     let bytes = files.iter().filter_map(|file| file.path.metadata().ok()).map(|metadata| metadata.len()).sum();
     let mut merge = Merge::new(dataset, bytes)?;
     quarantine.write_all(QUARANTINE_HEADER)?;
-    let (senders, receivers): (Vec<_>, Vec<_>) = files.iter().map(|_| sync_channel(WAITING)).unzip();
+    let (senders, receivers): (Vec<_>, Vec<_>) = files.iter().map(|_| sync_channel(QUEUE_LENGTH)).unzip();
     let queue = Mutex::new(files.iter().zip(senders));
 
     let merged = thread::scope(|scope| -> Result<Vec<IngestedFile>> {
@@ -270,7 +270,7 @@ impl<'a, W: Write> Merge<'a, W> {
                         state: None,
                     });
                 }
-                Err(_) => bail!("{}: its reader stopped without a word", file.path.display()),
+                Err(_) => bail!("{}: the reader thread exited unexpectedly", file.path.display()),
             }
         }
     }
@@ -449,7 +449,7 @@ mod tests {
             assert!(error.contains("dataset1.csv") && error.contains(expected), "{error}");
         }
         let error = compiled(&["", ""]).unwrap_err().to_string();
-        assert!(error.contains("none of the 2 CSV files holds a row"), "{error}");
+        assert!(error.contains("none of the 2 CSV files contains a row"), "{error}");
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Clients for Table {
             exited: Option<bool>,
         }
         let mut without_name = 0;
-        let mut places: HashMap<&str, usize> = HashMap::with_capacity(self.height());
+        let mut indices: HashMap<&str, usize> = HashMap::with_capacity(self.height());
         // In the order of the first rows, because the sum of the risks must not depend on the order of a hash table.
         let mut all: Vec<Seen> = Vec::new();
         for row in self.rows()? {
@@ -134,11 +134,11 @@ impl Clients for Table {
                 without_name += 1;
                 continue;
             };
-            let place = *places.entry(corporation).or_insert(all.len());
-            if place == all.len() {
+            let index = *indices.entry(corporation).or_insert(all.len());
+            if index == all.len() {
                 all.push(Seen { corporation, ..Seen::default() });
             }
-            let seen = &mut all[place];
+            let seen = &mut all[index];
             seen.previous = seen.newest.replace(row.predictors);
             seen.exited = row.exited;
         }
@@ -172,8 +172,8 @@ impl Clients for Table {
         Ok(())
     }
 
-    fn write_predictions(&self, model: &Model, threshold: Threshold, place: &Path) -> Result<u64> {
-        let mut file = AtomicFile::create(place)?;
+    fn write_predictions(&self, model: &Model, threshold: Threshold, path: &Path) -> Result<u64> {
+        let mut file = AtomicFile::create(path)?;
         let mut write = || -> Result<()> {
             writeln!(file, "{},{}", COLUMNS.join(","), PREDICTION_COLUMNS.join(","))?;
             let mut line = Vec::new();
@@ -187,7 +187,7 @@ impl Clients for Table {
             }
             Ok(())
         };
-        write().with_context(|| format!("writing {}", place.display()))?;
+        write().with_context(|| format!("writing {}", path.display()))?;
         file.commit()?;
         Ok(self.height() as u64)
     }

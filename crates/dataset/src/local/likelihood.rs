@@ -68,10 +68,10 @@ impl<'a> Rows<'a> {
     /// Returns at most `most` rows, evenly spaced.
     pub fn sample(&self, most: usize) -> Sample {
         let taken = self.len().min(most);
-        let places = (0..taken).map(|i| i * self.len() / taken);
+        let indices = (0..taken).map(|i| i * self.len() / taken);
         Sample {
-            predictors: places.clone().map(|i| self.predictors.map(|column| column[i])).collect(),
-            exited: places.map(|i| self.target[i] == 1.0).collect(),
+            predictors: indices.clone().map(|i| self.predictors.map(|column| column[i])).collect(),
+            exited: indices.map(|i| self.target[i] == 1.0).collect(),
         }
     }
 

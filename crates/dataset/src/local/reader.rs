@@ -24,7 +24,7 @@ pub struct RowReader<R> {
     csv: csv::Reader<Source<R>>,
     record: csv::ByteRecord,
     /// The index in the file of each of [`COLUMNS`].
-    places: [usize; 5],
+    columns: [usize; 5],
     width: usize,
 }
 
@@ -53,7 +53,7 @@ impl<R: Read> RowReader<R> {
     /// Creates a reader, and reads and checks the header.
     pub fn new(stream: R) -> Result<Self> {
         let reader = Self::for_prediction(stream)?;
-        check_target(&reader.places)?;
+        check_target(&reader.columns)?;
         Ok(reader)
     }
 
@@ -72,8 +72,8 @@ impl<R: Read> RowReader<R> {
         if !csv.read_byte_record(&mut record).context("line 1")? {
             bail!("the file is empty; expected the columns {}", COLUMNS.join(", "));
         }
-        let places = find_columns(record.iter())?;
-        Ok(Self { csv, width: record.len(), record, places })
+        let columns = find_columns(record.iter())?;
+        Ok(Self { csv, width: record.len(), record, columns })
     }
 
     /// Returns the next record; `None` at the end.
@@ -90,7 +90,7 @@ impl<R: Read> RowReader<R> {
             }
         };
         let raw = self.csv.get_ref().window(start, self.csv.position().byte());
-        match parse(&self.record, self.width, &self.places, raw) {
+        match parse(&self.record, self.width, &self.columns, raw) {
             Ok(row) => Ok(Some(Next::Row(row))),
             Err(reason) => {
                 // The parser leaves empty lines at the beginning of the following row.
@@ -109,13 +109,18 @@ impl<R: Read> RowReader<R> {
     }
 }
 
-fn parse<'a>(record: &'a csv::ByteRecord, width: usize, places: &[usize; 5], raw: &[u8]) -> Result<Row<'a>, Malformed> {
+fn parse<'a>(
+    record: &'a csv::ByteRecord,
+    width: usize,
+    columns: &[usize; 5],
+    raw: &[u8],
+) -> Result<Row<'a>, Malformed> {
     if record.len() != width {
         return Err(Malformed::FieldCount(record.len(), width));
     }
-    let field = |column: usize| record.get(places[column]).unwrap_or_default();
+    let field = |column: usize| record.get(columns[column]).unwrap_or_default();
     let mut name = field(0);
-    if places[0] + 1 == width && is_crlf(raw) {
+    if columns[0] + 1 == width && is_crlf(raw) {
         name = name.strip_suffix(b"\r").unwrap_or(name); // the parser includes it in the last field
     }
     Ok(Row {
@@ -310,7 +315,7 @@ mod tests {
         let mut reader = RowReader::new(text.as_bytes()).unwrap();
         reader.read_next().unwrap();
         let Some(Next::Malformed(row)) = reader.read_next().unwrap() else { panic!("not malformed") };
-        assert_eq!((row.line, row.lines, row.reason), (3, 3, Malformed::NotAName));
+        assert_eq!((row.line, row.lines, row.reason), (3, 3, Malformed::InvalidName));
         assert!(matches!(reader.read_next(), Ok(Some(Next::Row(_)))));
     }
 

@@ -41,7 +41,7 @@ impl Client {
     pub fn new(endpoint: &Endpoint, session_id: String) -> Result<Self> {
         let scheme = if endpoint.tls { "https" } else { "http" };
         let mut channel = Channel::from_shared(format!("{scheme}://{}", endpoint.authority))
-            .context("the server's name is no name of a host")?
+            .context("the server's name is not a host name")?
             .connect_timeout(CONNECT_LIMIT)
             .tcp_keepalive(Some(TCP_KEEPALIVE));
         if endpoint.tls {
@@ -49,7 +49,9 @@ impl Client {
             channel = channel.tls_config(tls).context("TLS cannot be set up")?;
         }
         let agent = format!("{} risk/{}", endpoint.user_agent, env!("CARGO_PKG_VERSION"));
-        channel = channel.user_agent(agent.trim().to_owned()).context("the user_agent is no text of a header")?;
+        channel = channel
+            .user_agent(agent.trim().to_owned())
+            .context("the user_agent contains a character that an HTTP header cannot contain")?;
         let service = SparkConnectServiceClient::new(channel.connect_lazy())
             .max_decoding_message_size(LARGEST_MESSAGE)
             .max_encoding_message_size(LARGEST_MESSAGE);
@@ -57,7 +59,9 @@ impl Client {
         for (name, value) in &endpoint.headers {
             // Neither the text of a header nor the library's error is shown, because it may contain the token.
             let (Ok(key), Ok(value)) = (AsciiMetadataKey::from_str(name), AsciiMetadataValue::from_str(value)) else {
-                bail!("a parameter of its address, or the token, holds a letter that no header can hold");
+                bail!(
+                    "a parameter of its address, or the token, contains a character that an HTTP header cannot contain"
+                );
             };
             headers.insert(key, value);
         }

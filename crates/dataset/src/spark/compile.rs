@@ -92,7 +92,7 @@ pub fn compile(
 /// Returns the address of a new, unused folder.
 pub fn new_location(cluster: &Cluster) -> Result<String> {
     let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.6fZ").to_string().replace('.', "-");
-    Ok(format!("{}/finaldata/{now}-{}", sql::place(Path::new(&cluster.output))?, std::process::id()))
+    Ok(format!("{}/finaldata/{now}-{}", sql::address(Path::new(&cluster.output))?, std::process::id()))
 }
 
 /// Returns expressions for [`COLUMNS`] as text, in which whole numbers have no decimal point.

@@ -33,15 +33,15 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Time limit for the first answer of a server that accepts connections. Spark starts a session during this time.
 const FIRST_ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// Maximum number of attempts to open a session, because a server may lose a session while it is opened.
-const MOST_OPENINGS: u32 = 3;
-/// Interval at which the server's reachability is checked. [`MISSED_PULSES`] failures in a row mean that it has gone
+const MAX_ATTEMPTS: u32 = 3;
+/// Interval at which the server's reachability is checked. [`MAX_FAILED_CHECKS`] failures in a row mean that it has gone
 /// away.
-const PULSE: Duration = Duration::from_secs(5);
-const MISSED_PULSES: u32 = 2;
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+const MAX_FAILED_CHECKS: u32 = 2;
 /// Time limit for cancelling an execution and for closing the session.
-const FAREWELL_LIMIT: Duration = Duration::from_secs(3);
+const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 /// Maximum number of received messages in the queue. Each has at most a few MB.
-const WAITING: usize = 4;
+const QUEUE_LENGTH: usize = 4;
 
 /// A session that is closed when dropped.
 pub struct Connection {
@@ -55,21 +55,21 @@ pub struct Connection {
 }
 
 /// A message of the thread that receives an answer. The permit frees a slot of the queue when it is dropped.
-enum Told {
+enum Message {
     Event(Event, OwnedSemaphorePermit),
     End(Result<(), Broken>),
 }
 
 /// Passes events to the waiting thread through a bounded queue.
-struct Waiting {
-    events: mpsc::Sender<Told>,
-    room: Arc<Semaphore>,
+struct EventQueue {
+    events: mpsc::Sender<Message>,
+    permits: Arc<Semaphore>,
 }
 
-impl Sink for Waiting {
+impl Sink for EventQueue {
     async fn send(&mut self, event: Event) -> Result<(), Unwanted> {
-        let room = self.room.clone().acquire_owned().await.map_err(|_| Unwanted)?;
-        self.events.send(Told::Event(event, room)).map_err(|_| Unwanted)
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| Unwanted)?;
+        self.events.send(Message::Event(event, permit)).map_err(|_| Unwanted)
     }
 }
 
@@ -79,10 +79,10 @@ impl Connection {
     /// # Errors
     /// Fails if the server cannot be reached or does not answer, or if the address is invalid.
     pub fn open(cluster: &Cluster) -> Result<Self> {
-        die_with_fullprocess()?;
+        end_with_fullprocess()?;
         let address = &cluster.address;
         let endpoint = Endpoint::parse(address)?;
-        reach(&endpoint.authority)
+        check_reachable(&endpoint.authority)
             .with_context(|| format!("{address} cannot be reached; is the Spark Connect server running?"))?;
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let session_id = endpoint.session_id.clone().unwrap_or_else(Client::new_id);
@@ -98,14 +98,14 @@ impl Connection {
             lines_know_their_file: false,
             runtime: Some(runtime),
         };
-        connection.greet()?;
+        connection.open_session()?;
         // An engine that lacks the function refuses the query.
         let asked = connection.row("opening a session", "SELECT input_file_name()".to_owned());
         connection.lines_know_their_file = asked.is_ok();
         Ok(connection)
     }
 
-    fn greet(&self) -> Result<()> {
+    fn open_session(&self) -> Result<()> {
         let limit = FIRST_ANSWER_LIMIT.min(self.cluster.time_limit);
         // The version is not requested, because Sail answers that request only if a Spark installation is available.
         let plan = plan::query("SELECT 1".to_owned(), Vec::new());
@@ -114,7 +114,7 @@ impl Connection {
             attempts += 1;
             match self.execute("opening a session", limit, plan.clone(), |_| Ok(())) {
                 // A server with a short session timeout may drop a session while it starts.
-                Err(Failure::SessionLost(_)) if attempts < MOST_OPENINGS => self.lock().renew(),
+                Err(Failure::SessionLost(_)) if attempts < MAX_ATTEMPTS => self.lock().renew(),
                 ended => return Ok(ended?),
             }
         }
@@ -165,7 +165,7 @@ impl Connection {
         match self.execute(what, self.cluster.time_limit, plan.clone(), &mut see) {
             Err(Failure::SessionLost(_)) if !seen => {
                 self.lock().renew();
-                self.greet()?;
+                self.open_session()?;
                 Ok(self.execute(what, self.cluster.time_limit, plan, visit)?)
             }
             ended => Ok(ended?),
@@ -191,19 +191,19 @@ impl Connection {
         let failed = |why: &dyn Display| anyhow!("{what} on {}: {why}", self.address());
         let stop = stop_asked();
         let running = self.start(plan).map_err(Failure::Other)?;
-        let (begin, mut pulse, mut missed) = (Instant::now(), Instant::now(), 0);
-        let (progress, mut told) = (Progress::new(what), String::new());
+        let (begin, mut last_check, mut failed_checks) = (Instant::now(), Instant::now(), 0);
+        let (progress, mut status) = (Progress::new(what), String::new());
         loop {
             if stop.load(Ordering::Relaxed) {
                 running.cancel();
-                return Err(Failure::Other(failed(&"cancelled by a signal; nothing was changed")));
+                return Err(Failure::Other(failed(&"cancelled by a signal; no output was changed")));
             }
             match running.events.recv_timeout(Duration::from_millis(50)) {
-                Ok(Told::Event(Event::Progress(message), _)) => told = words(&message).unwrap_or(told),
-                Ok(Told::Event(Event::Rows(batch), room)) => {
+                Ok(Message::Event(Event::Progress(message), _)) => status = progress_text(&message).unwrap_or(status),
+                Ok(Message::Event(Event::Rows(batch), permit)) => {
                     let rows = row::rows(&batch.data).and_then(|rows| match rows.len() as i64 == batch.row_count {
                         true => Ok(rows),
-                        false => bail!("{} rows came where {} were announced", rows.len(), batch.row_count),
+                        false => bail!("{} rows arrived where {} were announced", rows.len(), batch.row_count),
                     });
                     let visited = rows
                         .map_err(|error| failed(&format_args!("{error:#}")))
@@ -212,30 +212,36 @@ impl Connection {
                         running.cancel();
                         return Err(Failure::Other(error));
                     }
-                    drop(room);
+                    drop(permit);
                 }
-                Ok(Told::End(Ok(()))) => return Ok(()),
-                Ok(Told::End(Err(Broken::Incomplete(why)))) => {
+                Ok(Message::End(Ok(()))) => return Ok(()),
+                Ok(Message::End(Err(Broken::Incomplete(why)))) => {
                     running.cancel();
                     return Err(Failure::Other(failed(&why)));
                 }
-                Ok(Told::End(Err(Broken::Refused(status)))) => {
+                Ok(Message::End(Err(Broken::Refused(status)))) => {
                     let error = failed(&execution::message(&status));
                     return Err(if is_lost(&status) { Failure::SessionLost(error) } else { Failure::Other(error) });
                 }
-                Err(RecvTimeoutError::Disconnected) => return Err(Failure::Other(failed(&"the client has failed"))),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Failure::Other(failed(&"the thread that receives the answer exited unexpectedly")));
+                }
                 Err(RecvTimeoutError::Timeout) => {
-                    progress.tell(|| format!("{} s {told}", begin.elapsed().as_secs()));
+                    progress.tell(|| format!("{} s {status}", begin.elapsed().as_secs()));
                     if begin.elapsed() > limit {
                         running.cancel();
-                        let why = format!("no end after {} s (\"engine_time_limit\"); cancelled", limit.as_secs_f64());
+                        let why = format!(
+                            "not finished after {} s (key \"engine_time_limit\"); cancelled",
+                            limit.as_secs_f64()
+                        );
                         return Err(Failure::Other(failed(&why)));
                     }
-                    if pulse.elapsed() > PULSE {
-                        missed = if reach(&self.endpoint.authority).is_ok() { 0 } else { missed + 1 };
-                        pulse = Instant::now();
-                        if missed == MISSED_PULSES {
-                            return Err(Failure::Other(failed(&"the server has gone away")));
+                    if last_check.elapsed() > CHECK_INTERVAL {
+                        failed_checks =
+                            if check_reachable(&self.endpoint.authority).is_ok() { 0 } else { failed_checks + 1 };
+                        last_check = Instant::now();
+                        if failed_checks == MAX_FAILED_CHECKS {
+                            return Err(Failure::Other(failed(&"the server can no longer be reached")));
                         }
                     }
                 }
@@ -248,10 +254,10 @@ impl Connection {
         let (sender, events) = mpsc::channel();
         let (client, operation) = (self.lock().clone(), Client::new_id());
         let name = operation.clone();
-        let mut waiting = Waiting { events: sender, room: Arc::new(Semaphore::new(WAITING)) };
+        let mut queue = EventQueue { events: sender, permits: Arc::new(Semaphore::new(QUEUE_LENGTH)) };
         self.runtime()?.spawn(async move {
-            let end = execution::execute(&client, plan, &name, &mut waiting).await;
-            let _ = waiting.events.send(Told::End(end)); // fails only if no thread is waiting any more
+            let end = execution::execute(&client, plan, &name, &mut queue).await;
+            let _ = queue.events.send(Message::End(end)); // fails only if no thread is waiting any more
             let _ = client.release(&name).await; // otherwise the server forgets it after some minutes
         });
         Ok(Running { connection: self, operation, events })
@@ -265,8 +271,8 @@ impl Connection {
         self.runtime.as_ref().context("the connection is closed")
     }
 
-    /// Sends a request whose answer is not needed, and waits at most [`FAREWELL_LIMIT`] for it to be delivered.
-    fn briefly<F: Future<Output = Result<(), Status>> + Send + 'static>(&self, ask: impl FnOnce(Client) -> F) {
+    /// Sends a request whose answer is not needed, and waits at most [`CLOSE_LIMIT`] for it to be delivered.
+    fn send_with_limit<F: Future<Output = Result<(), Status>> + Send + 'static>(&self, ask: impl FnOnce(Client) -> F) {
         let (sender, done) = mpsc::channel();
         let asked = ask(self.lock().clone());
         if let Ok(runtime) = self.runtime() {
@@ -274,14 +280,14 @@ impl Connection {
                 let _ = asked.await;
                 let _ = sender.send(());
             });
-            let _ = done.recv_timeout(FAREWELL_LIMIT);
+            let _ = done.recv_timeout(CLOSE_LIMIT);
         }
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.briefly(|client| async move { client.release_session().await });
+        self.send_with_limit(|client| async move { client.release_session().await });
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background(); // does not block, which is not permitted on a thread of another runtime
         }
@@ -292,14 +298,14 @@ impl Drop for Connection {
 struct Running<'a> {
     connection: &'a Connection,
     operation: String,
-    events: mpsc::Receiver<Told>,
+    events: mpsc::Receiver<Message>,
 }
 
 impl Running<'_> {
     /// Asks the server to stop the execution; errors are ignored.
     fn cancel(&self) {
         let operation = self.operation.clone();
-        self.connection.briefly(|client| async move {
+        self.connection.send_with_limit(|client| async move {
             client.interrupt(&operation).await?;
             client.release(&operation).await
         });
@@ -327,7 +333,7 @@ fn is_lost(status: &Status) -> bool {
 }
 
 /// Formats the progress of an execution; `None` while it is unknown.
-fn words(progress: &ExecutionProgress) -> Option<String> {
+fn progress_text(progress: &ExecutionProgress) -> Option<String> {
     let sum = |of: fn(&spark_connect_proto::execute_plan_response::execution_progress::StageInfo) -> i64| -> i64 {
         progress.stages.iter().map(of).sum()
     };
@@ -337,7 +343,7 @@ fn words(progress: &ExecutionProgress) -> Option<String> {
 }
 
 /// Checks that the server accepts a TCP connection.
-fn reach(host: &str) -> Result<()> {
+fn check_reachable(host: &str) -> Result<()> {
     let mut last = anyhow!("the name {host} has no address");
     for address in host.to_socket_addrs().with_context(|| format!("resolving {host}"))? {
         match TcpStream::connect_timeout(&address, CONNECT_LIMIT) {
@@ -363,12 +369,12 @@ fn stop_asked() -> &'static AtomicBool {
 }
 
 /// Ends a step that fullprocess has started, together with its requests, when fullprocess ends.
-fn die_with_fullprocess() -> Result<()> {
+fn end_with_fullprocess() -> Result<()> {
     let Ok(parent) = std::env::var(STEP_OF_VARIABLE) else { return Ok(()) };
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
     let here = rustix::process::getppid().map(|id| id.as_raw_nonzero().to_string());
     if here.as_deref() != Some(&parent) {
-        bail!("fullprocess, which has started this step, is gone");
+        bail!("fullprocess, which started this step, has ended");
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub struct Column {
 
 /// The counts of one column.
 #[derive(Clone, Debug, Default)]
-pub struct Counted {
+pub struct ValueCounts {
     /// The distribution of the values. `missing` is 0, because the caller knows the number of rows.
     pub distribution: Distribution,
     /// The most frequent value; the smallest one if several are equally frequent.
@@ -35,7 +35,7 @@ pub struct Counted {
 /// Values are grouped and numbered by their cumulative counts. If there are very many distinct values, only those at
 /// which a new share of all values begins are returned, together with the first value, the two middle ones and the most
 /// frequent one.
-pub fn count(connection: &Connection, what: &str, relation: &str, columns: &[Column]) -> Result<Vec<Counted>> {
+pub fn count(connection: &Connection, what: &str, relation: &str, columns: &[Column]) -> Result<Vec<ValueCounts>> {
     let groups: Vec<String> = columns
         .iter()
         .enumerate()
@@ -48,25 +48,25 @@ pub fn count(connection: &Connection, what: &str, relation: &str, columns: &[Col
         .collect();
     let cumulated = format!(
         "SELECT i, v, n, sum(n) OVER (PARTITION BY i ORDER BY v) AS upto, sum(n) OVER (PARTITION BY i) AS everything, \
-         row_number() OVER (PARTITION BY i ORDER BY n DESC, v) AS place FROM ({})",
+         row_number() OVER (PARTITION BY i ORDER BY n DESC, v) AS frequency_rank FROM ({})",
         groups.join(" UNION ALL ")
     );
     let share = |rank: &str| format!("({KEPT_SHARES} * ({rank})) DIV everything");
     let query = format!(
-        "SELECT i, v, upto, place FROM ({cumulated}) WHERE {} > {} OR upto = n OR place = 1 \
+        "SELECT i, v, upto, frequency_rank FROM ({cumulated}) WHERE {} > {} OR upto = n OR frequency_rank = 1 \
          OR (upto - n < everything DIV 2 + 1 AND upto >= everything DIV 2 + 1) ORDER BY i, v",
         share("upto"),
         share("upto - n"),
     );
-    let mut counted = vec![Counted::default(); columns.len()];
+    let mut counted = vec![ValueCounts::default(); columns.len()];
     let mut before = vec![0; columns.len()];
     connection.each(what, query, |row| {
         let mut cells = Cells::of(&row);
-        let (i, value, up_to, place) = (cells.count() as usize, cells.sum(), cells.count(), cells.count());
+        let (i, value, up_to, frequency_rank) = (cells.count() as usize, cells.sum(), cells.count(), cells.count());
         if let (Some(counted), Some(before)) = (counted.get_mut(i), before.get_mut(i)) {
             counted.distribution.values.push((value, up_to - *before));
             *before = up_to;
-            if place == 1 {
+            if frequency_rank == 1 {
                 counted.mode = Some(value);
             }
         }

@@ -48,7 +48,7 @@ impl Endpoint {
             Some((host, port)) if !port.contains(']') => (host, port.parse::<u16>().ok()),
             _ => (authority, Some(DEFAULT_PORT)),
         };
-        let Some(port) = port else { bail!("{address} is refused: its port is no number below 65536") };
+        let Some(port) = port else { bail!("{address} is refused: its port is not a number below 65536") };
         let host = host.to_ascii_lowercase();
         let mut endpoint = Self {
             authority: format!("{host}:{port}"),
@@ -64,7 +64,7 @@ impl Endpoint {
             bail!("{address} is refused: parameters follow \"/;\", as in sc://host:15002/;use_ssl=true");
         }
         for (number, parameter) in (1..).zip(parameters.split(';').skip(1).filter(|text| !text.is_empty())) {
-            let refused = || format!("{address} is refused: its parameter {number} is no key=value");
+            let refused = || format!("{address} is refused: its parameter {number} is not key=value");
             let Some((key, value)) = parameter.split_once('=').filter(|(_, value)| !value.contains('=')) else {
                 bail!(refused());
             };
@@ -77,15 +77,15 @@ impl Endpoint {
                 "user_agent" => endpoint.user_agent = value,
                 "session_id" => match Uuid::parse_str(&value) {
                     Ok(_) => endpoint.session_id = Some(value),
-                    Err(_) => bail!("{address} is refused: its session_id is no UUID"),
+                    Err(_) => bail!("{address} is refused: its session_id is not a UUID"),
                 },
                 _ if key.starts_with(IGNORED) => {}
                 _ => endpoint.headers.push((key.to_ascii_lowercase(), value)),
             }
         }
         if let Some(token) = token {
-            let here = ["localhost", "127.0.0.1", "::1"].contains(&endpoint.host.as_str());
-            if !endpoint.tls && !here {
+            let is_local = ["localhost", "127.0.0.1", "::1"].contains(&endpoint.host.as_str());
+            if !endpoint.tls && !is_local {
                 bail!("{address} is refused: a token is sent only over TLS (use_ssl=true) or to this machine");
             }
             endpoint.headers.push(("authorization".to_owned(), format!("Bearer {token}")));

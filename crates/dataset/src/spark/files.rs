@@ -1,6 +1,6 @@
 //! CSV files as seen by an engine: listing them, computing their checksums on the cluster, and reading their headers.
 //!
-//! A query of this module covers at most [`BATCH`] files. The queries of rows ([`crate::spark::lines`]) cover all files at
+//! A query of this module covers at most [`FILES_PER_QUERY`] files. The queries of rows ([`crate::spark::lines`]) cover all files at
 //! once: they contain the name of each file as data.
 
 use std::collections::HashMap;
@@ -18,17 +18,17 @@ use crate::spark::sql::{self, Cells};
 
 /// Number of bytes at the start of a file within which its header must end.
 const HEAD: usize = 4096;
-/// Maximum number of files, and of bytes ([`BATCH_BYTES`]), in one query. Sail holds several contents in memory at
+/// Maximum number of files, and of bytes ([`BYTES_PER_QUERY`]), in one query. Sail holds several contents in memory at
 /// once.
-const BATCH: usize = 512;
-const BATCH_BYTES: u64 = 1 << 30;
+const FILES_PER_QUERY: usize = 512;
+const BYTES_PER_QUERY: u64 = 1 << 30;
 /// Maximum number of paths in a read. For more paths, Spark looks them up one by one in a cluster job; listing their
 /// folder once is faster.
 const MOST_PATHS: usize = 32;
 
 /// Returns the CSV files of the folder at `address`, sorted by name.
 pub fn list(connection: &Connection, address: &str) -> Result<Vec<DataFile>> {
-    let none = || format!("{address} holds no CSV file that the engine can see; put at least one *.csv there");
+    let none = || format!("{address} contains no CSV file that the engine can see; put at least one *.csv there");
     let query = format!("SELECT path FROM {}", sql::files("binaryFile", address));
     // Spark refuses a folder that does not exist; Sail finds no files in it.
     let rows = connection.rows("listing the files", query).with_context(none)?;
@@ -37,9 +37,9 @@ pub fn list(connection: &Connection, address: &str) -> Result<Vec<DataFile>> {
         let path = Cells::of(row).text().context("listing the files: a file without a path")?;
         let (folder, name) = path.rsplit_once('/').unwrap_or_default();
         let name = name.to_owned();
-        if within(folder) == within(address) && !name.starts_with('.') && has_csv_suffix(name.as_ref()) {
+        if path_of(folder) == path_of(address) && !name.starts_with('.') && has_csv_suffix(name.as_ref()) {
             let path = PathBuf::from(format!("{address}/{name}"));
-            sql::place(&path)?;
+            sql::address(&path)?;
             files.push(DataFile { name, path, batch: None });
         }
     }
@@ -52,7 +52,7 @@ pub fn list(connection: &Connection, address: &str) -> Result<Vec<DataFile>> {
 }
 
 /// Returns a path without scheme and host, which Spark and Sail write differently.
-fn within(address: &str) -> &str {
+fn path_of(address: &str) -> &str {
     let path = match address.split_once("://") {
         Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
         None => address.strip_prefix("file:").unwrap_or(address),
@@ -131,17 +131,17 @@ pub fn batches<T>(files: &[T], most: usize, bytes: u64, length: impl Fn(&T) -> u
 
 /// Returns the state and the length of each file, without reading the contents; `None` if the file no longer exists.
 pub fn states(connection: &Connection, files: &[DataFile]) -> Result<Vec<Option<(String, u64)>>> {
-    let addresses = files.iter().map(|file| sql::place(&file.path)).collect::<Result<Vec<_>>>()?;
+    let addresses = files.iter().map(|file| sql::address(&file.path)).collect::<Result<Vec<_>>>()?;
     let mut states = vec![None; files.len()];
     let indices = indices(&addresses);
-    for batch in addresses.chunks(BATCH) {
+    for batch in addresses.chunks(FILES_PER_QUERY) {
         let batch: Vec<&str> = batch.iter().map(String::as_str).collect();
         let view = connection.view(read(connection, "binaryFile", &batch, vec!["path", "length", "modificationTime"]));
         let query = format!("SELECT path, length, {STATE} FROM {view}");
         for row in &connection.rows("looking whether files have changed", query)? {
             let mut cells = Cells::of(row);
             let (path, length, state) = (cells.text().unwrap_or_default(), cells.count(), cells.text());
-            for i in indices.get(within(&path)).into_iter().flatten() {
+            for i in indices.get(path_of(&path)).into_iter().flatten() {
                 states[*i] = state.clone().map(|state| (state, length));
             }
         }
@@ -153,7 +153,7 @@ pub fn states(connection: &Connection, files: &[DataFile]) -> Result<Vec<Option<
 fn indices(addresses: &[String]) -> HashMap<&str, Vec<usize>> {
     let mut indices: HashMap<&str, Vec<usize>> = HashMap::new();
     for (i, address) in addresses.iter().enumerate() {
-        indices.entry(within(address)).or_default().push(i);
+        indices.entry(path_of(address)).or_default().push(i);
     }
     indices
 }
@@ -177,12 +177,12 @@ pub fn probe(connection: &Connection, files: &[DataFile]) -> Result<Vec<Probed>>
     if files.is_empty() {
         return Ok(Vec::new());
     }
-    let addresses = files.iter().map(|file| sql::place(&file.path)).collect::<Result<Vec<_>>>()?;
+    let addresses = files.iter().map(|file| sql::address(&file.path)).collect::<Result<Vec<_>>>()?;
     let lengths = states(connection, files)?.into_iter().map(|state| state.map_or(0, |(_, length)| length));
     let known: Vec<(&String, u64)> = addresses.iter().zip(lengths).collect();
     let indices = indices(&addresses);
     let mut found: Vec<Option<Probed>> = vec![None; files.len()];
-    for batch in batches(&known, BATCH, BATCH_BYTES, |(_, length)| *length) {
+    for batch in batches(&known, FILES_PER_QUERY, BYTES_PER_QUERY, |(_, length)| *length) {
         let batch: Vec<&str> = batch.iter().map(|(address, _)| address.as_str()).collect();
         let columns = vec![name_of_file(connection), "path", "length", "modificationTime", "content"];
         let view = connection.view(read(connection, "binaryFile", &batch, columns));
@@ -196,7 +196,7 @@ pub fn probe(connection: &Connection, files: &[DataFile]) -> Result<Vec<Probed>>
             let (path, name) = (cells.text().unwrap_or_default(), cells.text().unwrap_or_default());
             let sha256: Checksum = cells.text().context("looking at the files: no checksum of a file")?.parse()?;
             let (length, state, head) = (cells.count(), cells.text().unwrap_or_default(), cells.text());
-            for i in indices.get(within(&path)).into_iter().flatten() {
+            for i in indices.get(path_of(&path)).into_iter().flatten() {
                 let (file, address) = (files[*i].clone(), addresses[*i].clone());
                 let Some(head) = head.clone() else {
                     bail!("{}: it is not UTF-8; save the file as UTF-8", file.path.display())
@@ -206,8 +206,9 @@ pub fn probe(connection: &Connection, files: &[DataFile]) -> Result<Vec<Probed>>
             }
         }
     }
-    let missing =
-        |file: &DataFile| format!("{} is gone or empty; expected {}", file.path.display(), COLUMNS.join(", "));
+    let missing = |file: &DataFile| {
+        format!("{} does not exist or is empty; expected the columns {}", file.path.display(), COLUMNS.join(", "))
+    };
     found.into_iter().zip(files).map(|(probed, file)| probed.with_context(|| missing(file))).collect()
 }
 
@@ -217,7 +218,7 @@ pub struct InputFile {
     /// The properties of the file.
     pub probed: Probed,
     /// The index of each of [`COLUMNS`] in the file.
-    pub places: [usize; 5],
+    pub columns: [usize; 5],
     /// Number of fields per row.
     pub width: usize,
     /// Number of the line that contains the header, counted from 1.
@@ -239,14 +240,14 @@ impl InputFile {
                 .terminator(csv::Terminator::Any(b'\n'))
                 .from_reader(header.as_bytes())
                 .read_byte_record(&mut record)?;
-            let places = find_columns(record.iter())?;
+            let columns = find_columns(record.iter())?;
             if needed {
-                check_target(&places)?;
+                check_target(&columns)?;
             }
-            Ok((places, record.len(), line))
+            Ok((columns, record.len(), line))
         };
-        let (places, width, header_line) = understand().with_context(|| probed.file.path.display().to_string())?;
-        Ok(Self { probed, places, width, header_line })
+        let (columns, width, header_line) = understand().with_context(|| probed.file.path.display().to_string())?;
+        Ok(Self { probed, columns, width, header_line })
     }
 }
 
@@ -269,9 +270,9 @@ mod tests {
     #[test]
     fn the_same_folder_whatever_the_engine_calls_it() {
         for path in ["file:///tmp/in", "file:/tmp/in", "tmp/in", "/tmp/in/"] {
-            assert_eq!(within(path), "tmp/in");
+            assert_eq!(path_of(path), "tmp/in");
         }
-        assert_eq!((within("s3a://bucket/a/b"), within("s3a://bucket")), ("a/b", ""));
+        assert_eq!((path_of("s3a://bucket/a/b"), path_of("s3a://bucket")), ("a/b", ""));
     }
 
     fn input(head: &str, needed: bool) -> Result<InputFile> {
@@ -295,12 +296,12 @@ mod tests {
     fn headers_are_understood_as_on_one_machine() {
         let header = COLUMNS.join(",");
         let file = input(&format!("\u{feff}\r\n{header}\r\na,1,2,3,0"), true).unwrap();
-        assert_eq!((file.places, file.width, file.header_line), ([0, 1, 2, 3, 4], 5, 2));
+        assert_eq!((file.columns, file.width, file.header_line), ([0, 1, 2, 3, 4], 5, 2));
         let reordered =
             input("\"exited\",corporation,number_of_employees,lastyear_activity,lastmonth_activity\n", true);
-        assert_eq!(reordered.unwrap().places, [1, 4, 3, 2, 0]);
+        assert_eq!(reordered.unwrap().columns, [1, 4, 3, 2, 0]);
         let without = header.replace(",exited", "");
-        assert_eq!(input(&without, false).unwrap().places[4], ABSENT);
+        assert_eq!(input(&without, false).unwrap().columns[4], ABSENT);
         for (head, expected) in [("", "empty"), (without.as_str(), "exited is missing"), ("a,b\n", "\"a\" (line 1)")] {
             let error = format!("{:#}", input(head, true).unwrap_err());
             assert!(error.contains("/in/a.csv") && error.contains(expected), "{error}");

@@ -15,7 +15,7 @@ use crate::spark::sql::{self, Cells};
 use crate::spark::view::View;
 
 /// Maximum number of files whose malformed rows one query fetches.
-const BATCH: usize = 64;
+const FILES_PER_QUERY: usize = 64;
 /// Maximum total size in bytes of the small files that are read as one table of contents. Sail compares these contents.
 const GROUP_BYTES: u64 = 8 << 20;
 /// Size in bytes from which a file is read line by line even if the engine cannot determine the file of a line.
@@ -23,7 +23,7 @@ const LARGE: u64 = 4 << 20;
 
 /// The counts of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
+pub struct FileCounts {
     /// Number of readable rows.
     pub rows: u64,
     /// Number of malformed rows.
@@ -90,7 +90,7 @@ impl<'a> Lines<'a> {
     fn table(&self, files: &[usize]) -> String {
         let values = files.iter().map(|i| {
             let file = &self.files[*i];
-            let layout = rules::layout(&file.places, file.width);
+            let layout = rules::layout(&file.columns, file.width);
             format!("({}, {i}, {layout}, {})", sql::text(&file.probed.name), file.header_line)
         });
         format!("(VALUES {}) AS f(name, file, {LAYOUT}, header_line)", values.collect::<Vec<_>>().join(", "))
@@ -100,7 +100,7 @@ impl<'a> Lines<'a> {
     ///
     /// # Errors
     /// Fails if a file has more malformed rows than `policy` allows; the error names file and line.
-    pub fn count(&self, policy: MalformedRows) -> Result<Vec<Counted>> {
+    pub fn count(&self, policy: MalformedRows) -> Result<Vec<FileCounts>> {
         let missing: Vec<String> = COLUMNS
             .iter()
             .map(|column| format!("count(CASE WHEN {READABLE} AND {column} IS NULL THEN 1 END)"))
@@ -110,18 +110,18 @@ impl<'a> Lines<'a> {
             missing.join(", "),
             self.rows()
         );
-        let mut counted = vec![Counted::default(); self.files.len()];
+        let mut counted = vec![FileCounts::default(); self.files.len()];
         self.connection.each("counting the rows", query, |row| {
             let mut cells = Cells::of(&row);
             let (i, lines, rows) = (cells.count() as usize, cells.count(), cells.count());
             let missing = std::array::from_fn(|_| cells.count());
             if let Some(counted) = counted.get_mut(i) {
-                *counted = Counted { rows, malformed: lines.saturating_sub(rows + 1), missing };
+                *counted = FileCounts { rows, malformed: lines.saturating_sub(rows + 1), missing };
             }
             Ok(())
         })?;
         for (i, (file, counted)) in self.files.iter().zip(&counted).enumerate() {
-            let Counted { rows, malformed, .. } = *counted;
+            let FileCounts { rows, malformed, .. } = *counted;
             let refused = policy == MalformedRows::Refuse && malformed > 0;
             if refused || check_malformed_share(malformed, rows, None).is_err() {
                 let mut first = None;
@@ -148,7 +148,7 @@ impl<'a> Lines<'a> {
         mut visit: impl FnMut(usize, u64, &str, &str) -> Result<()>,
     ) -> Result<()> {
         let limit = most.map_or_else(String::new, |most| format!(" LIMIT {most}"));
-        for batch in files.chunks(BATCH) {
+        for batch in files.chunks(FILES_PER_QUERY) {
             let read: Vec<&InputFile> = batch.iter().map(|i| &self.files[*i]).collect();
             let contents = contents(self.connection, &read);
             let selects: Vec<String> = contents

@@ -22,12 +22,12 @@ pub const READABLE: &str = "readable = 1";
 pub const LAYOUT: &str = "p0, p1, p2, p3, p4, fields";
 
 /// The position of a column that a file does not have. No line has that many fields.
-const NOWHERE: usize = 1_000_000_000;
+const BEYOND_ANY_LINE: usize = 1_000_000_000;
 
 /// Returns the values of [`LAYOUT`]: the positions of [`COLUMNS`], counted from 1, and the number of fields.
-pub fn layout(places: &[usize; 5], width: usize) -> String {
-    let place = |place: &usize| if *place == ABSENT { NOWHERE } else { place + 1 };
-    let values: Vec<String> = places.iter().map(place).chain([width]).map(|number| number.to_string()).collect();
+pub fn layout(columns: &[usize; 5], width: usize) -> String {
+    let position = |index: &usize| if *index == ABSENT { BEYOND_ANY_LINE } else { index + 1 };
+    let values: Vec<String> = columns.iter().map(position).chain([width]).map(|number| number.to_string()).collect();
     values.join(", ")
 }
 
@@ -97,7 +97,7 @@ fn is_too_large(column: usize) -> String {
 }
 
 /// Returns the condition that a name is invalid.
-fn is_no_name() -> String {
+fn is_invalid_name() -> String {
     format!("(octet_length(t0) > {LONGEST_NAME} OR t0 RLIKE '[\\\\p{{Cc}}]')")
 }
 
@@ -110,7 +110,7 @@ pub fn checked(lines: &str) -> String {
     });
     let target = format!("(x4 = 0D OR x4 = 1D OR {})", is_missing(&trimmed(4)));
     let good: Vec<String> = counts.chain([target]).collect();
-    let readable = format!("width = fields AND NOT open AND NOT {} AND {}", is_no_name(), good.join(" AND "));
+    let readable = format!("width = fields AND NOT open AND NOT {} AND {}", is_invalid_name(), good.join(" AND "));
     let predictors: Vec<String> = (1..=PREDICTORS.len())
         .map(|j| format!("CASE WHEN {READABLE} AND NOT isnan(x{j}) THEN x{j} END AS {}", PREDICTORS[j - 1]))
         .collect();
@@ -133,7 +133,7 @@ pub fn reasoned(lines: &str) -> String {
         // The numbers of fields are only known to the query.
         "WHEN width <> fields THEN concat(CAST(width AS STRING), ' fields where the header has ', CAST(fields AS STRING))"
             .to_owned(),
-        format!("WHEN {} THEN {}", is_no_name(), say(Malformed::NotAName)),
+        format!("WHEN {} THEN {}", is_invalid_name(), say(Malformed::InvalidName)),
     ];
     for (j, column) in (1..).zip(PREDICTORS) {
         cases.push(format!(

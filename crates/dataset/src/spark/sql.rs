@@ -1,6 +1,6 @@
 //! Formats values and names so that both engines read them alike.
 
-use std::path::{self, Path};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use common::config::is_address;
@@ -48,15 +48,15 @@ pub fn files(format: &str, address: &str) -> String {
 ///
 /// # Errors
 /// Fails if the path contains a character that has a special meaning for an engine.
-pub fn place(place: &Path) -> Result<String> {
-    let shown = place.display();
-    let text = place.to_str().with_context(|| format!("{shown} is not UTF-8; rename it"))?;
+pub fn address(path: &Path) -> Result<String> {
+    let shown = path.display();
+    let text = path.to_str().with_context(|| format!("{shown} is not UTF-8; rename it"))?;
     if let Some(letter) = text.chars().find(|letter| "*?[]{}\\^%#".contains(*letter) || letter.is_control()) {
-        bail!("{shown} holds {letter:?}, which an engine does not take as a letter of a name; rename it");
+        bail!("{shown} contains {letter:?}, which has a special meaning for an engine; rename it");
     }
-    match is_address(place) {
+    match is_address(path) {
         true => Ok(text.trim_end_matches('/').to_owned()),
-        false => Ok(format!("file://{}", path::absolute(place)?.display().to_string().trim_end_matches('/'))),
+        false => Ok(format!("file://{}", std::path::absolute(path)?.display().to_string().trim_end_matches('/'))),
     }
 }
 
@@ -153,8 +153,8 @@ mod tests {
     }
 
     #[test]
-    fn places_that_an_engine_would_read_otherwise_are_refused() {
-        let of = |place_: &str| place(Path::new(place_)).map_err(|error| error.to_string());
+    fn paths_with_a_special_meaning_are_refused() {
+        let of = |path: &str| address(Path::new(path)).map_err(|error| error.to_string());
         assert_eq!(of("/data/in put/"), Ok("file:///data/in put".to_owned()));
         assert_eq!(of("s3a://bucket/in"), Ok("s3a://bucket/in".to_owned()));
         assert!(of("/data/50%.csv").unwrap_err().contains("rename it"));

@@ -57,12 +57,12 @@ impl ClusterTable {
         Self { connection, relation: format!("({rows})"), _views: views, malformed, ingested: None }
     }
 
-    /// Fails if the dataset is incomplete. Sail does not report an error for a folder that is gone, but returns no
+    /// Fails if the dataset is incomplete. Sail does not report an error for a deleted folder, but returns no
     /// rows.
     fn check_whole(&self, rows: u64) -> Result<()> {
         match &self.ingested {
             Some((_, ingested)) if *ingested != rows => {
-                bail!("the compiled dataset holds {rows} rows where {ingested} were ingested; run ingestion again")
+                bail!("the compiled dataset has {rows} rows, but {ingested} were ingested; run ingestion again")
             }
             _ => Ok(()),
         }
@@ -182,21 +182,21 @@ impl Clients for ClusterTable {
         // The order of several rows within one file is unknown; the row of the highest risk is taken as the newest.
         let ranked = format!(
             "SELECT {CORPORATION}, {columns}, {TARGET}, risk, row_number() OVER (PARTITION BY {CORPORATION} \
-             ORDER BY {FILE} DESC, risk DESC, {TARGET} DESC, {columns}) AS place FROM (SELECT *, {} AS risk FROM {} \
+             ORDER BY {FILE} DESC, risk DESC, {TARGET} DESC, {columns}) AS recency FROM (SELECT *, {} AS risk FROM {} \
              WHERE {CORPORATION} IS NOT NULL)",
             sql::log_odds(model),
             self.relation
         );
-        let of_place = |place: usize| {
+        let of_rank = |rank: usize| {
             PREDICTORS
-                .map(|column| format!("max(CASE WHEN place = {place} THEN {column} END) AS {column}_{place}"))
+                .map(|column| format!("max(CASE WHEN recency = {rank} THEN {column} END) AS {column}_{rank}"))
                 .join(", ")
         };
         let current = format!(
-            "SELECT {CORPORATION}, count(*) AS n, {}, {}, max(CASE WHEN place = 1 THEN risk END) AS risk FROM ({ranked}) \
-             WHERE place <= 2 GROUP BY {CORPORATION} HAVING max(CASE WHEN place = 1 THEN coalesce({TARGET}, 0) END) = 0",
-            of_place(1),
-            of_place(2)
+            "SELECT {CORPORATION}, count(*) AS n, {}, {}, max(CASE WHEN recency = 1 THEN risk END) AS risk FROM ({ranked}) \
+             WHERE recency <= 2 GROUP BY {CORPORATION} HAVING max(CASE WHEN recency = 1 THEN coalesce({TARGET}, 0) END) = 0",
+            of_rank(1),
+            of_rank(2)
         );
         let totals =
             self.connection.row(what, format!("SELECT count(*), sum(1D / (1D + exp(-risk))) FROM ({current})"))?;
@@ -255,8 +255,8 @@ impl Clients for ClusterTable {
         })
     }
 
-    fn write_predictions(&self, model: &Model, threshold: Threshold, place: &Path) -> Result<u64> {
-        let address = sql::place(place)?;
+    fn write_predictions(&self, model: &Model, threshold: Threshold, path: &Path) -> Result<u64> {
+        let address = sql::address(path)?;
         let [probability, prediction] = PREDICTION_COLUMNS;
         let threshold = sql::number(threshold.value());
         let fields = COLUMNS.map(|column| format!("'{column}', {column}")).join(", ");

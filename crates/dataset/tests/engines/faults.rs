@@ -82,7 +82,7 @@ fn input_that_is_refused_here_is_refused_there() {
         assert!(error.contains("no CSV file"), "{engine:?}: {error}");
         workspace.csv("practicedata/dataset1.csv", "");
         let error = workspace.fail("ingestion", &[]);
-        assert!(error.contains("none of the 1 CSV files holds a row"), "{engine:?}: {error}");
+        assert!(error.contains("none of the 1 CSV files contains a row"), "{engine:?}: {error}");
         workspace.csv("practicedata/50%.csv", "a,1,2,3,0\n");
         assert!(workspace.fail("ingestion", &[]).contains("rename it"));
         assert_eq!(workspace.snapshot(&OUTPUTS), before);
@@ -165,7 +165,10 @@ fn a_server_that_hangs_or_dies_is_given_up() {
     server.freeze();
     let output = child.wait_with_output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(error.contains("no end after 2 s (\"engine_time_limit\")") && error.contains(&server.url()), "{error}");
+    assert!(
+        error.contains("not finished after 2 s (key \"engine_time_limit\")") && error.contains(&server.url()),
+        "{error}"
+    );
     assert_eq!(output.status.code(), Some(1));
 
     let Some(server) = EngineServer::start(Engine::Sail) else { return };
