@@ -23,18 +23,29 @@ use crate::basis::Basis;
 use crate::likelihood::{Parameters, Sums};
 
 /// An engine that finds, merges and opens client tables.
+///
+/// Every implementation passes the conformance suite in `tests/conformance`. All answers are deterministic: the same
+/// input gives the same answer, whatever the number of threads or workers, except for the last bits of sums of floating-
+/// point numbers (an engine on a cluster adds them in an unspecified order; relative error below 1e-12).
 pub trait Engine: Send + Sync {
-    /// Returns the CSV files of `folder`, sorted by name.
+    /// Returns the CSV files of `folder`, sorted by name (bytewise). Hidden files, folders and other files are skipped.
     ///
     /// # Errors
-    /// Fails if the folder cannot be read or contains no CSV file.
+    /// Fails if the folder cannot be read or contains no CSV file. An engine on a cluster does not see empty files.
     fn files(&self, folder: &Path) -> Result<Vec<DataFile>>;
 
     /// Returns the SHA-256 of each file's content, in the order of `files`.
+    ///
+    /// # Errors
+    /// Fails if a file cannot be read.
     fn checksums(&self, files: &[DataFile]) -> Result<Vec<Checksum>>;
 
     /// Merges `files`, in the order given, into one table of distinct rows, and writes the accompanying files (the
     /// quarantine) into the folder `stage` of the folder `output`. The current dataset is not changed.
+    ///
+    /// Rows are equal if all values are equal; missing equals missing. The first of equal rows is kept and the others
+    /// count as duplicates of their files. The table of this process keeps the order of the rows; on a cluster rows
+    /// are ordered only by file.
     ///
     /// # Errors
     /// Fails if a file cannot be used; the error names the file. Also fails if no file has a single row, because an
@@ -45,9 +56,15 @@ pub trait Engine: Send + Sync {
     fn compiled_files(&self) -> &'static [&'static str];
 
     /// Opens the table that ingestion has compiled into the folder `output`.
+    ///
+    /// # Errors
+    /// Fails if there is no such table, or if it is damaged.
     fn compiled(&self, output: &Path) -> Result<Box<dyn Clients>>;
 
     /// Reads `files` as one table, in the order given; repeated rows are kept.
+    ///
+    /// # Errors
+    /// Fails if a file cannot be used; the error names the file, and the line of the first row that is refused.
     fn read(&self, files: &[DataFile], reading: Reading) -> Result<Box<dyn Clients>>;
 
     /// Releases the storage of a compiled table that is no longer current, if it is outside the output folder.
@@ -55,40 +72,52 @@ pub trait Engine: Send + Sync {
 }
 
 /// A client table, with one row per client and time.
+///
+/// Every method reads the whole table once or twice. Each fails if the storage or the cluster fails.
 pub trait Clients: Send + Sync {
     /// Returns the number of rows that could not be read and are left out.
     fn malformed(&self) -> u64;
 
-    /// Computes the statistics of the columns, as pandas defines them.
+    /// Computes the statistics of the columns, as pandas defines them (see [`ColumnStatistics`]). Medians and modes are
+    /// exact; on a cluster, only while a column has at most [`MOST_VALUES`] distinct values.
     fn describe(&self) -> Result<Description>;
 
     /// Returns the rows that training uses, with the values that training needs before its first step.
+    ///
+    /// # Errors
+    /// Fails on a cluster if the table is not the compiled dataset.
     fn training_rows(&self) -> Result<Box<dyn TrainingRows + '_>>;
 
-    /// Compares the predictions of a model with the known outcomes.
+    /// Compares the predictions of a model with the known outcomes. A probability equal to the threshold predicts that
+    /// the client leaves; a missing predictor is imputed with the model's median.
     fn score(&self, model: &Model, threshold: Threshold) -> Result<Counts>;
 
-    /// Returns how often each value of each predictor occurs, in the order of [`common::model::schema::PREDICTORS`]. An engine
-    /// may thin a distribution of more than [`MOST_VALUES`] distinct values.
+    /// Returns how often each value of each predictor occurs, in the order of [`common::model::schema::PREDICTORS`]. An
+    /// engine may thin a distribution of more than [`MOST_VALUES`] distinct values.
     fn distributions(&self) -> Result<[Distribution; 3]>;
 
     /// Returns the current clients as `model` scores them, in any order: either all, or at least the `most` clients of
     /// the highest risk.
+    ///
+    /// The newest row of a client is its last row in the last file that contains it. On a cluster the order within one
+    /// file is unknown; the row of the highest risk counts as the newest one there.
     fn newest(&self, model: &Model, most: usize) -> Result<Newest>;
 
-    /// Returns every row of one client, oldest first.
+    /// Returns every row of one client, oldest first; on a cluster rows of one file are in any order.
     fn rows_of(&self, corporation: &str) -> Result<Vec<ClientRow>>;
 
-    /// Returns the clients whose name contains `part`, ignoring case: at most `most` names in alphabetical order, and
-    /// the total number of matches.
+    /// Returns the clients whose name contains `part`, ignoring case (Unicode lower case): at most `most` distinct
+    /// names in bytewise order, and the total number of distinct matches.
     fn search(&self, part: &str, most: usize) -> Result<(Vec<String>, usize)>;
 
     /// Calls `visit` with every row, in the order of the table if it has one. Intended for tables that fit on this
     /// machine, such as the test data.
     fn each(&self, visit: &mut dyn FnMut(Option<&str>, &ClientRow)) -> Result<()>;
 
-    /// Writes every row with its probability of leaving and its prediction to the file `path`, either completely or
-    /// not at all. Returns the number of rows.
+    /// Writes every row with its probability of leaving and its prediction (1 or 0) to `path`, either completely or not
+    /// at all. Returns the number of rows. This process writes one CSV file in the order of the table and replaces an
+    /// existing one; a cluster writes a folder (CSV if the path ends in `.csv`, otherwise Parquet) in any order and
+    /// refuses an existing one.
     fn write_predictions(&self, model: &Model, threshold: Threshold, path: &Path) -> Result<u64>;
 }
 
@@ -97,14 +126,15 @@ pub trait TrainingRows {
     /// Returns the statistics of the rows that training needs before its first step.
     fn summary(&self) -> &TrainingSummary;
 
-    /// Returns at most `most` rows, spread over the whole table.
+    /// Returns at most `most` rows, spread over the whole table: all rows if there are no more. Which rows is
+    /// reproducible but differs between engines.
     fn sample(&self, most: usize) -> Result<Sample>;
 
     /// Computes the sums over all rows that one step of the solver needs; `parameters` belong to the columns of
     /// `basis`.
     ///
     /// The relative error of the gradient is no larger than that of each row's residual, even if all predictions are
-    /// nearly certain.
+    /// nearly certain; [`Sums::gradient_error`] bounds the rest.
     fn sums(&self, basis: &Basis, parameters: &Parameters) -> Result<Sums>;
 }
 
