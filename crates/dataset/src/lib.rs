@@ -33,10 +33,11 @@ pub fn open(config: &Config) -> Result<Box<dyn Engine>> {
         #[cfg(feature = "cluster")]
         Some(cluster) => spark::connect(config, cluster),
         #[cfg(not(feature = "cluster"))]
-        Some(_) => anyhow::bail!(
-            "key \"engine\" in {}: this program was built without the engine; build it with `cargo build --release \
-             --features cluster`",
-            config.file.display()
+        Some(cluster) => anyhow::bail!(
+            "key \"engine\" in {}: {} needs a program that was built with the feature \"cluster\"; install protoc and \
+             run cargo build --release --features cluster, or remove the key",
+            config.file.display(),
+            cluster.address
         ),
     }
 }
