@@ -3,16 +3,20 @@
 
 use std::env;
 use std::fmt;
-use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
+use fs_err as fs;
 use hmac::{Hmac, KeyInit, Mac};
+use serde::Deserialize;
 use sha2::Sha256;
 
+use crate::config::values::SecretText;
+
 /// An address or socket on which the service listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Bind {
     /// An IP address and a port; for port 0 the system chooses a free one.
     Tcp(SocketAddr),
@@ -26,9 +30,22 @@ impl Bind {
         match text.strip_prefix("unix:") {
             Some("") => bail!("expected unix:PATH, found \"{text}\""),
             Some(path) => Ok(Self::Unix(folder.join(path))),
-            None => text.parse().map(Self::Tcp).map_err(|_| {
-                anyhow::anyhow!("expected ADDRESS:PORT such as 127.0.0.1:8000, or unix:PATH, found \"{text}\"")
-            }),
+            None => text
+                .parse()
+                .map(Self::Tcp)
+                .map_err(|_| anyhow!("expected ADDRESS:PORT such as 127.0.0.1:8000, or unix:PATH, found \"{text}\"")),
+        }
+    }
+
+    /// The default: port 8000 of the loopback address.
+    pub(super) fn default_list() -> Vec<Self> {
+        vec![Self::Tcp((Ipv4Addr::LOCALHOST, 8000).into())]
+    }
+
+    /// Resolves the path of a Unix socket against `folder`.
+    pub(super) fn resolve(&mut self, folder: &Path) {
+        if let Self::Unix(path) = self {
+            *path = folder.join(&*path);
         }
     }
 
@@ -54,6 +71,14 @@ impl Bind {
     }
 }
 
+impl TryFrom<String> for Bind {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        Self::parse(&text, Path::new(""))
+    }
+}
+
 impl fmt::Display for Bind {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
@@ -65,7 +90,8 @@ impl fmt::Display for Bind {
 
 /// A host name in the form in which it is compared with requests: in lower case, without a port and without the final
 /// dot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct HostName(String);
 
 impl HostName {
@@ -87,9 +113,18 @@ impl HostName {
     }
 }
 
+impl TryFrom<String> for HostName {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        Self::parse(&text)
+    }
+}
+
 /// The source of the token that clients must present. The token is read only where it is needed, so a step that calls
 /// no service runs without it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "SecretText")]
 pub enum TokenSource {
     /// Name of an environment variable.
     Variable(String),
@@ -138,8 +173,16 @@ impl TokenSource {
     }
 }
 
+impl TryFrom<SecretText> for TokenSource {
+    type Error = Error;
+
+    fn try_from(text: SecretText) -> Result<Self> {
+        Self::variable(&text.0)
+    }
+}
+
 /// Minimum length of a token, in characters.
-pub const SHORTEST_TOKEN: usize = 16;
+const SHORTEST_TOKEN: usize = 16;
 
 /// The token that a client must present. It is never printed.
 #[derive(Clone, PartialEq, Eq)]
