@@ -151,14 +151,12 @@ impl TokenSource {
     pub fn read(&self) -> Result<Token> {
         let (text, origin) = match self {
             Self::Variable(name) => {
-                let text = env::var(name).with_context(|| {
-                    format!("the environment has no variable {name}, which is to hold the API token")
-                })?;
+                let text = env::var(name)
+                    .with_context(|| format!("the environment has no variable {name}; set it to the API token"))?;
                 (text, format!("variable {name}"))
             }
             Self::File(path) => {
-                let text =
-                    fs::read_to_string(path).with_context(|| format!("reading the API token {}", path.display()))?;
+                let text = fs::read_to_string(path).context("reading the API token")?;
                 (text, path.display().to_string())
             }
         };
@@ -166,7 +164,7 @@ impl TokenSource {
         if text.len() < SHORTEST_TOKEN || !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':') {
             bail!(
                 "{origin}: expected a token of at least {SHORTEST_TOKEN} letters, digits or signs without spaces and colons; \
-                 make one with: openssl rand -hex 32"
+                 create one with: openssl rand -hex 32"
             );
         }
         Ok(Token(text.to_owned()))
@@ -259,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn places_to_listen_are_read_and_printed_alike() {
+    fn addresses_to_listen_on_are_printed_as_they_are_parsed() {
         for text in ["127.0.0.1:8000", "[::1]:80", "0.0.0.0:0", "unix:/run/risk.sock"] {
             assert_eq!(bind(text).unwrap().to_string(), text);
         }

@@ -49,7 +49,9 @@ impl TryFrom<RawWatermark> for Watermark {
     fn try_from(raw: RawWatermark) -> Result<Self, Self::Error> {
         match raw {
             RawWatermark::Integer(number) => Ok(Self::Integer(number)),
-            RawWatermark::Text(text) => Self::text(&text).ok_or("a mark holds a letter that no mark has"),
+            RawWatermark::Text(text) => Self::text(&text).ok_or(
+                "expected a watermark of 1 to 100 bytes: ASCII letters, digits, spaces and the characters : . + - _",
+            ),
         }
     }
 }
@@ -109,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_holds_nothing_that_could_end_a_text_in_a_statement_or_leave_a_folder() {
+    fn a_watermark_has_no_character_that_could_end_a_text_in_a_statement_or_leave_a_folder() {
         for text in ["2026-11-23 09:00:00.5+00", "01JDC0K8", "a_b"] {
             assert_eq!(Watermark::text(text).unwrap().to_string(), text);
         }
