@@ -150,16 +150,10 @@ impl TokenSource {
     /// space, a colon or anything else than visible ASCII characters.
     pub fn read(&self) -> Result<Token> {
         let (text, origin) = match self {
-            Self::Variable(name) => {
-                let text = env::var(name)
-                    .with_context(|| format!("the environment has no variable {name}; set it to the API token"))?;
-                (text, format!("variable {name}"))
-            }
-            Self::File(path) => {
-                let text = fs::read_to_string(path).context("reading the API token")?;
-                (text, path.display().to_string())
-            }
+            Self::Variable(name) => (env::var(name).ok(), format!("variable {name}")),
+            Self::File(path) => (Some(fs::read_to_string(path)?), path.display().to_string()),
         };
+        let text = text.with_context(|| format!("the environment has no {origin}; set it to the API token"))?;
         let text = text.trim();
         if text.len() < SHORTEST_TOKEN || !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':') {
             bail!(

@@ -54,7 +54,7 @@ impl VersionedFolder {
     }
 
     /// Returns the time at which `current` was last switched.
-    pub fn current_since(&self) -> Result<SystemTime> {
+    pub(crate) fn current_since(&self) -> Result<SystemTime> {
         let link = self.root.join(CURRENT);
         Ok(fs::symlink_metadata(&link)?.modified()?)
     }
@@ -106,7 +106,7 @@ impl VersionedFolder {
     }
 
     /// Whether the public name `file` links to the file of the current version.
-    pub fn is_linked(&self, file: &str) -> bool {
+    pub(crate) fn is_linked(&self, file: &str) -> bool {
         fs::read_link(self.root.join(file)).is_ok_and(|target| target == Path::new(CURRENT).join(file))
     }
 
