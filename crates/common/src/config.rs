@@ -26,7 +26,8 @@ use crate::config::service::{Bind, HostName, TokenSource};
 pub use paths::is_address;
 pub use policy::{DriftTest, Promotion, Regularization, Threshold};
 
-/// The checked configuration of all steps.
+/// The checked configuration of all steps. Create it with [`Config::load`]: deserialising alone checks each key but not
+/// the rules between keys.
 ///
 /// Public fields are for the steps. Private fields hold keys that take effect through a public one, whose value then
 /// depends on several keys (`serde(skip)`).
@@ -195,14 +196,14 @@ impl Config {
             }
             return Ok(());
         };
-        if self.may_store_dataset == Some(true) {
-            bail!(
-                "key \"store_dataset\": expected false, because an \"engine\" does not copy its data to the database"
-            );
-        }
-        if self.input_database.is_some() {
-            bail!("key \"input_database\": an \"engine\" reads only files; write the rows to files or remove this key");
-        }
+        ensure!(
+            self.may_store_dataset != Some(true),
+            "key \"store_dataset\": expected false, because an \"engine\" does not copy its data to the database"
+        );
+        ensure!(
+            self.input_database.is_none(),
+            "key \"input_database\": an \"engine\" reads only files; write the rows to files or remove this key"
+        );
         let output = self.output_folder.display().to_string();
         match (is_address(&self.output_folder), self.local_output_path.take()) {
             (true, local) => self.output_folder = local.unwrap_or_else(|| self.folder.join("ingesteddata")),

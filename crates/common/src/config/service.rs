@@ -146,7 +146,7 @@ impl TokenSource {
     /// Reads the token.
     ///
     /// # Errors
-    /// Fails if the variable or file does not exist, or the token is shorter than [`SHORTEST_TOKEN`] or contains a
+    /// Fails if the variable or file does not exist, or the token is shorter than 16 characters or contains a
     /// space, a colon or anything else than visible ASCII characters.
     pub fn read(&self) -> Result<Token> {
         let (text, origin) = match self {
