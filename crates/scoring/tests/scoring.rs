@@ -89,7 +89,7 @@ fn rows_without_exited_are_left_out_and_a_missing_predictor_counts_as_its_median
     assert_eq!((&outcome["unlabelled"], &outcome["imputed"]), (&json!(3), &json!(2)));
     assert_eq!(workspace.text("practicemodels/latestscore.txt"), "0.6"); // 6 / (6 + 1 + 3)
     assert!(stderr.contains("warning: 3 rows have no known exited"), "{stderr}");
-    assert!(stderr.contains("warning: 2 rows miss a predictor"), "{stderr}");
+    assert!(stderr.contains("warning: 2 rows have a missing predictor"), "{stderr}");
 }
 
 #[test]
