@@ -1,7 +1,7 @@
-//! Decides whether the live model has drifted, and states what the data support.
+//! Tests whether the live model has drifted, and gives a verdict on the evidence.
 //!
-//! The verdict is independent of the test that decides. A slightly lower score on few rows is no evidence of drift, and
-//! the record must show that to its readers.
+//! The verdict is independent of the configured test. A slightly lower score on few rows is no evidence of drift, and
+//! the history must show that to its readers.
 
 use common::config::DriftTest;
 use common::model::metrics::Confusion;
