@@ -62,10 +62,10 @@ fn deploy(config: &Config, production: &Production) -> Result<Release> {
     let (model, checksum) = Model::load(&config.output_model.join(MODEL))?;
     let score = Score::read(&config.output_model, &checksum)?;
     let ingested = Ingested::read(&config.output_folder)?;
-    let read = |folder: &Path, name, step: &str| -> Result<(&str, Vec<u8>)> {
-        let path = folder.join(name);
-        let content = fs::read(&path).with_context(|| format!("reading {}; run {step} again", path.display()))?;
-        Ok((name, content))
+    let read = |folder: &Path, name, step| {
+        let content =
+            fs::read(folder.join(name)).with_context(|| format!("{name} cannot be read; run {step} again"))?;
+        anyhow::Ok((name, content))
     };
     let files = [
         read(&config.output_model, MODEL, "training")?,
@@ -76,17 +76,17 @@ fn deploy(config: &Config, production: &Production) -> Result<Release> {
     let [(_, model_bytes), (_, pickle_bytes), _, (_, record_bytes)] = &files;
     if model.training.dataset_sha256 != ingested.dataset_sha256 {
         bail!(
-            "{MODEL} in {} was trained on other data than {} holds; run training and scoring first",
+            "{MODEL} in {} was not trained on the dataset in {}; run training and scoring first",
             config.output_model.display(),
             config.output_folder.display()
         );
     }
     if *pickle_bytes != pickle(&model) {
-        bail!("{PICKLE} and {MODEL} in {} are not the same model; run training again", config.output_model.display());
+        bail!("{PICKLE} and {MODEL} in {} contain different models; run training again", config.output_model.display());
     }
     if *record_bytes != ingested.record() {
         bail!(
-            "{INGESTED_FILES} in {} is not what ingestion wrote; run ingestion again",
+            "{INGESTED_FILES} in {} does not list the ingested files; run ingestion again",
             config.output_folder.display()
         );
     }

@@ -160,7 +160,7 @@ fn a_set_whose_parts_do_not_belong_together_is_refused_and_production_stays() {
                 w.run("scoring", &[]);
                 fs::write(w.path("practicemodels/trainedmodel.pkl"), pickle).unwrap();
             },
-            &["trainedmodel.pkl", "not the same model", "run training"],
+            &["trainedmodel.pkl", "different models", "run training"],
         ),
         (|w| change(w, "practicemodels/trainedmodel.pkl", |b| b.truncate(100)), &["trainedmodel.pkl", "run training"]),
         (|w| fs::remove_file(w.path("practicemodels/latestscore.txt")).unwrap(), &["latestscore.txt", "run scoring"]),
@@ -176,7 +176,7 @@ fn a_set_whose_parts_do_not_belong_together_is_refused_and_production_stays() {
                 w.csv("practicedata/dataset3.csv", &rows("c", 60, false));
                 w.run("ingestion", &[]);
             },
-            &["trained on other data", "run training and scoring"],
+            &["was not trained on the dataset", "run training and scoring"],
         ),
         (|w| w.write("ingesteddata/ingestedfiles.txt", "[\"dataset1.csv\"]"), &["ingestedfiles.txt", "run ingestion"]),
         (

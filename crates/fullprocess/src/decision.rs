@@ -9,7 +9,9 @@ pub struct Facts {
     pub live: LiveRelease,
     /// Whether the compiled dataset was lost, so that its files are ingested again.
     pub dataset_lost: bool,
-    pub new_data: NewData,
+    /// Result of the drift test on the new data; `None` if there are no new data or they were not tested. Without a
+    /// live release there is nothing to test, and a dry run cannot score a release that is not live yet.
+    pub drifted: Option<bool>,
     /// Whether the reports and the API's answers belong to the live release.
     pub reports_current: bool,
 }
@@ -27,27 +29,7 @@ pub enum LiveRelease {
     Unusable,
 }
 
-/// The new data and the result of the drift test on them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NewData {
-    None,
-    /// The drift test has not been made: without a live release there is nothing to test, and a dry run cannot score a
-    /// release that is not live yet.
-    Unchecked,
-    NoDrift,
-    Drift,
-}
-
-/// What a run does after it has found its facts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// The decision of the run. After [`Action::Train`] it becomes [`Decision::Kept`] if the promotion rule keeps the
-    /// deployed model.
-    pub decision: Decision,
-    pub action: Action,
-}
-
-/// The work that a plan requires.
+/// What a run does after its decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Nothing,
@@ -94,68 +76,63 @@ impl Decision {
     }
 }
 
-/// Decides what a run does.
-pub fn decide(facts: Facts) -> Plan {
-    let Facts { live, dataset_lost, new_data, reports_current } = facts;
+/// Decides what a run does. After [`Action::Train`] the decision becomes [`Decision::Kept`] if the promotion rule keeps
+/// the deployed model.
+pub fn decide(facts: Facts) -> (Decision, Action) {
+    let Facts { live, dataset_lost, drifted, reports_current } = facts;
     let repaired = dataset_lost || live == LiveRelease::Restored;
-    let reports_current = reports_current && !dataset_lost;
-    let (decision, action) = match (live, new_data) {
+    match (live, drifted) {
         (LiveRelease::NeverDeployed, _) => (Decision::Bootstrapped, Action::Train),
         (LiveRelease::Unusable, _) => (Decision::Repaired, Action::Train),
-        (_, NewData::Drift) => (Decision::Redeployed, Action::Train),
-        (_, NewData::NoDrift) => (Decision::NoDrift, Action::Report),
-        (_, NewData::None | NewData::Unchecked) => match (repaired, reports_current) {
+        (_, Some(true)) => (Decision::Redeployed, Action::Train),
+        (_, Some(false)) => (Decision::NoDrift, Action::Report),
+        (_, None) => match (repaired, reports_current && !dataset_lost) {
             (true, true) => (Decision::Repaired, Action::Nothing),
             (true, false) => (Decision::Repaired, Action::ReportAndCallApi),
             (false, true) => (Decision::NothingToDo, Action::Nothing),
             (false, false) => (Decision::Reported, Action::ReportAndCallApi),
         },
-    };
-    Plan { decision, action }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Every combination of facts, with the plan that it leads to. `None` stands for both values.
+    /// Every combination of facts is in exactly one row of the table. `None` in a row means any value.
     #[test]
     fn the_table_of_decisions() {
         use Action::{Nothing, Report, ReportAndCallApi, Train};
         use LiveRelease::{Intact, NeverDeployed, Restored, Unusable};
-        const NEW_DATA: [NewData; 4] = [NewData::None, NewData::Unchecked, NewData::NoDrift, NewData::Drift];
-        const WITHOUT_DRIFT_TEST: &[NewData] = &[NewData::None, NewData::Unchecked];
-        let table: [(_, &[NewData], Option<bool>, Option<bool>, _, _); 13] = [
-            // live release, new data, dataset lost, reports current => decision, action
-            (NeverDeployed, &NEW_DATA, None, None, Decision::Bootstrapped, Train),
-            (Unusable, &NEW_DATA, None, None, Decision::Repaired, Train),
-            (Intact, &[NewData::Drift], None, None, Decision::Redeployed, Train),
-            (Intact, &[NewData::NoDrift], None, None, Decision::NoDrift, Report),
-            (Intact, WITHOUT_DRIFT_TEST, Some(false), Some(true), Decision::NothingToDo, Nothing),
-            (Intact, WITHOUT_DRIFT_TEST, Some(false), Some(false), Decision::Reported, ReportAndCallApi),
+        let table = [
+            // live release, drifted, dataset lost, reports current => decision, action
+            (NeverDeployed, None, None, None, (Decision::Bootstrapped, Train)),
+            (Unusable, None, None, None, (Decision::Repaired, Train)),
+            (Intact, Some(Some(true)), None, None, (Decision::Redeployed, Train)),
+            (Intact, Some(Some(false)), None, None, (Decision::NoDrift, Report)),
+            (Intact, Some(None), Some(false), Some(true), (Decision::NothingToDo, Nothing)),
+            (Intact, Some(None), Some(false), Some(false), (Decision::Reported, ReportAndCallApi)),
             // The reports show the dataset, so they are created again with it.
-            (Intact, WITHOUT_DRIFT_TEST, Some(true), None, Decision::Repaired, ReportAndCallApi),
+            (Intact, Some(None), Some(true), None, (Decision::Repaired, ReportAndCallApi)),
             // A release that was restored is checked like any other.
-            (Restored, &[NewData::Drift], None, None, Decision::Redeployed, Train),
-            (Restored, &[NewData::NoDrift], None, None, Decision::NoDrift, Report),
-            (Restored, WITHOUT_DRIFT_TEST, Some(false), Some(true), Decision::Repaired, Nothing),
-            (Restored, WITHOUT_DRIFT_TEST, Some(false), Some(false), Decision::Repaired, ReportAndCallApi),
-            (Restored, WITHOUT_DRIFT_TEST, Some(true), Some(true), Decision::Repaired, ReportAndCallApi),
-            (Restored, WITHOUT_DRIFT_TEST, Some(true), Some(false), Decision::Repaired, ReportAndCallApi),
+            (Restored, Some(Some(true)), None, None, (Decision::Redeployed, Train)),
+            (Restored, Some(Some(false)), None, None, (Decision::NoDrift, Report)),
+            (Restored, Some(None), Some(false), Some(true), (Decision::Repaired, Nothing)),
+            (Restored, Some(None), Some(false), Some(false), (Decision::Repaired, ReportAndCallApi)),
+            (Restored, Some(None), Some(true), None, (Decision::Repaired, ReportAndCallApi)),
         ];
         for live in [NeverDeployed, Intact, Restored, Unusable] {
-            for new_data in NEW_DATA {
+            for drifted in [None, Some(false), Some(true)] {
                 for (dataset_lost, reports_current) in [(false, false), (false, true), (true, false), (true, true)] {
-                    let facts = Facts { live, dataset_lost, new_data, reports_current };
-                    let rows: Vec<_> = table
+                    let facts = Facts { live, dataset_lost, drifted, reports_current };
+                    let expected: Vec<_> = table
                         .iter()
-                        .filter(|row| row.0 == live && row.1.contains(&new_data))
-                        .filter(|row| row.2.is_none_or(|lost| lost == dataset_lost))
-                        .filter(|row| row.3.is_none_or(|current| current == reports_current))
+                        .filter(|row| row.0 == live && row.1.is_none_or(|value| value == drifted))
+                        .filter(|row| row.2.is_none_or(|value| value == dataset_lost))
+                        .filter(|row| row.3.is_none_or(|value| value == reports_current))
+                        .map(|row| row.4)
                         .collect();
-                    assert_eq!(rows.len(), 1, "{facts:?} must be in exactly one row");
-                    let (.., decision, action) = *rows[0];
-                    assert_eq!(decide(facts), Plan { decision, action }, "{facts:?}");
+                    assert_eq!(expected, [decide(facts)], "{facts:?}");
                 }
             }
         }

@@ -14,8 +14,8 @@ impl cli::Outcome for Outcome {
         let drift = match (self.new_n, self.verdict) {
             (Some(0), _) => Some("no row of the new files has a known exited, so drift cannot be tested"),
             (_, Some(Verdict::CannotTell)) if self.outcome == Decision::Redeployed => Some(
-                "the score is lower, but by no more than chance explains; with \"drift_test\": \"interval\" the model \
-                 would have been kept",
+                "the score is lower, but by no more than chance explains; \"drift_test\": \"interval\" would \
+                 keep the model",
             ),
             _ => None,
         };
@@ -77,11 +77,7 @@ impl Outcome {
             return String::new();
         };
         let interval = self.new_f1_interval.map(|i| format!(" ({:.4} to {:.4})", i.low, i.high)).unwrap_or_default();
-        let release = match self.outcome {
-            Decision::Redeployed if !self.dry_run => "the previous model", // `live` is already the new one
-            _ => self.live.as_deref().unwrap_or("the live model"),
-        };
         let files = self.new_files.join(", ");
-        format!("F1 {new:.4}{interval} on {n} rows of {files}, {recorded:.4} when {release} was deployed")
+        format!("F1 {new:.4}{interval} on {n} rows of {files}, {recorded:.4} at deployment")
     }
 }

@@ -28,7 +28,7 @@ use common::production::promotion::Comparison;
 use common::production::release::Release;
 use history::{History, Run, Start};
 
-use crate::decision::{Action, Decision, Facts, LiveRelease, NewData, Plan, decide};
+use crate::decision::{Action, Decision, LiveRelease, decide};
 use crate::drift::Check;
 pub use crate::outcome::Outcome;
 use crate::state::State;
@@ -43,7 +43,7 @@ const PAST_SCORES: u32 = 100;
 /// Runs the full process; with `dry_run`, only determines what a run would do.
 pub fn run(config: &Config, dry_run: bool) -> Result<Outcome> {
     if dry_run {
-        return foresee(config);
+        return preview(config);
     }
     let _lock = Lock::acquire(&config.production, "fullprocess")?;
     history::record(config, "fullprocess", |run| {
@@ -56,6 +56,8 @@ pub fn run(config: &Config, dry_run: bool) -> Result<Outcome> {
 /// The real run.
 fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
     let steps = Steps::of(config, Some(run.begin_process()))?;
+
+    // Is the live release intact? Otherwise go back to an earlier one.
     let state = State::examine(config, Some(run.history()))?;
     state.repairs.iter().for_each(|repair| narrate(format_args!("warning: {repair}")));
     let release = state.release.as_ref();
@@ -63,14 +65,18 @@ fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
         steps.roll_back(&release.id)?;
     }
 
+    // New data? Ingest them.
     let new = new_files::ingest(config, &steps, &state, run.history())?;
+
+    // Drift?
     let start = Start::now();
     let checked = check_drift(config, &steps, release, &new, Some(run.history()))?;
     if let (Some(release), Some(checked)) = (release, &checked) {
         records::drift_check(run, start, config, release, checked)?;
     }
 
-    let Plan { decision, action } = decide(facts(config, &state, &new, checked.as_ref()));
+    // Decide and act.
+    let (decision, action) = decide(state.facts(config, checked.as_ref().map(|(_, check)| check.drifted)));
     let mut outcome = Outcome::new(decision, &state, &new, checked, false);
     match action {
         Action::Nothing => {}
@@ -96,7 +102,7 @@ fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
 }
 
 /// The dry run: determines what [`process`] would do and changes nothing.
-fn foresee(config: &Config) -> Result<Outcome> {
+fn preview(config: &Config) -> Result<Outcome> {
     let scratch = Scratch::new()?;
     let steps = Steps::of(config, None)?;
     let files = new_files::after_ingestion(config, &steps, &scratch)?;
@@ -110,19 +116,8 @@ fn foresee(config: &Config) -> Result<Outcome> {
     if let Some(history) = history {
         history.leave(); // a normal close would merge the write-ahead log into the file
     }
-    let plan = decide(facts(config, &state, &new, checked.as_ref()));
-    Ok(Outcome::new(plan.decision, &state, &new, checked, true))
-}
-
-fn facts(config: &Config, state: &State, new: &[ListedFile], checked: Option<&(ScoringOutcome, Check)>) -> Facts {
-    let new_data = match checked {
-        _ if new.is_empty() => NewData::None,
-        None => NewData::Unchecked,
-        Some((_, check)) if check.drifted => NewData::Drift,
-        Some(_) => NewData::NoDrift,
-    };
-    let reports_current = checked.is_none() && state.reports_are_current(config);
-    Facts { live: state.live, dataset_lost: state.dataset_lost, new_data, reports_current }
+    let (decision, _) = decide(state.facts(config, checked.as_ref().map(|(_, check)| check.drifted)));
+    Ok(Outcome::new(decision, &state, &new, checked, true))
 }
 
 /// Scores the live release on the rows of the `new` files only, and tests whether it has drifted. `None` if there is

@@ -12,7 +12,7 @@ use history::{CheckedFile, History, source};
 use crate::state::State;
 use crate::steps::Steps;
 
-/// Returns the new files, after ingesting all files if there are new data or if no dataset can be used.
+/// Returns the new files. Ingests all files first, if there are new data, the dataset is lost, or there is no release.
 pub fn ingest(config: &Config, steps: &Steps, state: &State, history: &mut History) -> Result<Vec<ListedFile>> {
     let has_new_rows = match &config.input_database {
         Some(input) => source::any_new(input, watermark(&inputs(config)?))?,
@@ -45,14 +45,12 @@ pub fn since(state: &State, files: Vec<ListedFile>, mut history: Option<&mut His
     let ingested = &release.manifest.ingested;
     let mut new = Vec::new();
     for file in files {
-        if ingested.iter().any(|known| known.name == file.name && known.sha256 == file.sha256) {
-            continue;
-        }
+        let known = ingested.iter().any(|known| known.name == file.name && known.sha256 == file.sha256);
         let checked = match &mut history {
-            Some(history) => history.was_checked(&checked_by(&file, release))?,
-            None => false,
+            Some(history) if !known => history.was_checked(&checked_by(&file, release))?,
+            _ => false,
         };
-        if !checked {
+        if !known && !checked {
             new.push(file);
         }
     }

@@ -9,7 +9,7 @@ use common::production::reports::ReportFacts;
 use history::History;
 use serde::Deserialize;
 
-use crate::decision::LiveRelease;
+use crate::decision::{Facts, LiveRelease};
 
 /// The state of production and of the compiled dataset at the start of a run.
 pub struct State {
@@ -53,8 +53,14 @@ impl State {
         Ok(Self { live, release, dataset_lost, repairs })
     }
 
+    /// Returns the facts for the decision. `drifted` is the result of the drift test, if it was made.
+    pub fn facts(&self, config: &Config, drifted: Option<bool>) -> Facts {
+        let reports_current = drifted.is_none() && self.reports_are_current(config);
+        Facts { live: self.live, dataset_lost: self.dataset_lost, drifted, reports_current }
+    }
+
     /// Returns whether the reports and the API's answers belong to the release.
-    pub fn reports_are_current(&self, config: &Config) -> bool {
+    fn reports_are_current(&self, config: &Config) -> bool {
         #[derive(Deserialize)]
         struct ApiReturns {
             release: String,

@@ -55,10 +55,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
         return evaluate(config, options);
     }
     history::record(config, "scoring", |run| {
-        let _lock = match options.writes() {
-            true => Some(Lock::acquire(&config.output_model, "step")?),
-            false => None,
-        };
+        let _lock = options.writes().then(|| Lock::acquire(&config.output_model, "step")).transpose()?;
         let outcome = evaluate(config, options)?;
         if options.writes() {
             if outcome.n == 0 {
