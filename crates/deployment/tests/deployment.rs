@@ -99,8 +99,8 @@ fn the_contract_files_are_deployed_byte_for_byte_with_their_checksums() {
         ("ingesteddata", "ingestedfiles.txt"),
     ] {
         let bytes = workspace.read(&format!("{folder}/{file}"));
-        for place in ["production_deployment", "production_deployment/current"] {
-            assert!(workspace.read(&format!("{place}/{file}")) == bytes, "{place}/{file}");
+        for folder in ["production_deployment", "production_deployment/current"] {
+            assert!(workspace.read(&format!("{folder}/{file}")) == bytes, "{folder}/{file}");
         }
         assert_eq!(release.manifest.sha256[file], Checksum::of_bytes(&bytes), "{file}");
     }
@@ -450,7 +450,7 @@ fn a_score_with_many_digits_is_deployed() {
 }
 
 #[test]
-fn an_outcome_that_cannot_be_written_is_told_on_stderr() {
+fn an_outcome_that_cannot_be_written_to_stdout_is_written_to_stderr() {
     let workspace = deployed();
     for arguments in [&[][..], &["--rollback"], &["--json"]] {
         let full = fs::File::options().write(true).open("/dev/full").unwrap();

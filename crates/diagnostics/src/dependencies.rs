@@ -41,14 +41,14 @@ pub struct Dependency {
 
 impl Dependency {
     /// The versions in the form in which the history stores them.
-    pub fn versions(&self) -> DependencyVersions {
+    pub(crate) fn versions(&self) -> DependencyVersions {
         let Self { name, current, .. } = self;
         let latest = self.latest().map(str::to_owned);
         DependencyVersions { name: name.clone(), current: current.clone(), latest }
     }
 
     /// The newest version; `None` if it is unknown.
-    pub fn latest(&self) -> Option<&str> {
+    pub(crate) fn latest(&self) -> Option<&str> {
         (self.latest != UNKNOWN).then_some(self.latest.as_str())
     }
 }
@@ -116,7 +116,7 @@ fn direct(lock: &str) -> Result<BTreeMap<String, String>> {
     let own: BTreeSet<&str> = packages.iter().filter(|p| p.source.is_none()).map(|p| p.name.as_str()).collect();
     let mut direct = BTreeMap::new();
     for wanted in packages.iter().filter(|p| p.source.is_none()).flat_map(|p| &p.dependencies) {
-        // The entry is "name", or "name version" if the lock file holds several versions of it.
+        // The entry is "name", or "name version" if the lock file contains several versions of it.
         let (name, version) = wanted.split_once(' ').map_or((wanted.as_str(), None), |(name, rest)| (name, Some(rest)));
         if own.contains(name) {
             continue;

@@ -5,7 +5,7 @@
 
 pub mod dependencies;
 pub mod predictions;
-pub mod timing;
+mod timing;
 
 use std::fmt;
 

@@ -81,3 +81,70 @@ impl Outcome {
         format!("F1 {new:.4}{interval} on {n} rows of {files}, {recorded:.4} at deployment")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use common::cli::Outcome as _;
+
+    use super::*;
+
+    fn outcome(decision: Decision) -> Outcome {
+        Outcome {
+            outcome: decision,
+            new_files: vec!["a.csv".to_owned(), "b.csv".to_owned()],
+            live: Some("R2".to_owned()),
+            recorded_f1: Some(0.8),
+            new_f1: Some(0.5),
+            new_f1_interval: None,
+            new_n: Some(40),
+            verdict: Some(Verdict::CannotTell),
+            shifts: Vec::new(),
+            promotion_warnings: vec!["it is worse".to_owned()],
+            repairs: Vec::new(),
+            dry_run: false,
+        }
+    }
+
+    #[test]
+    fn the_last_line_begins_with_the_decision() {
+        let scores = "F1 0.5000 on 40 rows of a.csv, b.csv, 0.8000 at deployment";
+        let table = [
+            (Decision::NothingToDo, "nothing to do: no new data, R2 is live".to_owned()),
+            (Decision::Reported, "no new data, but the reports were not of R2 and have been created again".to_owned()),
+            (Decision::NoDrift, format!("no drift: {scores}; R2 stays live")),
+            (Decision::Redeployed, format!("drift: {scores}; deployed R2")),
+            (Decision::Kept, format!("drift: {scores}; kept R2: it is worse")),
+            (Decision::Bootstrapped, "first deployment: R2, trained on a.csv, b.csv".to_owned()),
+        ];
+        for (decision, line) in table {
+            assert_eq!(outcome(decision).to_string(), line);
+            let repaired = Outcome { repairs: vec!["it was lost".to_owned()], ..outcome(decision) };
+            assert_eq!(repaired.to_string(), format!("{line}; repaired before: it was lost"));
+        }
+        let repaired = Outcome { repairs: vec!["it was lost".to_owned()], ..outcome(Decision::Repaired) };
+        assert_eq!(repaired.to_string(), "repaired: it was lost; R2 is live");
+    }
+
+    #[test]
+    fn a_dry_run_says_what_only_a_run_can_find_out() {
+        let planned = |decision, live: Option<&str>| {
+            let repairs = vec!["it was lost".to_owned()];
+            let live = live.map(str::to_owned);
+            Outcome { live, repairs, dry_run: true, ..outcome(decision) }.to_string()
+        };
+        let prefix = "dry run, nothing was changed; a run would report: ";
+        let restored = format!("{prefix}repaired: it was lost; R1 is live, and a.csv, b.csv is checked for drift");
+        assert_eq!(planned(Decision::Repaired, Some("R1")), restored);
+        assert_eq!(planned(Decision::Repaired, None), format!("{prefix}repaired: it was lost"));
+        let drift = planned(Decision::Redeployed, Some("R1"));
+        assert!(drift.contains("deployed if the promotion rule allows it; repaired before: it was lost"), "{drift}");
+    }
+
+    #[test]
+    fn a_redeployment_that_chance_may_explain_and_new_rows_without_a_label_give_a_warning() {
+        assert!(outcome(Decision::Redeployed).warnings()[0].contains("by no more than chance explains"));
+        assert_eq!(outcome(Decision::Kept).warnings(), ["it is worse"]);
+        let unlabelled = Outcome { new_n: Some(0), ..outcome(Decision::NoDrift) };
+        assert!(unlabelled.warnings()[0].contains("drift cannot be tested"));
+    }
+}

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_drop_on_few_rows_is_raw_drift_and_cannot_be_told_from_chance() {
+    fn a_small_drop_on_few_rows_is_raw_drift_and_may_be_chance() {
         let (recorded, new) = (counts(30, 10), counts(7, 3));
         assert_eq!(decided(DriftTest::Raw, recorded, new), (Verdict::CannotTell, true));
         assert_eq!(decided(DriftTest::Interval, recorded, new), (Verdict::CannotTell, false));

@@ -135,7 +135,7 @@ impl Steps {
 }
 
 /// An app that runs on a free port until this value is dropped. It also stops when this process ends for any reason,
-/// because its stdin is a pipe that only this process holds open.
+/// because its stdin is a pipe whose other end only this process has open.
 pub struct App {
     child: Child,
     relay: Option<JoinHandle<String>>,

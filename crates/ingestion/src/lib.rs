@@ -2,7 +2,7 @@
 //! distinct rows.
 //!
 //! finaldata.csv, ingestedfiles.txt, quarantine.csv and ingestion.json, which describes them, change as one set, even
-//! if a process is killed at any moment. Any fault leaves the earlier set unchanged. Rows of a database are stored as
+//! if a process is killed at any moment. Any error leaves the earlier set unchanged. Rows of a database are stored as
 //! batches, which are treated like any other file. The watermark of a batch is stored in ingestion.json, so a batch and
 //! its watermark take effect together or not at all.
 
@@ -49,7 +49,7 @@ pub fn run(config: &Config) -> Result<IngestionOutcome> {
     })
 }
 
-/// Takes the rows of the input database that are in no earlier batch among `files`.
+/// Reads the rows of the input database that are in no earlier batch among `files`.
 fn take_new(config: &Config, files: &[DataFile]) -> Result<NewRows> {
     let Some(input) = &config.input_database else { return Ok(NewRows { batch: None, without_mark: 0 }) };
     let folder = ingested::batches(config);
@@ -68,8 +68,8 @@ fn take_new(config: &Config, files: &[DataFile]) -> Result<NewRows> {
     Ok(new)
 }
 
-/// Compiles `files` into a set of files in `output`, whose lock the caller must hold. `before_publishing` is called
-/// when no part of the compilation can fail any more.
+/// Compiles `files` into a set of files in the folder `output`; the caller must hold its lock. `before_publishing` is
+/// called after the compilation has succeeded.
 pub fn ingest(
     engine: &dyn Engine,
     files: &[DataFile],
@@ -81,14 +81,14 @@ pub fn ingest(
     let stage = set.stage()?;
     let before = Ingested::read(output).ok();
     let ingested = engine.compile(files, output, stage.path())?;
-    let facts = serde_json::to_vec_pretty(&ingested)?;
-    for (name, content) in [(INGESTED_FILES, &ingested.record()), (INGESTION_RECORD, &facts)] {
+    let description = serde_json::to_vec_pretty(&ingested)?;
+    for (name, content) in [(INGESTED_FILES, &ingested.record()), (INGESTION_RECORD, &description)] {
         fs::write(stage.path().join(name), content)?;
     }
 
     before_publishing()?;
-    // The description holds the checksums of all input and output, so the same data get the same id.
-    stage.publish(Checksum::of_bytes(&facts).short(), engine.compiled_files())?;
+    // The description contains the checksums of all input and output, so the same data get the same id.
+    stage.publish(Checksum::of_bytes(&description).short(), engine.compiled_files())?;
     set.prune()?;
     if let Some(before) = before
         && before.location != ingested.location

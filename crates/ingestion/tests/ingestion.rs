@@ -52,7 +52,7 @@ fn compiled(files: &[(&str, &[u8])]) -> String {
 }
 
 #[test]
-fn a_folder_without_a_csv_never_replaces_good_data_with_nothing() {
+fn a_folder_without_a_csv_file_does_not_replace_existing_data() {
     type Change = fn(&Workspace);
     let changes: [Change; 5] = [
         |_| {},
@@ -93,7 +93,7 @@ fn a_file_that_cannot_be_read_is_named_and_the_old_set_stays() {
     let good = rows("g", 60, false);
     let plain = table(&good);
     let text = String::from_utf8(plain.clone()).unwrap();
-    let utf16 = |mark: &[u8]| [mark, &text.bytes().flat_map(|byte| [byte, 0]).collect::<Vec<_>>()].concat();
+    let utf16 = |bom: &[u8]| [bom, &text.bytes().flat_map(|byte| [byte, 0]).collect::<Vec<_>>()].concat();
     let faults: [(Vec<u8>, &[&str]); 14] = [
         (text.replace(",exited", "").into_bytes(), &["column exited is missing", "line 1"]),
         (text.replace("exited", "left").into_bytes(), &["column \"left\"", "unknown", "line 1"]),
@@ -174,7 +174,7 @@ fn a_file_that_is_written_while_it_is_read_is_refused() {
 }
 
 #[test]
-fn up_to_five_percent_malformed_rows_are_set_aside_as_they_stood_with_a_warning() {
+fn up_to_five_percent_malformed_rows_are_quarantined_unchanged_with_a_warning() {
     let workspace = Workspace::new();
     workspace.csv("practicedata/dataset1.csv", &rows("a", 20, false));
     // 76 good rows and 4 bad ones: 5 %. The blank line counts as a line, not as a row.

@@ -2,7 +2,7 @@
 //!
 //! By default it scores the trained model on the test data and writes the result to latestscore.txt. All other calls
 //! (the deployed model, other data, a dry run) leave the recorded score unchanged, so the baseline of later comparisons
-//! cannot move by accident.
+//! cannot change by accident.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -37,13 +37,13 @@ pub struct Options {
 }
 
 impl Options {
-    /// Whether the score is recorded: only the default scoring defines the recorded score of the model.
+    /// Whether the score is written to latestscore.txt. Only the default call does that.
     fn writes(&self) -> bool {
         !self.deployed && self.data.is_empty()
     }
 }
 
-/// Returns the score in the form in which the history stores it. `deployed` says whether the model belonged to a release.
+/// Returns the score as the history stores it. `deployed` states whether the deployed model was scored.
 pub fn scored_data(outcome: &Outcome, deployed: bool) -> ScoredData {
     ScoredData { score: outcome.score(), release: deployed.then(|| outcome.model.clone()), data: outcome.data.clone() }
 }
@@ -105,7 +105,7 @@ pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Scores `model`, named `name`, on `clients`, which holds the rows of `files`.
+/// Scores `model`, named `name`, on `clients`, which contains the rows of `files`.
 pub fn evaluate_model(
     name: &str,
     model: &Model,

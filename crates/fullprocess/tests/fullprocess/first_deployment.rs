@@ -114,14 +114,14 @@ fn an_outcome_that_cannot_be_written_to_stdout_is_written_to_stderr() {
     let output = workspace.command_without_cargo("fullprocess").stdout(full).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    let said = format!("first deployment: {}, trained on", live(&workspace).id);
+    let last_line = format!("first deployment: {}, trained on", live(&workspace).id);
     assert!(stderr.contains("cannot be written to stdout (No space left on device"), "{stderr}");
-    assert!(narration(stderr.lines().last().unwrap()).starts_with(&said), "{stderr}");
+    assert!(narration(stderr.lines().last().unwrap()).starts_with(&last_line), "{stderr}");
     decision(&workspace, "nothing_to_do");
 }
 
 #[test]
-fn a_running_service_is_asked_and_its_answers_are_kept() {
+fn a_running_service_is_called_and_its_answers_are_saved() {
     let mut workspace = workspace();
     let server = workspace.serve();
     workspace.set("bind", json!(server.url.trim_start_matches("http://")));
