@@ -1,8 +1,8 @@
 //! The full process, which cron runs: new data? → ingest → drift? → retrain → compare → deploy → report.
 //!
-//! [`process`] does this in order. What a run does is decided in one function, [`decide`], which the dry run uses too.
-//! The steps are the sibling binaries, run one after the other as subprocesses ([`steps`]). If a step fails or is
-//! killed, production is unchanged, and the next run processes the same files again.
+//! `process` does this in order. What a run does is decided in one pure function, `decision::decide`, which the dry run
+//! uses too. The steps are the sibling binaries, run one after the other as subprocesses (`steps`). If a step fails or
+//! is killed, production is unchanged, and the next run processes the same files again.
 
 mod decision;
 mod display;
@@ -53,7 +53,7 @@ pub fn run(config: &Config, dry_run: bool) -> Result<Outcome> {
     })
 }
 
-/// The real run.
+/// Makes a real run, and records the drift check and the comparison in the history.
 fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
     let steps = Steps::of(config, Some(run.begin_process()))?;
 

@@ -61,7 +61,7 @@ pub fn checked_files(run: &mut Run, release: &Release, new: &[ListedFile]) {
     run.facts.checked_files = new.iter().map(|file| checked_by(file, release)).collect();
 }
 
-/// Records the decision.
+/// Records the decision, and the live release if its switch has not been recorded yet.
 pub fn decision(run: &mut Run, config: &Config, outcome: &Outcome) -> Result<()> {
     run.note_unrecorded_release(&Production::of(config))?;
     run.facts.decision = Some(history::Decision {

@@ -58,12 +58,7 @@ fn take_new(config: &Config, files: &[DataFile]) -> Result<NewRows> {
     }
     let new = source::take_new(input, ingested::watermark(files), &folder)?;
     if files.is_empty() && new.batch.is_none() {
-        bail!(
-            "{} contains no CSV file, and {} of {} contains no row",
-            config.input_folder.display(),
-            input.name(),
-            input.url
-        );
+        bail!("{} has no CSV file, and {} of {} has no row", config.input_folder.display(), input.name(), input.url);
     }
     Ok(new)
 }
