@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::holm::holm;
 pub use self::kolmogorov_smirnov::{KolmogorovSmirnov, kolmogorov_smirnov, two_samples};
 pub use self::psi::{Stability, stability, stability_of_counts};
+use crate::random::Random;
 
 /// The method by which a p-value was computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,31 @@ pub enum Method {
 
 /// Number of permutations; no p-value is below 1/2001.
 const PERMUTATIONS: usize = 2000;
+
+/// Returns the statistic of each of 2,000 random permutations. `counts` are the clients of each bin in the training data
+/// and in the new data. A permutation assigns all these clients to the two sides again; each side keeps its number of
+/// clients.
+fn permuted<T>(counts: &[(u64, u64)], seed: u64, statistic: impl Fn(&[(u64, u64)]) -> T) -> Vec<T> {
+    let mut random = Random::new(seed);
+    let (n, m) = totals(counts);
+    let mut assigned = counts.to_vec();
+    let permutation = |_| {
+        let (mut clients, mut new_clients) = (n + m, m);
+        for ((training, new), (a, b)) in assigned.iter_mut().zip(counts) {
+            *new = random.hypergeometric(clients, a + b, new_clients);
+            *training = a + b - *new;
+            clients -= a + b;
+            new_clients -= *new;
+        }
+        statistic(&assigned)
+    };
+    (0..PERMUTATIONS).map(permutation).collect()
+}
+
+/// Returns the number of clients in the training data and in the new data.
+fn totals(counts: &[(u64, u64)]) -> (u64, u64) {
+    counts.iter().fold((0, 0), |(n, m), (a, b)| (n + a, m + b))
+}
 
 /// Returns the p-value if `as_far` of the permutations differ at least as much as the observed samples. The observed
 /// samples count as one more permutation.

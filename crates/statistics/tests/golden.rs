@@ -191,7 +191,8 @@ struct TwoSamplesCase {
 #[test]
 fn kolmogorov_smirnov() {
     for case in golden::<Vec<TwoSamplesCase>>("two_samples") {
-        let ours = two_samples(&case.a, &case.b, 1).unwrap();
+        let [a, b] = [&case.a, &case.b].map(|values| Distribution::of(values.iter().copied().map(Some)));
+        let ours = two_samples(&a, &b, 1).unwrap();
         let sizes = (case.a.len(), case.b.len());
         close(ours.statistic, case.distance, sizes);
         match ours.method {
