@@ -31,17 +31,26 @@ impl Random {
 
     /// Draws the number of marked items among `draws` items drawn without replacement from `total` items, of which
     /// `marked` are marked. Neither may exceed `total`.
-    ///
-    /// Few items are drawn one by one. Otherwise inversion is used from the most probable number outwards, so the number
-    /// of steps is a few standard deviations, whatever the counts.
     pub(crate) fn hypergeometric(&mut self, total: u64, marked: u64, draws: u64) -> u64 {
-        const FEW: u64 = 32; // takes as long as inversion
-        let (fewer, more) = (marked.min(draws), marked.max(draws)); // the distribution is symmetric in these two
-        if fewer <= FEW {
-            return (0..fewer).fold(0, |hits, drawn| hits + u64::from(self.below(total - drawn) < more - hits));
+        const FEW: u64 = 32; // so many take as long as inversion
+        if marked == 1 {
+            return u64::from(self.below(total) < draws); // for speed; the general case gives the same
         }
+        let (fewer, more) = (marked.min(draws), marked.max(draws)); // the distribution is symmetric in these two
+        match fewer {
+            0..=FEW => (0..fewer).fold(0, |hits, drawn| hits + u64::from(self.below(total - drawn) < more - hits)),
+            _ => self.hypergeometric_by_inversion(total, more, fewer),
+        }
+    }
+
+    /// Draws like [`Self::hypergeometric`], from the most probable number outwards, so the number of steps is a few
+    /// standard deviations, whatever the counts.
+    fn hypergeometric_by_inversion(&mut self, total: u64, more: u64, fewer: u64) -> u64 {
         let others = total - more;
         let (lowest, highest) = (fewer.saturating_sub(others), fewer);
+        if lowest == highest {
+            return highest;
+        }
         let mode = ((u128::from(fewer) + 1) * (u128::from(more) + 1) / (u128::from(total) + 2)) as u64;
         let mode = mode.clamp(lowest, highest);
         // The ratio p(k + 1) / p(k).

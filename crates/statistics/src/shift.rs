@@ -32,24 +32,17 @@ pub enum Method {
 /// Number of permutations; no p-value is below 1/2001.
 const PERMUTATIONS: usize = 2000;
 
-/// Returns the statistic of each of 2,000 random permutations. `counts` are the clients of each bin in the training data
-/// and in the new data. A permutation assigns all these clients to the two sides again; each side keeps its number of
-/// clients.
-fn permuted<T>(counts: &[(u64, u64)], seed: u64, statistic: impl Fn(&[(u64, u64)]) -> T) -> Vec<T> {
-    let mut random = Random::new(seed);
+/// Returns a random permutation of `counts`, the clients of each bin in the training data and in the new data: all
+/// clients are assigned to the two sides again, and each side keeps its number of clients.
+fn permutation(counts: &[(u64, u64)], random: &mut Random) -> impl Iterator<Item = (u64, u64)> {
     let (n, m) = totals(counts);
-    let mut assigned = counts.to_vec();
-    let permutation = |_| {
-        let (mut clients, mut new_clients) = (n + m, m);
-        for ((training, new), (a, b)) in assigned.iter_mut().zip(counts) {
-            *new = random.hypergeometric(clients, a + b, new_clients);
-            *training = a + b - *new;
-            clients -= a + b;
-            new_clients -= *new;
-        }
-        statistic(&assigned)
-    };
-    (0..PERMUTATIONS).map(permutation).collect()
+    let (mut clients, mut new_clients) = (n + m, m);
+    counts.iter().map(move |(a, b)| {
+        let new = random.hypergeometric(clients, a + b, new_clients);
+        clients -= a + b;
+        new_clients -= new;
+        (a + b - new, new)
+    })
 }
 
 /// Returns the number of clients in the training data and in the new data.

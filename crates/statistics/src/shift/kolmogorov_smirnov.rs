@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Method, permutation_p_value, permuted};
+use super::{Method, PERMUTATIONS, permutation, permutation_p_value};
 use crate::distribution::Distribution;
+use crate::random::Random;
 use crate::sketch::Sketch;
 use crate::special::kolmogorov_survival;
 
@@ -59,8 +60,9 @@ fn test(a: &Distribution, n: u64, resolution: f64, b: &Distribution, seed: u64) 
         return Some(KolmogorovSmirnov { statistic, p_value, method: Method::Kolmogorov });
     }
     let counts: Vec<(u64, u64)> = paired(a, b).collect();
-    let gaps = permuted(&counts, seed, |assigned| largest_gap(assigned.iter().copied(), n, m));
-    let p_value = permutation_p_value(gaps.iter().filter(|permuted| **permuted >= gap).count());
+    let mut random = Random::new(seed);
+    let as_far = (0..PERMUTATIONS).filter(|_| largest_gap(permutation(&counts, &mut random), n, m) >= gap).count();
+    let p_value = permutation_p_value(as_far);
     Some(KolmogorovSmirnov { statistic, p_value, method: Method::Permutation })
 }
 
@@ -78,13 +80,13 @@ fn paired<'a>(a: &'a Distribution, b: &'a Distribution) -> impl Iterator<Item = 
 /// Returns n·m times the largest difference between the shares of values up to any x. `counts` are those of [`paired`].
 /// The result is an integer, so equal statistics compare as equal.
 fn largest_gap(counts: impl Iterator<Item = (u64, u64)>, n: u64, m: u64) -> u128 {
-    let (mut up_to_a, mut up_to_b) = (0, 0);
-    let gaps = counts.map(|(a, b)| {
+    let (mut up_to_a, mut up_to_b, mut largest) = (0, 0, 0);
+    for (a, b) in counts {
         up_to_a += a;
         up_to_b += b;
-        (u128::from(up_to_a) * u128::from(m)).abs_diff(u128::from(up_to_b) * u128::from(n))
-    });
-    gaps.max().unwrap_or(0)
+        largest = largest.max((u128::from(up_to_a) * u128::from(m)).abs_diff(u128::from(up_to_b) * u128::from(n)));
+    }
+    largest
 }
 
 /// Returns the asymptotic p-value for samples of n and m values. They are equivalent to one sample of n·m / (n + m)
@@ -96,7 +98,6 @@ fn asymptotic(statistic: f64, n: f64, m: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
 
     fn values(random: &mut Random, n: usize, levels: u64) -> Vec<f64> {
         (0..n).map(|_| random.below(levels) as f64).collect()

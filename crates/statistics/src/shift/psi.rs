@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Method, PERMUTATIONS, permutation_p_value, permuted, totals};
+use super::{Method, PERMUTATIONS, permutation, permutation_p_value, totals};
 use crate::distribution::Distribution;
+use crate::random::Random;
 use crate::sketch::Sketch;
 use crate::special::{chi_square_quantile, chi_square_survival};
 
@@ -49,7 +50,7 @@ pub fn stability_of_counts(training: &[u64], new: &[u64], seed: u64) -> Option<S
     if n == 0 || m == 0 {
         return None;
     }
-    let index = index(&bins);
+    let index = index(bins.iter().copied(), n, m);
     let smaller_share = n.min(m) as f64 / (n + m) as f64;
     if bins.iter().any(|(a, b)| ((a + b) as f64) * smaller_share < FEWEST_EXPECTED) {
         return Some(by_permutation(index, &bins, seed));
@@ -67,17 +68,17 @@ pub fn stability_of_counts(training: &[u64], new: &[u64], seed: u64) -> Option<S
     })
 }
 
-/// Computes the index of bins with (training, new) counts.
-fn index(bins: &[(u64, u64)]) -> f64 {
-    let (n, m) = totals(bins);
+/// Computes the index of bins with (training, new) counts, whose totals are `n` and `m`.
+fn index(bins: impl Iterator<Item = (u64, u64)>, n: u64, m: u64) -> f64 {
     let share = |count: u64, all: u64| if count == 0 { 0.5 / all as f64 } else { count as f64 / all as f64 };
-    let terms = bins.iter().map(|(a, b)| (share(*a, n), share(*b, m)));
+    let terms = bins.map(|(a, b)| (share(a, n), share(b, m)));
     terms.map(|(training, new)| (new - training) * (new / training).ln()).sum()
 }
 
 /// Computes cut-off and p-value by permutation: if nothing has shifted, any clients could be the new ones.
 fn by_permutation(found: f64, bins: &[(u64, u64)], seed: u64) -> Stability {
-    let mut indices = permuted(bins, seed, index);
+    let ((n, m), mut random) = (totals(bins), Random::new(seed));
+    let mut indices: Vec<f64> = (0..PERMUTATIONS).map(|_| index(permutation(bins, &mut random), n, m)).collect();
     indices.sort_unstable_by(f64::total_cmp);
     // The index of the same table may differ in its last bits, so equality has a tolerance.
     let as_far = PERMUTATIONS - indices.partition_point(|index| *index < found * (1.0 - 1e-12));
@@ -92,7 +93,6 @@ fn by_permutation(found: f64, bins: &[(u64, u64)], seed: u64) -> Stability {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
 
     fn values(random: &mut Random, n: usize, levels: u64) -> Vec<Option<f64>> {
         (0..n).map(|_| (random.below(20) > 0).then(|| random.below(levels) as f64)).collect()
