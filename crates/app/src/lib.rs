@@ -167,7 +167,7 @@ fn workers() -> usize {
 /// Prints the address. Errors are ignored, because the service should continue even if its parent no longer reads them.
 fn say(json: bool, url: &str) {
     let line = match json {
-        true => serde_json::json!({ "url": url }).to_string(),
+        true => serde_json::json!(common::outcomes::AppListening { url: url.to_owned() }).to_string(),
         false => format!("listening on {url}"),
     };
     let _ = writeln!(io::stdout(), "{line}").and_then(|()| io::stdout().flush());

@@ -1,510 +1,257 @@
-//! The configuration. Raw JSON becomes a checked [`Config`] once, in this module; every error names the file, the key
-//! and the expected value.
+//! The configuration. [`Config::load`] reads config.json once; afterwards every value has a type that allows only valid
+//! values.
+//!
+//! A key is a field of [`Config`], with its type, its default and its range. Only rules between keys are functions.
 
 pub mod cluster;
 pub mod database;
+mod paths;
+mod policy;
 pub mod service;
+mod values;
 
-use std::collections::BTreeMap;
 use std::env;
-use std::fmt;
-use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use fs_err as fs;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::config::cluster::{Cluster, EngineAddress};
-use crate::config::database::{DatabaseUrl, InputDatabase, InputRows};
+use crate::config::database::{DatabaseUrl, InputDatabase};
+use crate::config::paths::{check_distinct, check_input, check_output, resolve};
 use crate::config::service::{Bind, HostName, TokenSource};
 
-/// The checked configuration of all steps. All paths on this machine are resolved against the folder of the config
-/// file.
-#[derive(Clone, Debug)]
+pub use paths::is_address;
+pub use policy::{DriftTest, Promotion, Regularization, Threshold};
+
+/// The checked configuration of all steps. Create it with [`Config::load`]: deserialising alone checks each key but not
+/// the rules between keys.
+///
+/// Public fields are for the steps. Private fields hold keys that take effect through a public one, whose value then
+/// depends on several keys (`serde(skip)`).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Config {
     /// Path of the config file.
+    #[serde(skip)]
     pub file: PathBuf,
     /// Folder of the config file, against which relative paths are resolved.
+    #[serde(skip)]
     pub folder: PathBuf,
     /// Folder in which new client data arrive. With an engine it may be an address on shared storage.
+    #[serde(rename = "input_folder_path")]
     pub input_folder: PathBuf,
     /// Folder on this machine of the compiled dataset. If a cluster keeps the dataset on shared storage, only its
     /// description is here.
+    #[serde(rename = "output_folder_path")]
     pub output_folder: PathBuf,
     /// Folder of the test data. With an engine it may be an address on shared storage.
+    #[serde(rename = "test_data_path")]
     pub test_data: PathBuf,
     /// Folder of the trained model, its score and its reports.
+    #[serde(rename = "output_model_path")]
     pub output_model: PathBuf,
     /// Folder of the deployed releases.
+    #[serde(rename = "prod_deployment_path")]
     pub production: PathBuf,
     /// Database of the history; by default the SQLite file `history.sqlite` beside the config file.
+    #[serde(rename = "database_url", default)]
     pub database: DatabaseUrl,
-    /// Cluster that processes the data; `None` if this process does.
-    pub engine: Option<Cluster>,
-    /// Whether the compiled dataset is stored in the database too; by default `true` without a cluster, and always
-    /// `false` with one.
-    pub store_dataset: bool,
     /// Database from which client rows are read, in addition to the files of the input folder or instead of them.
+    #[serde(default, deserialize_with = "values::some")]
     pub input_database: Option<InputDatabase>,
-    /// Addresses and sockets on which `app` listens; by default 127.0.0.1:8000.
+    /// Addresses and sockets on which `app` listens.
+    #[serde(default = "Bind::default_list", deserialize_with = "values::one_or_more")]
     pub bind: Vec<Bind>,
     /// Source of the token that clients of `app` must present; `None` if they need none.
+    #[serde(default, deserialize_with = "values::some")]
     pub api_token: Option<TokenSource>,
+    #[serde(default, deserialize_with = "values::some")]
+    api_token_file: Option<PathBuf>,
     /// Host names that clients may use to reach `app`, in addition to IP addresses and `localhost`.
+    #[serde(default)]
     pub allowed_hosts: Vec<HostName>,
-    /// Maximum age of a shared answer of `app`. Answers that take seconds to compute are shared between clients; by
-    /// default for 10 s.
+    /// Maximum age of a shared answer of `app`. Answers that take seconds to compute are shared between clients.
+    #[serde(default = "values::seconds::<10>", deserialize_with = "values::seconds_within::<0, 86_400, _, _>")]
     pub answer_max_age: Duration,
-    /// Probability of leaving from which a client is predicted to leave; by default 0.5.
+    /// Probability of leaving from which a client is predicted to leave.
+    #[serde(default)]
     pub threshold: Threshold,
-    /// Inverse L2 penalty strength C of training; by default 1. Larger means weaker regularisation.
+    /// Inverse L2 penalty strength C of training. Larger means weaker regularisation.
+    #[serde(default)]
     pub regularization: Regularization,
-    /// Test that decides about drift; by default [`DriftTest::Raw`].
+    /// Test that decides about drift.
+    #[serde(default, deserialize_with = "values::name")]
     pub drift_test: DriftTest,
-    /// Rule by which a new model replaces the live one; by default [`Promotion::OnDrift`].
+    /// Rule by which a new model replaces the live one.
+    #[serde(default, deserialize_with = "values::name")]
     pub promotion: Promotion,
-    /// Number of clients that the managers can call in a day, from 1 to 1,000,000; by default 50.
+    /// Number of clients that the managers can call in a day.
+    #[serde(default = "values::number::<50>", deserialize_with = "values::number_within::<1, 1_000_000, _>")]
     pub call_capacity: u32,
+    /// Cluster that processes the data; `None` if this process does.
+    #[serde(skip)]
+    pub engine: Option<Cluster>,
+    #[serde(rename = "engine", default, deserialize_with = "values::some")]
+    engine_address: Option<EngineAddress>,
+    #[serde(default, deserialize_with = "values::seconds_within::<1, 1_000_000, _, _>")]
+    engine_time_limit: Option<Duration>,
+    #[serde(default, deserialize_with = "values::some")]
+    local_output_path: Option<PathBuf>,
+    #[serde(default, deserialize_with = "values::some")]
+    dataset_csv: Option<bool>,
+    /// Whether the compiled dataset is stored in the database too; by default `true` without a cluster, and always
+    /// `false` with one.
+    #[serde(skip)]
+    pub store_dataset: bool,
+    #[serde(rename = "store_dataset", default, deserialize_with = "values::some")]
+    may_store_dataset: Option<bool>,
 }
-
-/// The test that decides whether the live model has drifted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DriftTest {
-    /// The F1 on the new rows is lower than the recorded F1.
-    Raw,
-    /// The F1 is lower than the recorded F1 by more than chance explains ([`statistics::interval::f1_difference`]).
-    Interval,
-    /// The F1 is below a limit computed from the past scores ([`statistics::trend::Limits`]).
-    History,
-}
-
-impl DriftTest {
-    /// Returns the name that the config uses.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Interval => "interval",
-            Self::History => "history",
-        }
-    }
-}
-
-/// The rule that decides when a new model replaces the live one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Promotion {
-    /// Replace the live model whenever it has drifted.
-    OnDrift,
-    /// Replace the live model only if the new one is not worse on the same test rows and is better than predicting that
-    /// everyone exits.
-    IfBetter,
-}
-
-impl Promotion {
-    /// Returns the name that the config uses.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OnDrift => "on_drift",
-            Self::IfBetter => "if_better",
-        }
-    }
-}
-
-/// Whether a configured path is an address on storage that a cluster shares (`s3a://bucket/folder`) and not a path on
-/// this machine.
-pub fn is_address(place: &Path) -> bool {
-    place.to_str().is_some_and(|place| place.contains("://"))
-}
-
-const REQUIRED: [&str; 5] =
-    ["input_folder_path", "output_folder_path", "test_data_path", "output_model_path", "prod_deployment_path"];
-const OPTIONAL: [&str; 17] = [
-    "engine",
-    "engine_time_limit",
-    "local_output_path",
-    "dataset_csv",
-    "database_url",
-    "store_dataset",
-    "input_database",
-    "bind",
-    "api_token",
-    "api_token_file",
-    "allowed_hosts",
-    "answer_max_age",
-    "threshold",
-    "regularization",
-    "drift_test",
-    "promotion",
-    "call_capacity",
-];
 
 impl Config {
     /// Reads and checks the config at `path`; without it the one at `$RISK_CONFIG`, and without that `./config.json`.
     ///
     /// # Errors
     /// Fails if the file cannot be read or is not a JSON object, and if a key is missing, unknown or has an invalid
-    /// value.
+    /// value. The error names the file, the key and the expected value, and repeats no secret.
     pub fn load(path: Option<&Path>) -> Result<Self> {
         let path = match (path, env::var_os("RISK_CONFIG")) {
             (Some(path), _) => path.to_owned(),
             (None, Some(path)) => path.into(),
             (None, None) => "config.json".into(),
         };
-        let text = fs::read_to_string(&path).with_context(|| {
-            format!("reading the config {} (name another with --config PATH or $RISK_CONFIG)", path.display())
-        })?;
+        let text = fs::read_to_string(&path)
+            .context("reading the config (name another file with --config PATH or $RISK_CONFIG)")?;
         let file = fs::canonicalize(&path)?;
-        RawConfig::parse(&text).and_then(|raw| raw.check(file)).with_context(|| format!("in {}", path.display()))
-    }
-}
-
-/// A decision threshold: a probability strictly between 0 and 1.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct Threshold(f64);
-
-impl Threshold {
-    /// Creates a threshold; `None` unless 0 < `value` < 1.
-    pub fn new(value: f64) -> Option<Self> {
-        (value > 0.0 && value < 1.0).then_some(Self(value))
+        Self::parse(&text).and_then(|config| config.resolved(file)).with_context(|| format!("in {}", path.display()))
     }
 
-    /// Returns the threshold as a number.
-    pub fn value(self) -> f64 {
-        self.0
-    }
-}
-
-/// Inverse L2 penalty strength C as in scikit-learn, positive and finite; larger means weaker regularisation.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Regularization(f64);
-
-impl Regularization {
-    /// Creates a regularisation; `None` unless `c` and 1 / `c` are positive and finite.
-    pub fn new(c: f64) -> Option<Self> {
-        (c > 0.0 && c.is_finite() && (1.0 / c).is_finite()).then_some(Self(c))
-    }
-
-    /// Returns C as a number.
-    pub fn c(self) -> f64 {
-        self.0
-    }
-}
-
-/// The keys and values of the file before any check.
-#[derive(Debug)]
-struct RawConfig(BTreeMap<String, Value>);
-
-impl RawConfig {
+    /// Deserialises the keys, each checked on its own.
     fn parse(text: &str) -> Result<Self> {
-        let raw: UniqueKeys =
-            serde_json::from_str(text).context("expected one JSON object with the keys that README.md lists")?;
-        let unknown = raw.0.keys().find(|key| !REQUIRED.contains(&key.as_str()) && !OPTIONAL.contains(&key.as_str()));
-        if let Some(key) = unknown {
-            bail!("key \"{key}\" is unknown; expected {} and optionally {}", REQUIRED.join(", "), OPTIONAL.join(", "));
+        // Without this check, serde would also accept a list of the values.
+        ensure!(text.trim_start().starts_with('{'), "expected a JSON object with the keys that README.md lists");
+        let mut json = serde_json::Deserializer::from_str(text);
+        let config = serde_path_to_error::deserialize(&mut json).map_err(|error| match error.path().iter().next() {
+            Some(_) => anyhow!("key \"{}\": {}", error.path(), error.inner()),
+            None => anyhow!("{}; README.md describes all keys", error.inner()),
+        })?;
+        json.end().context("expected nothing after the JSON object")?;
+        Ok(config)
+    }
+
+    /// Resolves relative paths and applies the rules between keys.
+    fn resolved(mut self, file: PathBuf) -> Result<Self> {
+        self.folder = file.parent().map(Path::to_owned).unwrap_or_default();
+        self.file = file;
+        self.resolve_paths()?;
+        self.apply_engine()?;
+        self.check_folders()?;
+        self.store_dataset = self.may_store_dataset.unwrap_or(self.engine.is_none());
+        self.api_token = match (self.api_token.take(), self.api_token_file.take()) {
+            (Some(_), Some(_)) => bail!("keys \"api_token\" and \"api_token_file\": expected one of them"),
+            (None, Some(path)) => Some(TokenSource::File(path)),
+            (token, None) => token,
+        };
+        Ok(self)
+    }
+
+    fn resolve_paths(&mut self) -> Result<()> {
+        let folder = &self.folder;
+        for (key, path) in [
+            ("input_folder_path", Some(&mut self.input_folder)),
+            ("output_folder_path", Some(&mut self.output_folder)),
+            ("test_data_path", Some(&mut self.test_data)),
+            ("output_model_path", Some(&mut self.output_model)),
+            ("prod_deployment_path", Some(&mut self.production)),
+            ("local_output_path", self.local_output_path.as_mut()),
+            ("api_token_file", self.api_token_file.as_mut()),
+        ] {
+            path.map_or(Ok(()), |path| resolve(key, path, folder))?;
         }
-        Ok(Self(raw.0))
+        self.database.resolve(folder);
+        self.input_database.iter_mut().for_each(|input| input.url.resolve(folder));
+        self.bind.iter_mut().for_each(|bind| bind.resolve(folder));
+        Ok(())
     }
 
-    fn check(&self, file: PathBuf) -> Result<Config> {
-        let folder = file.parent().map(Path::to_owned).unwrap_or_default();
-        let path = |key| -> Result<PathBuf> {
-            match self.text(key)? {
-                Some("") => bail!("key \"{key}\": expected a folder, found an empty text"),
-                Some(text) => Ok(folder.join(text)),
-                None => bail!("key \"{key}\" is missing; expected a folder"),
+    /// Checks the keys that depend on `engine` and creates [`Config::engine`].
+    fn apply_engine(&mut self) -> Result<()> {
+        let Some(address) = self.engine_address.take() else {
+            for (key, is_set) in [
+                ("engine_time_limit", self.engine_time_limit.is_some()),
+                ("local_output_path", self.local_output_path.is_some()),
+                ("dataset_csv", self.dataset_csv.is_some()),
+            ] {
+                ensure!(!is_set, "key \"{key}\" has an effect only with \"engine\"; remove it or set \"engine\"");
             }
-        };
-        let path_if_any = |key| -> Result<Option<PathBuf>> {
-            match self.text(key)? {
-                Some("") => bail!("key \"{key}\": expected a path, found an empty text"),
-                text => Ok(text.map(|text| folder.join(text))),
+            for (key, path) in [
+                ("input_folder_path", &self.input_folder),
+                ("output_folder_path", &self.output_folder),
+                ("test_data_path", &self.test_data),
+            ] {
+                let path_is_local = !is_address(path);
+                ensure!(path_is_local, "key \"{key}\": only an \"engine\" can reach the address {}", path.display());
             }
+            return Ok(());
         };
-        let engine = self.engine().context("key \"engine\"")?;
-        let has_engine = engine.is_some();
-        let shared = |key| -> Result<Option<PathBuf>> {
-            let Some(place) = self.text(key)?.map(PathBuf::from).filter(|place| is_address(place)) else {
-                return Ok(None);
-            };
-            if !has_engine {
-                bail!("key \"{key}\": {} is on shared storage, which only an \"engine\" can reach", place.display());
-            }
-            Ok(Some(place))
-        };
-        let input = |key| -> Result<PathBuf> {
-            if let Some(place) = shared(key)? {
-                return Ok(place);
-            }
-            let path = path(key)?;
-            match fs::metadata(&path) {
-                Ok(metadata) if metadata.is_dir() => Ok(path),
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    Err(error).with_context(|| format!("key \"{key}\""))
-                }
-                _ => {
-                    bail!("key \"{key}\": {} is not an existing folder; create it or correct the path", path.display())
-                }
-            }
-        };
-        let output = |key| -> Result<PathBuf> {
-            if let Some(place) = self.text(key)?.filter(|text| is_address(Path::new(text))) {
-                bail!("key \"{key}\": {place} is an address; expected a folder on this machine");
-            }
-            let path = path(key)?;
-            if path.exists() && !path.is_dir() {
-                bail!("key \"{key}\": {} is a file; expected a folder", path.display());
-            }
-            Ok(path)
-        };
-        let store_dataset = self.truth("store_dataset")?;
-        let cluster_only = ["engine_time_limit", "local_output_path", "dataset_csv"];
-        if let Some(key) = cluster_only.into_iter().find(|key| engine.is_none() && self.0.contains_key(*key)) {
-            bail!("key \"{key}\" is for an \"engine\", and there is none");
-        }
-        if engine.is_some() && store_dataset == Some(true) {
-            bail!("key \"store_dataset\": the data of an \"engine\" stay where they are; expected false");
-        }
-        if engine.is_some() && self.0.contains_key("input_database") {
-            bail!("key \"input_database\": an \"engine\" takes files alone; write the rows to files, or do without it");
-        }
-        let input_folder = input("input_folder_path")?;
-        let shared_output = shared("output_folder_path")?;
-        let (output_key, output_folder) = match (&shared_output, self.0.contains_key("local_output_path")) {
-            (Some(_), true) => ("local_output_path", output("local_output_path")?),
-            (Some(_), false) => ("local_output_path", folder.join("ingesteddata")),
-            (None, true) => bail!("key \"local_output_path\" is for an \"output_folder_path\" that is an address"),
-            (None, false) => ("output_folder_path", output("output_folder_path")?),
-        };
-        let test_data = input("test_data_path")?;
-        let output_model = output("output_model_path")?;
-        let production = output("prod_deployment_path")?;
-        differ(&[
-            ("input_folder_path", Some(&input_folder)),
-            ("output_folder_path", shared_output.as_ref()),
-            (output_key, Some(&output_folder)),
-            ("test_data_path", Some(&test_data)),
-            ("output_model_path", Some(&output_model)),
-            ("prod_deployment_path", Some(&production)),
-        ])?;
-        let engine = match engine {
-            None => None,
-            Some(address) => Some(Cluster {
-                address,
-                time_limit: self.number("engine_time_limit", 3600.0, "seconds from 1 to 1000000", |seconds| {
-                    (1.0..=1e6).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
-                })?,
-                output: shared_output.as_ref().unwrap_or(&output_folder).display().to_string(),
-                dataset_csv: self.truth("dataset_csv")?.unwrap_or(false),
-            }),
-        };
-        Ok(Config {
-            input_folder,
-            output_folder,
-            test_data,
-            output_model,
-            production,
-            database: database_url(self.text("database_url")?.unwrap_or("sqlite://history.sqlite"), &folder)
-                .context("key \"database_url\"")?,
-            store_dataset: store_dataset.unwrap_or(engine.is_none()),
-            engine,
-            input_database: match self.0.get("input_database") {
-                None => None,
-                Some(value) => Some(input_database(value, &folder).context("key \"input_database\"")?),
-            },
-            bind: self.bind(&folder).context("key \"bind\"")?,
-            api_token: match (self.text("api_token")?, path_if_any("api_token_file")?) {
-                (None, None) => None,
-                (Some(text), None) => Some(TokenSource::variable(text).context("key \"api_token\"")?),
-                (None, Some(path)) => Some(TokenSource::File(path)),
-                (Some(_), Some(_)) => bail!("keys \"api_token\" and \"api_token_file\": expected one of them"),
-            },
-            allowed_hosts: self.allowed_hosts().context("key \"allowed_hosts\"")?,
-            answer_max_age: self.number("answer_max_age", 10.0, "seconds from 0 to 86400", |seconds| {
-                (0.0..=86400.0).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
-            })?,
-            threshold: self.number("threshold", 0.5, "a probability between 0 and 1", Threshold::new)?,
-            regularization: self.number("regularization", 1.0, "a positive number", Regularization::new)?,
-            drift_test: match self.text("drift_test")? {
-                None | Some("raw") => DriftTest::Raw,
-                Some("interval") => DriftTest::Interval,
-                Some("history") => DriftTest::History,
-                Some(other) => {
-                    bail!("key \"drift_test\": expected \"raw\", \"interval\" or \"history\", found \"{other}\"")
-                }
-            },
-            promotion: match self.text("promotion")? {
-                None | Some("on_drift") => Promotion::OnDrift,
-                Some("if_better") => Promotion::IfBetter,
-                Some(other) => bail!("key \"promotion\": expected \"on_drift\" or \"if_better\", found \"{other}\""),
-            },
-            call_capacity: self.number("call_capacity", 50.0, "a whole number from 1 to 1000000", |number| {
-                ((1.0..=1e6).contains(&number) && number.fract() == 0.0).then_some(number as u32)
-            })?,
-            folder,
-            file,
-        })
-    }
-
-    fn allowed_hosts(&self) -> Result<Vec<HostName>> {
-        const EXPECTED: &str = "expected a list of host names such as [\"risk.example\"]";
-        match self.0.get("allowed_hosts") {
-            None => Ok(Vec::new()),
-            Some(Value::Array(names)) => {
-                names.iter().map(|name| HostName::parse(name.as_str().context(EXPECTED)?)).collect()
-            }
-            Some(_) => bail!(EXPECTED),
-        }
-    }
-
-    fn bind(&self, folder: &Path) -> Result<Vec<Bind>> {
-        const EXPECTED: &str = "expected ADDRESS:PORT or unix:PATH, or a list of them";
-        let texts = match self.0.get("bind") {
-            None => return Ok(vec![Bind::Tcp(SocketAddr::from(([127, 0, 0, 1], 8000)))]),
-            Some(Value::Array(list)) if !list.is_empty() => list.iter().collect(),
-            Some(one) => vec![one],
-        };
-        texts.into_iter().map(|text| Bind::parse(text.as_str().context(EXPECTED)?, folder)).collect()
-    }
-
-    /// The address of the cluster, with environment variables expanded.
-    fn engine(&self) -> Result<Option<EngineAddress>> {
-        let Some(text) = self.text("engine")? else { return Ok(None) };
-        Ok(Some(EngineAddress::parse(&expand(text, |name| env::var(name).ok())?)?))
-    }
-
-    fn truth(&self, key: &str) -> Result<Option<bool>> {
-        match self.0.get(key) {
-            None => Ok(None),
-            Some(Value::Bool(truth)) => Ok(Some(*truth)),
-            Some(other) => bail!("key \"{key}\": expected true or false, found {}", kind(other)),
-        }
-    }
-
-    fn text(&self, key: &str) -> Result<Option<&str>> {
-        match self.0.get(key) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => bail!("key \"{key}\": expected a text, found {}", kind(other)),
-        }
-    }
-
-    fn number<T>(&self, key: &str, default: f64, expected: &str, check: impl Fn(f64) -> Option<T>) -> Result<T> {
-        let value = match self.0.get(key) {
-            None => Some(default),
-            Some(value) => value.as_f64(),
-        };
-        value.and_then(check).with_context(|| {
-            format!("key \"{key}\": expected {expected}, found {}", self.0.get(key).unwrap_or(&Value::Null))
-        })
-    }
-}
-
-/// Checks that no two keys name the same folder: what one step writes must not be the input of another step, or be
-/// locked by another step.
-fn differ(folders: &[(&str, Option<&PathBuf>)]) -> Result<()> {
-    // A folder that does not exist yet is resolved through its nearest existing parent.
-    let real = |path: &Path| {
-        let mut parents = path.ancestors();
-        let found = parents.find_map(|parent| Some((fs::canonicalize(parent).ok()?, path.strip_prefix(parent).ok()?)));
-        found.map_or_else(|| path.to_owned(), |(parent, rest)| parent.join(rest))
-    };
-    let folders: Vec<_> = folders.iter().filter_map(|(key, path)| Some((key, real(path.as_deref()?)))).collect();
-    for (i, (key, path)) in folders.iter().enumerate() {
-        if let Some((other, _)) = folders[..i].iter().find(|(_, earlier)| earlier == path) {
-            bail!("keys \"{other}\" and \"{key}\": both are {}; expected a folder for each", path.display());
-        }
-    }
-    Ok(())
-}
-
-/// Parses the address of a database, with environment variables expanded.
-fn database_url(text: &str, folder: &Path) -> Result<DatabaseUrl> {
-    DatabaseUrl::parse(&expand(text, |name| env::var(name).ok())?, folder)
-}
-
-fn input_database(value: &Value, folder: &Path) -> Result<InputDatabase> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Raw {
-        url: String,
-        table: Option<String>,
-        query: Option<String>,
-        column: String,
-    }
-    const EXPECTED: &str = "expected an object of \"url\", \"table\" or \"query\", and \"column\", all texts";
-    if !value.is_object() {
-        bail!(EXPECTED); // the value is not repeated: it may be an address with a password
-    }
-    let raw = Raw::deserialize(value).context(EXPECTED)?;
-    let rows = match (raw.table, raw.query) {
-        (Some(table), None) => InputRows::Table(table),
-        (None, Some(query)) => InputRows::Query(query),
-        _ => bail!("expected either \"table\" or \"query\""),
-    };
-    InputDatabase::new(database_url(&raw.url, folder).context("\"url\"")?, rows, &raw.column)
-}
-
-/// A JSON object in which each key occurs only once.
-struct UniqueKeys(BTreeMap<String, Value>);
-
-impl<'de> Deserialize<'de> for UniqueKeys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys;
-        impl<'de> Visitor<'de> for Keys {
-            type Value = UniqueKeys;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UniqueKeys, A::Error> {
-                let mut keys = BTreeMap::new();
-                while let Some((key, value)) = map.next_entry::<String, Value>()? {
-                    if keys.insert(key.clone(), value).is_some() {
-                        return Err(serde::de::Error::custom(format!("key \"{key}\" stands twice; keep one")));
-                    }
-                }
-                Ok(UniqueKeys(keys))
+        ensure!(
+            self.may_store_dataset != Some(true),
+            "key \"store_dataset\": expected false, because an \"engine\" does not copy its data to the database"
+        );
+        ensure!(
+            self.input_database.is_none(),
+            "key \"input_database\": an \"engine\" reads only files; write the rows to files or remove this key"
+        );
+        let output = self.output_folder.display().to_string();
+        match (is_address(&self.output_folder), self.local_output_path.take()) {
+            (true, local) => self.output_folder = local.unwrap_or_else(|| self.folder.join("ingesteddata")),
+            (false, None) => {}
+            (false, Some(_)) => {
+                bail!("key \"local_output_path\" has an effect only if \"output_folder_path\" is an address; remove it")
             }
         }
-        deserializer.deserialize_map(Keys)
+        self.engine = Some(Cluster {
+            address,
+            time_limit: self.engine_time_limit.unwrap_or(Duration::from_secs(3600)),
+            output,
+            dataset_csv: self.dataset_csv.unwrap_or(false),
+        });
+        Ok(())
     }
-}
 
-/// Replaces each `${NAME}` in `text` by `variable(NAME)`.
-fn expand(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<String> {
-    let mut expanded = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("${") {
-        let (name, after) = after.split_once('}').context("expected } after ${NAME")?;
-        expanded += before;
-        expanded += &variable(name).with_context(|| format!("the environment has no variable {name}; set it"))?;
-        rest = after;
-    }
-    Ok(expanded + rest)
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
+    fn check_folders(&self) -> Result<()> {
+        let shared = self.engine.as_ref().map(|engine| Path::new(&engine.output)).filter(|path| is_address(path));
+        let output_key = if shared.is_some() { "local_output_path" } else { "output_folder_path" };
+        let inputs = [("input_folder_path", self.input_folder.as_path()), ("test_data_path", &self.test_data)];
+        let outputs = [
+            (output_key, self.output_folder.as_path()),
+            ("output_model_path", &self.output_model),
+            ("prod_deployment_path", &self.production),
+        ];
+        inputs.iter().try_for_each(|(key, path)| check_input(key, path))?;
+        outputs.iter().try_for_each(|(key, path)| check_output(key, path))?;
+        let shared = shared.map(|path| ("output_folder_path", path));
+        check_distinct(&inputs.into_iter().chain(shared).chain(outputs).collect::<Vec<_>>())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+
     use super::*;
-    use serde_json::json;
+
+    type Map = serde_json::Map<String, Value>;
+
+    const REQUIRED: [&str; 5] =
+        ["input_folder_path", "output_folder_path", "test_data_path", "output_model_path", "prod_deployment_path"];
 
     /// Loads a valid config changed by `change`; returns the config or the whole error message.
-    fn load(change: impl Fn(&mut serde_json::Map<String, Value>)) -> Result<Config, String> {
+    fn load(change: impl Fn(&mut Map)) -> Result<Config, String> {
         let folder = tempfile::tempdir().unwrap();
         for name in ["in", "test"] {
             fs::create_dir(folder.path().join(name)).unwrap();
@@ -519,7 +266,7 @@ mod tests {
         Config::load(Some(&path)).map_err(|error| format!("{error:#}"))
     }
 
-    fn set(key: &'static str, value: Value) -> impl Fn(&mut serde_json::Map<String, Value>) {
+    fn set(key: &'static str, value: Value) -> impl Fn(&mut Map) {
         move |map| {
             map.insert(key.to_owned(), value.clone());
         }
@@ -538,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn the_service_may_listen_in_several_places_and_ask_for_a_token() {
+    fn the_service_may_listen_on_several_addresses_and_require_a_token() {
         let config = load(set("bind", json!(["[::1]:80", "unix:risk.sock"]))).unwrap();
         let socket = Bind::Unix(config.folder.join("risk.sock"));
         assert_eq!(config.bind, [Bind::Tcp("[::1]:80".parse().unwrap()), socket]);
@@ -555,7 +302,7 @@ mod tests {
 
     #[test]
     fn an_engine_may_have_its_data_elsewhere() {
-        let with = |change: &dyn Fn(&mut serde_json::Map<String, Value>)| {
+        let with = |change: &dyn Fn(&mut Map)| {
             load(|config| {
                 config.insert("engine".to_owned(), json!("sc://host:15002"));
                 change(config);
@@ -575,13 +322,14 @@ mod tests {
         assert_eq!(config.engine.unwrap().output, "s3a://bucket/out");
         assert!(config.output_folder.ends_with("ingesteddata") && config.output_folder.is_absolute());
         for (key, value, expected) in [
-            ("local_output_path", json!("elsewhere"), "that is an address"),
+            ("local_output_path", json!("elsewhere"), "is an address; remove it"),
             ("output_model_path", json!("s3a://bucket/models"), "expected a folder on this machine"),
             ("engine", json!("spark:7077"), "sc://host:15002"),
             ("engine", json!(1), "a text"),
+            ("engine", json!("sc://a secret"), "sc://host:15002"),
             ("engine_time_limit", json!(0), "seconds from 1"),
             ("store_dataset", json!(true), "expected false"),
-            ("input_database", json!({}), "files alone"),
+            ("input_database", json!({"url": "sqlite://crm.db", "table": "t", "column": "id"}), "reads only files"),
         ] {
             let error = with(&|config| {
                 config.insert(key.to_owned(), value.clone());
@@ -595,7 +343,7 @@ mod tests {
     fn the_local_part_of_a_shared_output_is_a_folder_of_its_own() {
         for (key, value, expected) in [
             ("local_output_path", "in", "keys \"input_folder_path\" and \"local_output_path\": both are"),
-            ("local_output_path", "", "expected a folder, found an empty text"),
+            ("local_output_path", "", "expected a path, found an empty text"),
             ("local_output_path", "s3a://bucket/local", "expected a folder on this machine"),
             ("output_model_path", "ingesteddata", "keys \"local_output_path\" and \"output_model_path\""),
             ("input_folder_path", "s3a://bucket/out/", "keys \"input_folder_path\" and \"output_folder_path\""),
@@ -626,29 +374,52 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_names_the_file_the_key_and_what_was_expected() {
+    fn each_error_names_the_file_the_key_and_what_was_expected() {
         for (key, value, expected) in [
-            ("input_folder_path", json!(3), "expected a text, found a number"),
+            ("input_folder_path", json!(3), "invalid type: integer `3`, expected path string"),
             ("input_folder_path", json!("nowhere"), "is not an existing folder"),
-            ("output_folder_path", json!(""), "expected a folder"),
+            ("output_folder_path", json!(""), "expected a path, found an empty text"),
             ("output_folder_path", json!("config.json"), "is a file; expected a folder"),
             ("bind", json!("localhost"), "expected ADDRESS:PORT"),
-            ("bind", json!([]), "or a list of them"),
-            ("bind", json!(["127.0.0.1:80", 3]), "or a list of them"),
+            ("bind", json!([]), "expected at least one value"),
+            ("bind", json!(["127.0.0.1:80", 3]), "invalid type: integer `3`, expected a string"),
             ("api_token", json!("secret secret secret"), "expected ${NAME}"),
-            ("allowed_hosts", json!("risk.example"), "expected a list of host names"),
-            ("allowed_hosts", json!(["risk.example", 7]), "expected a list of host names"),
+            ("allowed_hosts", json!("risk.example"), "expected a sequence"),
+            (
+                "allowed_hosts",
+                json!(["risk.example", 7]),
+                "allowed_hosts[1]\": invalid type: integer `7`, expected a string",
+            ),
             ("allowed_hosts", json!(["http://risk.example:80"]), "without scheme and port"),
             ("answer_max_age", json!(-1), "expected seconds from 0 to 86400, found -1"),
             ("threshold", json!(1.0), "expected a probability between 0 and 1, found 1.0"),
             ("threshold", json!("0.5"), "expected a probability between 0 and 1, found \"0.5\""),
             ("regularization", json!(0), "expected a positive number, found 0"),
-            ("drift_test", json!("guess"), "expected \"raw\", \"interval\" or \"history\", found \"guess\""),
+            ("drift_test", json!("guess"), "unknown variant `guess`, expected one of `raw`, `interval`, `history`"),
+            ("drift_test", json!(3), "invalid type: integer `3`, expected a string"),
+            ("drift_test", json!({"raw": null}), "expected a string"),
+            ("api_token", Value::Null, "expected a text"),
+            ("api_token", json!(["secret"]), "expected a text"),
+            ("engine", json!({"secret": 1}), "expected a text"),
+            ("database_url", json!(["secret"]), "expected a text"),
+            ("store_dataset", Value::Null, "expected a boolean"),
+            ("input_database", Value::Null, "expected an object"),
             ("database_url", json!("oracle://user:secret@host/db"), "expected sqlite://PATH, postgres://"),
             ("database_url", json!("postgres://user:secret@host"), "name of a database"),
-            ("store_dataset", json!("no"), "expected true or false, found a text"),
+            ("store_dataset", json!("no"), "expected a boolean"),
             ("input_database", json!("postgres://u:secret@host/db"), "expected an object"),
             ("input_database", json!({"url": "postgres://u:secret@h/db", "column": "id"}), "\"table\" or \"query\""),
+            (
+                "input_database",
+                json!({"url": "mysql://u:secret@h", "table": "a", "column": "id"}),
+                "url: expected the name",
+            ),
+            ("input_database", json!({"url": ["secret"], "table": "a", "column": "id"}), "url: expected a text"),
+            (
+                "input_database",
+                json!({"uri": "postgres://u:secret@h/db"}),
+                "unknown field `uri`, expected one of `url`",
+            ),
             (
                 "input_database",
                 json!({"url": "postgres://u:secret@h/db", "table": "a b", "column": "id"}),
@@ -656,17 +427,21 @@ mod tests {
             ),
             ("database_url", json!("sqlite://${NO_SUCH_VARIABLE}"), "no variable NO_SUCH_VARIABLE"),
             ("output_model_path", json!("./in"), "keys \"input_folder_path\" and"),
-            ("test_data_path", json!("in"), "expected a folder for each"),
+            ("test_data_path", json!("in"), "expected different folders"),
             ("output_model_path", json!("in/../production"), "and \"prod_deployment_path\": both are"),
             ("output_model_path", json!("s3a://bucket/models"), "expected a folder on this machine"),
             ("prod_deployment_path", json!("s3a://bucket/production"), "expected a folder on this machine"),
             ("output_folder_path", json!("s3a://bucket/out"), "only an \"engine\" can reach"),
             ("api_token_file", json!(""), "expected a path, found an empty text"),
             ("regularization", json!(5e-324), "expected a positive number"),
-            ("promotion", json!("never"), "expected \"on_drift\" or \"if_better\", found \"never\""),
+            ("promotion", json!("never"), "unknown variant `never`, expected `on_drift` or `if_better`"),
             ("call_capacity", json!(0), "expected a whole number from 1 to 1000000, found 0"),
             ("call_capacity", json!(1.5), "expected a whole number"),
-            ("colour", json!("red"), "is unknown; expected input_folder_path"),
+            (
+                "colour",
+                json!("secret"),
+                "unknown field `colour`, expected one of `input_folder_path`, `output_folder_path`",
+            ),
         ] {
             let error = load(set(key, value)).unwrap_err();
             for part in ["config.json", key, expected] {
@@ -677,21 +452,45 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_key_a_key_twice_and_no_json_are_errors() {
+    fn a_missing_key_a_repeated_key_and_other_text_than_an_object_are_errors() {
         let missing = load(|map| drop(map.remove("prod_deployment_path"))).unwrap_err();
-        assert!(missing.contains("key \"prod_deployment_path\" is missing; expected a folder"), "{missing}");
-        let twice = RawConfig::parse("{\"bind\": \"a\", \"bind\": \"b\"}").unwrap_err();
-        assert!(format!("{twice:#}").contains("key \"bind\" stands twice"), "{twice:#}");
-        let cut = RawConfig::parse("{\"bind\": ").unwrap_err();
-        assert!(format!("{cut:#}").contains("line 1"), "{cut:#}");
+        assert!(missing.contains("missing field `prod_deployment_path`") && missing.contains("README.md"), "{missing}");
+        for (text, expected) in [
+            ("{\"bind\": \"[::1]:80\", \"bind\": \"[::1]:81\"}", "duplicate field `bind`"),
+            ("{\"bind\": ", "line 1"),
+            ("[\"in\", \"out\", \"test\", \"models\", \"production\"]", "expected a JSON object"),
+            ("", "expected a JSON object"),
+            (
+                &format!(
+                    "{} {{}}",
+                    json!(REQUIRED.map(|key| (key.to_owned(), json!(key))).into_iter().collect::<Map>())
+                ),
+                "nothing after",
+            ),
+        ] {
+            let error = format!("{:#}", Config::parse(text).unwrap_err());
+            assert!(error.contains(expected), "{text}: {error}");
+        }
         let absent = Config::load(Some(Path::new("/no/config.json"))).unwrap_err();
         assert!(format!("{absent:#}").contains("/no/config.json"), "{absent:#}");
     }
 
+    /// The keys that the error about an unknown key lists.
+    fn keys() -> BTreeSet<String> {
+        let error = Config::parse("{\"colour\": 1}").unwrap_err().to_string();
+        let (_, list) = error.split_once("expected one of").unwrap();
+        list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
     #[test]
-    fn variables_are_taken_from_the_environment() {
-        let variable = |name: &str| (name == "HOME").then(|| "/home/x".to_owned());
-        assert_eq!(expand("sqlite://${HOME}/h.db", variable).unwrap(), "sqlite:///home/x/h.db");
-        assert!(expand("${HOME", variable).is_err());
+    fn the_configuration_table_of_the_readme_lists_every_key_and_no_other() {
+        let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+        let (_, section) = readme.split_once("\n## Configuration\n").unwrap();
+        let (section, _) = section.split_once("\n## ").unwrap();
+        let rows: Vec<_> = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | ")).collect();
+        assert_eq!(rows.iter().map(|(key, _)| (*key).to_owned()).collect::<BTreeSet<_>>(), keys());
+        assert_eq!(rows.len(), keys().len(), "a key has two rows");
+        let required = rows.iter().filter(|(_, rest)| rest.starts_with("required |")).map(|(key, _)| *key);
+        assert_eq!(required.collect::<Vec<_>>(), REQUIRED);
     }
 }

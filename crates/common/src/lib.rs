@@ -10,4 +10,5 @@ pub mod cli;
 pub mod config;
 pub mod files;
 pub mod model;
+pub mod outcomes;
 pub mod production;

@@ -16,11 +16,11 @@ pub mod schema;
 pub mod score;
 pub mod shift;
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use fs_err::File;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use statistics::sketch::Sketch;
@@ -114,14 +114,11 @@ impl Model {
     /// Fails if the file is missing, cut short, damaged or of an unknown format version. The error names the file and
     /// the fault.
     pub fn load(path: &Path) -> Result<(Self, Checksum)> {
-        let read = || -> io::Result<Vec<u8>> {
-            let mut bytes = Vec::new();
-            File::open(path)?.take(LARGEST_FILE as u64 + 1).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        let bytes = read().with_context(|| format!("reading {}; run training first", path.display()))?;
+        let mut bytes = Vec::new();
+        let file = File::open(path).context("reading the model (run training first if there is none)")?;
+        file.take(LARGEST_FILE as u64 + 1).read_to_end(&mut bytes)?;
         let model = Self::decode(&bytes)
-            .with_context(|| format!("{} is no usable model; run training again or roll back", path.display()))?;
+            .with_context(|| format!("{} is not a usable model; run training again or roll back", path.display()))?;
         Ok((model, Checksum::of_bytes(&bytes)))
     }
 
@@ -137,24 +134,18 @@ impl Model {
 
     fn encode(&self) -> Result<Vec<u8>> {
         self.check().context("the fitted model cannot be used")?;
-        let payload = bincode::serde::encode_to_vec(self, ENCODING)?;
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend(FORMAT_VERSION.to_le_bytes());
-        bytes.extend((payload.len() as u64).to_le_bytes());
-        bytes.extend(Sha256::digest(&payload));
-        bytes.extend(payload);
-        Ok(bytes)
+        Ok(with_header(FORMAT_VERSION, &bincode::serde::encode_to_vec(self, ENCODING)?))
     }
 
     fn decode(bytes: &[u8]) -> Result<Self> {
-        ensure!(bytes.len() <= LARGEST_FILE, "it is larger than {LARGEST_FILE} bytes, which no model is");
+        ensure!(bytes.len() <= LARGEST_FILE, "it is larger than {LARGEST_FILE} bytes, the limit of a model file");
         let mut rest = bytes;
         let mut take = |length: usize| -> Result<&[u8]> {
             let (head, tail) = rest.split_at_checked(length).context("it is cut short")?;
             rest = tail;
             Ok(head)
         };
-        ensure!(take(MAGIC.len())? == MAGIC, "it does not begin as a model file does");
+        ensure!(take(MAGIC.len())? == MAGIC, "it does not begin with the signature of a model file");
         let version = u32::from_le_bytes(take(4)?.try_into()?);
         ensure!(
             (1..=FORMAT_VERSION).contains(&version),
@@ -162,14 +153,13 @@ impl Model {
         );
         let length = u64::from_le_bytes(take(8)?.try_into()?);
         let checksum = take(32)?;
-        if rest.len() as u64 != length {
-            bail!("it is cut short or has something appended: {} of {length} bytes", rest.len());
-        }
+        let found = rest.len();
+        ensure!(found as u64 == length, "it is cut short or has something appended: {found} of {length} bytes");
         ensure!(Sha256::digest(rest).as_slice() == checksum, "its checksum does not match its content");
         // A file of version 1 ends before the sketches; appending an encoded `None` makes it a file of version 2.
         let payload = if version == 1 { [rest, &[0]].concat() } else { rest.to_vec() };
         let (model, read): (Self, usize) = bincode::serde::decode_from_slice(&payload, ENCODING)?;
-        ensure!(read == payload.len(), "it holds more than a model");
+        ensure!(read == payload.len(), "bytes follow the model");
         model.check()?;
         Ok(model)
     }
@@ -184,12 +174,18 @@ impl Model {
             sizes.all(|size| size.is_finite() && *size >= 0.0),
             "a standard error or its certificate is negative or not finite"
         );
-        ensure!(Regularization::new(fit.regularization).is_some(), "its regularization is not a positive number");
-        ensure!(training.exited <= training.rows, "it was trained on more clients that left than on clients");
+        ensure!(Regularization::new(fit.regularization).is_some(), "its regularisation is not a positive number");
+        ensure!(training.exited <= training.rows, "its number of clients that left is larger than its number of rows");
         let sound = sketches.iter().flatten().all(Sketch::is_sound);
-        ensure!(sound, "its summary of the training data contradicts itself");
+        ensure!(sound, "its summary of the training data is inconsistent");
         Ok(())
     }
+}
+
+/// Returns a model file: the header that the module documentation describes, and the payload.
+fn with_header(version: u32, payload: &[u8]) -> Vec<u8> {
+    let length = payload.len() as u64;
+    [MAGIC, &version.to_le_bytes()[..], &length.to_le_bytes(), &Sha256::digest(payload), payload].concat()
 }
 
 /// The size of the largest model file, and the most memory that decoding may use, in bytes. Real files have fewer than
@@ -239,12 +235,7 @@ pub(crate) mod tests {
         let model = Model { sketches: None, ..model() };
         let newer = model.encode().unwrap();
         let payload = &newer[52..newer.len() - 1];
-        let mut older = MAGIC.to_vec();
-        older.extend(1u32.to_le_bytes());
-        older.extend((payload.len() as u64).to_le_bytes());
-        older.extend(Sha256::digest(payload));
-        older.extend(payload);
-        let read = Model::decode(&older).unwrap();
+        let read = Model::decode(&with_header(1, payload)).unwrap();
         assert_eq!(read, model);
         assert_eq!((read.averages(), read.deviations()), (model.medians, [0.0; 3]));
     }
@@ -266,12 +257,7 @@ pub(crate) mod tests {
 
     /// Encodes a model file with the given payload, whether or not it is valid.
     fn sealed(payload: &[u8]) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend(FORMAT_VERSION.to_le_bytes());
-        bytes.extend((payload.len() as u64).to_le_bytes());
-        bytes.extend(Sha256::digest(payload));
-        bytes.extend(payload);
-        bytes
+        with_header(FORMAT_VERSION, payload)
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use deployment::Shown;
 
-/// Put the trained model, its score and its ingested files into production as one release
+/// Publish the trained model, its score and its file list as the live release
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -20,9 +21,12 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let Arguments { common, list, rollback } = Arguments::parse();
-    common.run(|config| match rollback {
-        Some(id) => deployment::roll_back(config, id.as_deref()),
-        None if list => deployment::list(config),
-        None => deployment::run(config),
+    common.run(|config| {
+        let outcome = match rollback {
+            Some(id) => deployment::roll_back(config, id.as_deref()),
+            None if list => deployment::list(config),
+            None => deployment::run(config),
+        };
+        outcome.map(Shown)
     })
 }

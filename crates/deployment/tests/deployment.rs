@@ -99,8 +99,8 @@ fn the_contract_files_are_deployed_byte_for_byte_with_their_checksums() {
         ("ingesteddata", "ingestedfiles.txt"),
     ] {
         let bytes = workspace.read(&format!("{folder}/{file}"));
-        for place in ["production_deployment", "production_deployment/current"] {
-            assert!(workspace.read(&format!("{place}/{file}")) == bytes, "{place}/{file}");
+        for folder in ["production_deployment", "production_deployment/current"] {
+            assert!(workspace.read(&format!("{folder}/{file}")) == bytes, "{folder}/{file}");
         }
         assert_eq!(release.manifest.sha256[file], Checksum::of_bytes(&bytes), "{file}");
     }
@@ -160,7 +160,7 @@ fn a_set_whose_parts_do_not_belong_together_is_refused_and_production_stays() {
                 w.run("scoring", &[]);
                 fs::write(w.path("practicemodels/trainedmodel.pkl"), pickle).unwrap();
             },
-            &["trainedmodel.pkl", "not the same model", "run training"],
+            &["trainedmodel.pkl", "different models", "run training"],
         ),
         (|w| change(w, "practicemodels/trainedmodel.pkl", |b| b.truncate(100)), &["trainedmodel.pkl", "run training"]),
         (|w| fs::remove_file(w.path("practicemodels/latestscore.txt")).unwrap(), &["latestscore.txt", "run scoring"]),
@@ -176,7 +176,7 @@ fn a_set_whose_parts_do_not_belong_together_is_refused_and_production_stays() {
                 w.csv("practicedata/dataset3.csv", &rows("c", 60, false));
                 w.run("ingestion", &[]);
             },
-            &["trained on other data", "run training and scoring"],
+            &["was not trained on the dataset", "run training and scoring"],
         ),
         (|w| w.write("ingesteddata/ingestedfiles.txt", "[\"dataset1.csv\"]"), &["ingestedfiles.txt", "run ingestion"]),
         (
@@ -450,7 +450,7 @@ fn a_score_with_many_digits_is_deployed() {
 }
 
 #[test]
-fn an_outcome_that_cannot_be_written_is_told_on_stderr() {
+fn an_outcome_that_cannot_be_written_to_stdout_is_written_to_stderr() {
     let workspace = deployed();
     for arguments in [&[][..], &["--rollback"], &["--json"]] {
         let full = fs::File::options().write(true).open("/dev/full").unwrap();

@@ -1,14 +1,14 @@
 //! The direct dependencies: the version of each in this program, and the newest version according to cargo.
 //!
 //! cargo resolves a scratch package that accepts any version of each dependency, and the newest versions are read from
-//! its lock file, which has a documented format, unlike cargo's messages. cargo has `TIME_LIMIT` to answer. Without
-//! cargo, or if the registry does not answer, the newest version is "unknown", and the newest one in the history is
-//! given too.
+//! its lock file, which has a documented format, unlike cargo's messages. If cargo is missing or does not succeed
+//! within `TIME_LIMIT`, the newest version is "unknown", and the last known one is read from the history.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
+use std::ffi::OsString;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,20 +35,20 @@ pub struct Dependency {
     pub current: String,
     /// Newest version, or "unknown".
     pub latest: String,
-    /// Newest version that was ever found, if the newest one is unknown now.
+    /// Newest version in the history, if the newest one is unknown now.
     pub last_known: Option<LastKnown>,
 }
 
 impl Dependency {
     /// The versions in the form in which the history stores them.
-    pub fn versions(&self) -> DependencyVersions {
+    pub(crate) fn versions(&self) -> DependencyVersions {
         let Self { name, current, .. } = self;
-        let latest = self.asked().map(str::to_owned);
+        let latest = self.latest().map(str::to_owned);
         DependencyVersions { name: name.clone(), current: current.clone(), latest }
     }
 
-    /// The newest version; `None` if the registry did not give one.
-    pub fn asked(&self) -> Option<&str> {
+    /// The newest version; `None` if it is unknown.
+    pub(crate) fn latest(&self) -> Option<&str> {
         (self.latest != UNKNOWN).then_some(self.latest.as_str())
     }
 }
@@ -62,41 +62,37 @@ pub struct LastKnown {
     pub seen: String,
 }
 
-/// Returns all direct dependencies, sorted by name. Asks cargo for the newest versions.
+/// Returns all direct dependencies, sorted by name, with the newest versions according to cargo.
 pub fn table(history: Option<&mut History>) -> Result<Vec<Dependency>> {
-    table_with(&find_cargo(), history)
+    table_with("cargo", history)
 }
 
-/// Returns all direct dependencies without asking cargo, with the newest versions from the `history`.
+/// Returns all direct dependencies without running cargo, with the newest versions from the `history`.
 pub fn known(history: &mut History) -> Result<Vec<Dependency>> {
-    table_of(&BTreeMap::new(), Some(history))
+    table_of(BTreeMap::new(), Some(history))
 }
 
-fn table_with(cargo: &Path, history: Option<&mut History>) -> Result<Vec<Dependency>> {
-    let current = direct(CARGO_LOCK)?;
-    let latest = latest(cargo, current.keys(), TIME_LIMIT).unwrap_or_else(|error| {
-        common::cli::narrate(format_args!("warning: cargo names no newest versions: {error:#}"));
+fn table_with(cargo: &str, history: Option<&mut History>) -> Result<Vec<Dependency>> {
+    let latest = latest(cargo, TIME_LIMIT).unwrap_or_else(|error| {
+        common::cli::narrate(format_args!("warning: the newest versions are unknown: {error:#}"));
         BTreeMap::new()
     });
-    table_of(&latest, history)
+    table_of(latest, history)
 }
 
 /// Returns all direct dependencies. The newest versions are those in `latest`, or the last ones in the history.
-fn table_of(latest: &BTreeMap<String, String>, mut history: Option<&mut History>) -> Result<Vec<Dependency>> {
-    direct(CARGO_LOCK)?
-        .into_iter()
-        .map(|(name, current)| {
-            let asked = latest.get(&name);
-            let last_known = match (asked, &mut history) {
-                (None, Some(history)) => {
-                    history.latest_known(&name)?.map(|(version, seen)| LastKnown { version, seen })
-                }
-                _ => None,
-            };
-            let latest = asked.cloned().unwrap_or_else(|| UNKNOWN.to_owned());
-            Ok(Dependency { name, current, latest, last_known })
-        })
-        .collect()
+fn table_of(mut latest: BTreeMap<String, String>, mut history: Option<&mut History>) -> Result<Vec<Dependency>> {
+    let mut table = Vec::new();
+    for (name, current) in direct(CARGO_LOCK)? {
+        let latest = latest.remove(&name);
+        let last_known = match &mut history {
+            Some(history) if latest.is_none() => history.latest_known(&name)?,
+            _ => None,
+        };
+        let last_known = last_known.map(|(version, seen)| LastKnown { version, seen });
+        table.push(Dependency { name, current, latest: latest.unwrap_or_else(|| UNKNOWN.to_owned()), last_known });
+    }
+    Ok(table)
 }
 
 #[derive(Deserialize)]
@@ -120,7 +116,7 @@ fn direct(lock: &str) -> Result<BTreeMap<String, String>> {
     let own: BTreeSet<&str> = packages.iter().filter(|p| p.source.is_none()).map(|p| p.name.as_str()).collect();
     let mut direct = BTreeMap::new();
     for wanted in packages.iter().filter(|p| p.source.is_none()).flat_map(|p| &p.dependencies) {
-        // The entry is "name", or "name version" if the lock file holds several versions of it.
+        // The entry is "name", or "name version" if the lock file contains several versions of it.
         let (name, version) = wanted.split_once(' ').map_or((wanted.as_str(), None), |(name, rest)| (name, Some(rest)));
         if own.contains(name) {
             continue;
@@ -132,16 +128,12 @@ fn direct(lock: &str) -> Result<BTreeMap<String, String>> {
     Ok(direct)
 }
 
-/// Returns the newest versions of `names`, as cargo resolves them.
-fn latest<'a>(
-    cargo: &Path,
-    names: impl Iterator<Item = &'a String>,
-    limit: Duration,
-) -> Result<BTreeMap<String, String>> {
+/// Returns the newest versions of the direct dependencies, as cargo resolves them.
+fn latest(cargo: &str, limit: Duration) -> Result<BTreeMap<String, String>> {
     let scratch = Scratch::new()?;
     let mut manifest =
         "[package]\nname = \"newest\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[dependencies]\n".to_owned();
-    for name in names {
+    for name in direct(CARGO_LOCK)?.keys() {
         writeln!(manifest, "{name} = {{ version = \"*\", default-features = false }}")?;
     }
     fs::write(scratch.path().join("Cargo.toml"), manifest)?;
@@ -151,12 +143,13 @@ fn latest<'a>(
     let mut child = Command::new(cargo)
         .args(["generate-lockfile", "--quiet"])
         .current_dir(scratch.path())
+        .env("PATH", path_with_cargo()?)
         .env("CARGO_NET_RETRY", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .with_context(|| format!("starting {}", cargo.display()))?;
+        .with_context(|| format!("starting {cargo}"))?;
     let clock = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -165,25 +158,21 @@ fn latest<'a>(
         if clock.elapsed() > limit {
             child.kill()?;
             child.wait()?;
-            bail!("no answer within {} s", limit.as_secs_f64());
+            bail!("cargo generate-lockfile took longer than {} s", limit.as_secs_f64());
         }
         thread::sleep(Duration::from_millis(20));
     };
     if !status.success() {
-        bail!("cargo generate-lockfile: {status}; is the registry out of reach?");
+        bail!("cargo generate-lockfile failed ({status}); check that the package registry can be reached");
     }
     direct(&fs::read_to_string(scratch.path().join("Cargo.lock"))?)
 }
 
-/// Returns the path of cargo. The PATH of cron is short, so cargo's usual location is tried too.
-fn find_cargo() -> PathBuf {
-    let installed = env::var_os("HOME").map(|home| Path::new(&home).join(".cargo/bin/cargo"));
-    let on_path =
-        env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|folder| folder.join("cargo").is_file()));
-    match installed {
-        Some(cargo) if !on_path && cargo.is_file() => cargo,
-        _ => "cargo".into(),
-    }
+/// Returns the PATH with cargo's usual folder appended, because the PATH of cron is short.
+fn path_with_cargo() -> Result<OsString> {
+    let path = env::var_os("PATH");
+    let installed = env::var_os("HOME").map(|home| Path::new(&home).join(".cargo/bin"));
+    Ok(env::join_paths(path.iter().flat_map(env::split_paths).chain(installed))?)
 }
 
 #[cfg(test)]
@@ -212,12 +201,12 @@ mod tests {
     }
 
     /// Creates a program that replaces cargo in a test.
-    fn stand_in(folder: &Path, script: &str) -> PathBuf {
+    fn replacement(folder: &Path, script: &str) -> String {
         use std::os::unix::fs::PermissionsExt;
         let path = folder.join("cargo");
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        path
+        path.to_str().unwrap().to_owned()
     }
 
     #[test]
@@ -231,7 +220,7 @@ mod tests {
         })
         .unwrap();
         let folder = tempfile::tempdir().unwrap();
-        for cargo in [stand_in(folder.path(), "exit 101"), "/no/such/cargo".into()] {
+        for cargo in [replacement(folder.path(), "exit 101"), "/no/such/cargo".to_owned()] {
             let table = table_with(&cargo, Some(&mut History::open(&config).unwrap())).unwrap();
             assert!(table.iter().all(|dependency| dependency.latest == "unknown"), "{table:?}");
             let serde = table.iter().find(|dependency| dependency.name == "serde").unwrap();
@@ -242,10 +231,10 @@ mod tests {
     #[test]
     fn cargo_is_given_a_limited_time() {
         let folder = tempfile::tempdir().unwrap();
-        let slow = stand_in(folder.path(), "exec sleep 60");
+        let slow = replacement(folder.path(), "exec sleep 60");
         let clock = Instant::now();
-        let error = latest(&slow, [&"serde".to_owned()].into_iter(), Duration::from_millis(200)).unwrap_err();
-        assert!(error.to_string().contains("no answer within"), "{error}");
+        let error = latest(&slow, Duration::from_millis(200)).unwrap_err();
+        assert!(error.to_string().contains("took longer than 0.2 s"), "{error}");
         assert!(clock.elapsed() < Duration::from_secs(30));
     }
 
@@ -254,9 +243,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let lock = "[[package]]\nname = \"newest\"\nversion = \"0.0.0\"\ndependencies = [\"serde\"]\n\
             [[package]]\nname = \"serde\"\nversion = \"7.0.0\"\nsource = \"registry\"";
-        let cargo =
-            stand_in(folder.path(), &format!("grep -q serde Cargo.toml || exit 1\ncat > Cargo.lock <<'E'\n{lock}\nE"));
-        let latest = latest(&cargo, [&"serde".to_owned()].into_iter(), Duration::from_secs(20)).unwrap();
+        let cargo = replacement(
+            folder.path(),
+            &format!("grep -q serde Cargo.toml || exit 1\ncat > Cargo.lock <<'E'\n{lock}\nE"),
+        );
+        let latest = latest(&cargo, Duration::from_secs(20)).unwrap();
         assert_eq!(latest["serde"], "7.0.0");
     }
 }

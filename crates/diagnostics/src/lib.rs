@@ -5,7 +5,7 @@
 
 pub mod dependencies;
 pub mod predictions;
-pub mod timing;
+mod timing;
 
 use std::fmt;
 
@@ -83,43 +83,29 @@ pub fn health(config: &Config, missing: Vec<MissingPercent>, mut history: Option
 
 impl cli::Outcome for Outcome {
     fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.predictions.is_none() {
-            warnings.push("nothing is deployed yet, so there are no predictions".to_owned());
-        }
-        if self.health.dependencies.iter().any(|dependency| dependency.asked().is_none()) {
-            warnings.push(
-                "the package registry did not answer for every dependency; cargo must be installed and online"
-                    .to_owned(),
-            );
-        }
-        warnings
+        let unknown = self.health.dependencies.iter().any(|dependency| dependency.latest().is_none());
+        let warnings = [
+            (self.predictions.is_none(), "nothing is deployed yet, so there are no predictions"),
+            (unknown, "the newest version of some dependencies is unknown; cargo must be installed and online"),
+        ];
+        warnings.into_iter().filter(|(applies, _)| *applies).map(|(_, text)| text.to_owned()).collect()
     }
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        if let Some(predictions) = &self.predictions {
-            let leaving = predictions.predictions.iter().filter(|prediction| **prediction == 1).count();
-            writeln!(
-                f,
-                "release {} predicts that {leaving} of {} test clients leave",
-                predictions.model,
-                predictions.predictions.len()
-            )?;
+        if let Some(Predictions { model, predictions, .. }) = &self.predictions {
+            let leaving = predictions.iter().filter(|prediction| **prediction == 1).count();
+            writeln!(f, "release {model} predicts that {leaving} of {} test clients leave", predictions.len())?;
         }
         writeln!(f, "{:<22}{:>14}{:>14}{:>14}{:>14}{:>10}", "", "mean", "median", "std", "mode", "% NA")?;
         for missing in &self.health.missing_percent {
-            write!(f, "{:<22}", missing.column)?;
             let statistics = self.summary_statistics.iter().find(|statistics| statistics.column == missing.column);
             let numbers = statistics.map_or([None; 4], |s| [s.mean, s.median, s.std, s.mode]);
-            for number in numbers {
-                match number {
-                    Some(number) => write!(f, "{number:>14.4}")?,
-                    None => write!(f, "{:>14}", "-")?,
-                }
-            }
-            writeln!(f, "{:>10.2}", missing.percent)?;
+            let [mean, median, std, mode] =
+                numbers.map(|number| number.map_or_else(|| "-".to_owned(), |number| format!("{number:.4}")));
+            let MissingPercent { column, percent } = missing;
+            writeln!(f, "{column:<22}{mean:>14}{median:>14}{std:>14}{mode:>14}{percent:>10.2}")?;
         }
         let Timing { ingestion, training } = self.health.timing_seconds;
         writeln!(f, "ingestion takes {ingestion:.4} s, training {training:.4} s")?;

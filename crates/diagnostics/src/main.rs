@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Show what the deployed model predicts, what the data look like, how long steps take and how old the dependencies are
+/// Show predictions of the deployed model, statistics of the data, durations of steps and versions of dependencies
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

@@ -1,5 +1,5 @@
-//! Durations of ingestion and training on the current data. They are measured in a scratch folder that is removed
-//! afterwards. If a cluster does the work, they are those of its last real runs.
+//! Durations of ingestion and training on the current data, measured in a scratch folder that is removed afterwards. On
+//! a cluster, they are those of the newest real runs.
 
 use std::time::Instant;
 
@@ -20,24 +20,21 @@ pub struct Timing {
     pub training: f64,
 }
 
-/// Runs ingestion and training like the real steps and measures them, without changing the results of the real steps. A
-/// cluster would have to repeat all of its work, so for a cluster the durations of the newest real runs are returned
-/// instead, if the `history` knows them.
+/// Measures ingestion and training in a trial run that leaves the results of the real steps unchanged. On a cluster, a
+/// trial would repeat all work, so the durations of the newest real runs are returned if the `history` has them.
 pub fn measure(config: &Config, history: Option<&mut History>) -> Result<Timing> {
-    match (&config.engine, history) {
-        (Some(_), Some(history)) => match newest(history)? {
-            Some(timing) => Ok(timing),
-            None => trial(config),
-        },
-        _ => trial(config),
-    }
+    let recorded = match (&config.engine, history) {
+        (Some(_), Some(history)) => newest(history)?,
+        _ => None,
+    };
+    recorded.map_or_else(|| trial(config), Ok)
 }
 
 /// Number of timings that are searched for the newest one of each step.
-const LOOKED_AT: u32 = 200;
+const SEARCHED: u32 = 200;
 
 fn newest(history: &mut History) -> Result<Option<Timing>> {
-    let Rows::Timings(rows) = history.listing(What::Timings, LOOKED_AT)?.rows else { return Ok(None) };
+    let Rows::Timings(rows) = history.listing(What::Timings, SEARCHED)?.rows else { return Ok(None) };
     let seconds = |step: &str| rows.iter().rfind(|row| row.what == step).map(|row| row.seconds);
     let (Some(ingestion), Some(training)) = (seconds("ingestion"), seconds("training")) else { return Ok(None) };
     Ok(Some(Timing { ingestion, training }))

@@ -146,11 +146,11 @@ fn without_cargo_the_newest_versions_are_unknown_and_that_is_no_failure() {
     for dependency in outcome["dependencies"].as_array().unwrap() {
         assert_eq!((&dependency["latest"], &dependency["last_known"]), (&json!("unknown"), &Value::Null));
     }
-    assert!(narration.contains("warning: the package registry did not answer"), "{narration}");
+    assert!(narration.contains("warning: the newest version of some dependencies is unknown"), "{narration}");
 }
 
 #[test]
-fn what_cargo_once_said_is_remembered_for_the_days_when_it_cannot_be_asked() {
+fn the_last_known_version_is_shown_when_cargo_does_not_answer() {
     let workspace = Workspace::with_data();
     workspace.run("ingestion", &[]);
     // A lock file as cargo writes it: the wanted package, its dependencies, and their dependencies.
@@ -201,12 +201,12 @@ END"#;
 }
 
 #[test]
-fn a_cargo_that_fails_or_writes_rubbish_is_no_failure() {
+fn a_cargo_that_fails_or_writes_an_invalid_file_is_no_failure() {
     for cargo in ["exit 101", "exit 0", "echo 'no toml' > Cargo.lock", "mkdir Cargo.lock", "kill -9 $$"] {
         let workspace = Workspace::with_data();
         workspace.run("ingestion", &[]);
         let (outcome, narration) = diagnose(workspace.command_with_cargo("diagnostics", cargo));
         assert_eq!(dependency(&outcome, "serde")["latest"], "unknown", "{cargo}");
-        assert!(narration.contains("warning: cargo names no newest versions"), "{cargo}: {narration}");
+        assert!(narration.contains("warning: the newest versions are unknown"), "{cargo}: {narration}");
     }
 }

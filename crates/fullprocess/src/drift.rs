@@ -1,7 +1,7 @@
-//! Decides whether the live model has drifted, and states what the data support.
+//! Tests whether the live model has drifted, and gives a verdict on the evidence.
 //!
-//! The verdict is independent of the test that decides. A slightly lower score on few rows is no evidence of drift, and
-//! the record must show that to its readers.
+//! The verdict is independent of the configured test. A slightly lower score on few rows is no evidence of drift, and
+//! the history must show that to its readers.
 
 use common::config::DriftTest;
 use common::model::metrics::Confusion;
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_drop_on_few_rows_is_raw_drift_and_cannot_be_told_from_chance() {
+    fn a_small_drop_on_few_rows_is_raw_drift_and_may_be_chance() {
         let (recorded, new) = (counts(30, 10), counts(7, 3));
         assert_eq!(decided(DriftTest::Raw, recorded, new), (Verdict::CannotTell, true));
         assert_eq!(decided(DriftTest::Interval, recorded, new), (Verdict::CannotTell, false));

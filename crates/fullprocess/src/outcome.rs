@@ -1,27 +1,25 @@
-//! The result of a run: its decision and the evidence for it, as data and as the last line of its output.
+//! The outcome of a run: its decision and the evidence for it.
 
-use std::fmt;
-
-use common::cli;
 use common::files::ingested::ListedFile;
-use common::model::shift::{PredictorShift, ShiftVerdict};
-use common::production::release::Release;
+use common::model::shift::PredictorShift;
+use common::outcomes::ScoringOutcome;
 use serde::Serialize;
 use statistics::interval::Interval;
 
-use crate::NewScore;
+use crate::decision::Decision;
 use crate::drift::{Check, Verdict};
+use crate::state::State;
 
-/// The result of a run.
+/// The outcome of a run.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
     /// The decision of the run.
     pub outcome: Decision,
     /// The names of the new files.
     pub new_files: Vec<String>,
-    /// The id of the release that is live after the run, or, in a dry run, before it.
+    /// The id of the release that is live after the run, or, in a dry run, before a new one would be deployed.
     pub live: Option<String>,
-    /// The F1 score recorded at the deployment of the release that was live before the run.
+    /// The F1 score recorded at the deployment of the release that the new files were checked against.
     pub recorded_f1: Option<f64>,
     /// The F1 score of that release on the rows of the new files; `new_n` is the number of rows.
     pub new_f1: Option<f64>,
@@ -41,132 +39,30 @@ pub struct Outcome {
     pub dry_run: bool,
 }
 
-/// The decision of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decision {
-    /// No file is new, and the reports belong to the live release.
-    NothingToDo,
-    /// No file is new, but the reports did not belong to the live release and were created again.
-    Reported,
-    /// The rows of the new files are no evidence against the live model.
-    NoDrift,
-    /// The live model has drifted, and a new one has been deployed.
-    Redeployed,
-    /// The live model has drifted, but the new one is no better and `promotion` is `if_better`.
-    Kept,
-    /// Nothing had been deployed, and a first model was deployed.
-    Bootstrapped,
-    /// The live release or the compiled dataset was damaged or lost and has been repaired; nothing else had to be done.
-    Repaired,
-}
-
-impl Decision {
-    /// Returns the name of the decision as in the JSON of the outcome.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::NothingToDo => "nothing_to_do",
-            Self::Reported => "reported",
-            Self::NoDrift => "no_drift",
-            Self::Redeployed => "redeployed",
-            Self::Kept => "kept",
-            Self::Bootstrapped => "bootstrapped",
-            Self::Repaired => "repaired",
-        }
-    }
-}
-
-/// Creates the outcome of a decision; `was` is the release that was live before, and `checked` its score on the new
-/// files.
-pub(crate) fn outcome(
-    outcome: Decision,
-    new: &[ListedFile],
-    live: Option<String>,
-    was: Option<&Release>,
-    checked: Option<(NewScore, Check)>,
-) -> Outcome {
-    Outcome {
-        outcome,
-        new_files: new.iter().map(|file| file.name.clone()).collect(),
-        live,
-        recorded_f1: was.map(|release| release.manifest.score.f1),
-        new_f1: checked.as_ref().map(|(score, _)| score.f1),
-        new_f1_interval: checked.as_ref().and_then(|(_, check)| check.interval),
-        new_n: checked.as_ref().map(|(score, _)| score.n),
-        verdict: checked.as_ref().map(|(_, check)| check.verdict),
-        shifts: checked.map(|(score, _)| score.shifts).unwrap_or_default(),
-        promotion_warnings: Vec::new(),
-        repairs: Vec::new(),
-        dry_run: false,
-    }
-}
-
-impl cli::Outcome for Outcome {
-    fn warnings(&self) -> Vec<String> {
-        let replaced = self.outcome == Decision::Redeployed;
-        let drift = match (self.new_n, self.verdict) {
-            (Some(0), _) => Some("no row of the new files has a known exited, so nothing can be said about drift"),
-            (_, Some(Verdict::CannotTell)) if replaced => Some(
-                "the score is lower, but by no more than chance explains (\"drift_test\": \"interval\" would wait)",
-            ),
-            _ => None,
-        };
-        let shifted = self.shifts.iter().filter(|shift| shift.verdict == ShiftVerdict::Shifted).map(|shift| {
-            format!(
-                "{} of the new rows is not as in the training data (population stability index {:.3}): it moves the risk of \
-                 a client who is average otherwise by {:+.1} percentage points",
-                shift.predictor,
-                shift.stability_index,
-                100.0 * shift.risk_change
-            )
-        });
-        drift.map(str::to_owned).into_iter().chain(shifted).chain(self.promotion_warnings.iter().cloned()).collect()
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let files = self.new_files.join(", ");
-        let live = self.live.as_deref().unwrap_or("nothing");
-        if self.dry_run {
-            write!(f, "dry run, nothing was changed; a run would find: ")?;
-        }
-        let scores = match (self.recorded_f1, self.new_f1, self.new_n) {
-            (Some(recorded), Some(new), Some(n)) => {
-                let interval = self.new_f1_interval.map(|i| format!(" ({:.4} to {:.4})", i.low, i.high));
-                let interval = interval.unwrap_or_default();
-                format!("F1 {new:.4}{interval} on {n} rows of {files}, {recorded:.4} when {} was deployed", self.was())
-            }
-            _ => String::new(),
-        };
-        match self.outcome {
-            Decision::NothingToDo => write!(f, "nothing to do: no new data, {live} is live"),
-            Decision::Reported => write!(f, "nothing new, but the reports were not of {live}: they are made again"),
-            Decision::NoDrift => write!(f, "no drift: {scores}; it stays live"),
-            Decision::Redeployed if self.dry_run => {
-                write!(f, "drift: {scores}; a new model would be deployed, as promotion allows")
-            }
-            Decision::Redeployed => write!(f, "drift: {scores}; deployed {live}"),
-            Decision::Kept => write!(f, "drift: {scores}; kept {live}, for {}", self.promotion_warnings.join("; ")),
-            Decision::Bootstrapped if self.dry_run => {
-                write!(f, "nothing is deployed; a first model would be trained on {files} and deployed")
-            }
-            Decision::Bootstrapped => write!(f, "first deployment: {live}, trained on {files}"),
-            Decision::Repaired => return write!(f, "repaired: {}; {live} is live", self.repairs.join("; ")),
-        }?;
-        if !self.repairs.is_empty() {
-            write!(f, "; repaired before: {}", self.repairs.join("; "))?;
-        }
-        Ok(())
-    }
-}
-
 impl Outcome {
-    /// Returns a phrase for the release that was scored: after a redeployment it is no longer the live one.
-    fn was(&self) -> &str {
-        match self.outcome {
-            Decision::Redeployed if !self.dry_run => "the model before",
-            _ => self.live.as_deref().unwrap_or("the live model"),
+    /// Creates the outcome of `decision`. `checked` is the score of the release in `state` on the `new` files.
+    pub fn new(
+        decision: Decision,
+        state: &State,
+        new: &[ListedFile],
+        checked: Option<(ScoringOutcome, Check)>,
+        dry_run: bool,
+    ) -> Self {
+        let release = state.release.as_ref();
+        let (score, check) = checked.unzip();
+        Self {
+            outcome: decision,
+            new_files: new.iter().map(|file| file.name.clone()).collect(),
+            live: release.map(|release| release.id.clone()),
+            recorded_f1: release.map(|release| release.manifest.score.f1),
+            new_f1: score.as_ref().map(|score| score.f1),
+            new_f1_interval: check.and_then(|check| check.interval),
+            new_n: score.as_ref().map(|score| score.n),
+            verdict: check.map(|check| check.verdict),
+            shifts: score.map(|score| score.shifts).unwrap_or_default(),
+            promotion_warnings: Vec::new(),
+            repairs: state.repairs.clone(),
+            dry_run,
         }
     }
 }

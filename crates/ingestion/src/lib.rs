@@ -2,7 +2,7 @@
 //! distinct rows.
 //!
 //! finaldata.csv, ingestedfiles.txt, quarantine.csv and ingestion.json, which describes them, change as one set, even
-//! if a process is killed at any moment. Any fault leaves the earlier set unchanged. Rows of a database are stored as
+//! if a process is killed at any moment. Any error leaves the earlier set unchanged. Rows of a database are stored as
 //! batches, which are treated like any other file. The watermark of a batch is stored in ingestion.json, so a batch and
 //! its watermark take effect together or not at all.
 
@@ -15,39 +15,28 @@ use common::cli;
 use common::config::Config;
 use common::files::atomic;
 use common::files::checksum::Checksum;
-use common::files::ingested::{self, Ingested, ListedFile};
+use common::files::ingested::{self, Ingested, IngestedFile, ListedFile};
 use common::files::lock::Lock;
 use common::files::versioned::VersionedFolder;
 use common::files::{DataFile, FINAL_DATA, INGESTED_FILES, INGESTION_RECORD, QUARANTINE};
+use common::outcomes::{IngestionOutcome, InputFiles};
 use dataset::Engine;
 use fs_err as fs;
 use history::source::{self, NewRows, TakenBatch};
 use serde::Serialize;
 
-/// The result of an ingestion.
-#[derive(Debug, Serialize)]
-pub struct Outcome {
-    /// The compiled dataset and its input files.
-    #[serde(flatten)]
-    pub ingested: Ingested,
-    /// Duration of the ingestion, in seconds.
-    pub seconds: f64,
-    /// Number of rows of the input database without a value in the growing column. They are never ingested.
-    pub without_mark: u64,
-}
-
 /// Ingests according to `config`, and records the run in the history.
-pub fn run(config: &Config) -> Result<Outcome> {
+pub fn run(config: &Config) -> Result<IngestionOutcome> {
     history::record(config, "ingestion", |run| {
         run.hold(Lock::acquire(&config.output_folder, "ingestion")?);
         let engine = dataset::open(config)?;
         let mut files = inputs(&*engine, config)?;
-        let NewRows { batch, without_mark } = take_new(config, &files)?;
+        let NewRows { batch, without_mark: without_watermark } = take_new(config, &files)?;
         files.extend(batch.as_ref().map(|batch| batch.file.clone()));
         // The file of a batch gets its name after its rows have been checked; the batch counts once the description
         // that names it is published.
         let keep = || batch.map_or(Ok(()), TakenBatch::keep);
-        let outcome = Outcome { without_mark, ..ingest(&*engine, &files, &config.output_folder, keep)? };
+        let outcome = IngestionOutcome { without_watermark, ..ingest(&*engine, &files, &config.output_folder, keep)? };
         let ingested = &outcome.ingested;
         run.facts.ingested = Some((ingested.clone(), config.output_folder.join(FINAL_DATA)));
         run.facts.timings.push(("ingestion", outcome.seconds));
@@ -60,7 +49,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
     })
 }
 
-/// Takes the rows of the input database that are in no earlier batch among `files`.
+/// Reads the rows of the input database that are in no earlier batch among `files`.
 fn take_new(config: &Config, files: &[DataFile]) -> Result<NewRows> {
     let Some(input) = &config.input_database else { return Ok(NewRows { batch: None, without_mark: 0 }) };
     let folder = ingested::batches(config);
@@ -69,39 +58,39 @@ fn take_new(config: &Config, files: &[DataFile]) -> Result<NewRows> {
     }
     let new = source::take_new(input, ingested::watermark(files), &folder)?;
     if files.is_empty() && new.batch.is_none() {
-        bail!("{} holds no CSV file, and {} of {} no row", config.input_folder.display(), input.name(), input.url);
+        bail!("{} has no CSV file, and {} of {} has no row", config.input_folder.display(), input.name(), input.url);
     }
     Ok(new)
 }
 
-/// Compiles `files` into a set of files in `output`, whose lock the caller must hold. `before_publishing` is called
-/// when no part of the compilation can fail any more.
+/// Compiles `files` into a set of files in the folder `output`; the caller must hold its lock. `before_publishing` is
+/// called after the compilation has succeeded.
 pub fn ingest(
     engine: &dyn Engine,
     files: &[DataFile],
     output: &Path,
     before_publishing: impl FnOnce() -> Result<()>,
-) -> Result<Outcome> {
+) -> Result<IngestionOutcome> {
     let start = Instant::now();
     let set = VersionedFolder::new(output, "versions");
     let stage = set.stage()?;
     let before = Ingested::read(output).ok();
     let ingested = engine.compile(files, output, stage.path())?;
-    let facts = serde_json::to_vec_pretty(&ingested)?;
-    for (name, content) in [(INGESTED_FILES, &ingested.record()), (INGESTION_RECORD, &facts)] {
+    let description = serde_json::to_vec_pretty(&ingested)?;
+    for (name, content) in [(INGESTED_FILES, &ingested.record()), (INGESTION_RECORD, &description)] {
         fs::write(stage.path().join(name), content)?;
     }
 
     before_publishing()?;
-    // The description holds the checksums of all input and output, so the same data get the same id.
-    stage.publish(Checksum::of_bytes(&facts).short(), engine.compiled_files())?;
+    // The description contains the checksums of all input and output, so the same data get the same id.
+    stage.publish(Checksum::of_bytes(&description).short(), engine.compiled_files())?;
     set.prune()?;
     if let Some(before) = before
         && before.location != ingested.location
     {
         engine.retire(&before);
     }
-    Ok(Outcome { ingested, seconds: start.elapsed().as_secs_f64(), without_mark: 0 })
+    Ok(IngestionOutcome { ingested, seconds: start.elapsed().as_secs_f64(), without_watermark: 0 })
 }
 
 /// Returns the files that currently belong to the compiled dataset.
@@ -113,68 +102,59 @@ pub fn inputs(engine: &dyn Engine, config: &Config) -> Result<Vec<DataFile>> {
 }
 
 /// Lists the files that currently belong to the compiled dataset, for `--list`. Only reads.
-pub fn list(config: &Config) -> Result<Listing> {
+pub fn list(config: &Config) -> Result<InputFiles> {
     let engine = dataset::open(config)?;
     let files = inputs(&*engine, config)?;
     let checksums = engine.checksums(&files)?;
-    let listed = files.into_iter().zip(checksums);
-    Ok(Listing {
-        files: listed.map(|(DataFile { name, path, .. }, sha256)| ListedFile { name, path, sha256 }).collect(),
-    })
+    let listed = |(DataFile { name, path, .. }, sha256)| ListedFile { name, path, sha256 };
+    Ok(InputFiles { files: files.into_iter().zip(checksums).map(listed).collect() })
 }
 
-/// The result of [`list`]: the input files with their checksums.
-#[derive(Debug, Serialize)]
-pub struct Listing {
-    /// Input files; those of the input folder are sorted by name.
-    pub files: Vec<ListedFile>,
-}
+/// Shows an outcome of this step to people.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub struct Shown<T>(pub T);
 
-impl cli::Outcome for Listing {}
+impl cli::Outcome for Shown<InputFiles> {}
 
-impl fmt::Display for Listing {
+impl fmt::Display for Shown<InputFiles> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{} files", self.files.len())?;
-        self.files.iter().try_for_each(|file| write!(f, "\n  {} {}", file.sha256.short(), file.path.display()))
+        let InputFiles { files } = &self.0;
+        write!(f, "{} files", files.len())?;
+        files.iter().try_for_each(|file| write!(f, "\n  {} {}", file.sha256.short(), file.path.display()))
     }
 }
 
-impl cli::Outcome for Outcome {
+impl cli::Outcome for Shown<IngestionOutcome> {
     fn warnings(&self) -> Vec<String> {
+        let IngestionOutcome { ingested, without_watermark, .. } = &self.0;
         let mut warnings = Vec::new();
-        for file in self.ingested.files.iter().filter(|file| file.quarantined > 0) {
-            warnings.push(format!("{} rows of {} cannot be read; {QUARANTINE} says why", file.quarantined, file.name));
+        for file in ingested.files.iter().filter(|file| file.quarantined > 0) {
+            warnings.push(format!("{} rows of {} cannot be read; see {QUARANTINE}", file.quarantined, file.name));
         }
-        for file in self.ingested.files.iter().filter(|file| file.rows == 0) {
-            warnings.push(format!("{} holds no row", file.name));
+        for file in ingested.files.iter().filter(|file| file.rows == 0) {
+            warnings.push(format!("{} contains no row", file.name));
         }
-        if self.without_mark > 0 {
-            warnings
-                .push(format!("{} rows of the input database have no value in its growing column", self.without_mark));
+        if *without_watermark > 0 {
+            warnings.push(format!(
+                "{without_watermark} rows of the input database have no value in the watermark column and are not ingested"
+            ));
         }
         warnings
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for Shown<IngestionOutcome> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let ingested = &self.ingested;
-        writeln!(f, "{} distinct rows from {} files in {:.3} s", ingested.rows, ingested.files.len(), self.seconds)?;
-        for file in &ingested.files {
+        let IngestionOutcome { ingested, seconds, .. } = &self.0;
+        writeln!(f, "{} distinct rows from {} files in {seconds:.3} s", ingested.rows, ingested.files.len())?;
+        for IngestedFile { name, rows, duplicates, quarantined, missing, .. } in &ingested.files {
+            let missing: u64 = missing.values().sum();
             writeln!(
                 f,
-                "  {}: {} rows, {} duplicates, {} quarantined, {} values missing",
-                file.name,
-                file.rows,
-                file.duplicates,
-                file.quarantined,
-                file.missing.values().sum::<u64>()
+                "  {name}: {rows} rows, {duplicates} duplicates, {quarantined} quarantined, {missing} missing values"
             )?;
         }
-        write!(
-            f,
-            "{} corporations stand in the data both as having left and as having stayed",
-            ingested.contradictory_corporations
-        )
+        write!(f, "{} clients are listed both as left and as active", ingested.contradictory_corporations)
     }
 }

@@ -3,19 +3,23 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use ingestion::Shown;
 
-/// Merge every CSV of the input folder into finaldata.csv, without duplicate rows
+/// Merge all CSV files of the input folder into finaldata.csv, without duplicate rows
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     #[command(flatten)]
     common: common::cli::Arguments,
-    /// Only list the files of the input folder with their checksums
+    /// Only list the input files with their checksums
     #[arg(long)]
     list: bool,
 }
 
 fn main() -> ExitCode {
     let Arguments { common, list } = Arguments::parse();
-    if list { common.run(ingestion::list) } else { common.run(ingestion::run) }
+    match list {
+        true => common.run(|config| ingestion::list(config).map(Shown)),
+        false => common.run(|config| ingestion::run(config).map(Shown)),
+    }
 }

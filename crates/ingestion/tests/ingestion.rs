@@ -52,7 +52,7 @@ fn compiled(files: &[(&str, &[u8])]) -> String {
 }
 
 #[test]
-fn a_folder_without_a_csv_never_replaces_good_data_with_nothing() {
+fn a_folder_without_a_csv_file_does_not_replace_existing_data() {
     type Change = fn(&Workspace);
     let changes: [Change; 5] = [
         |_| {},
@@ -93,7 +93,7 @@ fn a_file_that_cannot_be_read_is_named_and_the_old_set_stays() {
     let good = rows("g", 60, false);
     let plain = table(&good);
     let text = String::from_utf8(plain.clone()).unwrap();
-    let utf16 = |mark: &[u8]| [mark, &text.bytes().flat_map(|byte| [byte, 0]).collect::<Vec<_>>()].concat();
+    let utf16 = |bom: &[u8]| [bom, &text.bytes().flat_map(|byte| [byte, 0]).collect::<Vec<_>>()].concat();
     let faults: [(Vec<u8>, &[&str]); 14] = [
         (text.replace(",exited", "").into_bytes(), &["column exited is missing", "line 1"]),
         (text.replace("exited", "left").into_bytes(), &["column \"left\"", "unknown", "line 1"]),
@@ -143,7 +143,7 @@ fn files_that_hold_no_row_at_all_are_refused_and_one_among_others_is_pointed_out
     workspace.csv("practicedata/dataset1.csv", &rows("a", 20, false));
     let output = workspace.output("ingestion", &[]);
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && stderr.contains("warning: dataset2.csv holds no row"), "{stderr}");
+    assert!(output.status.success() && stderr.contains("warning: dataset2.csv contains no row"), "{stderr}");
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a_file_that_is_written_while_it_is_read_is_refused() {
 }
 
 #[test]
-fn up_to_five_percent_malformed_rows_are_set_aside_as_they_stood_with_a_warning() {
+fn up_to_five_percent_malformed_rows_are_quarantined_unchanged_with_a_warning() {
     let workspace = Workspace::new();
     workspace.csv("practicedata/dataset1.csv", &rows("a", 20, false));
     // 76 good rows and 4 bad ones: 5 %. The blank line counts as a line, not as a row.
@@ -183,7 +183,7 @@ fn up_to_five_percent_malformed_rows_are_set_aside_as_they_stood_with_a_warning(
     let output = workspace.output("ingestion", &["--json"]);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{stderr}");
-    assert!(stderr.contains("warning: 4 rows of dataset2.csv cannot be read; quarantine.csv says why"), "{stderr}");
+    assert!(stderr.contains("warning: 4 rows of dataset2.csv cannot be read; see quarantine.csv"), "{stderr}");
     assert!(!stderr.contains("dataset1.csv"), "{stderr}");
     assert_eq!(
         workspace.text("ingesteddata/quarantine.csv"),

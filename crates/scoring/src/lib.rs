@@ -2,7 +2,7 @@
 //!
 //! By default it scores the trained model on the test data and writes the result to latestscore.txt. All other calls
 //! (the deployed model, other data, a dry run) leave the recorded score unchanged, so the baseline of later comparisons
-//! cannot move by accident.
+//! cannot change by accident.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,13 +16,12 @@ use common::files::lock::Lock;
 use common::files::{DataFile, MODEL};
 use common::model::Model;
 use common::model::metrics::Confusion;
-use common::model::score::Score;
-use common::model::shift::{self, PredictorShift};
+use common::model::shift;
+pub use common::outcomes::ScoringOutcome as Outcome;
 use common::production::release::Production;
 use dataset::{Clients, Reading};
 use history::ScoredData;
 use serde::Serialize;
-use utoipa::ToSchema;
 
 /// Options that select the model and the data.
 #[derive(Debug, Default)]
@@ -38,70 +37,15 @@ pub struct Options {
 }
 
 impl Options {
-    /// Whether the score is recorded: only the default scoring defines the recorded score of the model.
+    /// Whether the score is written to latestscore.txt. Only the default call does that.
     fn writes(&self) -> bool {
         !self.deployed && self.data.is_empty()
     }
 }
 
-/// F1 score of a model on labelled rows, with its evidence.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = Score)]
-pub struct Outcome {
-    /// Id of the release if the deployed model was scored, otherwise the beginning of the model's checksum.
-    pub model: String,
-    /// SHA-256 of the model file.
-    #[schema(value_type = String)]
-    pub model_sha256: Checksum,
-    /// Names of the files that were scored.
-    pub data: Vec<String>,
-    /// F1 score, from 0 to 1.
-    pub f1: f64,
-    /// Precision: true positives / predicted positives.
-    pub precision: f64,
-    /// Recall: true positives / actual positives.
-    pub recall: f64,
-    /// Number of rows scored.
-    pub n: u64,
-    /// Numbers of true and false positives and negatives.
-    #[schema(value_type = BTreeMap<String, u64>)]
-    pub confusion: Confusion,
-    /// Probability from which a client was predicted to leave.
-    #[schema(value_type = f64)]
-    pub threshold: Threshold,
-    /// Number of unlabelled rows (without a known `exited`), which were not scored.
-    pub unlabelled: u64,
-    /// Number of rows that could not be read, which were not scored.
-    pub malformed: u64,
-    /// Number of scored rows in which the training median was imputed for a missing predictor.
-    pub imputed: u64,
-    /// Shifts of the predictors against the model's training data, the most important first. Empty unless the deployed
-    /// model was scored on other data than the test data.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(ignore)]
-    pub shifts: Vec<PredictorShift>,
-    /// Number of predictions written; `None` if none were requested.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(ignore)]
-    pub predicted: Option<u64>,
-}
-
-impl Outcome {
-    /// The score in the form in which the history stores it. `deployed` says whether the model belonged to a release.
-    pub fn scored_data(&self, deployed: bool) -> ScoredData {
-        ScoredData { score: self.score(), release: deployed.then(|| self.model.clone()), data: self.data.clone() }
-    }
-
-    /// The score without the other figures, as deployment stores it.
-    pub fn score(&self) -> Score {
-        Score {
-            model_sha256: self.model_sha256.clone(),
-            f1: self.f1,
-            n: self.n,
-            confusion: self.confusion,
-            threshold: self.threshold.value(),
-        }
-    }
+/// Returns the score as the history stores it. `deployed` states whether the deployed model was scored.
+pub fn scored_data(outcome: &Outcome, deployed: bool) -> ScoredData {
+    ScoredData { score: outcome.score(), release: deployed.then(|| outcome.model.clone()), data: outcome.data.clone() }
 }
 
 /// Scores according to `options`, writes latestscore.txt if they are the defaults, and records the run in the history.
@@ -111,19 +55,16 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
         return evaluate(config, options);
     }
     history::record(config, "scoring", |run| {
-        let _lock = match options.writes() {
-            true => Some(Lock::acquire(&config.output_model, "step")?),
-            false => None,
-        };
+        let _lock = options.writes().then(|| Lock::acquire(&config.output_model, "step")).transpose()?;
         let outcome = evaluate(config, options)?;
         if options.writes() {
             if outcome.n == 0 {
-                bail!("{} holds no row whose exited is known; there is nothing to score", config.test_data.display());
+                bail!("{} contains no row whose exited is known; add labelled rows", config.test_data.display());
             }
             atomic::sweep(&config.output_model)?;
             outcome.score().write(&config.output_model)?;
         }
-        run.facts.scores.push(outcome.scored_data(options.deployed));
+        run.facts.scores.push(scored_data(&outcome, options.deployed));
         Ok(outcome)
     })
 }
@@ -131,7 +72,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
 /// Scores according to `options` without recording the score. Writes only the predictions, if they are requested.
 pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
     if options.dry_run && options.predictions.is_some() {
-        bail!("a dry run writes no predictions; leave out one of the two");
+        bail!("a dry run writes no predictions; omit either dry_run or predictions");
     }
     let (name, model, model_sha256, threshold) = if options.deployed {
         let release = Production::of(config).live()?;
@@ -158,13 +99,13 @@ pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
     if options.deployed && !options.data.is_empty() {
         outcome.shifts = shift::shifts(&model, &clients.distributions()?);
     }
-    if let Some(place) = &options.predictions {
-        outcome.predicted = Some(clients.write_predictions(&model, threshold, place)?);
+    if let Some(path) = &options.predictions {
+        outcome.predicted = Some(clients.write_predictions(&model, threshold, path)?);
     }
     Ok(outcome)
 }
 
-/// Scores `model`, named `name`, on `clients`, which holds the rows of `files`.
+/// Scores `model`, named `name`, on `clients`, which contains the rows of `files`.
 pub fn evaluate_model(
     name: &str,
     model: &Model,
@@ -192,34 +133,41 @@ pub fn evaluate_model(
     })
 }
 
-impl cli::Outcome for Outcome {
+/// Shows the outcome of this step to people.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub struct Shown(pub Outcome);
+
+impl cli::Outcome for Shown {
     fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let mut note = |count: u64, what: &str| {
-            if count > 0 {
-                warnings.push(format!("{count} rows {what}"));
-            }
-        };
-        note(self.unlabelled, "have no known exited and were not scored");
-        note(self.malformed, "cannot be read and were not scored");
-        note(self.imputed, "miss a predictor, which was imputed with its training median");
-        if self.confusion.has_no_positive() {
-            warnings.push("nobody left and nobody was predicted to leave: F1 is 0 by convention".to_owned());
+        let Outcome { unlabelled, malformed, imputed, confusion, .. } = &self.0;
+        let mut warnings: Vec<_> = [
+            (unlabelled, "have no known exited and were not scored"),
+            (malformed, "cannot be read and were not scored"),
+            (imputed, "have a missing predictor, which was imputed with its training median"),
+        ]
+        .into_iter()
+        .filter(|(count, _)| **count > 0)
+        .map(|(count, what)| format!("{count} rows {what}"))
+        .collect();
+        if confusion.has_no_positive() {
+            warnings.push("no client left and none was predicted to leave: F1 is 0 by convention".to_owned());
         }
         warnings
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Confusion { true_positives, false_positives, false_negatives, true_negatives } = self.confusion;
-        writeln!(f, "F1 {} of model {} on {} rows of {}", self.f1, self.model, self.n, self.data.join(", "))?;
+        let Outcome { f1, model, n, data, confusion, predicted, .. } = &self.0;
+        let Confusion { true_positives, false_positives, false_negatives, true_negatives } = confusion;
+        writeln!(f, "F1 {f1} of model {model} on {n} rows of {}", data.join(", "))?;
         write!(
             f,
-            "  {true_positives} left and were predicted to, {false_positives} stayed against the prediction, \
-             {false_negatives} left unforeseen, {true_negatives} stayed as predicted"
+            "  {true_positives} true positives, {false_positives} false positives (stayed, predicted to leave), \
+             {false_negatives} false negatives (left, predicted to stay), {true_negatives} true negatives"
         )?;
-        match self.predicted {
+        match predicted {
             Some(rows) => write!(f, "\n  {rows} predictions written"),
             None => Ok(()),
         }

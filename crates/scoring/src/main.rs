@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use scoring::Options;
+use scoring::{Options, Shown};
 
 /// Score the trained model on the test data and write latestscore.txt
 #[derive(Parser)]
@@ -12,13 +12,13 @@ use scoring::Options;
 struct Arguments {
     #[command(flatten)]
     common: common::cli::Arguments,
-    /// Score the deployed model; latestscore.txt stays as it is
+    /// Score the deployed model; do not write latestscore.txt
     #[arg(long)]
     deployed: bool,
-    /// Score on these CSV files; latestscore.txt stays as it is
+    /// Score on these CSV files; do not write latestscore.txt
     #[arg(long, value_name = "PATH", num_args = 1..)]
     data: Vec<PathBuf>,
-    /// Only print the score; latestscore.txt stays as it is
+    /// Only print the score; write and record nothing
     #[arg(long)]
     dry_run: bool,
     /// Write every row with its probability of leaving and its prediction to this file; rows then need no exited
@@ -28,5 +28,6 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let Arguments { common, deployed, data, dry_run, predictions } = Arguments::parse();
-    common.run(|config| scoring::run(config, &Options { deployed, data, dry_run, predictions }))
+    let options = Options { deployed, data, dry_run, predictions };
+    common.run(|config| scoring::run(config, &options).map(Shown))
 }

@@ -89,7 +89,7 @@ fn rows_without_exited_are_left_out_and_a_missing_predictor_counts_as_its_median
     assert_eq!((&outcome["unlabelled"], &outcome["imputed"]), (&json!(3), &json!(2)));
     assert_eq!(workspace.text("practicemodels/latestscore.txt"), "0.6"); // 6 / (6 + 1 + 3)
     assert!(stderr.contains("warning: 3 rows have no known exited"), "{stderr}");
-    assert!(stderr.contains("warning: 2 rows miss a predictor"), "{stderr}");
+    assert!(stderr.contains("warning: 2 rows have a missing predictor"), "{stderr}");
 }
 
 #[test]
@@ -297,10 +297,10 @@ fn predictions_are_written_for_every_row_whether_or_not_it_is_labelled() {
         "new.csv",
         &format!("{header}10,\"a, b\",5,1000\n10,,795,1000\n,c,,\n10,d,x,1000\n{}", { "10,e,5,1000\n".repeat(20) }),
     );
-    let place = workspace.path("risks/predictions.csv");
+    let path = workspace.path("risks/predictions.csv");
     let new = workspace.path("new.csv");
     let before = workspace.snapshot(RECORD);
-    let arguments = ["--data", new.to_str().unwrap(), "--predictions", place.to_str().unwrap()];
+    let arguments = ["--data", new.to_str().unwrap(), "--predictions", path.to_str().unwrap()];
     let outcome = workspace.run_json("scoring", &arguments);
     assert_eq!((&outcome["predicted"], &outcome["n"], &outcome["malformed"]), (&json!(23), &json!(0), &json!(1)));
     assert_eq!(workspace.snapshot(RECORD), before);
@@ -311,7 +311,7 @@ fn predictions_are_written_for_every_row_whether_or_not_it_is_labelled() {
     let probability = |row: &str| row.split(',').rev().nth(1).unwrap().parse::<f64>().unwrap();
     assert!(rows[1].starts_with("\"a, b\",5,1000,10,,") && rows[1].ends_with(",1") && probability(rows[1]) > 0.5);
     assert!(rows[2].starts_with(",795,1000,10,,") && rows[2].ends_with(",0") && probability(rows[2]) < 0.5);
-    assert!(rows[3].starts_with("c,,,,,") && probability(rows[3]) < 0.5, "medians stand in: {}", rows[3]);
+    assert!(rows[3].starts_with("c,,,,,") && probability(rows[3]) < 0.5, "medians are imputed: {}", rows[3]);
 
     workspace.write("new.csv", "corporation\n");
     assert!(workspace.fail("scoring", &arguments).contains("lastmonth_activity is missing"));
@@ -321,23 +321,23 @@ fn predictions_are_written_for_every_row_whether_or_not_it_is_labelled() {
 #[test]
 fn a_dry_run_of_the_library_writes_no_predictions() {
     let workspace = trained();
-    let place = workspace.path("risks/predictions.csv");
-    let options = Options { dry_run: true, predictions: Some(place.clone()), ..Options::default() };
+    let path = workspace.path("risks/predictions.csv");
+    let options = Options { dry_run: true, predictions: Some(path.clone()), ..Options::default() };
     for run in [scoring::run, scoring::evaluate] {
         let error = run(&workspace.config(), &options).unwrap_err().to_string();
         assert!(error.contains("a dry run writes no predictions"), "{error}");
     }
-    assert!(!place.exists() && !workspace.path("risks").exists());
+    assert!(!path.exists() && !workspace.path("risks").exists());
 }
 
 #[test]
 fn what_killed_writers_of_predictions_left_is_removed_by_the_next_one() {
     let workspace = trained();
-    let place = workspace.path("risks/predictions.csv");
+    let path = workspace.path("risks/predictions.csv");
     let data = workspace.path("testdata/testdata.csv");
     let command = || {
         let mut command = workspace.command("scoring");
-        command.arg("--data").arg(&data).arg("--predictions").arg(&place);
+        command.arg("--data").arg(&data).arg("--predictions").arg(&path);
         command
     };
     kill_at_many_moments(40, command, || ());

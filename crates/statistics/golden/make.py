@@ -45,7 +45,6 @@ def ranking(name, probability, left):
         auc=metrics.roc_auc_score(left, probability),
         average_precision=metrics.average_precision_score(left, probability),
         brier=metrics.brier_score_loss(left, probability),
-        log_loss=metrics.log_loss(left, probability, labels=[0, 1]),
         false_positive_rate=roc[0],
         true_positive_rate=roc[1],
         precision=precision[::-1],
@@ -184,7 +183,7 @@ def trends():
         first, third = np.percentile(scores, [25, 75])
         yield case(
             scores=scores,
-            two_deviations=scores.mean() - 2 * scores.std(ddof=1),
+            two_standard_deviations=scores.mean() - 2 * scores.std(ddof=1),
             first_quartile=first,
             third_quartile=third,
             fence=first - 1.5 * (third - first),

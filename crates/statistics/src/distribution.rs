@@ -1,4 +1,4 @@
-//! Counts of the values of a column. Quantiles, bins and distances between distributions need nothing else, whether the
+//! Counts of the values of a column. Quantiles, bins and differences between distributions need nothing else, whether the
 //! values are in memory or only a query can count them.
 
 /// The distinct values of a column in ascending order, with the number of occurrences of each.
@@ -41,7 +41,7 @@ impl Distribution {
     }
 
     /// Returns all values in ascending order, each as often as it occurs.
-    pub fn expanded(&self) -> Vec<f64> {
+    pub(crate) fn expanded(&self) -> Vec<f64> {
         self.values.iter().flat_map(|(value, count)| std::iter::repeat_n(*value, *count as usize)).collect()
     }
 }
@@ -57,14 +57,11 @@ pub(crate) struct Ranks<'a> {
 impl<'a> Ranks<'a> {
     pub(crate) fn of(distribution: &'a Distribution) -> Self {
         let mut n = 0;
-        let up_to = distribution
-            .values
-            .iter()
-            .map(|(_, count)| {
-                n += count;
-                n
-            })
-            .collect();
+        let mut add = |(_, count): &(f64, u64)| {
+            n += count;
+            n
+        };
+        let up_to = distribution.values.iter().map(&mut add).collect();
         Self { values: &distribution.values, up_to, n }
     }
 
@@ -76,8 +73,8 @@ impl<'a> Ranks<'a> {
 
     /// Returns the value of `rank`, counted from 1; for rank 0 the smallest value.
     pub(crate) fn at(&self, rank: u64) -> Option<f64> {
-        let place = self.up_to.partition_point(|up_to| *up_to < rank);
-        self.values.get(place).map(|(value, _)| *value)
+        let index = self.up_to.partition_point(|up_to| *up_to < rank);
+        self.values.get(index).map(|(value, _)| *value)
     }
 }
 

@@ -64,10 +64,10 @@ pub fn proportion(successes: u64, trials: u64) -> Option<Interval> {
     }
     let (n, p, square) = (trials as f64, successes as f64 / trials as f64, NORMAL_97_5 * NORMAL_97_5);
     let centre = (p + square / (2.0 * n)) / (1.0 + square / n);
-    let reach = NORMAL_97_5 * (p * (1.0 - p) / n + square / (4.0 * n * n)).sqrt() / (1.0 + square / n);
+    let margin = NORMAL_97_5 * (p * (1.0 - p) / n + square / (4.0 * n * n)).sqrt() / (1.0 + square / n);
     // If none or all trials succeed, the end of the interval is exactly 0 or 1; rounding must not change this.
-    let low = if successes == 0 { 0.0 } else { centre - reach };
-    let high = if successes == trials { 1.0 } else { centre + reach };
+    let low = if successes == 0 { 0.0 } else { centre - margin };
+    let high = if successes == trials { 1.0 } else { centre + margin };
     Some(Interval { low, high })
 }
 
@@ -159,16 +159,17 @@ mod tests {
         let of_many = f1(&many).unwrap();
         // The delta method, valid for many clients: the variance of F1 = 2T / (2T + E) is 4TE(T + E) / (2T + E)⁴.
         let (t, e) = (1e6, 1e6);
-        let deviation = f64::sqrt(4.0 * t * e * (t + e) / f64::powi(2.0 * t + e, 4));
-        for (end, expected) in
-            [(of_many.low, many.f1() - 1.96 * deviation), (of_many.high, many.f1() + 1.96 * deviation)]
-        {
-            assert!((end - expected).abs() < 0.2 * deviation, "{of_many:?}");
+        let standard_deviation = f64::sqrt(4.0 * t * e * (t + e) / f64::powi(2.0 * t + e, 4));
+        for (end, expected) in [
+            (of_many.low, many.f1() - 1.96 * standard_deviation),
+            (of_many.high, many.f1() + 1.96 * standard_deviation),
+        ] {
+            assert!((end - expected).abs() < 0.2 * standard_deviation, "{of_many:?}");
         }
     }
 
     #[test]
-    fn tables_that_cannot_say() {
+    fn tables_without_a_positive_have_no_interval() {
         for nothing in [[0; 4], [0, 0, 0, 9]] {
             assert_eq!(f1(&table(nothing)), None);
             assert_eq!(f1_difference(&table(nothing), &table([1, 1, 1, 1])), None);

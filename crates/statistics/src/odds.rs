@@ -1,8 +1,6 @@
 //! Explanations of a logistic regression: the effect of a predictor, each predictor's contribution to a client's
 //! log-odds, and the change that would bring a client below the threshold.
 
-use serde::{Deserialize, Serialize};
-
 use crate::interval::Interval;
 use crate::special::NORMAL_97_5;
 
@@ -10,10 +8,8 @@ use crate::special::NORMAL_97_5;
 const LARGEST_COUNT: f64 = 9_007_199_254_740_992.0;
 
 /// The factor by which the odds of leaving change if a predictor rises by `unit` and the others stay the same.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OddsRatio {
-    /// The rise, in the unit of the predictor.
-    pub unit: f64,
     /// The factor exp(coefficient · unit); 1 means no effect.
     pub ratio: f64,
     /// Wald's 95 % interval, exp((coefficient ± 1.96 standard errors) · unit).
@@ -24,9 +20,9 @@ pub struct OddsRatio {
 /// 3rd ed. 2013, §3.4). `coefficient` and `standard_error` are log-odds per unit of the predictor; `unit`, the rise of
 /// the predictor, must not be negative.
 pub fn odds_ratio(coefficient: f64, standard_error: f64, unit: f64) -> OddsRatio {
-    let reach = NORMAL_97_5 * standard_error;
-    let interval = Interval { low: ((coefficient - reach) * unit).exp(), high: ((coefficient + reach) * unit).exp() };
-    OddsRatio { unit, ratio: (coefficient * unit).exp(), interval }
+    let margin = NORMAL_97_5 * standard_error;
+    let interval = Interval { low: ((coefficient - margin) * unit).exp(), high: ((coefficient + margin) * unit).exp() };
+    OddsRatio { ratio: (coefficient * unit).exp(), interval }
 }
 
 /// Returns a unit for typical changes of a predictor: of 1, 10, 100 and 1000, the one nearest to its standard deviation
@@ -122,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn units_are_of_the_size_of_the_deviation() {
+    fn units_have_the_magnitude_of_the_standard_deviation() {
         let units = [0.0, f64::NAN, 0.2, 3.1, 3.2, 87.6, 316.0, 317.0, 5e9].map(sensible_unit);
         assert_eq!(units, [1.0, 1.0, 1.0, 1.0, 10.0, 100.0, 100.0, 1000.0, 1000.0]);
     }

@@ -12,15 +12,6 @@ pub(crate) fn linear(sorted: &[f64], numerator: usize, denominator: usize) -> f6
     low + (high - low) * (rest as f64 / denominator as f64)
 }
 
-/// Returns the smallest value that at least this share of the values do not exceed. It is always one of the values,
-/// like numpy's `inverted_cdf` (Hyndman & Fan 1996, definition 1).
-///
-/// `sorted` must be ascending, and `numerator` at most `denominator`. NaN for an empty slice.
-pub(crate) fn occurring(sorted: &[f64], numerator: usize, denominator: usize) -> f64 {
-    let rank = (numerator * sorted.len()).div_ceil(denominator);
-    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,14 +22,6 @@ mod tests {
         assert_eq!([0, 1, 2, 3, 4].map(|quarters| linear(&sorted, quarters, 4)), [1.0, 1.75, 3.0, 5.0, 8.0]);
         assert_eq!(linear(&[7.0], 1, 4), 7.0);
         assert!(linear(&[], 1, 2).is_nan());
-    }
-
-    #[test]
-    fn a_value_that_occurs() {
-        let sorted = [1.0, 2.0, 4.0, 8.0];
-        assert_eq!([0, 1, 2, 3, 4].map(|quarters| occurring(&sorted, quarters, 4)), [1.0, 1.0, 2.0, 4.0, 8.0]);
-        assert_eq!(occurring(&sorted, 26, 100), 2.0);
-        assert!(occurring(&[], 1, 2).is_nan());
     }
 
     #[test]

@@ -4,8 +4,6 @@
 //! Every function takes pairs of (probability of leaving, whether the client left) in any order. The result is `None`
 //! if there is no pair, or a probability is not a number from 0 to 1.
 
-use serde::Serialize;
-
 use crate::quantile;
 
 /// A predicted probability of leaving, and whether the client left.
@@ -19,35 +17,30 @@ pub struct Ranking {
     steps: Vec<Step>,
 }
 
-/// The counts of the clients whose probability is at least `threshold`.
+/// The counts of the clients whose probability is at least that of the step.
 #[derive(Clone, Copy, Debug)]
 struct Step {
-    threshold: f64,
     true_positives: u64,
     false_positives: u64,
 }
 
 /// A corner of the receiver operating characteristic (ROC) curve.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RocPoint {
     /// False positive rate: the share of the clients that stayed that are predicted to leave.
     pub false_positive_rate: f64,
     /// True positive rate: the share of the clients that left that are predicted to leave.
     pub true_positive_rate: f64,
-    /// Clients with at least this probability are predicted to leave. Infinite at the first point, where no client is.
-    pub threshold: f64,
 }
 
 /// A point of the precision–recall curve.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PrecisionRecallPoint {
     /// The share of the clients predicted to leave that left; 1 at the first point, where no client is predicted to
     /// leave.
     pub precision: f64,
     /// The share of the clients that left that are predicted to leave.
     pub recall: f64,
-    /// Clients with at least this probability are predicted to leave. Infinite at the first point, where no client is.
-    pub threshold: f64,
 }
 
 impl Ranking {
@@ -61,7 +54,7 @@ impl Ranking {
             let left = tied.iter().filter(|(_, left)| *left).count() as u64;
             true_positives += left;
             false_positives += tied.len() as u64 - left;
-            steps.push(Step { threshold: tied[0].0, true_positives, false_positives });
+            steps.push(Step { true_positives, false_positives });
         }
         (true_positives > 0 && false_positives > 0).then_some(Self { steps })
     }
@@ -84,7 +77,7 @@ impl Ranking {
     /// left out, which does not change the curve.
     pub fn roc(&self) -> Vec<RocPoint> {
         let (left, stayed) = self.totals();
-        let origin = RocPoint { false_positive_rate: 0.0, true_positive_rate: 0.0, threshold: f64::INFINITY };
+        let origin = RocPoint { false_positive_rate: 0.0, true_positive_rate: 0.0 };
         let is_corner = |i: usize| {
             let Some([before, here, after]) = i.checked_sub(1).and_then(|start| self.steps.get(start..start + 3))
             else {
@@ -96,7 +89,6 @@ impl Ranking {
         let corners = self.steps.iter().enumerate().filter(|(i, _)| is_corner(*i)).map(|(_, step)| RocPoint {
             false_positive_rate: step.false_positives as f64 / stayed,
             true_positive_rate: step.true_positives as f64 / left,
-            threshold: step.threshold,
         });
         std::iter::once(origin).chain(corners).collect()
     }
@@ -104,12 +96,11 @@ impl Ranking {
     /// Returns the precision–recall curve with increasing recall from 0 to 1: scikit-learn's `precision_recall_curve`
     /// in reverse order.
     pub fn precision_recall(&self) -> Vec<PrecisionRecallPoint> {
-        let origin = PrecisionRecallPoint { precision: 1.0, recall: 0.0, threshold: f64::INFINITY };
+        let origin = PrecisionRecallPoint { precision: 1.0, recall: 0.0 };
         let (left, _) = self.totals();
         let points = self.steps.iter().map(|step| PrecisionRecallPoint {
             precision: step.precision(),
             recall: step.true_positives as f64 / left,
-            threshold: step.threshold,
         });
         std::iter::once(origin).chain(points).collect()
     }
@@ -140,21 +131,12 @@ impl Step {
 /// Returns the Brier score: the mean squared difference between probability and outcome, from 0 (best) to 1 (Brier
 /// 1950).
 pub fn brier(pairs: &[Pair]) -> Option<f64> {
-    mean(pairs, |p, left| (p - f64::from(left)).powi(2))
-}
-
-/// Returns the log loss: the mean of −ln of the probability given to the actual outcome. Probabilities are limited to
-/// at least 2.2e-16 from 0 and 1, as in scikit-learn's `log_loss`, so that one certain error does not make the loss
-/// infinite.
-pub fn log_loss(pairs: &[Pair]) -> Option<f64> {
-    mean(pairs, |p, left| {
-        let p = p.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
-        if left { -p.ln() } else { -(1.0 - p).ln() }
-    })
+    let squares = || pairs.iter().map(|(p, left)| (p - f64::from(*left)).powi(2)).sum::<f64>();
+    are_probabilities(pairs).then(|| squares() / pairs.len() as f64)
 }
 
 /// A group of clients with similar probabilities, for the comparison of predicted and observed rates.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CalibrationBin {
     /// Number of clients in the bin.
     pub clients: u64,
@@ -194,10 +176,6 @@ pub fn calibration(pairs: &[Pair], bins: usize) -> Option<Vec<CalibrationBin>> {
         calibrated.push(CalibrationBin { clients, left, predicted, observed: left as f64 / clients as f64 });
     }
     Some(calibrated)
-}
-
-fn mean(pairs: &[Pair], loss: impl Fn(f64, bool) -> f64) -> Option<f64> {
-    are_probabilities(pairs).then(|| pairs.iter().map(|(p, left)| loss(*p, *left)).sum::<f64>() / pairs.len() as f64)
 }
 
 /// Returns the pairs in order of increasing probability.
@@ -273,7 +251,6 @@ mod tests {
             let area: f64 = roc
                 .windows(2)
                 .map(|w| {
-                    assert!(w[0].threshold > w[1].threshold);
                     (w[1].false_positive_rate - w[0].false_positive_rate)
                         * (w[0].true_positive_rate + w[1].true_positive_rate)
                         / 2.0
@@ -301,10 +278,9 @@ mod tests {
         {
             assert!(Ranking::new(&pairs).is_none(), "{pairs:?}");
         }
-        assert_eq!((brier(&[]), log_loss(&[]), calibration(&[], 10)), (None, None, None));
-        assert_eq!((brier(&[(1.5, true)]), log_loss(&[(f64::NAN, true)])), (None, None));
+        assert_eq!((brier(&[]), calibration(&[], 10)), (None, None));
+        assert_eq!((brier(&[(1.5, true)]), brier(&[(f64::NAN, true)])), (None, None));
         assert_eq!(brier(&[(0.5, true)]), Some(0.25)); // one class is sufficient
-        assert!(log_loss(&[(1.0, true)]).unwrap() < 1e-15 && log_loss(&[(0.0, true)]).unwrap() < 37.0);
     }
 
     #[test]

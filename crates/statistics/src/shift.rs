@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::holm::holm;
 pub use self::kolmogorov_smirnov::{KolmogorovSmirnov, kolmogorov_smirnov, two_samples};
 pub use self::psi::{Stability, stability, stability_of_counts};
+use crate::random::Random;
 
 /// The method by which a p-value was computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,24 @@ pub enum Method {
 
 /// Number of permutations; no p-value is below 1/2001.
 const PERMUTATIONS: usize = 2000;
+
+/// Returns a random permutation of `counts`, the clients of each bin in the training data and in the new data: all
+/// clients are assigned to the two sides again, and each side keeps its number of clients.
+fn permutation(counts: &[(u64, u64)], random: &mut Random) -> impl Iterator<Item = (u64, u64)> {
+    let (n, m) = totals(counts);
+    let (mut clients, mut new_clients) = (n + m, m);
+    counts.iter().map(move |(a, b)| {
+        let new = random.hypergeometric(clients, a + b, new_clients);
+        clients -= a + b;
+        new_clients -= new;
+        (a + b - new, new)
+    })
+}
+
+/// Returns the number of clients in the training data and in the new data.
+fn totals(counts: &[(u64, u64)]) -> (u64, u64) {
+    counts.iter().fold((0, 0), |(n, m), (a, b)| (n + a, m + b))
+}
 
 /// Returns the p-value if `as_far` of the permutations differ at least as much as the observed samples. The observed
 /// samples count as one more permutation.

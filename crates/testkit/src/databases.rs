@@ -1,4 +1,7 @@
 //! Private database servers for tests, from the installed PostgreSQL and MariaDB.
+//!
+//! No library is used: postgresql_embedded downloads a server and knows only PostgreSQL, and testcontainers needs Docker.
+//! Neither can freeze a server, or deletes its data if the test process is killed.
 
 use std::collections::hash_map::RandomState;
 use std::env;
@@ -7,7 +10,6 @@ use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, ChildStdout, Command, Stdio};
@@ -16,10 +18,10 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::skipped;
+use crate::{runs_as_root, skipped};
 
 /// Time limit for a server to answer after its start, and for a client to connect.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// The database system of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,14 +196,13 @@ impl DatabaseServer {
     pub fn start(kind: Kind) -> Option<Self> {
         let server = Self::start_silently(kind);
         if server.is_none() {
-            say_missing(kind);
+            report_missing(kind);
         }
         server
     }
 
     fn start_silently(kind: Kind) -> Option<Self> {
         let path = kind.path()?;
-        let by_root = fs::metadata("/proc/self").unwrap().uid() == 0;
         let functions = match kind {
             Kind::Postgres => POSTGRES,
             Kind::MariaDb => MARIADB,
@@ -213,7 +214,7 @@ impl DatabaseServer {
         shell.args(["sh", "-c", &[functions, KEEPER].concat()]).current_dir("/");
         shell.env_clear().env("PATH", &path).env("TMPDIR", env::temp_dir()).env("PASSWORD", Self::PASSWORD);
         shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        if by_root {
+        if runs_as_root() {
             let (user, group) = kind.account()?;
             shell.uid(user).gid(group);
         }
@@ -227,11 +228,11 @@ impl DatabaseServer {
         assert_eq!(prepared, "prepared", "{kind:?} has not made its data: {}", server.log());
 
         // Another process may take a free port before the server does.
-        let came_up = (0..10).any(|_| {
+        let started = (0..10).any(|_| {
             server.port = free_port();
-            server.comes_up()
+            server.starts()
         });
-        assert!(came_up, "{kind:?} does not start: {}", server.log());
+        assert!(started, "{kind:?} does not start: {}", server.log());
         Some(server)
     }
 
@@ -274,7 +275,7 @@ impl DatabaseServer {
     }
 
     fn session(&self, database: &str, password: &str, sql: &str) -> Child {
-        let patience = PATIENCE.as_secs();
+        let seconds = TIME_LIMIT.as_secs();
         let mut client;
         match self.kind {
             Kind::Postgres => {
@@ -287,12 +288,12 @@ impl DatabaseServer {
                 client = Command::new("mariadb");
                 client.args(["--no-defaults", "-N", "-B", "-n", "--default-character-set=utf8mb4"]);
                 client.args(["--protocol=tcp", "--skip-ssl", "-h", "127.0.0.1", "-P", &self.port.to_string()]);
-                client.args(["-u", "tester", &format!("--connect-timeout={patience}"), database]);
+                client.args(["-u", "tester", &format!("--connect-timeout={seconds}"), database]);
             }
         }
         // None of the user's own settings apply. Each client reads one of the two passwords.
         client.env_clear().env("PATH", &self.path).env("PGCLIENTENCODING", "UTF8");
-        client.env("PGPASSWORD", password).env("MYSQL_PWD", password).env("PGCONNECT_TIMEOUT", patience.to_string());
+        client.env("PGPASSWORD", password).env("MYSQL_PWD", password).env("PGCONNECT_TIMEOUT", seconds.to_string());
         client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut session = client.spawn().unwrap();
         let sql = sql.trim_end().trim_end_matches(';'); // MariaDB refuses an empty statement
@@ -308,7 +309,7 @@ impl DatabaseServer {
 
     /// Starts the server again after [`DatabaseServer::kill`], with the same port and data.
     pub fn start_again(&mut self) {
-        assert!(self.comes_up(), "{:?} does not start again: {}", self.kind, self.log());
+        assert!(self.starts(), "{:?} does not start again: {}", self.kind, self.log());
     }
 
     /// Sends SIGSTOP to all processes of the server: it accepts connections and does not answer. Must not be used with
@@ -329,7 +330,7 @@ impl DatabaseServer {
     }
 
     /// Starts the server and waits until it answers; returns false if it ends instead.
-    fn comes_up(&self) -> bool {
+    fn starts(&self) -> bool {
         let clock = Instant::now();
         self.order(&format!("start {}", self.port));
         loop {
@@ -344,7 +345,7 @@ impl DatabaseServer {
             if self.order("ask") != "runs" {
                 return false;
             }
-            assert!(clock.elapsed() < PATIENCE, "{:?} does not answer: {own:?}: {}", self.kind, self.log());
+            assert!(clock.elapsed() < TIME_LIMIT, "{:?} does not answer: {own:?}: {}", self.kind, self.log());
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -382,7 +383,7 @@ pub fn shared(kind: Kind) -> Option<&'static DatabaseServer> {
     };
     let server = server.get_or_init(|| DatabaseServer::start_silently(kind)).as_ref();
     if server.is_none() {
-        say_missing(kind);
+        report_missing(kind);
     }
     server
 }
@@ -393,7 +394,7 @@ pub fn fresh_name(prefix: &str) -> String {
     format!("{prefix}_{}_{}", process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
-fn say_missing(kind: Kind) {
+fn report_missing(kind: Kind) {
     skipped(&format!("{kind:?} is not installed here (Debian's package {})", kind.package()));
 }
 
@@ -438,7 +439,7 @@ mod tests {
     fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         let clock = Instant::now();
         while !holds() {
-            assert!(clock.elapsed() < PATIENCE, "never: {what}");
+            assert!(clock.elapsed() < TIME_LIMIT, "never: {what}");
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -578,10 +579,10 @@ mod tests {
             }
             writeln!(std::io::stdout(), "holds").unwrap();
             assert_ne!(end, "panic");
-            thread::sleep(PATIENCE);
+            thread::sleep(TIME_LIMIT);
         }
         let (installed, missing): (Vec<_>, Vec<_>) = KINDS.into_iter().partition(|kind| kind.path().is_some());
-        missing.into_iter().for_each(say_missing);
+        missing.into_iter().for_each(report_missing);
         for end in ["panic", "killed", "killed, its servers frozen"] {
             let mut holder = Command::new(env::current_exe().unwrap());
             holder.args(["--exact", "databases::tests::nothing_is_left_after_the_process", "--nocapture"]);

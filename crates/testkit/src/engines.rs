@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::skipped;
 
 /// Time limit for a server to start. Java starts slowly on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIME_LIMIT: Duration = Duration::from_secs(180);
 
 /// The engine of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,38 +122,21 @@ impl SparkCluster {
     pub fn start() -> Option<Self> {
         let class = program("spark-class", "pyspark from PyPI")?;
         program("java", "default-jre-headless")?;
-        let start = |arguments: &[&str]| {
+        let start = |name: &str, arguments: &str| {
             let mut command = Command::new(&class);
-            command.args(arguments).env("SPARK_LOCAL_IP", "127.0.0.1");
+            command.arg(name).args(arguments.split(' ')).env("SPARK_LOCAL_IP", "127.0.0.1");
             Group::start(command)
         };
-        let (port, page) = (free_port(), free_port().to_string());
-        let master = start(&[
-            "org.apache.spark.deploy.master.Master",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            &port.to_string(),
-            "--webui-port",
-            &page,
-        ]);
+        let (port, page) = (free_port(), free_port());
+        let address = format!("--host 127.0.0.1 --port {port} --webui-port {page}");
+        let master = start("org.apache.spark.deploy.master.Master", &address);
         master.wait_for(port);
         let url = format!("spark://127.0.0.1:{port}");
         let workers = (0..2)
             .map(|_| {
                 let page = free_port();
-                let worker = start(&[
-                    "org.apache.spark.deploy.worker.Worker",
-                    "--host",
-                    "127.0.0.1",
-                    "--cores",
-                    "1",
-                    "--memory",
-                    "1g",
-                    "--webui-port",
-                    &page.to_string(),
-                    &url,
-                ]);
+                let resources = format!("--host 127.0.0.1 --cores 1 --memory 1g --webui-port {page} {url}");
+                let worker = start("org.apache.spark.deploy.worker.Worker", &resources);
                 worker.wait_for(page);
                 worker
             })
@@ -194,7 +177,7 @@ impl Group {
         let begin = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            assert!(begin.elapsed() < PATIENCE, "nobody listens on port {port}: {}", log());
+            assert!(begin.elapsed() < TIME_LIMIT, "nobody listens on port {port}: {}", log());
             thread::sleep(Duration::from_millis(100));
         }
     }

@@ -1,14 +1,14 @@
 //! Deliberate faults: processes killed at any moment, and a full disk.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Instant;
 
-use crate::{Workspace, skipped};
+use crate::{Workspace, runs_as_root, skipped};
 
 /// Repeatedly runs the command that `command` returns, and kills it (SIGKILL) at `kills` moments. These are spread over
 /// its duration, denser towards its end, where files are given their final names, and some are after it. `check`
@@ -52,7 +52,7 @@ impl Workspace {
     pub fn as_other_user(&self, read_only: &str) -> Option<impl Fn(&str) -> Command> {
         const NOBODY: &str = "65534";
         fs::set_permissions(self.path(read_only), Permissions::from_mode(0o444)).unwrap();
-        let by_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+        let by_root = runs_as_root();
         if by_root {
             let given = Command::new("chown").args(["-R", NOBODY]).arg(self.path(".")).status().unwrap();
             assert!(given.success());
@@ -61,12 +61,8 @@ impl Workspace {
         let run = move |command: Command| {
             let mut other = Command::new("setpriv");
             other.args(["--reuid", NOBODY, "--clear-groups", "--"]).arg(command.get_program()).args(command.get_args());
-            if by_root {
-                other.current_dir("/")
-            } else {
-                return command;
-            };
-            other
+            other.current_dir("/");
+            if by_root { other } else { command }
         };
         let mut version = Command::new(crate::binary("dbsetup"));
         version.arg("--version");
@@ -106,7 +102,7 @@ impl Workspace {
     pub fn assert_no_leftovers(&self, folder: &str) {
         let mut found = Vec::new();
         search(&self.path(folder), &mut found);
-        assert!(found.is_empty(), "left half-made: {found:?}");
+        assert!(found.is_empty(), "unfinished files are left: {found:?}");
     }
 }
 

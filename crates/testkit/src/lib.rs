@@ -8,7 +8,7 @@ pub mod proxy;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -201,8 +201,8 @@ impl Server {
         let mut child = app.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let told: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("app said {line:?}: {error}"));
-        Self { child, url: told["url"].as_str().unwrap().to_owned() }
+        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("app wrote {line:?}: {error}"));
+        Self { child, url: ready["url"].as_str().unwrap().to_owned() }
     }
 }
 
@@ -221,6 +221,11 @@ pub fn binary(name: &str) -> PathBuf {
     let path = folder.join(name);
     assert!(path.exists(), "{} is not built; run the tests of the whole workspace, not of one crate", path.display());
     path
+}
+
+/// Whether the tests run as root.
+fn runs_as_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
 /// Reports that the running test is skipped and why. The message bypasses cargo's capture of test output.

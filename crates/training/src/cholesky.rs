@@ -1,4 +1,7 @@
 //! The Cholesky factor of a Hessian, from which steps, norms and a better basis are computed.
+//!
+//! This is not smartcore's `cholesky`, which gives no pivots, only an error if one is negative: the certificate needs the
+//! smallest pivot, a scaled diagonal, norms, and the factor of a matrix with a pivot that is rounding noise.
 
 /// Largest pivot that is considered a rounding error of a Hessian summed in doubles.
 const NOISE: f64 = 1e-10;

@@ -24,11 +24,10 @@ use common::files::{MODEL, PICKLE};
 use common::model::pickle::pickle;
 use common::model::schema::PREDICTORS;
 use common::model::{Fit, Model, TrainingData};
-use dataset::{Engine, TrainingRows, TrainingSummary};
+use dataset::{Engine, TrainingRows};
 use serde::Serialize;
-use statistics::sketch::Sketch;
 
-use crate::newton::{Failure, Optimum, Spread};
+use crate::newton::{Optimum, Spread};
 use crate::objective::PenalisedLikelihood;
 
 /// The trained model and how training went.
@@ -92,20 +91,20 @@ pub fn train(engine: &dyn Engine, output: &Path, regularization: Regularization)
     let clients = engine.compiled(output)?;
     let rows = clients.training_rows()?;
     let summary = rows.summary();
-    let place = output.display();
+    let folder = output.display();
     if summary.rows == 0 {
         bail!(
-            "the dataset in {place} holds no row without a missing value to train on ({} have one)",
+            "the dataset in {folder} has no row without a missing value to train on ({} rows have one)",
             summary.left_out
         );
     }
     if summary.exited == 0 || summary.exited == summary.rows {
         let class = u8::from(summary.exited > 0);
-        bail!("all {} rows of the dataset in {place} have exited = {class}; a model needs both classes", summary.rows);
+        bail!("all {} rows of the dataset in {folder} have exited = {class}; a model needs both classes", summary.rows);
     }
 
     let clock = Instant::now();
-    let optimum = fit(&*rows, regularization).with_context(|| format!("training on the dataset in {place}"))?;
+    let optimum = fit(&*rows, regularization).with_context(|| format!("training on the dataset in {folder}"))?;
     let fit_seconds = clock.elapsed().as_secs_f64();
 
     let [Some(lastmonth), Some(lastyear), Some(employees)] = summary.medians else { bail!("a predictor has no value") };
@@ -136,26 +135,16 @@ pub fn train(engine: &dyn Engine, output: &Path, regularization: Regularization)
 /// Minimises from the first start that leads to the optimum. With values of 10^15, smartcore's start can be so far from
 /// the optimum that no step leads back.
 fn fit(rows: &dyn TrainingRows, regularization: Regularization) -> Result<Optimum> {
-    let spread = spread(rows.summary());
+    let spread = Spread::of(rows.summary());
     let objective = PenalisedLikelihood::new(rows, regularization);
     let mut reasons = Vec::new();
     for start in start::starts(rows, &spread, regularization)? {
-        match newton::minimise(&objective, &spread, &start) {
+        match newton::minimise(&objective, &spread, &start)? {
             Ok(optimum) => return Ok(optimum),
-            Err(Failure::Objective(error)) => return Err(error),
-            Err(no_convergence) => reasons.push(no_convergence.to_string()),
+            Err(reason) => reasons.push(format!("no convergence: {reason}")),
         }
     }
     bail!("{}", reasons.join("; "))
-}
-
-/// Uses the medians as centres. They are values that occur, so a constant predictor is exactly 0 when centred.
-fn spread(summary: &TrainingSummary) -> Spread {
-    let deviation = |sketches: &[Sketch; 3]| sketches.each_ref().map(|sketch| sketch.standard_deviation);
-    Spread {
-        centre: summary.medians.map(|median| median.unwrap_or(0.0)),
-        deviation: summary.sketches.as_ref().map_or([1.0; 3], deviation),
-    }
 }
 
 impl cli::Outcome for Outcome {

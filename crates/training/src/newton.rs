@@ -5,9 +5,8 @@
 //! [`Basis`], in which the Hessian is nearly diagonal, and the rows are summed again in this basis. So no digits are
 //! lost because of the units of the predictors, an offset, or a predictor that repeats another one.
 
-use std::fmt;
-
-use anyhow::Error;
+use anyhow::Result;
+use dataset::TrainingSummary;
 use dataset::basis::Basis;
 use dataset::likelihood::Parameters;
 
@@ -24,13 +23,24 @@ const MOST_STEPS: u32 = 200;
 const MOST_BASES: u32 = 20;
 const MOST_HALVINGS: u32 = 60;
 
-/// The typical values of the predictors: x − `centre` has the magnitude of `deviation`.
+/// The typical values of the predictors: x − `centre` has the magnitude of `standard_deviation`.
 #[derive(Clone, Copy, Debug)]
 pub struct Spread {
     /// A value in the middle of each predictor's range; for a constant predictor its value.
     pub centre: [f64; 3],
     /// Standard deviation of each predictor; 0 for a constant predictor.
-    pub deviation: [f64; 3],
+    pub standard_deviation: [f64; 3],
+}
+
+impl Spread {
+    /// Uses the medians as centres. They are values that occur, so a constant predictor is exactly 0 when centred.
+    pub fn of(summary: &TrainingSummary) -> Self {
+        let sketches = summary.sketches.as_ref();
+        Self {
+            centre: summary.medians.map(|median| median.unwrap_or(0.0)),
+            standard_deviation: sketches.map_or([1.0; 3], |all| all.each_ref().map(|sketch| sketch.standard_deviation)),
+        }
+    }
 }
 
 /// The minimum and its certificate. All bounds include the rounding errors of the sums over rows.
@@ -55,32 +65,14 @@ pub struct Optimum {
     pub steps: u32,
 }
 
-/// The reason why no optimum was found.
-#[derive(Debug)]
-pub enum Failure {
-    /// The objective could not be evaluated.
-    Objective(Error),
-    /// The method did not converge from this start; another start may succeed.
-    NoConvergence(String),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Self::Objective(error) => write!(f, "{error:#}"),
-            Self::NoConvergence(reason) => write!(f, "no convergence: {reason}"),
-        }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Objective(error)
-    }
-}
+/// The result of the method, or the reason why it does not converge from a start; another start may succeed.
+type Convergence<T> = std::result::Result<T, String>;
 
 /// Minimises `objective`, starting from `start`. `start` and the result are parameters of the original predictors.
-pub fn minimise(objective: &impl Objective, spread: &Spread, start: &Parameters) -> Result<Optimum, Failure> {
+///
+/// # Errors
+/// Fails if the objective cannot be evaluated.
+pub fn minimise(objective: &impl Objective, spread: &Spread, start: &Parameters) -> Result<Convergence<Optimum>> {
     let mut basis = Basis::centred(spread.centre);
     let mut gamma = basis.of_parameters(start);
     let mut here = objective.at(&basis, &gamma)?;
@@ -96,11 +88,11 @@ pub fn minimise(objective: &impl Objective, spread: &Spread, start: &Parameters)
             continue;
         }
         if !factor.is_positive_definite() {
-            return Err(Failure::NoConvergence(format!("the Hessian at {:?} is singular", basis.parameters(&gamma))));
+            return Ok(Err(format!("the Hessian at {:?} is singular", basis.parameters(&gamma))));
         }
         let certificate = Certificate::of(&basis, &gamma, &here, &factor, spread);
         if certificate.step <= TOLERANCE || certificate.is_rounding {
-            return Ok(Optimum {
+            return Ok(Ok(Optimum {
                 parameters: basis.parameters(&gamma),
                 standard_errors: std::array::from_fn(|j| factor.norm(&basis.solve(&unit(j)))),
                 log_likelihood: here.log_likelihood,
@@ -108,12 +100,15 @@ pub fn minimise(objective: &impl Objective, spread: &Spread, start: &Parameters)
                 newton_decrement: certificate.newton_decrement,
                 relative_error: certificate.relative_error,
                 steps,
-            });
+            }));
         }
         if steps == MOST_STEPS {
-            return Err(Failure::NoConvergence(format!("{MOST_STEPS} Newton steps were not enough")));
+            return Ok(Err(format!("{MOST_STEPS} Newton steps were not enough")));
         }
-        (gamma, here) = take_step(objective, &basis, &gamma, &here, &factor)?;
+        let Some(next) = take_step(objective, &basis, &gamma, &here, &factor)? else {
+            return Ok(Err(format!("no step from {:?} lowers the objective", basis.parameters(&gamma))));
+        };
+        (gamma, here) = next;
         steps += 1;
     }
 }
@@ -160,8 +155,8 @@ impl Certificate {
             let influence = factor.solve(&basis.solve(&unit(j)));
             let step = dot(&influence, gradient).abs();
             let error = step + sum_of_sizes(&influence, error) + rounding[j];
-            let deviation = spread.deviation.get(j).copied().unwrap_or(1.0);
-            if error * deviation > NEGLIGIBLE {
+            let standard_deviation = spread.standard_deviation.get(j).copied().unwrap_or(1.0);
+            if error * standard_deviation > NEGLIGIBLE {
                 certificate.step = certificate.step.max(step / parameters[j].abs());
                 certificate.relative_error = certificate.relative_error.max((error / parameters[j].abs()).min(1.0));
             }
@@ -171,14 +166,14 @@ impl Certificate {
 }
 
 /// Takes a Newton step. The step is shortened as long as it passes the minimum along its direction and the function
-/// rises again.
+/// rises again. `None` if no step lowers the objective.
 fn take_step(
     objective: &impl Objective,
     basis: &Basis,
     gamma: &Parameters,
     here: &Evaluation,
     factor: &Cholesky,
-) -> Result<(Parameters, Evaluation), Failure> {
+) -> Result<Option<(Parameters, Evaluation)>> {
     let direction = factor.solve(&here.gradient).map(|step| -step);
     let slope = dot(&direction, &here.gradient);
     let mut scale = 1.0;
@@ -193,11 +188,11 @@ fn take_step(
             && there.value.is_finite()
             && Cholesky::of(&there.hessian).least_pivot().is_finite()
         {
-            return Ok((trial, there));
+            return Ok(Some((trial, there)));
         }
         scale /= 2.0;
     }
-    Err(Failure::NoConvergence(format!("no step from {:?} lowers the objective", basis.parameters(gamma))))
+    Ok(None)
 }
 
 /// Returns the Hessian with respect to the parameters of the predictors, U H Uᵀ.
@@ -223,7 +218,6 @@ mod tests {
     use super::*;
     use crate::objective::PenalisedLikelihood;
     use crate::objective::tests::{Fabricated, fabricated};
-    use crate::spread;
     use crate::start::starts;
     use common::config::Regularization;
     use dataset::TrainingRows;
@@ -234,7 +228,7 @@ mod tests {
     }
 
     fn optimum(rows: &Fabricated, start: Parameters) -> Optimum {
-        minimise(&PenalisedLikelihood::new(rows, c()), &spread(rows.summary()), &start).unwrap()
+        minimise(&PenalisedLikelihood::new(rows, c()), &Spread::of(rows.summary()), &start).unwrap().unwrap()
     }
 
     #[test]
@@ -289,9 +283,9 @@ mod tests {
         }
         let rows = fabricated(3000);
         let counting = Counting(PenalisedLikelihood::new(&rows, c()), Cell::new(0));
-        let spread = spread(rows.summary());
+        let spread = Spread::of(rows.summary());
         let start = starts(&rows, &spread, c()).unwrap()[0];
-        let optimum = minimise(&counting, &spread, &start).unwrap();
+        let optimum = minimise(&counting, &spread, &start).unwrap().unwrap();
         assert_eq!(counting.1.get(), optimum.steps + 1);
     }
 
@@ -310,9 +304,9 @@ mod tests {
 
     #[test]
     fn no_minimum_is_an_error_and_not_a_model() {
-        let spread = Spread { centre: [0.0; 3], deviation: [1.0; 3] };
-        let fails = |strange| minimise(&strange, &spread, &[0.0; 4]).unwrap_err().to_string();
-        assert_eq!(fails(Strange(0.0)), "no convergence: 200 Newton steps were not enough");
+        let spread = Spread { centre: [0.0; 3], standard_deviation: [1.0; 3] };
+        let fails = |strange| minimise(&strange, &spread, &[0.0; 4]).unwrap().unwrap_err();
+        assert_eq!(fails(Strange(0.0)), "200 Newton steps were not enough");
         // An indefinite Hessian gives a negative decrement, which must not be taken for a small one.
         let indefinite = fails(Strange(2.0));
         assert!(indefinite.contains("is singular"), "{indefinite}");
@@ -326,8 +320,8 @@ mod tests {
                 anyhow::bail!("the server is away")
             }
         }
-        let spread = Spread { centre: [0.0; 3], deviation: [1.0; 3] };
-        let failure = minimise(&Lost, &spread, &[0.0; 4]).unwrap_err();
-        assert!(matches!(&failure, Failure::Objective(error) if error.to_string() == "the server is away"));
+        let spread = Spread { centre: [0.0; 3], standard_deviation: [1.0; 3] };
+        let error = minimise(&Lost, &spread, &[0.0; 4]).unwrap_err();
+        assert_eq!(error.to_string(), "the server is away");
     }
 }

@@ -10,7 +10,7 @@ use smartcore::linear::logistic_regression::{LogisticRegression, LogisticRegress
 use crate::newton::Spread;
 
 /// Largest number of rows that smartcore fits; they are spread over all rows.
-pub const SAMPLE: usize = 2000;
+const SAMPLE: usize = 2000;
 
 /// Returns the starts of the Newton steps, the best one first: smartcore's fit on at most [`SAMPLE`] rows, if it finds
 /// one (it finds none if the sample has one class), and then the model that uses only the share of clients that left.
@@ -30,7 +30,7 @@ fn class_share(summary: &TrainingSummary) -> Parameters {
 
 fn fit(sample: &Sample, rows: u64, spread: &Spread, regularization: Regularization) -> Option<Parameters> {
     // smartcore's minimiser converges best if the predictors have similar magnitudes.
-    let scale = spread.deviation.map(|deviation| if deviation > 0.0 { deviation } else { 1.0 });
+    let scale = spread.standard_deviation.map(|width| if width > 0.0 { width } else { 1.0 });
     let standardise = |row: &[f64; 3]| (0..3).map(|j| (row[j] - spread.centre[j]) / scale[j]).collect();
     let predictors: Vec<Vec<f64>> = sample.predictors.iter().map(standardise).collect();
     let target: Vec<u8> = sample.exited.iter().map(|exited| u8::from(*exited)).collect();
@@ -55,10 +55,9 @@ mod tests {
     use crate::newton::minimise;
     use crate::objective::PenalisedLikelihood;
     use crate::objective::tests::{Fabricated, fabricated};
-    use crate::spread;
 
     fn fit_sample(rows: &Fabricated, c: Regularization) -> Option<Parameters> {
-        fit(&rows.sample(SAMPLE).unwrap(), rows.summary().rows, &spread(rows.summary()), c)
+        fit(&rows.sample(SAMPLE).unwrap(), rows.summary().rows, &Spread::of(rows.summary()), c)
     }
 
     #[test]
@@ -67,7 +66,7 @@ mod tests {
         for n in [500, 10_000] {
             let rows = fabricated(n);
             let objective = PenalisedLikelihood::new(&rows, c);
-            let from = |start| minimise(&objective, &spread(rows.summary()), &start).unwrap();
+            let from = |start| minimise(&objective, &Spread::of(rows.summary()), &start).unwrap().unwrap();
             let (from_sample, from_nothing) = (from(fit_sample(&rows, c).unwrap()), from([0.0; 4]));
             assert!(from_sample.steps < from_nothing.steps, "{from_sample:?} {from_nothing:?}");
         }
@@ -81,7 +80,7 @@ mod tests {
         let rows = Fabricated::new(columns, target);
         let c = Regularization::new(1.0).unwrap();
         assert!(fit_sample(&rows, c).is_none());
-        let starts = starts(&rows, &spread(rows.summary()), c).unwrap();
+        let starts = starts(&rows, &Spread::of(rows.summary()), c).unwrap();
         assert_eq!(starts, [[0.0, 0.0, 0.0, (1.0f64 / 4999.0).ln()]]);
     }
 }

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
+use serde::Deserialize;
+
+use crate::config::values::SecretText;
 
 /// Name of the environment variable in which `fullprocess` passes its own process id to the steps that it starts. A
 /// step that has work done on a cluster must end this work when `fullprocess` ends.
@@ -24,7 +27,8 @@ pub struct Cluster {
 
 /// An address of the form `sc://host:port/;parameter=value…`. Its `Display` and `Debug` omit the parameters, because
 /// the token is one of them.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "SecretText")]
 pub struct EngineAddress(String);
 
 impl EngineAddress {
@@ -44,6 +48,14 @@ impl EngineAddress {
     /// Returns the whole address with its parameters; only the client of the cluster may use it.
     pub fn with_secrets(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<SecretText> for EngineAddress {
+    type Error = Error;
+
+    fn try_from(text: SecretText) -> Result<Self> {
+        Self::parse(&text.expanded()?)
     }
 }
 

@@ -3,15 +3,20 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
+use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
+use crate::config::values::SecretText;
+
 /// The expected form of an address, for error messages.
-pub const EXPECTED_URL: &str =
+const EXPECTED_URL: &str =
     "sqlite://PATH, postgres://USER:PASSWORD@HOST/DATABASE or mysql://USER:PASSWORD@HOST/DATABASE";
 
 /// The address of a database.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "SecretText")]
 pub enum DatabaseUrl {
     /// Path of an SQLite file.
     Sqlite(PathBuf),
@@ -46,10 +51,31 @@ impl DatabaseUrl {
         }
     }
 
+    /// Resolves the path of an SQLite file against `folder`.
+    pub(super) fn resolve(&mut self, folder: &Path) {
+        if let Self::Sqlite(path) = self {
+            *path = folder.join(&*path);
+        }
+    }
+
     /// Whether the address names a server and not a file. A server must be asked whether the database exists; a file
     /// can be checked directly.
     pub fn is_server(&self) -> bool {
         !matches!(self, Self::Sqlite(_))
+    }
+}
+
+impl Default for DatabaseUrl {
+    fn default() -> Self {
+        Self::Sqlite("history.sqlite".into())
+    }
+}
+
+impl TryFrom<SecretText> for DatabaseUrl {
+    type Error = Error;
+
+    fn try_from(text: SecretText) -> Result<Self> {
+        Self::parse(&text.expanded()?, Path::new(""))
     }
 }
 
@@ -65,7 +91,7 @@ impl ServerUrl {
             );
         }
         let url = Url::parse(text).map_err(|error| {
-            anyhow::anyhow!("{error}; a user or password with special characters needs them percent-encoded (@ is %40)")
+            anyhow!("{error}; a user or password with special characters needs them percent-encoded (@ is %40)")
         })?;
         let host = url.host_str().filter(|host| !host.is_empty()).context("expected a host after ://")?;
         let database = url.path().trim_start_matches('/');
@@ -103,7 +129,8 @@ impl fmt::Debug for ServerUrl {
 }
 
 /// A table or query of a database, from which new client rows are read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Value")]
 pub struct InputDatabase {
     /// Address of the database.
     pub url: DatabaseUrl,
@@ -149,12 +176,38 @@ impl InputDatabase {
         Ok(Self { url, rows, column: column.to_owned() })
     }
 
-    /// The display name of the rows: the name of the table, or "query".
+    /// Returns the display name of the rows: the name of the table, or "query".
     pub fn name(&self) -> &str {
         match &self.rows {
             InputRows::Table(table) => table,
             InputRows::Query(_) => "query",
         }
+    }
+}
+
+/// The keys of `input_database` in the config.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InputKeys {
+    url: DatabaseUrl,
+    table: Option<String>,
+    query: Option<String>,
+    column: String,
+}
+
+impl TryFrom<Value> for InputDatabase {
+    type Error = Error;
+
+    fn try_from(value: Value) -> Result<Self> {
+        // Another value is not repeated in the error, because it may be an address with a password.
+        ensure!(value.is_object(), "expected an object of \"url\", \"table\" or \"query\", and \"column\", all texts");
+        let keys: InputKeys = serde_path_to_error::deserialize(value).map_err(|error| anyhow!("{error}"))?;
+        let rows = match (keys.table, keys.query) {
+            (Some(table), None) => InputRows::Table(table),
+            (None, Some(query)) => InputRows::Query(query),
+            _ => bail!("expected either \"table\" or \"query\""),
+        };
+        Self::new(keys.url, rows, &keys.column)
     }
 }
 

@@ -3,16 +3,20 @@
 
 use std::env;
 use std::fmt;
-use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
+use fs_err as fs;
 use hmac::{Hmac, KeyInit, Mac};
+use serde::Deserialize;
 use sha2::Sha256;
 
+use crate::config::values::SecretText;
+
 /// An address or socket on which the service listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Bind {
     /// An IP address and a port; for port 0 the system chooses a free one.
     Tcp(SocketAddr),
@@ -26,9 +30,22 @@ impl Bind {
         match text.strip_prefix("unix:") {
             Some("") => bail!("expected unix:PATH, found \"{text}\""),
             Some(path) => Ok(Self::Unix(folder.join(path))),
-            None => text.parse().map(Self::Tcp).map_err(|_| {
-                anyhow::anyhow!("expected ADDRESS:PORT such as 127.0.0.1:8000, or unix:PATH, found \"{text}\"")
-            }),
+            None => text
+                .parse()
+                .map(Self::Tcp)
+                .map_err(|_| anyhow!("expected ADDRESS:PORT such as 127.0.0.1:8000, or unix:PATH, found \"{text}\"")),
+        }
+    }
+
+    /// The default: port 8000 of the loopback address.
+    pub(super) fn default_list() -> Vec<Self> {
+        vec![Self::Tcp((Ipv4Addr::LOCALHOST, 8000).into())]
+    }
+
+    /// Resolves the path of a Unix socket against `folder`.
+    pub(super) fn resolve(&mut self, folder: &Path) {
+        if let Self::Unix(path) = self {
+            *path = folder.join(&*path);
         }
     }
 
@@ -54,6 +71,14 @@ impl Bind {
     }
 }
 
+impl TryFrom<String> for Bind {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        Self::parse(&text, Path::new(""))
+    }
+}
+
 impl fmt::Display for Bind {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
@@ -65,7 +90,8 @@ impl fmt::Display for Bind {
 
 /// A host name in the form in which it is compared with requests: in lower case, without a port and without the final
 /// dot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct HostName(String);
 
 impl HostName {
@@ -87,9 +113,18 @@ impl HostName {
     }
 }
 
+impl TryFrom<String> for HostName {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        Self::parse(&text)
+    }
+}
+
 /// The source of the token that clients must present. The token is read only where it is needed, so a step that calls
 /// no service runs without it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "SecretText")]
 pub enum TokenSource {
     /// Name of an environment variable.
     Variable(String),
@@ -111,35 +146,35 @@ impl TokenSource {
     /// Reads the token.
     ///
     /// # Errors
-    /// Fails if the variable or file does not exist, or the token is shorter than [`SHORTEST_TOKEN`] or contains a
+    /// Fails if the variable or file does not exist, or the token is shorter than 16 characters or contains a
     /// space, a colon or anything else than visible ASCII characters.
     pub fn read(&self) -> Result<Token> {
         let (text, origin) = match self {
-            Self::Variable(name) => {
-                let text = env::var(name).with_context(|| {
-                    format!("the environment has no variable {name}, which is to hold the API token")
-                })?;
-                (text, format!("variable {name}"))
-            }
-            Self::File(path) => {
-                let text =
-                    fs::read_to_string(path).with_context(|| format!("reading the API token {}", path.display()))?;
-                (text, path.display().to_string())
-            }
+            Self::Variable(name) => (env::var(name).ok(), format!("variable {name}")),
+            Self::File(path) => (Some(fs::read_to_string(path)?), path.display().to_string()),
         };
+        let text = text.with_context(|| format!("the environment has no {origin}; set it to the API token"))?;
         let text = text.trim();
         if text.len() < SHORTEST_TOKEN || !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':') {
             bail!(
                 "{origin}: expected a token of at least {SHORTEST_TOKEN} letters, digits or signs without spaces and colons; \
-                 make one with: openssl rand -hex 32"
+                 create one with: openssl rand -hex 32"
             );
         }
         Ok(Token(text.to_owned()))
     }
 }
 
+impl TryFrom<SecretText> for TokenSource {
+    type Error = Error;
+
+    fn try_from(text: SecretText) -> Result<Self> {
+        Self::variable(&text.0)
+    }
+}
+
 /// Minimum length of a token, in characters.
-pub const SHORTEST_TOKEN: usize = 16;
+const SHORTEST_TOKEN: usize = 16;
 
 /// The token that a client must present. It is never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -216,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn places_to_listen_are_read_and_printed_alike() {
+    fn addresses_to_listen_on_are_printed_as_they_are_parsed() {
         for text in ["127.0.0.1:8000", "[::1]:80", "0.0.0.0:0", "unix:/run/risk.sock"] {
             assert_eq!(bind(text).unwrap().to_string(), text);
         }

@@ -6,12 +6,13 @@
 //! the process ends. The next writer of the same file can therefore tell that the temporary file is abandoned, and
 //! removes it. [`sweep`] does the same for a whole folder.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self as std_fs, Permissions, TryLockError};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use fs_err::{self as fs, File};
 use tempfile::NamedTempFile;
 
 const PARTIAL: &str = ".partial";
@@ -81,14 +82,11 @@ impl Write for AtomicFile {
 pub fn symlink(target: &Path, link: &Path) -> Result<()> {
     let make = || -> Result<()> {
         let folder = folder_of(link);
-        let name = link.file_name().unwrap_or_default().to_string_lossy();
-        let partial = folder.join(format!(".{name}{PARTIAL}"));
-        match fs::remove_file(&partial) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        std::os::unix::fs::symlink(target, &partial)?;
-        fs::rename(&partial, link)?;
+        let partial = tempfile::Builder::new()
+            .prefix(".link.")
+            .suffix(PARTIAL)
+            .make_in(folder, |path| std::os::unix::fs::symlink(target, path))?;
+        partial.persist(link).map_err(|error| error.error)?;
         sync_folder(folder)
     };
     make().with_context(|| format!("linking {} to {}", link.display(), target.display()))
@@ -102,25 +100,22 @@ pub fn sweep(folder: &Path) -> Result<()> {
 /// Removes the partial files, folders and links in `folder` whose names begin with `prefix` and that no running process
 /// has claimed.
 fn remove_abandoned(folder: &Path, prefix: &str) -> Result<()> {
-    let listing = || format!("listing {}", folder.display());
-    for entry in fs::read_dir(folder).with_context(listing)? {
-        let entry = entry.with_context(listing)?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
         let (name, path) = (entry.file_name(), entry.path());
         let name = name.to_string_lossy();
         if !(name.starts_with(prefix) && name.ends_with(PARTIAL)) {
             continue;
         }
-        let kind = entry.file_type().with_context(|| format!("reading {}", path.display()))?;
+        let kind = entry.file_type()?;
         // The lock is held until the removal has ended, so no process can claim an entry while it is being removed.
         let handle = if kind.is_symlink() { None } else { File::open(&path).ok() };
-        if handle.as_ref().is_some_and(|handle| matches!(handle.try_lock(), Err(fs::TryLockError::WouldBlock))) {
+        if handle.as_ref().is_some_and(|handle| matches!(handle.try_lock(), Err(TryLockError::WouldBlock))) {
             continue;
         }
         let removed = if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         match removed {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("removing {}", path.display()));
-            }
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
     }
@@ -129,7 +124,7 @@ fn remove_abandoned(folder: &Path, prefix: &str) -> Result<()> {
 
 /// Marks the file or folder that this process has just created at `path` as in use. Returns `false` if another process
 /// has removed it in the meantime.
-fn claim(made: &File, path: &Path) -> io::Result<bool> {
+fn claim(made: &std_fs::File, path: &Path) -> io::Result<bool> {
     // On a file system without locks, no other process can lock the entry either, so none removes it.
     let _ = made.lock();
     let made = made.metadata()?;
@@ -162,7 +157,7 @@ impl Scratch {
                     .tempdir_in(&temporary)?;
                 // Until the claim, another process may take the folder for an abandoned one and remove it.
                 match File::open(folder.path()) {
-                    Ok(handle) if claim(&handle, folder.path())? => return Ok(Self { folder, _claim: handle }),
+                    Ok(handle) if claim(handle.file(), folder.path())? => return Ok(Self { folder, _claim: handle }),
                     Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
                     _ => {}
                 }
@@ -171,7 +166,7 @@ impl Scratch {
         make().with_context(|| format!("creating a folder in {}", temporary.display()))
     }
 
-    /// The path of the folder.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -180,20 +175,15 @@ impl Scratch {
 /// Creates a new folder inside `parent` for a set of files that is being written. [`sweep`] removes it if it is
 /// abandoned.
 pub(crate) fn partial_folder(parent: &Path) -> Result<tempfile::TempDir> {
-    fs::create_dir_all(parent)
-        .and_then(|()| {
-            tempfile::Builder::new()
-                .prefix(".set.")
-                .suffix(PARTIAL)
-                .permissions(Permissions::from_mode(0o777))
-                .tempdir_in(parent)
-        })
-        .with_context(|| format!("creating a folder in {}", parent.display()))
+    fs::create_dir_all(parent)?;
+    let permissions = Permissions::from_mode(0o777);
+    let folder = tempfile::Builder::new().prefix(".set.").suffix(PARTIAL).permissions(permissions).tempdir_in(parent);
+    folder.with_context(|| format!("creating a folder in {}", parent.display()))
 }
 
 /// Writes a folder's own entries (the names, not the contents) to the disk.
 pub fn sync_folder(folder: &Path) -> Result<()> {
-    File::open(folder).and_then(|f| f.sync_all()).with_context(|| format!("syncing {}", folder.display()))
+    Ok(File::open(folder)?.sync_all()?)
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -269,15 +259,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         let made = File::create(&path).unwrap();
-        assert!(claim(&made, &path).unwrap());
+        assert!(claim(made.file(), &path).unwrap());
         fs::remove_file(&path).unwrap();
-        assert!(!claim(&made, &path).unwrap());
+        assert!(!claim(made.file(), &path).unwrap());
         fs::write(&path, b"another").unwrap();
-        assert!(!claim(&made, &path).unwrap());
+        assert!(!claim(made.file(), &path).unwrap());
     }
 
     #[test]
-    fn a_full_or_missing_place_names_the_file() {
+    fn a_failed_write_names_the_file() {
         let error = write(Path::new("/proc/nowhere/score.txt"), b"1").unwrap_err();
         assert!(format!("{error:#}").contains("/proc/nowhere/score.txt"), "{error:#}");
     }

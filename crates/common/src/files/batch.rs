@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::database::{InputDatabase, InputRows};
 use crate::files::checksum::Checksum;
@@ -27,31 +28,26 @@ pub struct Batch {
 
 /// A watermark: a value of the growing column. Rows with a higher value are new.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, try_from = "RawWatermark")]
+#[serde(
+    untagged,
+    expecting = "expected a watermark: a whole number, or 1 to 100 ASCII letters, digits, spaces and characters of :.+-_"
+)]
 pub enum Watermark {
     /// An integer value of the column.
     Integer(i64),
     /// A time or another text that contains only the characters allowed by [`Watermark::text`].
-    Text(String),
+    Text(#[serde(deserialize_with = "allowed_text")] String),
 }
 
-/// A watermark as read from a file, before it is checked: the file may have been edited.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum RawWatermark {
-    Integer(i64),
-    Text(String),
+/// Deserialises the text of a watermark. It is checked, because the file may have been edited.
+fn allowed_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if is_allowed(&text) { Ok(text) } else { Err(D::Error::custom("a character is not allowed")) }
 }
 
-impl TryFrom<RawWatermark> for Watermark {
-    type Error = &'static str;
-
-    fn try_from(raw: RawWatermark) -> Result<Self, Self::Error> {
-        match raw {
-            RawWatermark::Integer(number) => Ok(Self::Integer(number)),
-            RawWatermark::Text(text) => Self::text(&text).ok_or("a mark holds a letter that no mark has"),
-        }
-    }
+fn is_allowed(text: &str) -> bool {
+    let harmless = |letter: char| letter.is_ascii_alphanumeric() || " :.+-_".contains(letter);
+    !text.is_empty() && text.len() <= 100 && text.chars().all(harmless)
 }
 
 impl Watermark {
@@ -59,8 +55,7 @@ impl Watermark {
     /// characters than ASCII letters, digits and those used to write times. The allowed characters need no quoting in
     /// an SQL statement or a file name.
     pub fn text(text: &str) -> Option<Self> {
-        let harmless = |letter: char| letter.is_ascii_alphanumeric() || " :.+-_".contains(letter);
-        (!text.is_empty() && text.len() <= 100 && text.chars().all(harmless)).then(|| Self::Text(text.to_owned()))
+        is_allowed(text).then(|| Self::Text(text.to_owned()))
     }
 }
 
@@ -109,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_holds_nothing_that_could_end_a_text_in_a_statement_or_leave_a_folder() {
+    fn a_watermark_has_no_character_that_could_end_a_text_in_a_statement_or_leave_a_folder() {
         for text in ["2026-11-23 09:00:00.5+00", "01JDC0K8", "a_b"] {
             assert_eq!(Watermark::text(text).unwrap().to_string(), text);
         }
@@ -122,6 +117,7 @@ mod tests {
         );
         assert_eq!(serde_json::from_str::<Watermark>("-3").unwrap(), Watermark::Integer(-3));
         assert_eq!(serde_json::from_str::<Watermark>("\"a\"").unwrap(), Watermark::Text("a".into()));
-        assert!(serde_json::from_str::<Watermark>("\"' OR 1 --\"").is_err());
+        let error = serde_json::from_str::<Watermark>("\"' OR 1 --\"").unwrap_err().to_string();
+        assert!(error.contains("expected a watermark"), "{error}");
     }
 }

@@ -12,7 +12,7 @@ use sha2::Digest;
 
 /// A SHA-256 checksum, as 64 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct Checksum(String);
 
 impl Checksum {
@@ -52,7 +52,7 @@ impl FromStr for Checksum {
 
     fn from_str(text: &str) -> Result<Self> {
         let digits = text.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit));
-        ensure!(text.len() == 64 && digits, "{text:?} is no SHA-256 checksum");
+        ensure!(text.len() == 64 && digits, "{text:?} is not a SHA-256 checksum");
         Ok(Self(text.to_owned()))
     }
 }
@@ -62,12 +62,6 @@ impl TryFrom<String> for Checksum {
 
     fn try_from(text: String) -> Result<Self> {
         text.parse()
-    }
-}
-
-impl From<Checksum> for String {
-    fn from(checksum: Checksum) -> Self {
-        checksum.0
     }
 }
 

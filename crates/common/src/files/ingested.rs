@@ -69,22 +69,22 @@ pub fn inputs(config: &Config) -> Result<Vec<DataFile>> {
         });
         files.extend(batches);
     }
-    if let Some(gone) = files.iter().find(|file| file.batch.is_some() && !file.path.exists()) {
+    if let Some(missing) = files.iter().find(|file| file.batch.is_some() && !file.path.exists()) {
         bail!(
-            "{} is gone; put it back, or remove {} to take all rows of the input database again",
-            gone.path.display(),
+            "{} is missing; restore it, or delete {} to read all rows of the input database again",
+            missing.path.display(),
             config.output_folder.join(INGESTION_RECORD).display()
         );
     }
     Ok(files)
 }
 
-/// The folder of the batches.
+/// Returns the folder of the batches.
 pub fn batches(config: &Config) -> PathBuf {
     config.output_folder.join(BATCHES)
 }
 
-/// The current watermark: the highest value seen so far of the growing column. `files` is the result of [`inputs`];
+/// Returns the current watermark: the highest value seen so far of the growing column. `files` is the result of [`inputs`];
 /// `None` if it has no batch.
 pub fn watermark(files: &[DataFile]) -> Option<&Watermark> {
     files.iter().rev().find_map(|file| file.batch.as_ref()).map(|batch| &batch.up_to)
@@ -116,7 +116,8 @@ impl Ingested {
     /// Reads the description beside the compiled dataset in `output_folder`.
     pub fn read(output_folder: &Path) -> Result<Self> {
         let path = output_folder.join(INGESTION_RECORD);
-        let text = std::fs::read(&path).with_context(|| format!("reading {}; run ingestion first", path.display()))?;
+        let text =
+            fs::read(&path).context("reading the compiled dataset's record (run ingestion first if there is none)")?;
         serde_json::from_slice(&text).with_context(|| format!("reading {}; run ingestion again", path.display()))
     }
 

@@ -19,13 +19,14 @@ pub struct DataFile {
 }
 
 impl DataFile {
-    /// The file at `path`, with its own name.
+    /// Returns the file at `path`, with its own name.
     ///
     /// # Errors
     /// Fails if the path has no file name or the name is not valid UTF-8.
     pub fn at(path: &Path) -> Result<Self> {
         let name = path.file_name().and_then(|name| name.to_str());
-        let name = name.with_context(|| format!("{} has no name in UTF-8; rename it", path.display()))?;
+        let name =
+            name.with_context(|| format!("the name of {} is not valid UTF-8; rename the file", path.display()))?;
         Ok(Self { name: name.to_owned(), path: path.to_owned(), batch: None })
     }
 }
@@ -37,7 +38,7 @@ impl DataFile {
 pub fn csv_files(folder: &Path) -> Result<Vec<DataFile>> {
     let files = csv_files_if_any(folder)?;
     if files.is_empty() {
-        bail!("{} holds no CSV file; put at least one *.csv there, or correct the config", folder.display());
+        bail!("{} holds no CSV file; add at least one *.csv file or correct the config", folder.display());
     }
     Ok(files)
 }
@@ -51,7 +52,7 @@ pub fn csv_files_if_any(folder: &Path) -> Result<Vec<DataFile>> {
         if !hidden && has_csv_suffix(&path) {
             // A dangling link or an unavailable share must not silently drop the file.
             let metadata =
-                fs::metadata(&path).with_context(|| format!("reading {}; mend or remove it", path.display()))?;
+                fs::metadata(&path).with_context(|| format!("reading {}; repair or remove it", path.display()))?;
             if metadata.is_file() {
                 files.push(DataFile::at(&path)?);
             }

@@ -1,12 +1,13 @@
 //! Locks that allow one writer at a time: an advisory lock (flock) on the folder that is written to. The kernel
 //! releases it when the process ends, so a killed run never leaves a lock behind.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::TryLockError;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use fs_err::{self as fs, File, OpenOptions};
 
 use crate::cli::narrate;
 
@@ -27,8 +28,8 @@ impl Lock {
     /// # Errors
     /// Fails immediately if another process holds the lock, or if the folder cannot be created or locked.
     pub fn acquire(folder: &Path, holder: &str) -> Result<Self> {
-        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-        let handle = File::open(folder).with_context(|| format!("opening {}", folder.display()))?;
+        fs::create_dir_all(folder)?;
+        let handle = File::open(folder)?;
         match handle.try_lock() {
             Ok(()) => Ok(Self { _handle: handle }),
             Err(TryLockError::WouldBlock) => bail!(
@@ -45,7 +46,7 @@ impl Lock {
     /// Fails if another process still holds the lock after `limit`, or if the file cannot be opened or locked.
     pub fn wait(path: &Path, limit: Duration) -> Result<Self> {
         let locking = || format!("locking {}", path.display());
-        let handle = File::options().create(true).append(true).open(path).with_context(locking)?;
+        let handle = OpenOptions::new().create(true).append(true).open(path)?;
         let (start, mut reported) = (Instant::now(), false);
         loop {
             match handle.try_lock() {

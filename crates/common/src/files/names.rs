@@ -9,7 +9,7 @@ pub const QUARANTINE: &str = "quarantine.csv";
 /// File with what ingestion found, by input file. It changes together with the three files above.
 pub const INGESTION_RECORD: &str = "ingestion.json";
 /// Folder, beside those four files, of the rows that were read from a database.
-pub const BATCHES: &str = "batches";
+pub(crate) const BATCHES: &str = "batches";
 /// File of the model, which every step loads.
 pub const MODEL: &str = "trainedmodel.bin";
 /// File of the same model as a Python pickle.
@@ -17,7 +17,7 @@ pub const PICKLE: &str = "trainedmodel.pkl";
 /// File with the F1 score as a plain number.
 pub const LATEST_SCORE: &str = "latestscore.txt";
 /// File with the same score, together with the model and the data to which it belongs.
-pub const SCORE_RECORD: &str = "latestscore.json";
+pub(crate) const SCORE_RECORD: &str = "latestscore.json";
 /// Plot of the confusion matrix of the deployed model.
 pub const CONFUSION_MATRIX: &str = "confusionmatrix.png";
 /// Plot of the score, the missing values and the durations over time.
@@ -29,6 +29,6 @@ pub const CALL_LIST: &str = "calllist.csv";
 /// The PDF report with the call list and the plots.
 pub const REPORT: &str = "report.pdf";
 /// File that names the release to which the five reports above belong.
-pub const REPORT_RECORD: &str = "reports.json";
+pub(crate) const REPORT_RECORD: &str = "reports.json";
 /// File with the answers of all endpoints.
 pub const API_RETURNS: &str = "apireturns.txt";

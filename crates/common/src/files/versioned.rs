@@ -46,7 +46,7 @@ impl VersionedFolder {
         match fs::read_link(&link) {
             Ok(target) => match target.file_name().and_then(|id| id.to_str()) {
                 Some(id) => Ok(Some(id.to_owned())),
-                None => bail!("{} links to {}, which is no version", link.display(), target.display()),
+                None => bail!("{} links to {}, which is not a version", link.display(), target.display()),
             },
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
@@ -54,7 +54,7 @@ impl VersionedFolder {
     }
 
     /// Returns the time at which `current` was last switched.
-    pub fn current_since(&self) -> Result<SystemTime> {
+    pub(crate) fn current_since(&self) -> Result<SystemTime> {
         let link = self.root.join(CURRENT);
         Ok(fs::symlink_metadata(&link)?.modified()?)
     }
@@ -92,7 +92,7 @@ impl VersionedFolder {
     pub fn switch(&self, id: &str) -> Result<()> {
         let version = self.version(id);
         if !fs::metadata(&version)?.is_dir() {
-            bail!("{} is no folder", version.display());
+            bail!("{} is not a folder", version.display());
         }
         atomic::symlink(&Path::new(self.versions).join(id), &self.root.join(CURRENT))
     }
@@ -106,7 +106,7 @@ impl VersionedFolder {
     }
 
     /// Whether the public name `file` links to the file of the current version.
-    pub fn is_linked(&self, file: &str) -> bool {
+    pub(crate) fn is_linked(&self, file: &str) -> bool {
         fs::read_link(self.root.join(file)).is_ok_and(|target| target == Path::new(CURRENT).join(file))
     }
 
@@ -154,24 +154,15 @@ impl Stage<'_> {
     /// to the id.
     pub fn publish(self, id: &str, public: &[&str]) -> Result<String> {
         let Self { of, partial } = self;
-        let mut checksums = Vec::new();
+        let mut files = Vec::new();
         for entry in fs::read_dir(partial.path())? {
-            let path = entry?.path();
-            File::open(&path)?.sync_all()?;
-            checksums.push((path.file_name().unwrap_or_default().to_owned(), path));
+            let entry = entry?;
+            File::open(entry.path())?.sync_all()?;
+            files.push((entry.file_name(), Checksum::of_file(&entry.path())?));
         }
         atomic::sync_folder(partial.path())?;
-
-        let same = |version: &Path| -> bool {
-            checksums.iter().all(|(name, path)| {
-                let there = version.join(name);
-                match (fs::metadata(path), fs::metadata(&there)) {
-                    (Ok(new), Ok(old)) if new.len() == old.len() => {
-                        matches!((Checksum::of_file(path), Checksum::of_file(&there)), (Ok(a), Ok(b)) if a == b)
-                    }
-                    _ => false,
-                }
-            })
+        let has_same_files = |version: &Path| {
+            files.iter().all(|(name, new)| Checksum::of_file(&version.join(name)).is_ok_and(|old| old == *new))
         };
         let mut name = id.to_owned();
         for number in 2.. {
@@ -181,7 +172,7 @@ impl Stage<'_> {
                 atomic::sync_folder(&of.root.join(of.versions))?;
                 break;
             }
-            if same(&version) {
+            if has_same_files(&version) {
                 break;
             }
             name = format!("{id}-{number}");

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use crate::files::atomic;
@@ -62,7 +63,7 @@ impl Score {
 }
 
 fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("reading {}; run scoring first", path.display()))
+    fs::read_to_string(path).context("reading the score (run scoring first if there is none)")
 }
 
 #[cfg(test)]
@@ -81,7 +82,7 @@ mod tests {
         score.write(folder.path()).unwrap();
         assert_eq!(Score::read(folder.path(), &score.model_sha256).unwrap(), score);
         // An editor appends a line break.
-        std::fs::write(folder.path().join(LATEST_SCORE), format!("{}\n", score.f1)).unwrap();
+        fs::write(folder.path().join(LATEST_SCORE), format!("{}\n", score.f1)).unwrap();
         assert_eq!(Score::read(folder.path(), &score.model_sha256).unwrap(), score);
         let other = Score::read(folder.path(), &Checksum::of_bytes(b"other")).unwrap_err().to_string();
         assert!(other.contains("score of another model"), "{other}");
@@ -91,7 +92,7 @@ mod tests {
     fn a_number_changed_by_hand_or_by_a_killed_run_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         score().write(folder.path()).unwrap();
-        std::fs::write(folder.path().join(LATEST_SCORE), "0.99").unwrap();
+        fs::write(folder.path().join(LATEST_SCORE), "0.99").unwrap();
         let error = Score::read(folder.path(), &score().model_sha256).unwrap_err().to_string();
         assert!(error.contains("disagree"), "{error}");
     }

@@ -63,12 +63,12 @@ impl Comparison {
         if self.loses_to_constant() {
             let everyone = self.everyone_exits().f1();
             warnings.push(format!(
-                "the new model is no better than saying \"everyone exits\": F1 {f1:.4} and {everyone:.4} on {n} test rows"
+                "the new model is no better than predicting \"everyone exits\": F1 {f1:.4} and {everyone:.4} on {n} test rows"
             ));
         }
         if n < FEW_ROWS {
             let interval = interval::f1(&self.challenger);
-            let interval = interval.map(|i| format!(": F1 may be anything from {:.2} to {:.2}", i.low, i.high));
+            let interval = interval.map(|i| format!(": F1 may lie anywhere from {:.2} to {:.2}", i.low, i.high));
             warnings.push(format!(
                 "the test data have only {n} rows, fewer than {FEW_ROWS}, which is too few to judge a model by{}",
                 interval.unwrap_or_default()

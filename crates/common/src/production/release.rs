@@ -74,7 +74,7 @@ impl Release {
             let expected = self.manifest.sha256.get(name);
             if expected != Some(&Checksum::of_file(&path)?) {
                 bail!(
-                    "{} is not as it was deployed; roll back to another release with deployment --rollback",
+                    "{} has changed since its deployment; roll back to another release with deployment --rollback",
                     path.display()
                 );
             }
@@ -96,7 +96,7 @@ impl Release {
     pub fn model(&self) -> Result<Model> {
         let (model, checksum) = Model::load(&self.folder.join(MODEL))?;
         if self.manifest.sha256.get(MODEL) != Some(&checksum) {
-            bail!("{} is not the model that was deployed", self.folder.join(MODEL).display());
+            bail!("{} has changed since its deployment", self.folder.join(MODEL).display());
         }
         Ok(model)
     }
@@ -240,7 +240,7 @@ impl Production {
         manifest.created = match self.folder.ids()?.iter().filter_map(|id| time_of(id)).max() {
             Some(newest) => {
                 let next = newest.checked_add(jiff::SignedDuration::from_millis(1));
-                next.context("no later release id is possible: the clock was far in the future once")?.max(now)
+                next.context("no later release id is possible: the time of the newest release is the latest that an id can express")?.max(now)
             }
             None => now,
         };

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
+use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use crate::files::atomic;
@@ -40,13 +41,12 @@ impl ReportFacts {
 
     /// Whether `folder` holds all [`REPORTS`] unchanged, as they were created for `release`.
     pub fn are_of(release: &str, folder: &Path) -> bool {
-        let text = std::fs::read(folder.join(REPORT_RECORD)).unwrap_or_default();
+        let text = fs::read(folder.join(REPORT_RECORD)).unwrap_or_default();
         let Ok(facts) = serde_json::from_slice::<Self>(&text) else { return false };
-        let is_as_made = |name: &&str| match (facts.sha256.get(*name), Checksum::of_file(&folder.join(name))) {
-            (Some(recorded), Ok(found)) => *recorded == found,
-            _ => false,
+        let is_unchanged = |name: &&str| {
+            Checksum::of_file(&folder.join(name)).is_ok_and(|found| facts.sha256.get(*name) == Some(&found))
         };
-        facts.release == release && REPORTS.iter().all(is_as_made)
+        facts.release == release && REPORTS.iter().all(is_unchanged)
     }
 }
 
@@ -60,19 +60,19 @@ mod tests {
         let folder = folder.path();
         assert!(!ReportFacts::are_of("1", folder));
         for name in REPORTS {
-            std::fs::write(folder.join(name), name).unwrap();
+            fs::write(folder.join(name), name).unwrap();
         }
         ReportFacts::new("1", REPORTS.map(|name| (name, name.as_bytes()))).write(folder).unwrap();
         assert!(ReportFacts::are_of("1", folder) && !ReportFacts::are_of("2", folder));
         for name in REPORTS {
-            std::fs::write(folder.join(name), "of another release").unwrap();
+            fs::write(folder.join(name), "of another release").unwrap();
             assert!(!ReportFacts::are_of("1", folder), "{name} is another");
-            std::fs::remove_file(folder.join(name)).unwrap();
+            fs::remove_file(folder.join(name)).unwrap();
             assert!(!ReportFacts::are_of("1", folder), "{name} is gone");
-            std::fs::write(folder.join(name), name).unwrap();
+            fs::write(folder.join(name), name).unwrap();
         }
         assert!(ReportFacts::are_of("1", folder));
-        std::fs::write(folder.join(REPORT_RECORD), "{").unwrap();
+        fs::write(folder.join(REPORT_RECORD), "{").unwrap();
         assert!(!ReportFacts::are_of("1", folder));
     }
 }

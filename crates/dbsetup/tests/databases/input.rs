@@ -175,7 +175,7 @@ fn a_time_can_be_the_growing_column() {
         row("a", "2026-11-22 23:59:59");
         row("never", "");
         let outcome = workspace.run_json("ingestion", &[]);
-        assert_eq!(outcome["without_mark"], 1);
+        assert_eq!(outcome["without_watermark"], 1);
         assert_eq!(dataset(workspace), ["a,,,,", "b,,,,"]);
         assert_eq!(last_file(workspace)["batch"]["up_to"], "2026-11-23 09:00:01");
         row("old", "2026-11-23 09:00:00");

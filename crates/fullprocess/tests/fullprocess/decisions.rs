@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[test]
-fn a_file_that_fits_is_no_drift_and_is_not_looked_at_again() {
+fn a_file_that_fits_is_no_drift_and_is_not_checked_again() {
     let workspace = bootstrapped();
     let before = without_reports(&workspace, &["production_deployment", "practicemodels"]);
     let listed = workspace.read("practicemodels/calllist.csv");
@@ -148,7 +148,7 @@ fn a_known_content_under_another_name_is_new() {
 }
 
 #[test]
-fn a_new_file_without_a_labelled_row_is_no_drift_but_is_pointed_out() {
+fn a_new_file_without_a_labelled_row_is_no_drift_but_gives_a_warning() {
     let workspace = bootstrapped();
     let production = workspace.snapshot(&["production_deployment"]);
     let unlabelled: String = (0..20).map(|i| format!("c{i},{i},40,60,\n")).collect();
@@ -175,7 +175,7 @@ fn without_its_history_the_checked_files_are_checked_once_more_and_nothing_is_lo
 }
 
 #[test]
-fn a_file_that_fits_one_release_is_looked_at_again_when_another_is_live() {
+fn a_file_that_fits_one_release_is_checked_again_when_another_is_live() {
     let workspace = bootstrapped();
     let first = live(&workspace).id;
     workspace.csv("practicedata/dataset3.csv", &rows("c", 40, false));
@@ -194,7 +194,7 @@ fn a_file_that_fits_one_release_is_looked_at_again_when_another_is_live() {
 
 /// F1 is then 0 by convention, which is no evidence against the model: it was right about every client.
 #[test]
-fn a_file_in_which_nobody_left_and_nobody_was_predicted_to_is_no_drift() {
+fn a_file_without_actual_or_predicted_positives_is_no_drift() {
     let workspace = bootstrapped();
     let stayed: String = (0..20).map(|i| format!("s{i},800,4000,3,0\n")).collect();
     workspace.csv("practicedata/dataset3.csv", &stayed);
@@ -211,7 +211,7 @@ fn a_changed_threshold_is_no_drift() {
 }
 
 #[test]
-fn a_small_drop_on_few_rows_replaces_the_model_by_the_raw_test_alone_and_is_said_to_prove_nothing() {
+fn a_small_drop_on_few_rows_is_drift_only_for_the_raw_test_and_its_verdict_is_cannot_tell() {
     for (test, expected) in [("raw", "redeployed"), ("interval", "no_drift"), ("history", "no_drift")] {
         let mut workspace = bootstrapped();
         workspace.set("drift_test", json!(test));
@@ -238,7 +238,7 @@ fn a_large_drop_on_many_rows_is_drift_by_the_interval_too() {
 }
 
 #[test]
-fn the_history_decides_when_it_holds_enough_scores() {
+fn the_history_test_decides_when_there_are_enough_scores() {
     let mut workspace = bootstrapped();
     workspace.set("drift_test", json!("history"));
     for file in 3..7 {

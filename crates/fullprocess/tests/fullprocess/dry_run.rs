@@ -8,7 +8,7 @@ use testkit::{Workspace, rows};
 use crate::{decision, run, workspace};
 
 /// Makes a dry run, which must leave everything unchanged, and then a run, which must do what the dry run reported.
-fn said_and_done(workspace: &Workspace, expected: &str) {
+fn assert_planned_and_done(workspace: &Workspace, expected: &str) {
     workspace.command_without_cargo("fullprocess"); // creates its own folder on the first call
     // Compares folders and the bytes of the history too, and detects new files. Only the content of SQLite's shared
     // memory (history.sqlite-shm) is excluded, because every reader writes its locks there.
@@ -19,31 +19,31 @@ fn said_and_done(workspace: &Workspace, expected: &str) {
     };
     let before = trace();
     let (stdout, _) = run(workspace, &["--dry-run", "--json"]);
-    let said: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!((&said["outcome"], &said["dry_run"]), (&expected.into(), &true.into()), "{said}");
+    let planned: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&planned["outcome"], &planned["dry_run"]), (&expected.into(), &true.into()), "{planned}");
     let (stdout, _) = run(workspace, &["--dry-run"]);
     assert!(stdout.starts_with("dry run, nothing was changed"), "{stdout}");
     assert!(trace() == before, "{expected}: the dry run has left a trace");
 
     let done = decision(workspace, expected);
     for key in ["new_files", "recorded_f1", "new_f1", "new_n"] {
-        assert_eq!(said[key], done[key], "{expected}: {key}");
+        assert_eq!(planned[key], done[key], "{expected}: {key}");
     }
     assert_eq!(done["dry_run"], false);
 }
 
 #[test]
-fn a_dry_run_leaves_no_trace_and_says_what_the_run_then_does() {
+fn a_dry_run_leaves_no_trace_and_reports_what_the_run_then_does() {
     let workspace = workspace();
-    said_and_done(&workspace, "bootstrapped");
-    said_and_done(&workspace, "nothing_to_do");
+    assert_planned_and_done(&workspace, "bootstrapped");
+    assert_planned_and_done(&workspace, "nothing_to_do");
     workspace.csv("practicedata/dataset3.csv", &rows("c", 40, false));
-    said_and_done(&workspace, "no_drift");
-    said_and_done(&workspace, "nothing_to_do");
+    assert_planned_and_done(&workspace, "no_drift");
+    assert_planned_and_done(&workspace, "nothing_to_do");
     workspace.csv("practicedata/dataset4.csv", &rows("d", 200, true));
-    said_and_done(&workspace, "redeployed");
+    assert_planned_and_done(&workspace, "redeployed");
     fs::remove_file(workspace.path("practicemodels/apireturns.txt")).unwrap();
-    said_and_done(&workspace, "reported");
+    assert_planned_and_done(&workspace, "reported");
 }
 
 #[test]

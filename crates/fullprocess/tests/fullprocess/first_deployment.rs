@@ -63,7 +63,7 @@ fn with_nothing_new_there_is_nothing_to_do_and_nothing_changes() {
 }
 
 #[test]
-fn reports_that_are_not_of_the_live_release_are_made_again() {
+fn reports_that_are_not_of_the_live_release_are_created_again() {
     type Change = fn(&Workspace);
     let changes: [Change; 8] = [
         |workspace| fs::remove_file(workspace.path("practicemodels/apireturns.txt")).unwrap(),
@@ -82,7 +82,7 @@ fn reports_that_are_not_of_the_live_release_are_made_again() {
         change(&workspace);
         let (id, before) = (live(&workspace).id, workspace.snapshot(untouched));
         let (stdout, _) = run(&workspace, &[]);
-        assert!(stdout.starts_with(&format!("nothing new, but the reports were not of {id}")), "{stdout}");
+        assert!(stdout.starts_with(&format!("no new data, but the reports were not of {id}")), "{stdout}");
         assert_eq!(reported_release(&workspace, "practicemodels"), json!(id));
         assert!(!workspace.read("practicemodels/confusionmatrix.png").is_empty());
         assert!(workspace.snapshot(untouched) == before);
@@ -92,7 +92,7 @@ fn reports_that_are_not_of_the_live_release_are_made_again() {
 
 /// The API's answers belong to the first release all the time; only the reports change.
 #[test]
-fn reports_of_another_release_than_the_one_that_was_rolled_back_to_are_made_again() {
+fn reports_of_another_release_are_created_again_after_a_rollback() {
     let mut workspace = bootstrapped();
     let first = live(&workspace).id;
     workspace.set("threshold", json!(0.3));
@@ -108,20 +108,20 @@ fn reports_of_another_release_than_the_one_that_was_rolled_back_to_are_made_agai
 }
 
 #[test]
-fn an_outcome_that_cannot_be_written_is_told_on_stderr() {
+fn an_outcome_that_cannot_be_written_to_stdout_is_written_to_stderr() {
     let workspace = workspace();
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     let output = workspace.command_without_cargo("fullprocess").stdout(full).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    let said = format!("first deployment: {}, trained on", live(&workspace).id);
+    let last_line = format!("first deployment: {}, trained on", live(&workspace).id);
     assert!(stderr.contains("cannot be written to stdout (No space left on device"), "{stderr}");
-    assert!(narration(stderr.lines().last().unwrap()).starts_with(&said), "{stderr}");
+    assert!(narration(stderr.lines().last().unwrap()).starts_with(&last_line), "{stderr}");
     decision(&workspace, "nothing_to_do");
 }
 
 #[test]
-fn a_running_service_is_asked_and_its_answers_are_kept() {
+fn a_running_service_is_called_and_its_answers_are_saved() {
     let mut workspace = workspace();
     let server = workspace.serve();
     workspace.set("bind", json!(server.url.trim_start_matches("http://")));
@@ -131,7 +131,7 @@ fn a_running_service_is_asked_and_its_answers_are_kept() {
 }
 
 #[test]
-fn a_stranger_where_the_service_should_be_does_not_stop_the_run() {
+fn another_program_at_the_address_of_the_service_does_not_stop_the_run() {
     let mut workspace = workspace();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

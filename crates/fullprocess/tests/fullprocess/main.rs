@@ -66,9 +66,9 @@ fn run(workspace: &Workspace, arguments: &[&str]) -> (String, String) {
 
 /// Returns the text after the time with which every line of narration begins.
 fn narration(line: &str) -> &str {
-    let (time, said) = line.split_once(' ').unwrap_or_default();
+    let (time, text) = line.split_once(' ').unwrap_or_default();
     assert!(time.len() == 20 && time.parse::<jiff::Timestamp>().is_ok(), "no time in UTC: {line:?}");
-    said
+    text
 }
 
 /// Returns whether a line of narration reports the start of a step.

@@ -50,7 +50,7 @@ fn source_data_that_fit_leave_production_as_it_is() {
 
 /// The expected numbers are documented in crates/testkit/examples/fabricate.rs, which generates these files.
 #[test]
-fn the_shipped_data_tell_the_story_that_they_were_made_for() {
+fn the_shipped_data_lead_to_the_documented_scores() {
     let mut workspace = Workspace::new();
     for folder in ["practicedata", "sourcedata", "testdata"] {
         fs::create_dir_all(workspace.path(folder)).unwrap();

@@ -58,6 +58,7 @@ fn production_goes_back_to_the_release_before_a_damaged_one_and_what_is_new_to_t
         damage(&workspace, &second);
         let (stdout, _) = run(&workspace, &["--dry-run"]);
         assert!(stdout.contains(&first) && words.iter().all(|word| stdout.contains(word)), "{stdout}");
+        assert!(stdout.ends_with("and dataset3.csv is checked for drift\n"), "{stdout}");
         // The first release has never seen dataset3.csv, which is drift for it.
         let (stdout, stderr) = run(&workspace, &[]);
         for word in words {

@@ -88,10 +88,9 @@ fn exact_cumulative(probabilities: &[f64]) -> Vec<f64> {
     density
 }
 
-/// Approximates P(number ≤ k) by Φ(x) + skewness (1 − x²) φ(x) / 6 at x = (k + ½ − expected) / deviation, where
-/// `deviation` is the standard deviation.
-fn refined_normal(k: u64, expected: f64, deviation: f64, skewness: f64) -> f64 {
-    let x = (k as f64 + 0.5 - expected) / deviation;
+/// Approximates P(number ≤ k) by Φ(x) + skewness (1 − x²) φ(x) / 6 at x = (k + ½ − expected) / standard deviation.
+fn refined_normal(k: u64, expected: f64, standard_deviation: f64, skewness: f64) -> f64 {
+    let x = (k as f64 + 0.5 - expected) / standard_deviation;
     let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
     normal_cdf(x) + skewness * (1.0 - x * x) * density / 6.0
 }
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_switch_both_ways_agree() {
+    fn both_methods_agree_where_the_method_changes() {
         for (seed, highest, n) in [(1, 1.0, 6000), (2, 0.1, 20_700), (3, 0.01, 200_000)] {
             let probabilities = random_probabilities(seed, n, highest);
             let (expected, variance) = probabilities.iter().fold((0.0, 0.0), |(e, v), p| (e + p, v + p * (1.0 - p)));

@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Method, PERMUTATIONS, permutation_p_value};
+use super::{Method, PERMUTATIONS, permutation, permutation_p_value, totals};
 use crate::distribution::Distribution;
-use crate::quantile;
 use crate::random::Random;
 use crate::sketch::Sketch;
 use crate::special::{chi_square_quantile, chi_square_survival};
@@ -47,14 +46,14 @@ pub fn stability_of_counts(training: &[u64], new: &[u64], seed: u64) -> Option<S
         return None;
     }
     let bins: Vec<(u64, u64)> = training.iter().copied().zip(new.iter().copied()).filter(|(a, b)| a + b > 0).collect();
-    let (n, m) = bins.iter().fold((0, 0), |(n, m), (a, b)| (n + a, m + b));
+    let (n, m) = totals(&bins);
     if n == 0 || m == 0 {
         return None;
     }
-    let index = index(&bins, n, m);
+    let index = index(bins.iter().copied(), n, m);
     let smaller_share = n.min(m) as f64 / (n + m) as f64;
     if bins.iter().any(|(a, b)| ((a + b) as f64) * smaller_share < FEWEST_EXPECTED) {
-        return Some(by_permutation(index, &bins, n, m, seed));
+        return Some(by_permutation(index, &bins, seed));
     }
     let degrees = bins.len() - 1;
     if degrees == 0 {
@@ -70,34 +69,22 @@ pub fn stability_of_counts(training: &[u64], new: &[u64], seed: u64) -> Option<S
 }
 
 /// Computes the index of bins with (training, new) counts, whose totals are `n` and `m`.
-fn index(bins: &[(u64, u64)], n: u64, m: u64) -> f64 {
+fn index(bins: impl Iterator<Item = (u64, u64)>, n: u64, m: u64) -> f64 {
     let share = |count: u64, all: u64| if count == 0 { 0.5 / all as f64 } else { count as f64 / all as f64 };
-    let terms = bins.iter().map(|(a, b)| (share(*a, n), share(*b, m)));
+    let terms = bins.map(|(a, b)| (share(a, n), share(b, m)));
     terms.map(|(training, new)| (new - training) * (new / training).ln()).sum()
 }
 
-/// Computes cut-off and p-value by permutation: if nothing has shifted, any `m` of all clients could be the new ones.
-fn by_permutation(found: f64, bins: &[(u64, u64)], n: u64, m: u64, seed: u64) -> Stability {
-    let mut random = Random::new(seed);
-    let mut dealt = bins.to_vec();
-    let mut indices: Vec<f64> = (0..PERMUTATIONS)
-        .map(|_| {
-            let (mut clients, mut draws) = (n + m, m);
-            for (bin, (a, b)) in dealt.iter_mut().zip(bins) {
-                let new = random.hypergeometric(clients, a + b, draws);
-                *bin = (a + b - new, new);
-                clients -= a + b;
-                draws -= new;
-            }
-            index(&dealt, n, m)
-        })
-        .collect();
+/// Computes cut-off and p-value by permutation: if nothing has shifted, any clients could be the new ones.
+fn by_permutation(found: f64, bins: &[(u64, u64)], seed: u64) -> Stability {
+    let ((n, m), mut random) = (totals(bins), Random::new(seed));
+    let mut indices: Vec<f64> = (0..PERMUTATIONS).map(|_| index(permutation(bins, &mut random), n, m)).collect();
     indices.sort_unstable_by(f64::total_cmp);
     // The index of the same table may differ in its last bits, so equality has a tolerance.
-    let as_far = indices.len() - indices.partition_point(|index| *index < found * (1.0 - 1e-12));
+    let as_far = PERMUTATIONS - indices.partition_point(|index| *index < found * (1.0 - 1e-12));
     Stability {
         index: found,
-        cutoff: quantile::occurring(&indices, 95, 100),
+        cutoff: indices[PERMUTATIONS * 95 / 100 - 1],
         p_value: permutation_p_value(as_far),
         method: Method::Permutation,
     }
@@ -166,7 +153,7 @@ mod tests {
         let (training, new) = ([100, 120, 90, 110], [60, 40, 55, 62]);
         let exact = stability_of_counts(&training, &new, 1).unwrap();
         let bins: Vec<(u64, u64)> = training.into_iter().zip(new).collect();
-        let permuted = by_permutation(exact.index, &bins, 420, 217, 1);
+        let permuted = by_permutation(exact.index, &bins, 1);
         assert_eq!(exact.method, Method::ChiSquare);
         assert!((exact.p_value - permuted.p_value).abs() < 0.03, "{exact:?} {permuted:?}");
         assert!((exact.cutoff / permuted.cutoff - 1.0).abs() < 0.15);

@@ -39,7 +39,7 @@ fn no_row_at_all() {
 
 #[test]
 fn no_complete_row() {
-    check(dataset("a,,2,3,0\nb,1,2,3,\n"), &["no row without a missing value", "2 have one"]);
+    check(dataset("a,,2,3,0\nb,1,2,3,\n"), &["no row without a missing value", "2 rows have one"]);
 }
 
 #[test]

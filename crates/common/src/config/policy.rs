@@ -1,0 +1,125 @@
+//! Settings of training and of the decisions that `fullprocess` makes.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::config::values::checked;
+
+/// The test that decides whether the live model has drifted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DriftTest {
+    /// The F1 on the new rows is lower than the recorded F1.
+    #[default]
+    Raw,
+    /// The F1 is lower than the recorded F1 by more than chance explains ([`statistics::interval::f1_difference`]).
+    Interval,
+    /// The F1 is below a limit computed from the past scores ([`statistics::trend::Limits`]).
+    History,
+}
+
+impl DriftTest {
+    /// Returns the name that the config uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Interval => "interval",
+            Self::History => "history",
+        }
+    }
+}
+
+/// The rule that decides when a new model replaces the live one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Promotion {
+    /// Replace the live model whenever it has drifted.
+    #[default]
+    OnDrift,
+    /// Replace the live model only if the new one is not worse on the same test rows and is better than predicting that
+    /// everyone exits.
+    IfBetter,
+}
+
+impl Promotion {
+    /// Returns the name that the config uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OnDrift => "on_drift",
+            Self::IfBetter => "if_better",
+        }
+    }
+}
+
+/// A decision threshold: a probability strictly between 0 and 1; by default 0.5.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Threshold(f64);
+
+impl Threshold {
+    /// Creates a threshold; `None` unless 0 < `value` < 1.
+    pub fn new(value: f64) -> Option<Self> {
+        (value > 0.0 && value < 1.0).then_some(Self(value))
+    }
+
+    /// Returns the threshold as a number.
+    pub fn value(self) -> f64 {
+        self.0
+    }
+}
+
+impl Default for Threshold {
+    fn default() -> Self {
+        Self(0.5)
+    }
+}
+
+impl<'de> Deserialize<'de> for Threshold {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        checked(deserializer, "a probability between 0 and 1", Self::new)
+    }
+}
+
+/// Inverse L2 penalty strength C as in scikit-learn, positive and finite; larger means weaker regularisation. By
+/// default 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Regularization(f64);
+
+impl Regularization {
+    /// Creates a regularisation; `None` unless `c` and 1 / `c` are positive and finite.
+    pub fn new(c: f64) -> Option<Self> {
+        (c > 0.0 && c.is_finite() && (1.0 / c).is_finite()).then_some(Self(c))
+    }
+
+    /// Returns C as a number.
+    pub fn c(self) -> f64 {
+        self.0
+    }
+}
+
+impl Default for Regularization {
+    fn default() -> Self {
+        Self(1.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Regularization {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        checked(deserializer, "a positive number", Self::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn each_name_is_the_one_that_the_config_uses() {
+        for test in [DriftTest::Raw, DriftTest::Interval, DriftTest::History] {
+            assert_eq!(DriftTest::deserialize(json!(test.as_str())).unwrap(), test);
+        }
+        for rule in [Promotion::OnDrift, Promotion::IfBetter] {
+            assert_eq!(Promotion::deserialize(json!(rule.as_str())).unwrap(), rule);
+        }
+    }
+}

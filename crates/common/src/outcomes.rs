@@ -1,0 +1,175 @@
+//! The outcomes of the steps that another program reads: a step prints its outcome with `--json`, and `fullprocess`
+//! parses it into the same type. The crate of a step defines how its outcome is shown to people.
+
+use jiff::Timestamp;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use crate::config::Threshold;
+use crate::files::checksum::Checksum;
+use crate::files::ingested::{Ingested, ListedFile};
+use crate::model::metrics::Confusion;
+use crate::model::score::Score;
+use crate::model::shift::PredictorShift;
+
+/// The outcome of `ingestion`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct IngestionOutcome {
+    /// The compiled dataset and its input files.
+    #[serde(flatten)]
+    pub ingested: Ingested,
+    /// Duration of the ingestion, in seconds.
+    pub seconds: f64,
+    /// Number of rows of the input database without a value in the watermark column. They are never ingested.
+    pub without_watermark: u64,
+}
+
+/// The outcome of `ingestion --list`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InputFiles {
+    /// Input files with their checksums; those of the input folder are sorted by name.
+    pub files: Vec<ListedFile>,
+}
+
+/// The outcome of `scoring`: the F1 score of a model on labelled rows, with its evidence.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Score)]
+pub struct ScoringOutcome {
+    /// Id of the release if the deployed model was scored, otherwise the beginning of the model's checksum.
+    pub model: String,
+    /// SHA-256 of the model file.
+    #[schema(value_type = String)]
+    pub model_sha256: Checksum,
+    /// Names of the files that were scored.
+    pub data: Vec<String>,
+    /// F1 score, from 0 to 1.
+    pub f1: f64,
+    /// Precision: true positives / predicted positives.
+    pub precision: f64,
+    /// Recall: true positives / actual positives.
+    pub recall: f64,
+    /// Number of rows scored.
+    pub n: u64,
+    /// Numbers of true and false positives and negatives.
+    #[schema(value_type = BTreeMap<String, u64>)]
+    pub confusion: Confusion,
+    /// Probability from which a client was predicted to leave.
+    #[serde(deserialize_with = "threshold")]
+    #[schema(value_type = f64)]
+    pub threshold: Threshold,
+    /// Number of unlabelled rows (without a known `exited`), which were not scored.
+    pub unlabelled: u64,
+    /// Number of rows that could not be read, which were not scored.
+    pub malformed: u64,
+    /// Number of scored rows in which the training median was imputed for a missing predictor.
+    pub imputed: u64,
+    /// Shifts of the predictors against the model's training data, the most important first. Empty unless the deployed
+    /// model was scored on other data than the test data.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(ignore)]
+    pub shifts: Vec<PredictorShift>,
+    /// Number of predictions written; `None` if none were requested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    pub predicted: Option<u64>,
+}
+
+impl ScoringOutcome {
+    /// Returns the score without the other figures, as deployment stores it.
+    pub fn score(&self) -> Score {
+        Score {
+            model_sha256: self.model_sha256.clone(),
+            f1: self.f1,
+            n: self.n,
+            confusion: self.confusion,
+            threshold: self.threshold.value(),
+        }
+    }
+}
+
+fn threshold<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Threshold, D::Error> {
+    let threshold = Threshold::new(f64::deserialize(deserializer)?);
+    threshold.ok_or_else(|| D::Error::custom("the threshold is not between 0 and 1"))
+}
+
+/// The outcome of `deployment`: of a deployment, a rollback or a list.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DeploymentOutcome {
+    /// Action that was carried out.
+    pub action: DeploymentAction,
+    /// Id of the live release; `None` if nothing is deployed yet.
+    pub live: Option<String>,
+    /// After a deployment or a rollback, the live release; in a list, all releases, oldest first.
+    pub releases: Vec<ReleaseSummary>,
+    /// Errors of the releases that cannot be listed because they are damaged.
+    pub damaged: Vec<String>,
+    /// Warnings about the score of the deployed model.
+    pub weaknesses: Vec<String>,
+}
+
+/// The action of a run of `deployment`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeploymentAction {
+    /// A new release went live.
+    Deployed,
+    /// An earlier release went live again.
+    RolledBack,
+    /// The releases were listed and nothing was changed.
+    Listed,
+}
+
+/// Summary of a release for lists.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ReleaseSummary {
+    /// Id of the release.
+    pub id: String,
+    /// Time of the deployment.
+    pub created: Timestamp,
+    /// Recorded F1 score of the model.
+    pub f1: f64,
+    /// Number of rows on which the model was scored.
+    pub n: u64,
+    /// Number of rows on which the model was trained.
+    pub training_rows: u64,
+    /// SHA-256 of the model file.
+    pub model_sha256: Checksum,
+    /// Names of the ingested files.
+    pub files: Vec<String>,
+}
+
+/// The line that `app --json` prints for each address when it listens.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AppListening {
+    /// URL of the service.
+    pub url: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_of_scoring_reads_back_with_and_without_the_optional_fields() {
+        let checksum = Checksum::of_bytes(b"m");
+        let json = format!(
+            r#"{{"model":"1","model_sha256":"{}","data":["a.csv"],"f1":0.8,"precision":1.0,"recall":0.5,"n":3,"confusion":{{"true_positives":1,"false_positives":0,"false_negatives":1,"true_negatives":1}},"threshold":0.5,"unlabelled":0,"malformed":1,"imputed":2}}"#,
+            checksum.as_str()
+        );
+        let outcome: ScoringOutcome = serde_json::from_str(&json).unwrap();
+        assert_eq!(serde_json::to_string(&outcome).unwrap(), json);
+        assert_eq!(outcome.score().model_sha256, checksum);
+        let predicted = ScoringOutcome { predicted: Some(3), ..outcome };
+        let read: ScoringOutcome = serde_json::from_str(&serde_json::to_string(&predicted).unwrap()).unwrap();
+        assert_eq!((read.predicted, read.shifts.len()), (Some(3), 0));
+    }
+
+    #[test]
+    fn an_outcome_of_ingestion_is_one_flat_object() {
+        let json = r#"{"dataset_sha256":"DATASET","rows":2,"missing":{},"files":[],"contradictory_corporations":0,"contradictory_examples":[],"seconds":0.5,"without_watermark":1}"#
+            .replace("DATASET", Checksum::of_bytes(b"d").as_str());
+        let outcome: IngestionOutcome = serde_json::from_str(&json).unwrap();
+        assert_eq!(serde_json::to_string(&outcome).unwrap(), json);
+    }
+}

@@ -1,0 +1,150 @@
+//! What people read: the warnings of a run and the last line of its output.
+
+use std::fmt;
+
+use common::cli;
+use common::model::shift::{PredictorShift, ShiftVerdict};
+
+use crate::decision::Decision;
+use crate::drift::Verdict;
+use crate::outcome::Outcome;
+
+impl cli::Outcome for Outcome {
+    fn warnings(&self) -> Vec<String> {
+        let drift = match (self.new_n, self.verdict) {
+            (Some(0), _) => Some("no row of the new files has a known exited, so drift cannot be tested"),
+            (_, Some(Verdict::CannotTell)) if self.outcome == Decision::Redeployed => Some(
+                "the score is lower, but by no more than chance explains; \"drift_test\": \"interval\" would \
+                 keep the model",
+            ),
+            _ => None,
+        };
+        let shifted = self.shifts.iter().filter(|shift| shift.verdict == ShiftVerdict::Shifted).map(warning_of_shift);
+        drift.map(str::to_owned).into_iter().chain(shifted).chain(self.promotion_warnings.iter().cloned()).collect()
+    }
+}
+
+fn warning_of_shift(shift: &PredictorShift) -> String {
+    format!(
+        "{} of the new rows differs from the training data (population stability index {:.3}): it changes the risk of \
+         a client who is otherwise average by {:+.1} percentage points",
+        shift.predictor,
+        shift.stability_index,
+        100.0 * shift.risk_change
+    )
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let files = self.new_files.join(", ");
+        let live = self.live.as_deref().unwrap_or("nothing");
+        let (scores, repairs) = (self.scores(), self.repairs.join("; "));
+        if self.dry_run {
+            write!(f, "dry run, nothing was changed; a run would report: ")?;
+        }
+        match self.outcome {
+            Decision::NothingToDo => write!(f, "nothing to do: no new data, {live} is live"),
+            Decision::Reported => {
+                write!(f, "no new data, but the reports were not of {live} and have been created again")
+            }
+            Decision::NoDrift => write!(f, "no drift: {scores}; {live} stays live"),
+            Decision::Redeployed if self.dry_run => {
+                write!(f, "drift: {scores}; a new model is trained, and deployed if the promotion rule allows it")
+            }
+            Decision::Redeployed => write!(f, "drift: {scores}; deployed {live}"),
+            Decision::Kept => write!(f, "drift: {scores}; kept {live}: {}", self.promotion_warnings.join("; ")),
+            Decision::Bootstrapped if self.dry_run => write!(f, "first deployment of a model trained on {files}"),
+            Decision::Bootstrapped => write!(f, "first deployment: {live}, trained on {files}"),
+            Decision::Repaired if self.live.is_none() => write!(f, "repaired: {repairs}"),
+            Decision::Repaired => write!(f, "repaired: {repairs}; {live} is live"),
+        }?;
+        match (self.outcome, self.dry_run) {
+            // A dry run cannot score a release that is not live yet.
+            (Decision::Repaired, true) if self.live.is_some() && !files.is_empty() => {
+                write!(f, ", and {files} is checked for drift")
+            }
+            (Decision::Repaired, _) => Ok(()),
+            _ if repairs.is_empty() => Ok(()),
+            _ => write!(f, "; repaired before: {repairs}"),
+        }
+    }
+}
+
+impl Outcome {
+    /// Describes the score on the new files and the recorded score; empty if there is no score.
+    fn scores(&self) -> String {
+        let (Some(recorded), Some(new), Some(n)) = (self.recorded_f1, self.new_f1, self.new_n) else {
+            return String::new();
+        };
+        let interval = self.new_f1_interval.map(|i| format!(" ({:.4} to {:.4})", i.low, i.high)).unwrap_or_default();
+        let files = self.new_files.join(", ");
+        format!("F1 {new:.4}{interval} on {n} rows of {files}, {recorded:.4} at deployment")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::cli::Outcome as _;
+
+    use super::*;
+
+    fn outcome(decision: Decision) -> Outcome {
+        Outcome {
+            outcome: decision,
+            new_files: vec!["a.csv".to_owned(), "b.csv".to_owned()],
+            live: Some("R2".to_owned()),
+            recorded_f1: Some(0.8),
+            new_f1: Some(0.5),
+            new_f1_interval: None,
+            new_n: Some(40),
+            verdict: Some(Verdict::CannotTell),
+            shifts: Vec::new(),
+            promotion_warnings: vec!["it is worse".to_owned()],
+            repairs: Vec::new(),
+            dry_run: false,
+        }
+    }
+
+    #[test]
+    fn the_last_line_begins_with_the_decision() {
+        let scores = "F1 0.5000 on 40 rows of a.csv, b.csv, 0.8000 at deployment";
+        let table = [
+            (Decision::NothingToDo, "nothing to do: no new data, R2 is live".to_owned()),
+            (Decision::Reported, "no new data, but the reports were not of R2 and have been created again".to_owned()),
+            (Decision::NoDrift, format!("no drift: {scores}; R2 stays live")),
+            (Decision::Redeployed, format!("drift: {scores}; deployed R2")),
+            (Decision::Kept, format!("drift: {scores}; kept R2: it is worse")),
+            (Decision::Bootstrapped, "first deployment: R2, trained on a.csv, b.csv".to_owned()),
+        ];
+        for (decision, line) in table {
+            assert_eq!(outcome(decision).to_string(), line);
+            let repaired = Outcome { repairs: vec!["it was lost".to_owned()], ..outcome(decision) };
+            assert_eq!(repaired.to_string(), format!("{line}; repaired before: it was lost"));
+        }
+        let repaired = Outcome { repairs: vec!["it was lost".to_owned()], ..outcome(Decision::Repaired) };
+        assert_eq!(repaired.to_string(), "repaired: it was lost; R2 is live");
+    }
+
+    #[test]
+    fn a_dry_run_says_what_only_a_run_can_find_out() {
+        let planned = |decision, live: Option<&str>| {
+            let repairs = vec!["it was lost".to_owned()];
+            let live = live.map(str::to_owned);
+            Outcome { live, repairs, dry_run: true, ..outcome(decision) }.to_string()
+        };
+        let prefix = "dry run, nothing was changed; a run would report: ";
+        let restored = format!("{prefix}repaired: it was lost; R1 is live, and a.csv, b.csv is checked for drift");
+        assert_eq!(planned(Decision::Repaired, Some("R1")), restored);
+        assert_eq!(planned(Decision::Repaired, None), format!("{prefix}repaired: it was lost"));
+        let drift = planned(Decision::Redeployed, Some("R1"));
+        assert!(drift.contains("deployed if the promotion rule allows it; repaired before: it was lost"), "{drift}");
+    }
+
+    #[test]
+    fn a_redeployment_that_chance_may_explain_and_new_rows_without_a_label_give_a_warning() {
+        assert!(outcome(Decision::Redeployed).warnings()[0].contains("by no more than chance explains"));
+        assert_eq!(outcome(Decision::Kept).warnings(), ["it is worse"]);
+        let unlabelled = Outcome { new_n: Some(0), ..outcome(Decision::NoDrift) };
+        assert!(unlabelled.warnings()[0].contains("drift cannot be tested"));
+    }
+}

@@ -1,0 +1,73 @@
+//! The records that a run adds to the history.
+
+use anyhow::Result;
+use common::config::Config;
+use common::files::checksum::Checksum;
+use common::files::ingested::ListedFile;
+use common::outcomes::ScoringOutcome;
+use common::production::promotion::Comparison;
+use common::production::release::{Production, Release};
+use history::{DriftCheck, Facts, PromotionRecord, Run, Start};
+use statistics::interval::Interval;
+
+use crate::drift::Check;
+use crate::new_files::checked_by;
+use crate::outcome::Outcome;
+
+/// Records the drift check immediately, because the report of this run shows it.
+pub fn drift_check(
+    run: &mut Run,
+    start: Start,
+    config: &Config,
+    release: &Release,
+    (score, check): &(ScoringOutcome, Check),
+) -> Result<()> {
+    let record = DriftCheck {
+        release: release.id.clone(),
+        data: score.data.clone(),
+        confusion: score.confusion,
+        f1_interval: check.interval.map(|Interval { low, high }| (low, high)),
+        shifts: score.shifts.clone(),
+        recorded_f1: release.manifest.score.f1,
+        verdict: check.verdict.as_str(),
+        test: config.drift_test.as_str(),
+        drifted: check.drifted,
+    };
+    run.record_now("drift check", start, &Facts { drift_check: Some(record), ..Facts::default() })
+}
+
+/// Records the comparison immediately, because the report of this run shows it.
+pub fn promotion(
+    run: &mut Run,
+    start: Start,
+    config: &Config,
+    champion: Option<&Release>,
+    challenger_sha256: Checksum,
+    comparison: Comparison,
+) -> Result<()> {
+    let record = PromotionRecord {
+        comparison,
+        challenger_sha256,
+        champion: champion.map(|release| release.id.clone()),
+        rule: config.promotion.as_str(),
+        promoted: comparison.promotes(config.promotion),
+        warnings: comparison.warnings(),
+    };
+    run.record_now("promotion", start, &Facts { promotion: Some(record), ..Facts::default() })
+}
+
+/// Records that `release` need not be checked against the `new` files again.
+pub fn checked_files(run: &mut Run, release: &Release, new: &[ListedFile]) {
+    run.facts.checked_files = new.iter().map(|file| checked_by(file, release)).collect();
+}
+
+/// Records the decision, and the live release if its switch has not been recorded yet.
+pub fn decision(run: &mut Run, config: &Config, outcome: &Outcome) -> Result<()> {
+    run.note_unrecorded_release(&Production::of(config))?;
+    run.facts.decision = Some(history::Decision {
+        decision: outcome.outcome.as_str(),
+        reason: outcome.to_string(),
+        live: outcome.live.clone(),
+    });
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! Runs the other steps as subprocesses, from the binaries next to this one. Each step returns its typed outcome.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle};
+
+use anyhow::{Context, Result, bail};
+use common::cli::narrate;
+use common::config::Config;
+use common::config::cluster::STEP_OF_VARIABLE;
+use common::files::ingested::ListedFile;
+use common::outcomes::{AppListening, DeploymentOutcome, IngestionOutcome, InputFiles, ScoringOutcome};
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+/// The prefix of a step's error on stderr.
+const ERROR: &str = "error: ";
+
+/// A runner of steps that share one config.
+pub struct Steps {
+    folder: PathBuf,
+    config: PathBuf,
+    /// The process name under which the history groups the steps; `None` in a dry run, whose steps record nothing.
+    process: Option<String>,
+}
+
+impl Steps {
+    /// Creates a runner of the steps in the folder of this executable. `process` is `None` for a dry run.
+    pub fn of(config: &Config, process: Option<String>) -> Result<Self> {
+        let executable = env::current_exe().context("finding this executable")?;
+        let folder = executable.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(Self { folder, config: config.file.clone(), process })
+    }
+
+    /// Merges all input files into the compiled dataset.
+    pub fn ingest(&self) -> Result<IngestionOutcome> {
+        self.run("ingestion", &[])
+    }
+
+    /// Lists the input files with their checksums.
+    pub fn list_files(&self) -> Result<InputFiles> {
+        self.run("ingestion", &["--list".as_ref()])
+    }
+
+    /// Trains a model on the compiled dataset.
+    pub fn train(&self) -> Result<()> {
+        self.run::<IgnoredAny>("training", &[]).map(drop)
+    }
+
+    /// Scores the trained model on the test data and records the score.
+    pub fn score_trained(&self) -> Result<ScoringOutcome> {
+        self.run("scoring", &[])
+    }
+
+    /// Scores the deployed model on `files`, or on the test data if `files` is empty.
+    pub fn score_deployed(&self, files: &[ListedFile]) -> Result<ScoringOutcome> {
+        let mut arguments: Vec<&OsStr> = vec!["--deployed".as_ref()];
+        if self.process.is_none() {
+            arguments.push("--dry-run".as_ref());
+        }
+        if !files.is_empty() {
+            arguments.push("--data".as_ref());
+            arguments.extend(files.iter().map(|file| file.path.as_os_str()));
+        }
+        self.run("scoring", &arguments)
+    }
+
+    /// Publishes the trained model as the live release.
+    pub fn deploy(&self) -> Result<DeploymentOutcome> {
+        self.run("deployment", &[])
+    }
+
+    /// Makes release `id` live again.
+    pub fn roll_back(&self, id: &str) -> Result<DeploymentOutcome> {
+        self.run("deployment", &["--rollback".as_ref(), id.as_ref()])
+    }
+
+    /// Creates the reports of the live release.
+    pub fn report(&self) -> Result<()> {
+        self.run::<IgnoredAny>("reporting", &[]).map(drop)
+    }
+
+    /// Calls every endpoint of the app at `url` (default: the address in the config) and saves the answers.
+    pub fn call_api(&self, url: Option<&str>) -> Result<()> {
+        let arguments: Vec<&OsStr> = url.into_iter().flat_map(|url| ["--url".as_ref(), url.as_ref()]).collect();
+        self.run::<IgnoredAny>("apicalls", &arguments).map(drop)
+    }
+
+    /// Starts the app on a free port and waits until it listens.
+    pub fn start_app(&self) -> Result<App> {
+        let mut command = self.command("app");
+        command.args(["--bind", "127.0.0.1:0", "--stop-with-stdin", "--log-format", "none"]).stdin(Stdio::piped());
+        let mut child = command.spawn().context("starting app")?;
+        let (stdout, relay) = (child.stdout.take(), relay("app", &mut child));
+        let mut app = App { child, relay, url: String::new() };
+        let mut line = String::new();
+        BufReader::new(stdout.context("app has no stdout")?).read_line(&mut line).context("reading from app")?;
+        match serde_json::from_str::<AppListening>(&line) {
+            Ok(AppListening { url }) => app.url = url,
+            Err(_) => bail!("app failed to start: {}", app.stop().trim_end()),
+        }
+        Ok(app)
+    }
+
+    /// Runs a step to its end and returns its outcome. Its stderr is narrated while it runs.
+    ///
+    /// # Errors
+    /// Fails if the step cannot be started or fails; the error contains that of the step.
+    fn run<T: DeserializeOwned>(&self, step: &'static str, arguments: &[&OsStr]) -> Result<T> {
+        narrate(step);
+        let mut child = self
+            .command(step)
+            .args(arguments)
+            .env(STEP_OF_VARIABLE, std::process::id().to_string())
+            .envs(self.process.as_ref().map(|process| (history::PROCESS_VARIABLE, process)))
+            .stdin(Stdio::null())
+            .spawn()
+            .with_context(|| format!("starting {step} in {}; build the whole workspace", self.folder.display()))?;
+        let relay = relay(step, &mut child);
+        let output = child.wait_with_output().with_context(|| format!("waiting for {step}"))?;
+        let error = join(relay);
+        if !output.status.success() {
+            bail!("{step} failed ({}): {}", output.status, error.trim_end());
+        }
+        serde_json::from_slice(&output.stdout).with_context(|| format!("reading the outcome of {step}"))
+    }
+
+    fn command(&self, step: &str) -> Command {
+        let mut command = Command::new(self.folder.join(step));
+        command.arg("--config").arg(&self.config).arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+}
+
+/// An app that runs on a free port until this value is dropped. It also stops when this process ends for any reason,
+/// because its stdin is a pipe whose other end only this process has open.
+pub struct App {
+    child: Child,
+    relay: Option<JoinHandle<String>>,
+    url: String,
+}
+
+impl App {
+    /// Returns the URL on which the app listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Asks the app to stop and waits until it has ended. Returns its error, or its last lines if there is none.
+    fn stop(&mut self) -> String {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait(); // the exit status of a process that was asked to stop does not matter
+        join(self.relay.take())
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        let last = self.stop();
+        if last.starts_with(ERROR) {
+            narrate(format_args!("app: {last}"));
+        }
+    }
+}
+
+/// Starts a thread that narrates a child's stderr; see [`narrate_lines`].
+fn relay(name: &'static str, child: &mut Child) -> Option<JoinHandle<String>> {
+    child.stderr.take().map(|stderr| thread::spawn(move || narrate_lines(name, stderr)))
+}
+
+/// Waits for the end of a child's stderr. Returns its error, or its last lines if there is no error.
+fn join(relay: Option<JoinHandle<String>>) -> String {
+    relay.and_then(|thread| thread.join().ok()).unwrap_or_default()
+}
+
+/// Narrates lines as they arrive, each prefixed with the child's name. The error, which comes last, is not narrated but
+/// returned; if there is none, the last lines are returned.
+fn narrate_lines(name: &'static str, stderr: impl Read) -> String {
+    const LAST_LINES: usize = 20;
+    let (mut last, mut has_failed) = (Vec::new(), false);
+    for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line).into_owned();
+        if !has_failed && line.starts_with(ERROR) {
+            has_failed = true;
+            last.clear();
+        }
+        if !has_failed {
+            narrate(format_args!("{name}: {line}"));
+            last.drain(..last.len().saturating_sub(LAST_LINES - 1));
+        }
+        last.push(line);
+    }
+    last.join("\n")
+}
