@@ -228,18 +228,20 @@ impl Clients for ClusterTable {
     }
 
     fn search(&self, part: &str, most: usize) -> Result<(Vec<String>, usize)> {
-        let query = format!(
-            "SELECT {CORPORATION}, count(*) OVER () FROM (SELECT DISTINCT {CORPORATION} FROM {} WHERE \
-             instr(lower({CORPORATION}), {}) > 0) ORDER BY {CORPORATION} LIMIT {most}",
+        let what = "searching for a client";
+        let found = format!(
+            "SELECT DISTINCT {CORPORATION} FROM {} WHERE instr(lower({CORPORATION}), {}) > 0",
             self.relation,
             sql::text(&part.to_lowercase())
         );
-        let (mut names, mut total) = (Vec::new(), 0);
-        for row in &self.connection.rows("searching for a client", query)? {
-            let mut cells = Cells::of(row);
-            names.extend(cells.text());
-            total = cells.count() as usize;
-        }
+        let first = format!("SELECT {CORPORATION} FROM ({found}) ORDER BY {CORPORATION} LIMIT {most}");
+        let names: Vec<String> =
+            self.connection.rows(what, first)?.iter().filter_map(|row| Cells::of(row).text()).collect();
+        // A separate query, because Sail applies the limit before it evaluates a window function.
+        let total = match names.len() == most {
+            true => Cells::of(&self.connection.row(what, format!("SELECT count(*) FROM ({found})"))?).count() as usize,
+            false => names.len(),
+        };
         Ok((names, total))
     }
 
