@@ -6,36 +6,35 @@
 //! ([`confine`]). Long work runs outside the event loop, one request at a time ([`turn`]), and its results are cached
 //! for all requests ([`views`]). `observe` wraps every request; `limits` defines every limit.
 
-pub mod access;
-pub mod answer;
-pub mod body;
-pub mod cached;
-pub mod confine;
-pub mod door;
+mod access;
+mod answer;
+mod body;
+mod cache;
+mod circuit_breaker;
+mod confine;
 mod http;
 mod limits;
 mod listen;
-pub mod live;
-pub mod log;
-pub mod metrics;
-pub mod observe;
-pub mod openapi;
-pub mod pages;
-pub mod prediction;
-pub mod problem;
-pub mod routes;
-pub mod state;
-pub mod turn;
-pub mod views;
+mod live;
+mod log;
+mod metrics;
+mod observe;
+mod pages;
+mod prediction;
+mod problem;
+mod queue;
+mod response;
+mod routes;
+mod state;
+mod views;
 mod workers;
 
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
 
-use actix_web::middleware::from_fn;
 use actix_web::rt::signal::unix::{Signal, SignalKind, signal};
-use actix_web::{App, web};
+use actix_web::web::Data;
 use anyhow::{Context, Result, anyhow};
 use common::cli::narrate;
 use common::config::Config;
@@ -47,12 +46,10 @@ use crate::access::Access;
 use crate::http::Peers;
 use crate::limits::{SHUTDOWN_LIMIT, SWEEP};
 use crate::listen::Listeners;
-use crate::observe::observe;
-use crate::routes::routes;
 use crate::state::State;
 use crate::workers::Workers;
 
-pub use crate::log::LogFormat;
+pub use crate::log::{LogFormat, start as start_log};
 
 /// Options of the service that come from the command line.
 #[derive(Debug)]
@@ -76,14 +73,13 @@ pub struct Options {
 pub fn serve(config: Config, options: &Options) -> Result<()> {
     let access = Access::decide(&config, &options.bind, options.no_auth)?;
     let peers = Arc::new(Peers::new(listen::most_connections()));
-    let state = web::Data::new(State::new(config, access));
+    let state = Data::new(State::new(config, access));
     // Loaded now, so that the first request does not have to wait. Whether a model is available is reported by
     // `/health/ready`.
     drop(state.live.model());
     actix_web::rt::System::new().block_on(async {
         let mut listeners = Listeners::bind(&options.bind)?;
-        let app = move || App::new().wrap(from_fn(observe)).app_data(state.clone()).configure(routes);
-        let (workers, mut ends) = Workers::start(options.workers.unwrap_or_else(workers), app)?;
+        let (workers, mut failures) = Workers::start(options.workers.unwrap_or_else(default_workers), &state)?;
         // Installed before the addresses are printed, because a parent may send a signal as soon as it has read them.
         let mut stop_signals = StopSignals::listen()?;
         for url in listeners.urls()? {
@@ -101,7 +97,7 @@ pub fn serve(config: Config, options: &Options) -> Result<()> {
             may_finish = stop_signals.next() => may_finish,
             () = parent => true,
             () = listeners.accept(&peers, &workers) => false,
-            error = ends.next() => return Err(error.unwrap_or_else(|| anyhow!("the threads that answer have ended"))),
+            error = failures.recv() => return Err(error.unwrap_or_else(|| anyhow!("all worker threads have ended"))),
         };
         if may_finish {
             // Requests that were sent before the signal are answered, also on connections that are not accepted yet.
@@ -109,7 +105,7 @@ pub fn serve(config: Config, options: &Options) -> Result<()> {
                 let _sockets = listeners.finish(&peers, &workers).await;
                 peers.stop();
                 drop(workers); // each thread ends with its last connection
-                while ends.next().await.is_some() {}
+                while failures.recv().await.is_some() {}
             };
             tokio::select! {
                 _ = timeout(SHUTDOWN_LIMIT, finish) => {}
@@ -160,7 +156,7 @@ impl StopSignals {
 
 /// The default number of worker threads: one per processor except one, which remains for long work, the log and other
 /// programs. Without a spare processor a request would wait for whole time slices of the others.
-fn workers() -> usize {
+fn default_workers() -> usize {
     thread::available_parallelism().map_or(1, |processors| (processors.get() - 1).max(1))
 }
 

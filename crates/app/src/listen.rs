@@ -17,14 +17,11 @@ use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::time::sleep;
 
 use crate::http::Peers;
-use crate::limits::MOST_CONNECTIONS;
+use crate::limits::{BACKLOG, MOST_CONNECTIONS};
 use crate::workers::{Connection, Workers};
 
 /// Number of open files that the service needs in addition to its connections.
 const OTHER_FILES: u64 = 200;
-
-/// Number of connections that may wait to be accepted.
-const BACKLOG: u32 = 1024;
 
 /// Pause after the system has failed to accept a connection, for example for lack of memory.
 const REFUSED: Duration = Duration::from_millis(100);
@@ -80,7 +77,7 @@ impl Listeners {
     pub async fn accept(&mut self, peers: &Arc<Peers>, workers: &Workers) {
         loop {
             match poll_fn(|cx| self.poll_accept(cx)).await {
-                Ok(connection) => workers.take(connection, peers.admit().await),
+                Ok(connection) => workers.assign(connection, peers.admit().await),
                 // The peer has already disconnected.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
@@ -96,7 +93,7 @@ impl Listeners {
     pub async fn finish(self, peers: &Arc<Peers>, workers: &Workers) -> Sockets {
         for listener in self.listeners {
             for connection in listener.remaining().unwrap_or_default() {
-                workers.take(connection, peers.admit().await);
+                workers.assign(connection, peers.admit().await);
             }
         }
         self.sockets

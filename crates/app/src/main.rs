@@ -44,7 +44,7 @@ fn bind(text: &str) -> anyhow::Result<Bind> {
 
 fn main() -> ExitCode {
     let Arguments { common, bind, workers, no_auth, log_format, stop_with_stdin } = Arguments::parse();
-    let _log = app::log::start(log_format);
+    let _log = app::start_log(log_format);
     let served = Config::load(common.config.as_deref()).and_then(|config| {
         let bind = if bind.is_empty() { config.bind.clone() } else { bind };
         let workers = workers.map(NonZeroUsize::get);

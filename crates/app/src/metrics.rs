@@ -41,7 +41,7 @@ struct RouteLabels {
 
 /// Values that are looked up when the metrics are read; `None` if a value is unknown.
 #[derive(Debug, Default)]
-pub struct Momentary {
+pub struct Snapshot {
     /// The release that answers.
     pub release: Option<String>,
     /// Seconds since that release was deployed.
@@ -100,13 +100,13 @@ impl Metrics {
     ///
     /// # Errors
     /// Returns an error if encoding fails.
-    pub fn text(&self, now: &Momentary) -> Result<String, fmt::Error> {
-        let mut momentary = Registry::default();
+    pub fn text(&self, now: &Snapshot) -> Result<String, fmt::Error> {
+        let mut snapshot = Registry::default();
         let mut gauge = |name: &str, help: &str, value: Option<f64>| {
             if let Some(value) = value {
                 let gauge = Gauge::<f64, std::sync::atomic::AtomicU64>::default();
                 gauge.set(value);
-                momentary.register(name, help, gauge);
+                snapshot.register(name, help, gauge);
             }
         };
         gauge("risk_model_age_seconds", "Seconds since the release was deployed", now.age);
@@ -119,20 +119,20 @@ impl Metrics {
         if let Some(id) = &now.release {
             release.get_or_create(&[("release", id.clone())]).set(1);
         }
-        momentary.register("risk_model", "The release that answers", release);
+        snapshot.register("risk_model", "The release that answers", release);
         let verdicts = Family::<[(&str, String); 1], Gauge>::default();
         if let Some(verdict) = &now.verdict {
             for known in VERDICTS.into_iter().chain([verdict.as_str()]) {
                 verdicts.get_or_create(&[("verdict", known.to_owned())]).set(i64::from(known == verdict));
             }
         }
-        momentary.register("risk_drift", "1 at the newest drift verdict", verdicts);
+        snapshot.register("risk_drift", "1 at the newest drift verdict", verdicts);
         let failures = Counter::<u64>::default();
         failures.inc_by(now.reload_failures);
-        momentary.register("risk_reload_failures", "Releases that could not be loaded", failures);
+        snapshot.register("risk_reload_failures", "Releases that could not be loaded", failures);
         let mut text = String::new();
         text::encode_registry(&mut text, &self.registry)?;
-        text::encode(&mut text, &momentary)?;
+        text::encode(&mut text, &snapshot)?;
         Ok(text)
     }
 }

@@ -34,14 +34,14 @@ pub struct Peers {
 
 #[derive(Default)]
 struct Open {
-    peers: HashMap<u64, Arc<State>>,
+    peers: HashMap<u64, Arc<PeerState>>,
     next: u64,
     /// Number of connections in `peers` that are given up but have not ended yet.
     given_up: usize,
 }
 
 /// The part of a connection's state that the sweep reads. Times are milliseconds since the service started.
-struct State {
+struct PeerState {
     /// When the peer must have acted; [`NONE`] if the connection does not wait for it.
     deadline: AtomicU64,
     /// When the peer last acted.
@@ -58,7 +58,7 @@ struct State {
 pub struct Peer {
     peers: Arc<Peers>,
     id: u64,
-    state: Arc<State>,
+    state: Arc<PeerState>,
 }
 
 impl Peers {
@@ -84,7 +84,7 @@ impl Peers {
                     open.give_up_longest(AT_ONCE.min(self.most / 16 + 1));
                 }
                 if open.peers.len() < self.most {
-                    let (id, state) = (open.next, Arc::<State>::default());
+                    let (id, state) = (open.next, Arc::<PeerState>::default());
                     open.next += 1;
                     open.peers.insert(id, state.clone());
                     return Peer { peers: self.clone(), id, state };
@@ -139,8 +139,8 @@ impl Open {
         held && stored
     }
 
-    fn relieve_of(&mut self, amount: fn(&State) -> &AtomicU64, most: u64) -> bool {
-        let of = |state: &State| amount(state).load(Ordering::Relaxed);
+    fn relieve_of(&mut self, amount: fn(&PeerState) -> &AtomicU64, most: u64) -> bool {
+        let of = |state: &PeerState| amount(state).load(Ordering::Relaxed);
         let counted = self.peers.values().filter(|state| !state.given_up.load(Ordering::Relaxed));
         let (mut sum, mut largest) = (0, 0);
         for amount in counted.map(|state| of(state)) {
@@ -163,7 +163,7 @@ impl Open {
     }
 }
 
-impl Default for State {
+impl Default for PeerState {
     fn default() -> Self {
         Self {
             deadline: AtomicU64::new(NONE),
@@ -176,7 +176,7 @@ impl Default for State {
     }
 }
 
-impl State {
+impl PeerState {
     /// Whether the connection waits for its peer and has not been given up.
     fn waits(&self) -> bool {
         self.deadline.load(Ordering::Relaxed) != NONE && !self.given_up.load(Ordering::Relaxed)

@@ -16,21 +16,26 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::codec::Decoder;
 
 use super::peers::Peer;
-use crate::limits::{GRACE, HEAD_LIMIT, HELD_BY_REQUEST, IDLE_LIMIT, LIGHT_BODY, LINGER_LIMIT, SLOWEST_PACE};
+use crate::limits::{GRACE, HEAD_LIMIT, HELD_BY_REQUEST, IDLE_LIMIT, LINGER_LIMIT, MINIMUM_RATE, SMALL_BODY};
 
 /// Number of bytes that are read at once.
 const READ: usize = 64 << 10;
 
+/// A connection to a peer as a stream of bytes: over TCP or over a Unix socket.
+pub trait ByteStream: AsyncRead + AsyncWrite + AsFd + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> ByteStream for S {}
+
 /// A connection to a peer.
-pub struct Wire<IO> {
-    io: IO,
+pub struct Wire {
+    stream: Box<dyn ByteStream>,
     pub peer: Peer,
     pub codec: Codec,
     /// Received bytes that are not decoded yet.
     input: BytesMut,
     /// Whether the peer has closed its sending side.
     ended: bool,
-    body: Body,
+    body: BodyState,
     /// Whether the peer waits for `100 Continue` before it sends the body.
     expects: bool,
     /// Pace at which the peer sends the current body or receives the current answer.
@@ -43,10 +48,10 @@ pub struct Wire<IO> {
 
 /// The body of the current request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Body {
+enum BodyState {
     /// There is no body, or all of it was received.
-    Taken,
-    Coming,
+    Received,
+    Arriving,
     /// The body is incomplete or invalid, so the bytes that follow cannot be decoded.
     Broken,
 }
@@ -61,13 +66,13 @@ struct Pace {
 impl Pace {
     /// How long the service waits for the peer's next step.
     fn patience(&self, _now: Instant) -> Duration {
-        let whole = GRACE + Duration::from_secs_f64(self.bytes as f64 / SLOWEST_PACE);
+        let whole = GRACE + Duration::from_secs_f64(self.bytes as f64 / MINIMUM_RATE);
         GRACE.min(whole.saturating_sub(self.waited))
     }
 }
 
 /// The next event on a connection.
-pub enum Next {
+pub enum Event {
     Request(Request),
     /// The connection has ended, or no request has arrived in time.
     End,
@@ -77,15 +82,15 @@ pub enum Next {
     Wrong(ParseError),
 }
 
-impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
-    pub fn new(io: IO, peer: Peer, config: ServiceConfig) -> Self {
+impl Wire {
+    pub fn new(stream: Box<dyn ByteStream>, peer: Peer, config: ServiceConfig) -> Self {
         Self {
-            io,
+            stream,
             peer,
             codec: Codec::new(config),
             input: BytesMut::new(),
             ended: false,
-            body: Body::Taken,
+            body: BodyState::Received,
             expects: false,
             pace: Pace::default(),
             waiting: None,
@@ -94,26 +99,26 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
     }
 
     /// Waits for the next request until `until`, which is reset when the first byte of a head arrives.
-    pub fn poll_request(&mut self, cx: &mut Context, until: &mut Option<Instant>) -> Poll<Next> {
+    pub fn poll_request(&mut self, cx: &mut Context, until: &mut Option<Instant>) -> Poll<Event> {
         loop {
             if !self.input.is_empty() {
                 match self.codec.decode(&mut self.input) {
                     Ok(Some(Message::Item(request))) => {
                         self.body = match self.codec.message_type() {
-                            MessageType::None => Body::Taken,
-                            MessageType::Payload | MessageType::Stream => Body::Coming,
+                            MessageType::None => BodyState::Received,
+                            MessageType::Payload | MessageType::Stream => BodyState::Arriving,
                         };
                         self.expects = request.head().expect();
                         self.pace = Pace::default();
-                        return Poll::Ready(Next::Request(request));
+                        return Poll::Ready(Event::Request(request));
                     }
                     Ok(None) => {}
-                    Ok(Some(Message::Chunk(_))) => return Poll::Ready(Next::Wrong(ParseError::Incomplete)),
-                    Err(error) => return Poll::Ready(Next::Wrong(error)),
+                    Ok(Some(Message::Chunk(_))) => return Poll::Ready(Event::Wrong(ParseError::Incomplete)),
+                    Err(error) => return Poll::Ready(Event::Wrong(error)),
                 }
             }
             if self.ended {
-                return Poll::Ready(Next::End);
+                return Poll::Ready(Event::End);
             }
             let idle = self.input.is_empty();
             if idle {
@@ -125,10 +130,10 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
                 Poll::Ready(Ok(_)) if idle => *until = None,
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut && !idle => {
-                    return Poll::Ready(Next::TooSlow);
+                    return Poll::Ready(Event::TooSlow);
                 }
-                Poll::Ready(Err(_)) => return Poll::Ready(Next::End),
-                Poll::Pending if self.is_last() => return Poll::Ready(Next::End),
+                Poll::Ready(Err(_)) => return Poll::Ready(Event::End),
+                Poll::Pending if self.is_last() => return Poll::Ready(Event::End),
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -138,13 +143,13 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
     pub fn poll_body(&mut self, cx: &mut Context) -> Poll<Option<Result<Bytes, PayloadError>>> {
         loop {
             match self.body {
-                Body::Taken => return Poll::Ready(None),
-                Body::Broken => return Poll::Ready(Some(Err(PayloadError::EncodingCorrupted))),
-                Body::Coming => {}
+                BodyState::Received => return Poll::Ready(None),
+                BodyState::Broken => return Poll::Ready(Some(Err(PayloadError::EncodingCorrupted))),
+                BodyState::Arriving => {}
             }
             match self.decode_body() {
                 Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
-                Ok(None) if self.body == Body::Taken => return Poll::Ready(None),
+                Ok(None) if self.body == BodyState::Received => return Poll::Ready(None),
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(Some(Err(error))),
             }
@@ -156,7 +161,7 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
                 }
             };
             if let Err(error) = read {
-                self.body = Body::Broken;
+                self.body = BodyState::Broken;
                 return Poll::Ready(Some(Err(error)));
             }
         }
@@ -165,10 +170,10 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
     /// Discards the received part of a body that the application did not read. Returns whether this was the whole body,
     /// so that another request may follow.
     pub fn skip_body(&mut self, cx: &mut Context) -> bool {
-        while self.body == Body::Coming && !self.expects {
+        while self.body == BodyState::Arriving && !self.expects {
             match self.decode_body() {
                 Ok(Some(_)) => continue,
-                Ok(None) if self.body == Body::Taken => break,
+                Ok(None) if self.body == BodyState::Received => break,
                 Ok(None) => {}
                 Err(_) => break,
             }
@@ -176,13 +181,13 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
                 break;
             }
         }
-        self.body == Body::Taken
+        self.body == BodyState::Received
     }
 
     /// Waits until the peer has disconnected while its request is being answered. A peer that has only closed its
     /// sending side still gets its answer.
     pub fn poll_gone(&mut self, cx: &mut Context) -> Poll<io::Error> {
-        while self.body == Body::Taken && !self.ended && self.input.len() < READ {
+        while self.body == BodyState::Received && !self.ended && self.input.len() < READ {
             if let Err(error) = ready!(self.poll_input(cx)) {
                 return Poll::Ready(error);
             }
@@ -198,7 +203,7 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
     /// Sends all bytes of `output`.
     pub fn poll_send(&mut self, cx: &mut Context, output: &mut BytesMut) -> Poll<io::Result<()>> {
         while !output.is_empty() {
-            let sent = Pin::new(&mut self.io).poll_write(cx, output);
+            let sent = Pin::new(&mut self.stream).poll_write(cx, output);
             let sent = ready!(self.waited(cx, sent, output.len() as u64, Pace::patience))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -212,8 +217,8 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
     /// Closes the sending side and discards input until the peer closes its side too. If a connection is closed while
     /// input is unread, the system resets it and the peer may lose the answer.
     pub fn poll_linger(&mut self, cx: &mut Context, until: Instant) -> Poll<()> {
-        if !self.ended && (self.body != Body::Taken || !self.input.is_empty() || self.has_more()) {
-            let _ = ready!(Pin::new(&mut self.io).poll_shutdown(cx));
+        if !self.ended && (self.body != BodyState::Received || !self.input.is_empty() || self.has_more()) {
+            let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
             loop {
                 self.input.clear();
                 let read = ready!(self.poll_read(cx, |_, now| until.saturating_duration_since(now)));
@@ -232,7 +237,7 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
 
     /// Whether the current request has a body that was not received completely.
     pub fn has_body(&self) -> bool {
-        self.body != Body::Taken
+        self.body != BodyState::Received
     }
 
     /// Whether the service is stopping and the peer has sent no further request.
@@ -242,7 +247,7 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
 
     /// Whether the system holds unread bytes; the runtime may not have reported them yet.
     fn has_more(&self) -> bool {
-        rustix::io::ioctl_fionread(&self.io).is_ok_and(|bytes| bytes > 0)
+        rustix::io::ioctl_fionread(&self.stream).is_ok_and(|bytes| bytes > 0)
     }
 
     /// Decodes the next piece of the body from the received bytes; `None` if more input is needed or the body has
@@ -250,10 +255,10 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
     fn decode_body(&mut self) -> Result<Option<Bytes>, PayloadError> {
         match self.codec.decode(&mut self.input) {
             Ok(Some(Message::Chunk(Some(piece)))) => return Ok(Some(piece)),
-            Ok(Some(Message::Chunk(None))) => self.body = Body::Taken,
+            Ok(Some(Message::Chunk(None))) => self.body = BodyState::Received,
             Ok(None) => {}
             Ok(Some(Message::Item(_))) | Err(_) => {
-                self.body = Body::Broken;
+                self.body = BodyState::Broken;
                 return Err(PayloadError::EncodingCorrupted);
             }
         }
@@ -266,7 +271,7 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
             const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
             // All previous answers were sent, so there is room for one line. If it is lost, the peer sends the body
             // after a while.
-            let _ = Pin::new(&mut self.io).poll_write(cx, GO_ON);
+            let _ = Pin::new(&mut self.stream).poll_write(cx, GO_ON);
         }
     }
 
@@ -277,9 +282,10 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
         patience: impl FnOnce(&Pace, Instant) -> Duration,
     ) -> Poll<io::Result<usize>> {
         let read = self.poll_input(cx);
-        let coming = self.body == Body::Coming;
+        let arriving = self.body == BodyState::Arriving;
         // Small bodies are kept in memory until they are complete.
-        let held = self.input.len() as u64 + if coming { HELD_BY_REQUEST + self.pace.bytes.min(LIGHT_BODY) } else { 0 };
+        let held =
+            self.input.len() as u64 + if arriving { HELD_BY_REQUEST + self.pace.bytes.min(SMALL_BODY) } else { 0 };
         let read = ready!(self.waited(cx, read, held, patience))?;
         self.pace.bytes += read as u64;
         Poll::Ready(Ok(read))
@@ -288,7 +294,7 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
     fn poll_input(&mut self, cx: &mut Context) -> Poll<io::Result<usize>> {
         let mut buffer = [const { MaybeUninit::uninit() }; READ];
         let mut buffer = ReadBuf::uninit(&mut buffer);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
         self.input.extend_from_slice(buffer.filled());
         self.ended = buffer.filled().is_empty();
         Poll::Ready(Ok(buffer.filled().len()))

@@ -4,20 +4,19 @@ use std::sync::{Arc, LazyLock};
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use utoipa::OpenApi;
+use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::Config;
 
-use super::ok;
-use crate::openapi::Description;
 use crate::problem::Problem;
+use crate::response::ok;
 
 /// Swagger UI sets styles on its own elements, so inline styles are allowed; it never shows text from other sources.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Answers `GET /openapi.json`.
-pub async fn openapi() -> Result<HttpResponse, Problem> {
-    ok(&Description::openapi())
+pub async fn openapi(document: web::Data<OpenApi>) -> Result<HttpResponse, Problem> {
+    ok(&**document)
 }
 
 /// Redirects to the path with a trailing slash, against which the relative addresses of Swagger UI's files resolve.

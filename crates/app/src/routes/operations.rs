@@ -3,21 +3,21 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use common::api::Endpoint;
 use common::config::service::{CHALLENGE_HEADER, PROOF_HEADER};
 use history::History;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ok;
-use crate::live::{Refused, Status};
-use crate::metrics::{MEDIA_TYPE, Momentary};
-use crate::openapi;
-use crate::problem::Problem;
+use crate::live::Status;
+use crate::metrics::{MEDIA_TYPE, Snapshot};
+use crate::problem::{Problem, UnavailableErrors};
+use crate::queue::unqueued;
+use crate::response::ok;
 use crate::state::State;
-use crate::turn::{beside, broken_off};
 
 /// Confirms that the process answers.
 #[derive(Serialize, ToSchema)]
@@ -45,7 +45,7 @@ pub struct Ready {
 /// Reports that the process answers.
 ///
 /// A client that is about to send its token can first let the service prove that it holds the same token.
-#[utoipa::path(get, path = "/health/live", tag = "operations", security(()),
+#[utoipa::path(get, path = Endpoint::HealthLive.documented_path(), tag = "operations", security(()),
     params(("x-challenge" = Option<String>, Header, description = "64 hexadecimal digits, never used before")),
     responses(
         (status = 200, body = Alive, description = "It does", headers(
@@ -64,16 +64,16 @@ pub async fn live(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
 }
 
 /// Reports whether a model is loaded that has passed its self-test.
-#[utoipa::path(get, path = "/health/ready", tag = "operations", security(()), responses(
+#[utoipa::path(get, path = Endpoint::HealthReady.documented_path(), tag = "operations", security(()), responses(
     (status = 200, body = Ready, description = "It is"),
     (status = 503, body = Ready, description = "Nothing is deployed, or it cannot be loaded"),
 ))]
 pub async fn ready(state: Data<State>) -> Result<HttpResponse, Problem> {
     // A new release is loaded now; the duration depends on the size of its files.
     let asked = state.clone();
-    let Status { served, refused, .. } = web::block(move || asked.live.status()).await.map_err(broken_off)?;
-    let refused = refused.map(|Refused { id }| id);
-    let advice = "the live release cannot be loaded; the log says why; deployment --rollback leaves it";
+    let Status { served, refused, .. } = unqueued(move || Ok(asked.live.status())).await?;
+    let advice =
+        "the live release cannot be loaded; the log gives the reason; deployment --rollback returns to an earlier one";
     let advice = refused.is_some().then(|| advice.to_owned());
     let answer = match served {
         Ok(live) => Ready {
@@ -99,16 +99,16 @@ pub async fn ready(state: Data<State>) -> Result<HttpResponse, Problem> {
 }
 
 /// Metrics in the text format that Prometheus reads.
-#[utoipa::path(get, path = "/metrics", tag = "operations", responses(
+#[utoipa::path(get, path = Endpoint::Metrics.documented_path(), tag = "operations", responses(
     (status = 200, description = "OpenMetrics text", body = String,
         content_type = "application/openmetrics-text"),
-    openapi::NotReady,
+    UnavailableErrors,
 ))]
 pub async fn metrics(state: Data<State>) -> Result<HttpResponse, Problem> {
     let sharing = state.clone();
     let text = move || {
         let mut now = of_model(state.live.status());
-        match state.door.open(&state.config) {
+        match state.circuit_breaker.open(&state.config) {
             Ok(Some(mut history)) => of_history(&mut history, &mut now)
                 .unwrap_or_else(|error| tracing::warn!("metrics without the history: {error:#}")),
             Ok(None) => {}
@@ -117,28 +117,28 @@ pub async fn metrics(state: Data<State>) -> Result<HttpResponse, Problem> {
         state.metrics.text(&now).map_err(|error| Problem::not_ready("the metrics failed", &error.into()))
     };
     // If the history cannot be read now, the request does not have to wait in its queue.
-    let text = match sharing.door.check() {
-        Ok(()) => beside(sharing.history.take().await?, text).await,
-        Err(_) => web::block(text).await.map_err(broken_off)?,
+    let text = match sharing.circuit_breaker.check() {
+        Ok(()) => sharing.history_queue.enter().await?.run(text).await,
+        Err(_) => unqueued(text).await,
     };
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, MEDIA_TYPE)).body(text?))
 }
 
-fn of_model(Status { served, refused, failures }: Status) -> Momentary {
+fn of_model(Status { served, refused, failures }: Status) -> Snapshot {
     let live = served.ok();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let manifest = live.as_ref().map(|live| &live.release.manifest);
-    Momentary {
+    Snapshot {
         release: live.as_ref().map(|live| live.id.clone()),
         age: manifest.map(|manifest| now - seconds(manifest.created)),
         recorded_f1: manifest.map(|manifest| manifest.score.f1),
         reload_failures: failures,
         refused: refused.is_some(),
-        ..Momentary::default()
+        ..Snapshot::default()
     }
 }
 
-fn of_history(history: &mut History, now: &mut Momentary) -> anyhow::Result<()> {
+fn of_history(history: &mut History, now: &mut Snapshot) -> anyhow::Result<()> {
     now.last_f1 = history.newest_score()?.map(|score| score.f1);
     now.verdict = history.newest_check()?.map(|check| check.verdict);
     if let Some(run) = history.newest_process()? {
