@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_http::error::{ParseError, PayloadError};
@@ -30,6 +31,7 @@ use tokio_util::codec::Encoder;
 
 pub use self::peers::{Peer, Peers};
 use self::wire::{ByteStream, Event, Wire};
+use crate::limits::LINGER_LIMIT;
 use crate::problem::Problem;
 
 /// Longer answers in memory are sent in pieces of this many bytes and counted as held for their peer.
@@ -60,10 +62,10 @@ pub async fn serve(
             }
             Event::End => return,
             Event::TooSlow => {
-                let problem = Problem::TooSlow("the request's head comes too slowly".to_owned());
+                let problem = Problem::TooSlow("the head of the request arrives too slowly".to_owned());
                 refuse(&wire, &problem, config.clone()).await
             }
-            Event::Wrong(error) => refuse(&wire, &problem(&error), config.clone()).await,
+            Event::Invalid(error) => refuse(&wire, &problem(&error), config.clone()).await,
         };
         match going_on {
             Ok(true) => {}
@@ -71,7 +73,7 @@ pub async fn serve(
             Err(_) => return, // the peer has disconnected or does not read
         }
     }
-    let until = Wire::linger_until();
+    let until = Instant::now() + LINGER_LIMIT;
     poll_fn(|cx| wire.borrow_mut().poll_linger(cx, until)).await;
 }
 
@@ -116,36 +118,35 @@ async fn refuse(wire: &RefCell<Wire>, problem: &Problem, config: ServiceConfig) 
 }
 
 async fn send(wire: &RefCell<Wire>, answer: OutgoingAnswer, only_head: bool) -> io::Result<()> {
+    let encode = |message, output: &mut BytesMut| wire.borrow_mut().codec.encode(message, output);
+    let send = async |output: &mut BytesMut| poll_fn(|cx| wire.borrow_mut().poll_send(cx, output)).await;
     let mut output = BytesMut::with_capacity(COLLECTED / 16);
-    {
-        let mut wire = wire.borrow_mut();
-        wire.begin_answer();
-        wire.codec.encode(Message::Item((answer.head, answer.size)), &mut output)?;
-    }
+    wire.borrow_mut().begin_answer();
+    encode(Message::Item((answer.head, answer.size)), &mut output)?;
     match answer.body {
         _ if only_head => {}
         Ok(mut rest) => {
             while !rest.is_empty() {
                 let piece = rest.split_to(rest.len().min(PIECE));
-                wire.borrow_mut().codec.encode(Message::Chunk(Some(piece)), &mut output)?;
+                encode(Message::Chunk(Some(piece)), &mut output)?;
                 wire.borrow_mut().held = rest.len() as u64;
                 if !rest.is_empty() {
-                    poll_fn(|cx| wire.borrow_mut().poll_send(cx, &mut output)).await?;
+                    send(&mut output).await?;
                 }
             }
         }
         Err(mut body) => {
             while let Some(piece) = poll_fn(|cx| body.as_pin_mut().poll_next(cx)).await {
                 let piece = piece.map_err(|error| io::Error::other(error.to_string()))?;
-                wire.borrow_mut().codec.encode(Message::Chunk(Some(piece)), &mut output)?;
+                encode(Message::Chunk(Some(piece)), &mut output)?;
                 if output.len() >= COLLECTED {
-                    poll_fn(|cx| wire.borrow_mut().poll_send(cx, &mut output)).await?;
+                    send(&mut output).await?;
                 }
             }
         }
     }
-    wire.borrow_mut().codec.encode(Message::Chunk(None), &mut output)?;
-    poll_fn(|cx| wire.borrow_mut().poll_send(cx, &mut output)).await
+    encode(Message::Chunk(None), &mut output)?;
+    send(&mut output).await
 }
 
 /// An answer that is ready to be sent.
@@ -178,7 +179,7 @@ impl OutgoingAnswer {
 fn problem(error: &ParseError) -> Problem {
     match error {
         ParseError::TooLarge => Problem::HeadTooLarge,
-        error => Problem::BadRequest(format!("the request is not HTTP/1.1: {error}")),
+        error => Problem::BadRequest(format!("the request is not valid HTTP/1.1: {error}")),
     }
 }
 

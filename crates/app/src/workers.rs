@@ -21,7 +21,7 @@ use crate::http::{Application, Peer, serve};
 use crate::routes::application;
 use crate::state::State;
 
-/// A non-blocking connection of a client.
+/// A connection of a client, which belongs to no runtime yet.
 pub enum Connection {
     Tcp(TcpStream),
     Unix(UnixStream),
@@ -95,6 +95,7 @@ async fn answer(
 async fn begin(connection: Connection, peer: Peer, app: Rc<Application>, config: ServiceConfig) -> io::Result<()> {
     match connection {
         Connection::Tcp(stream) => {
+            stream.set_nonblocking(true)?;
             let stream = tokio::net::TcpStream::from_std(stream)?;
             // Only connections over a Unix socket have no address, and the check of the host name is skipped for them.
             // A TCP peer that has already disconnected must therefore not be served with `None`; the error ends its
@@ -103,6 +104,7 @@ async fn begin(connection: Connection, peer: Peer, app: Rc<Application>, config:
             serve(Box::new(stream), peer, address, app, config).await;
         }
         Connection::Unix(stream) => {
+            stream.set_nonblocking(true)?;
             serve(Box::new(tokio::net::UnixStream::from_std(stream)?), peer, None, app, config).await;
         }
     }

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::codec::Decoder;
 
 use super::peers::Peer;
-use crate::limits::{GRACE, HEAD_LIMIT, HELD_BY_REQUEST, IDLE_LIMIT, LINGER_LIMIT, MINIMUM_RATE, SMALL_BODY};
+use crate::limits::{GRACE, HEAD_LIMIT, HELD_BY_REQUEST, IDLE_LIMIT, MINIMUM_RATE, SMALL_BODY};
 
 /// Number of bytes that are read at once.
 const READ: usize = 64 << 10;
@@ -37,9 +37,9 @@ pub struct Wire {
     ended: bool,
     body: BodyState,
     /// Whether the peer waits for `100 Continue` before it sends the body.
-    expects: bool,
-    /// Pace at which the peer sends the current body or receives the current answer.
-    pace: Pace,
+    expects_continue: bool,
+    /// The body that the peer sends or the answer that it receives.
+    transfer: Transfer,
     /// When the current wait for the peer began; `None` if there is none.
     waiting: Option<Instant>,
     /// Bytes of an answer in memory that are not sent yet.
@@ -58,14 +58,14 @@ enum BodyState {
 
 /// Progress of a body or an answer. Only time in which the service waited for the peer counts.
 #[derive(Default)]
-struct Pace {
+struct Transfer {
     bytes: u64,
     waited: Duration,
 }
 
-impl Pace {
+impl Transfer {
     /// How long the service waits for the peer's next step.
-    fn patience(&self, _now: Instant) -> Duration {
+    fn patience(&self) -> Duration {
         let whole = GRACE + Duration::from_secs_f64(self.bytes as f64 / MINIMUM_RATE);
         GRACE.min(whole.saturating_sub(self.waited))
     }
@@ -79,7 +79,7 @@ pub enum Event {
     /// The head of a request has not arrived in time.
     TooSlow,
     /// The received bytes are not a valid request.
-    Wrong(ParseError),
+    Invalid(ParseError),
 }
 
 impl Wire {
@@ -91,8 +91,8 @@ impl Wire {
             input: BytesMut::new(),
             ended: false,
             body: BodyState::Received,
-            expects: false,
-            pace: Pace::default(),
+            expects_continue: false,
+            transfer: Transfer::default(),
             waiting: None,
             held: 0,
         }
@@ -108,13 +108,13 @@ impl Wire {
                             MessageType::None => BodyState::Received,
                             MessageType::Payload | MessageType::Stream => BodyState::Arriving,
                         };
-                        self.expects = request.head().expect();
-                        self.pace = Pace::default();
+                        self.expects_continue = request.head().expect();
+                        self.transfer = Transfer::default();
                         return Poll::Ready(Event::Request(request));
                     }
                     Ok(None) => {}
-                    Ok(Some(Message::Chunk(_))) => return Poll::Ready(Event::Wrong(ParseError::Incomplete)),
-                    Err(error) => return Poll::Ready(Event::Wrong(error)),
+                    Ok(Some(Message::Chunk(_))) => return Poll::Ready(Event::Invalid(ParseError::Incomplete)),
+                    Err(error) => return Poll::Ready(Event::Invalid(error)),
                 }
             }
             if self.ended {
@@ -126,7 +126,7 @@ impl Wire {
             }
             let limit = if idle { IDLE_LIMIT } else { HEAD_LIMIT };
             let until_then = *until.get_or_insert_with(|| Instant::now() + limit);
-            match self.poll_read(cx, |_, now| until_then.saturating_duration_since(now)) {
+            match self.poll_read(cx, until_then.saturating_duration_since(Instant::now())) {
                 Poll::Ready(Ok(_)) if idle => *until = None,
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut && !idle => {
@@ -147,17 +147,15 @@ impl Wire {
                 BodyState::Broken => return Poll::Ready(Some(Err(PayloadError::EncodingCorrupted))),
                 BodyState::Arriving => {}
             }
-            match self.decode_body() {
-                Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
-                Ok(None) if self.body == BodyState::Received => return Poll::Ready(None),
-                Ok(None) => {}
-                Err(error) => return Poll::Ready(Some(Err(error))),
+            match self.decode_body().transpose() {
+                None if self.body == BodyState::Arriving => {} // more input is needed
+                piece => return Poll::Ready(piece),
             }
             let read = match self.ended {
                 true => Err(PayloadError::Incomplete(None)),
                 false => {
-                    self.invite(cx);
-                    ready!(self.poll_read(cx, Pace::patience)).map_err(PayloadError::Io)
+                    self.send_continue(cx);
+                    ready!(self.poll_read(cx, self.transfer.patience())).map_err(PayloadError::Io)
                 }
             };
             if let Err(error) = read {
@@ -170,14 +168,9 @@ impl Wire {
     /// Discards the received part of a body that the application did not read. Returns whether this was the whole body,
     /// so that another request may follow.
     pub fn skip_body(&mut self, cx: &mut Context) -> bool {
-        while self.body == BodyState::Arriving && !self.expects {
-            match self.decode_body() {
-                Ok(Some(_)) => continue,
-                Ok(None) if self.body == BodyState::Received => break,
-                Ok(None) => {}
-                Err(_) => break,
-            }
-            if self.ended || !matches!(self.poll_input(cx), Poll::Ready(Ok(1..))) {
+        while self.body == BodyState::Arriving && !self.expects_continue {
+            let needs_input = matches!(self.decode_body(), Ok(None)) && self.body == BodyState::Arriving;
+            if needs_input && (self.ended || !matches!(self.poll_input(cx), Poll::Ready(Ok(1..)))) {
                 break;
             }
         }
@@ -195,20 +188,20 @@ impl Wire {
         Poll::Pending
     }
 
-    /// Starts the measurement of an answer's pace.
+    /// Starts the measurement of an answer's progress.
     pub fn begin_answer(&mut self) {
-        self.pace = Pace::default();
+        self.transfer = Transfer::default();
     }
 
     /// Sends all bytes of `output`.
     pub fn poll_send(&mut self, cx: &mut Context, output: &mut BytesMut) -> Poll<io::Result<()>> {
         while !output.is_empty() {
             let sent = Pin::new(&mut self.stream).poll_write(cx, output);
-            let sent = ready!(self.waited(cx, sent, output.len() as u64, Pace::patience))?;
+            let sent = ready!(self.limit_wait(cx, sent, output.len() as u64, self.transfer.patience()))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.pace.bytes += sent as u64;
+            self.transfer.bytes += sent as u64;
             output.advance(sent);
         }
         Poll::Ready(Ok(()))
@@ -221,18 +214,13 @@ impl Wire {
             let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
             loop {
                 self.input.clear();
-                let read = ready!(self.poll_read(cx, |_, now| until.saturating_duration_since(now)));
+                let read = ready!(self.poll_read(cx, until.saturating_duration_since(Instant::now())));
                 if !matches!(read, Ok(1..)) || Instant::now() > until {
                     break;
                 }
             }
         }
         Poll::Ready(())
-    }
-
-    /// The latest time until which a closing connection lingers.
-    pub fn linger_until() -> Instant {
-        Instant::now() + LINGER_LIMIT
     }
 
     /// Whether the current request has a body that was not received completely.
@@ -266,28 +254,24 @@ impl Wire {
     }
 
     /// Sends `100 Continue` to a peer that waits for it before it sends the body.
-    fn invite(&mut self, cx: &mut Context) {
-        if std::mem::take(&mut self.expects) {
-            const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+    fn send_continue(&mut self, cx: &mut Context) {
+        if std::mem::take(&mut self.expects_continue) {
+            const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
             // All previous answers were sent, so there is room for one line. If it is lost, the peer sends the body
             // after a while.
-            let _ = Pin::new(&mut self.stream).poll_write(cx, GO_ON);
+            let _ = Pin::new(&mut self.stream).poll_write(cx, CONTINUE);
         }
     }
 
-    /// Waits for more input, for as long as `patience` allows.
-    fn poll_read(
-        &mut self,
-        cx: &mut Context,
-        patience: impl FnOnce(&Pace, Instant) -> Duration,
-    ) -> Poll<io::Result<usize>> {
+    /// Waits for more input, but not longer than `patience`.
+    fn poll_read(&mut self, cx: &mut Context, patience: Duration) -> Poll<io::Result<usize>> {
         let read = self.poll_input(cx);
-        let arriving = self.body == BodyState::Arriving;
-        // Small bodies are kept in memory until they are complete.
-        let held =
-            self.input.len() as u64 + if arriving { HELD_BY_REQUEST + self.pace.bytes.min(SMALL_BODY) } else { 0 };
-        let read = ready!(self.waited(cx, read, held, patience))?;
-        self.pace.bytes += read as u64;
+        let mut held = self.input.len() as u64;
+        if self.body == BodyState::Arriving {
+            held += HELD_BY_REQUEST + self.transfer.bytes.min(SMALL_BODY); // small bodies are kept until they are complete
+        }
+        let read = ready!(self.limit_wait(cx, read, held, patience))?;
+        self.transfer.bytes += read as u64;
         Poll::Ready(Ok(read))
     }
 
@@ -300,29 +284,29 @@ impl Wire {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    /// Passes on the result of `polled`. While it is pending, counts `held` bytes for the peer and gives it the time
-    /// that `patience` returns.
+    /// Passes on the result of `polled`. While it is pending, counts `held` bytes for the peer, which must act within `patience`
+    /// of the beginning of the wait.
     ///
     /// # Errors
     /// `TimedOut` if the connection was given up.
-    fn waited<T>(
+    fn limit_wait<T>(
         &mut self,
         cx: &mut Context,
         polled: Poll<io::Result<T>>,
         held: u64,
-        patience: impl FnOnce(&Pace, Instant) -> Duration,
+        patience: Duration,
     ) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             if let Some(since) = self.waiting.take() {
                 self.peer.acted();
-                self.pace.waited += since.elapsed();
+                self.transfer.waited += since.elapsed();
             }
             return polled;
         }
         if self.waiting.is_none() {
             let now = Instant::now();
             self.waiting = Some(now);
-            self.peer.waits(now, patience(&self.pace, now), self.held + held);
+            self.peer.waits(now, patience, self.held + held);
         }
         match self.peer.is_given_up(cx.waker()) {
             true => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),

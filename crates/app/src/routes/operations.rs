@@ -1,7 +1,5 @@
 //! Endpoints for monitoring: whether the process runs, whether it can answer, and what it has counted.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -18,6 +16,9 @@ use crate::problem::{Problem, UnavailableErrors};
 use crate::queue::unqueued;
 use crate::response::ok;
 use crate::state::State;
+
+/// The drift verdicts, as the history stores them.
+const VERDICTS: [&str; 3] = ["not drifted", "cannot tell", "drifted"];
 
 /// Confirms that the process answers.
 #[derive(Serialize, ToSchema)]
@@ -107,14 +108,19 @@ pub async fn ready(state: Data<State>) -> Result<HttpResponse, Problem> {
 pub async fn metrics(state: Data<State>) -> Result<HttpResponse, Problem> {
     let sharing = state.clone();
     let text = move || {
-        let mut now = of_model(state.live.status());
-        match state.circuit_breaker.open(&state.config) {
-            Ok(Some(mut history)) => of_history(&mut history, &mut now)
-                .unwrap_or_else(|error| tracing::warn!("metrics without the history: {error:#}")),
-            Ok(None) => {}
-            Err(error) => tracing::warn!("metrics without the history: {error:#}"),
+        let mut snapshot = Snapshot::default();
+        add_model(&mut snapshot, state.live.status());
+        let added = state.circuit_breaker.open(&state.config).and_then(|history| match history {
+            Some(mut history) => add_history(&mut snapshot, &mut history),
+            None => Ok(()),
+        });
+        if let Err(error) = added {
+            tracing::warn!("the metrics are incomplete because the history cannot be read: {error:#}");
         }
-        state.metrics.text(&now).map_err(|error| Problem::not_ready("the metrics failed", &error.into()))
+        state
+            .metrics
+            .text(&snapshot)
+            .map_err(|error| Problem::not_ready("the metrics cannot be written", &error.into()))
     };
     // If the history cannot be read now, the request does not have to wait in its queue.
     let text = match sharing.circuit_breaker.check() {
@@ -124,26 +130,33 @@ pub async fn metrics(state: Data<State>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, MEDIA_TYPE)).body(text?))
 }
 
-fn of_model(Status { served, refused, failures }: Status) -> Snapshot {
-    let live = served.ok();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    let manifest = live.as_ref().map(|live| &live.release.manifest);
-    Snapshot {
-        release: live.as_ref().map(|live| live.id.clone()),
-        age: manifest.map(|manifest| now - seconds(manifest.created)),
-        recorded_f1: manifest.map(|manifest| manifest.score.f1),
-        reload_failures: failures,
-        refused: refused.is_some(),
-        ..Snapshot::default()
+fn add_model(snapshot: &mut Snapshot, Status { served, refused, failures }: Status) {
+    let refused = f64::from(refused.is_some());
+    snapshot.gauge("risk_release_refused", "1 if the live release cannot be loaded", refused);
+    snapshot.counter("risk_reload_failures", "Releases that could not be loaded", failures);
+    if let Ok(live) = served {
+        let manifest = &live.release.manifest;
+        let age = seconds(Timestamp::now()) - seconds(manifest.created);
+        snapshot.labelled("risk_model", "The release that answers", "release", &[(&live.id, 1)]);
+        snapshot.gauge("risk_model_age_seconds", "Seconds since the release was deployed", age);
+        snapshot.gauge("risk_model_recorded_f1", "F1 of the release when it was deployed", manifest.score.f1);
     }
 }
 
-fn of_history(history: &mut History, now: &mut Snapshot) -> anyhow::Result<()> {
-    now.last_f1 = history.newest_score()?.map(|score| score.f1);
-    now.verdict = history.newest_check()?.map(|check| check.verdict);
+fn add_history(snapshot: &mut Snapshot, history: &mut History) -> anyhow::Result<()> {
+    if let Some(score) = history.newest_score()? {
+        snapshot.gauge("risk_last_f1", "Newest F1 score in the history, of any model and data", score.f1);
+    }
+    if let Some(check) = history.newest_check()? {
+        let verdicts = VERDICTS.map(|verdict| (verdict, i64::from(check.verdict == verdict)));
+        snapshot.labelled("risk_drift", "1 for the newest drift verdict", "verdict", &verdicts);
+    }
     if let Some(run) = history.newest_process()? {
-        now.last_run = run.started.parse::<Timestamp>().ok().map(seconds);
-        now.last_run_failed = Some(run.outcome == "failed");
+        if let Ok(started) = run.started.parse::<Timestamp>() {
+            snapshot.gauge("risk_last_run_timestamp_seconds", "When the newest fullprocess started", seconds(started));
+        }
+        let failed = f64::from(run.outcome == "failed");
+        snapshot.gauge("risk_last_run_failed", "1 if the newest fullprocess failed", failed);
     }
     Ok(())
 }
