@@ -7,7 +7,6 @@ use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
 use actix_web::http::header;
 use actix_web::web::Bytes;
-use anyhow::Context;
 use common::model::schema::{PREDICTORS, Predictors};
 use diagnostics::predictions::Predictions;
 use futures_util::stream;
@@ -16,12 +15,14 @@ use tempfile::{SpooledData, SpooledTempFile};
 
 use crate::limits::MOST_JSON_ROWS;
 use crate::live::LiveModel;
-use crate::problem::Problem;
+use crate::problem::{OrNotReady, Problem};
 use crate::response::RELEASE_HEADER;
 
 /// Length in bytes up to which an answer is built in memory; longer answers are built in a temporary file. The answer
 /// to a small body stays below this limit, so the event loop writes no file.
 const IN_MEMORY: usize = 4 << 20;
+
+const NOT_STORED: &str = "the answer cannot be stored; the disk of the temporary folder may be full";
 
 /// The format of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +68,7 @@ impl<'m> PredictionAnswer<'m> {
             Format::Json => Content::Columns(Predictions::of(&live.id)),
             Format::Csv => {
                 let mut table = csv::Writer::from_writer(BufWriter::new(SpooledTempFile::new(IN_MEMORY)));
-                table
-                    .write_record(["corporation", "prediction", "probability", "imputed"])
-                    .map_err(|error| cannot_store(error.into()))?;
+                table.write_record(["corporation", "prediction", "probability", "imputed"]).or_not_ready(NOT_STORED)?;
                 Content::Table(table.into())
             }
         };
@@ -101,7 +100,7 @@ impl<'m> PredictionAnswer<'m> {
                     probability.to_string(),
                     imputed.join(" "),
                 ];
-                table.write_record(record).map_err(|error| cannot_store(error.into()))
+                table.write_record(record).or_not_ready(NOT_STORED)
             }
         }
     }
@@ -115,11 +114,11 @@ impl<'m> PredictionAnswer<'m> {
         let (format, bytes) = match self.content {
             Content::Columns(columns) => {
                 let mut file = BufWriter::new(SpooledTempFile::new(IN_MEMORY));
-                serde_json::to_writer(&mut file, &columns).map_err(|error| cannot_store(error.into()))?;
+                serde_json::to_writer(&mut file, &columns).or_not_ready(NOT_STORED)?;
                 (Format::Json, stored(file)?)
             }
             Content::Table(table) => {
-                let file = table.into_inner().map_err(|error| cannot_store(error.into_error().into()))?;
+                let file = table.into_inner().map_err(|error| error.into_error()).or_not_ready(NOT_STORED)?;
                 (Format::Csv, stored(file)?)
             }
         };
@@ -142,7 +141,7 @@ impl FinishedAnswer {
         Ok(match self.bytes {
             Stored::Memory(bytes) => response.body(bytes),
             Stored::File(file) => {
-                let length = file.metadata().map_err(|error| cannot_store(error.into()))?.len();
+                let length = file.metadata().or_not_ready(NOT_STORED)?.len();
                 response.body(SizedStream::new(length, stream::iter(Chunks(file))))
             }
         })
@@ -169,19 +168,12 @@ impl Iterator for Chunks {
 }
 
 fn stored(file: BufWriter<SpooledTempFile>) -> Result<Stored, Problem> {
-    let stored = || -> anyhow::Result<Stored> {
-        let file = file.into_inner().map_err(|error| error.into_error()).context("writing")?;
-        Ok(match file.into_inner() {
-            SpooledData::InMemory(bytes) => Stored::Memory(bytes.into_inner()),
-            SpooledData::OnDisk(mut file) => {
-                file.rewind()?;
-                Stored::File(file)
-            }
-        })
-    };
-    stored().map_err(cannot_store)
-}
-
-fn cannot_store(error: anyhow::Error) -> Problem {
-    Problem::not_ready("the answer cannot be stored; the disk of the temporary folder may be full", &error)
+    let file = file.into_inner().map_err(|error| error.into_error()).or_not_ready(NOT_STORED)?;
+    Ok(match file.into_inner() {
+        SpooledData::InMemory(bytes) => Stored::Memory(bytes.into_inner()),
+        SpooledData::OnDisk(mut file) => {
+            file.rewind().or_not_ready(NOT_STORED)?;
+            Stored::File(file)
+        }
+    })
 }

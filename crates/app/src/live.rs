@@ -9,7 +9,7 @@ use common::model::Model;
 use common::model::schema::PREDICTORS;
 use common::production::release::{Production, Release};
 
-use crate::problem::Problem;
+use crate::problem::{OrNotReady, Problem};
 
 /// A loaded release that has passed its self-test.
 #[derive(Debug)]
@@ -125,10 +125,7 @@ impl Live {
 
     fn id(&self) -> Result<String, Problem> {
         let nothing = || Problem::NotReady("nothing is deployed yet; run fullprocess on the server".to_owned());
-        match self.production.current_id() {
-            Ok(id) => id.ok_or_else(nothing),
-            Err(error) => Err(Problem::not_ready("production cannot be read", &error)),
-        }
+        self.production.current_id().or_not_ready("production cannot be read")?.ok_or_else(nothing)
     }
 
     fn load(&self, id: &str) -> Result<LiveModel> {

@@ -66,7 +66,7 @@ impl Problem {
     /// A problem on the server's side: logs the whole error, while the client gets only `what`, which contains no path.
     pub fn not_ready(what: &str, error: &anyhow::Error) -> Self {
         tracing::error!("{what}: {error:#}");
-        Self::NotReady(format!("{what}; the server's log says why"))
+        Self::NotReady(format!("{what}; the server's log gives the reason"))
     }
 
     /// The text for the client. For [`NotReady`](Self::NotReady) it also names the files that the service is not
@@ -157,6 +157,18 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         self.document(&self.to_string())
+    }
+}
+
+/// Turns errors on the server's side into problems.
+pub trait OrNotReady<T> {
+    /// Logs the error and replaces it by [`Problem::NotReady`] with the text `what`, which contains no path.
+    fn or_not_ready(self, what: &str) -> Result<T, Problem>;
+}
+
+impl<T, E: Into<anyhow::Error>> OrNotReady<T> for Result<T, E> {
+    fn or_not_ready(self, what: &str) -> Result<T, Problem> {
+        self.map_err(|error| Problem::not_ready(what, &error.into()))
     }
 }
 

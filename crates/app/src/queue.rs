@@ -7,7 +7,7 @@ use actix_web::web;
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit, oneshot};
 
 use crate::limits::{LARGE_BODIES, LONGEST_QUEUE};
-use crate::problem::Problem;
+use crate::problem::{OrNotReady, Problem};
 
 /// Niceness of work that takes seconds, from 0 to 19; larger values give other threads precedence.
 const NICENESS: i32 = 10;
@@ -68,8 +68,8 @@ impl Permit {
             let _ = send.send(work()); // fails if the client has disconnected and nothing waits for the result
         };
         let started = thread::Builder::new().name("long work".to_owned()).spawn(run);
-        started.map_err(|error| Problem::not_ready("the work cannot be started", &error.into()))?;
-        receive.await.map_err(|error| Problem::not_ready("the work was aborted", &error.into()))?
+        started.or_not_ready("the work cannot be started")?;
+        receive.await.or_not_ready("the work was aborted")?
     }
 }
 
@@ -77,7 +77,7 @@ impl Permit {
 pub async fn unqueued<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
-    web::block(work).await.map_err(|error| Problem::not_ready("the work was aborted", &error.into()))?
+    web::block(work).await.or_not_ready("the work was aborted")?
 }
 
 /// Permits to receive large bodies.

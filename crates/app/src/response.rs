@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::problem::Problem;
+use crate::problem::{OrNotReady, Problem};
 
 /// The header that names the release that answered.
 pub const RELEASE_HEADER: HeaderName = HeaderName::from_static("x-release");
@@ -30,7 +30,7 @@ pub fn ok(answer: &impl Serialize) -> Result<HttpResponse, Problem> {
 
 /// Serialises an answer as JSON.
 pub fn to_json(answer: &impl Serialize) -> Result<Vec<u8>, Problem> {
-    serde_json::to_vec(answer).map_err(|error| Problem::not_ready("the answer cannot be serialised", &error.into()))
+    serde_json::to_vec(answer).or_not_ready("the answer cannot be serialised")
 }
 
 /// A response with status 200 and a body that is already JSON.

@@ -19,7 +19,7 @@ use reporting::evidence::Evidence;
 use crate::cache::{FileIdentity, SourceCache};
 use crate::circuit_breaker::CircuitBreaker;
 use crate::live::LiveModel;
-use crate::problem::Problem;
+use crate::problem::{OrNotReady, Problem};
 
 #[derive(Default)]
 pub struct Views {
@@ -79,9 +79,7 @@ impl Views {
     /// Statistics of the compiled dataset's columns.
     pub fn description(&self, config: &Config) -> Result<Arc<Description>, Problem> {
         let (identity, dataset) = self.identified_dataset(config)?;
-        self.description
-            .get(identity, || dataset.describe())
-            .map_err(|error| Problem::not_ready("the statistics failed", &error))
+        self.description.get(identity, || dataset.describe()).or_not_ready("the statistics cannot be computed")
     }
 
     /// The clients with their risks under `live`.
@@ -90,7 +88,7 @@ impl Views {
         let capacity = config.call_capacity as usize;
         self.clients.get((live.id.clone(), identity), || {
             let list = CallList::of(&**dataset, &live.id, &live.model, live.threshold, capacity)
-                .map_err(|error| Problem::not_ready("the call list failed", &error))?;
+                .or_not_ready("the call list cannot be made")?;
             Ok(RankedClients { list: list.into(), dataset })
         })
     }
@@ -127,16 +125,14 @@ impl Views {
                 self.dataset.get(identity.clone(), || dataset::open(config)?.compiled(&config.output_folder))?;
             Ok((identity, dataset))
         };
-        read().map_err(|error| {
-            Problem::not_ready("there is no usable compiled dataset; run ingestion on the server", &error)
-        })
+        read().or_not_ready("there is no usable compiled dataset; run ingestion on the server")
     }
 }
 
 /// A value that changes whenever the compiled dataset does.
 fn identity(config: &Config) -> Result<FileIdentity> {
     let file = if config.engine.is_some() { INGESTION_RECORD } else { FINAL_DATA };
-    FileIdentity::of(&config.output_folder.join(file)).with_context(|| format!("looking at {file}"))
+    FileIdentity::of(&config.output_folder.join(file)).with_context(|| format!("reading the metadata of {file}"))
 }
 
 impl RankedClients {

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use crate::limits::{MOST_HELD, MOST_STORED};
 
 /// The deadline of a connection that does not wait for its peer.
-const NONE: u64 = u64::MAX;
+const NONE: u64 = 0;
 
 /// Maximum number of connections that are given up at once. Each gets an answer with the reason, which delays other
 /// requests.
@@ -40,7 +40,8 @@ struct Open {
     given_up: usize,
 }
 
-/// The part of a connection's state that the sweep reads. Times are milliseconds since the service started.
+/// The part of a connection's state that the sweep reads. Times are milliseconds since the service started, plus one.
+#[derive(Default)]
 struct PeerState {
     /// When the peer must have acted; [`NONE`] if the connection does not wait for it.
     deadline: AtomicU64,
@@ -115,7 +116,7 @@ impl Peers {
     }
 
     fn milliseconds(&self, time: Instant) -> u64 {
-        time.saturating_duration_since(self.began).as_millis() as u64
+        time.saturating_duration_since(self.began).as_millis() as u64 + 1
     }
 }
 
@@ -160,19 +161,6 @@ impl Open {
             }
         }
         sum - largest.min(sum) <= most
-    }
-}
-
-impl Default for PeerState {
-    fn default() -> Self {
-        Self {
-            deadline: AtomicU64::new(NONE),
-            since: AtomicU64::default(),
-            held: AtomicU64::default(),
-            stored: AtomicU64::default(),
-            given_up: AtomicBool::default(),
-            waker: AtomicWaker::new(),
-        }
     }
 }
 

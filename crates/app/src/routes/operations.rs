@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::live::Status;
 use crate::metrics::{MEDIA_TYPE, Snapshot};
-use crate::problem::{Problem, UnavailableErrors};
+use crate::problem::{OrNotReady, Problem, UnavailableErrors};
 use crate::queue::unqueued;
 use crate::response::ok;
 use crate::state::State;
@@ -117,10 +117,7 @@ pub async fn metrics(state: Data<State>) -> Result<HttpResponse, Problem> {
         if let Err(error) = added {
             tracing::warn!("the metrics are incomplete because the history cannot be read: {error:#}");
         }
-        state
-            .metrics
-            .text(&snapshot)
-            .map_err(|error| Problem::not_ready("the metrics cannot be written", &error.into()))
+        state.metrics.text(&snapshot).or_not_ready("the metrics cannot be written")
     };
     // If the history cannot be read now, the request does not have to wait in its queue.
     let text = match sharing.circuit_breaker.check() {

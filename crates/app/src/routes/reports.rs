@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::Aged;
 use crate::limits::{LONGEST_CALL_LIST, LONGEST_HISTORY};
-use crate::problem::{Problem, QueryErrors, UnavailableErrors};
+use crate::problem::{OrNotReady, Problem, QueryErrors, UnavailableErrors};
 use crate::response::{json, of_release, ok, query, to_json};
 use crate::state::{State, live};
 
@@ -37,7 +37,7 @@ pub async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
                 let checksum = live.model_sha256.clone();
                 scoring::evaluate_model(&live.id, &live.model, checksum, &files, &*clients, live.threshold)
             })
-            .map_err(|error| Problem::not_ready("the test data cannot be scored", &error))
+            .or_not_ready("the test data cannot be scored")
     });
     let score = score.await?;
     Ok(of_release(aged(&score)?, &score.answer.model))
@@ -69,11 +69,10 @@ pub async fn diagnostics(state: Data<State>) -> Result<HttpResponse, Problem> {
         let missing = sharing.views.description(&sharing.config)?.missing.clone();
         // If the database is unavailable, the rest of the diagnosis is still answered.
         let mut history = sharing.circuit_breaker.open(&sharing.config).unwrap_or_else(|error| {
-            tracing::warn!("without the history no last known versions: {error:#}");
+            tracing::warn!("the last known versions are left out because the history cannot be read: {error:#}");
             None
         });
-        diagnostics::health(&sharing.config, missing, history.as_mut())
-            .map_err(|error| Problem::not_ready("the diagnosis failed", &error))
+        diagnostics::health(&sharing.config, missing, history.as_mut()).or_not_ready("the diagnosis failed")
     });
     aged(&diagnosis.await?)
 }
@@ -132,15 +131,15 @@ pub async fn history(request: HttpRequest, state: Data<State>) -> Result<HttpRes
     if last > LONGEST_HISTORY {
         return Err(Problem::WrongData(format!("last is {last}; ask for {LONGEST_HISTORY} rows or fewer")));
     }
-    let cannot = |error| Problem::not_ready("the history cannot be read", &error);
-    state.circuit_breaker.check().map_err(cannot)?; // a request that cannot be answered does not have to wait for its turn
+    const FAILED: &str = "the history cannot be read";
+    state.circuit_breaker.check().or_not_ready(FAILED)?; // a request that cannot be answered does not wait in the queue
     let permit = state.history_queue.enter().await?;
     let listing = permit.run(move || {
         let read = || match state.circuit_breaker.open(&state.config)? {
             Some(mut history) => history.listing(what, last),
             None => Ok(Listing::empty(what)),
         };
-        to_json(&read().map_err(cannot)?)
+        to_json(&read().or_not_ready(FAILED)?)
     });
     Ok(json(listing.await?))
 }
