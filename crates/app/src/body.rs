@@ -20,23 +20,6 @@ pub struct Body {
     received: u64,
 }
 
-/// The beginning of a body.
-pub enum Beginning {
-    /// The whole body, which has at most `SMALL_BODY` bytes.
-    Whole(Bytes),
-    /// The first part of a body that is larger than that.
-    Part(Bytes),
-}
-
-impl Beginning {
-    fn of(part: Bytes) -> Self {
-        match part.len() as u64 <= SMALL_BODY {
-            true => Self::Whole(part),
-            false => Self::Part(part),
-        }
-    }
-}
-
 impl Body {
     /// The body of `request`, with a limit of `limit` bytes.
     ///
@@ -72,36 +55,35 @@ impl Body {
         }
     }
 
-    /// Receives the body until it ends or exceeds `SMALL_BODY`. A client that announces a large body but does not
-    /// send it gets here no permit for large bodies, so it blocks no other client.
-    pub async fn beginning(&mut self) -> Result<Beginning, Problem> {
+    /// Receives the body until it ends or exceeds `SMALL_BODY`; the result [is small](is_small) if it is the whole body. A client
+    /// that announces a large body but does not send it gets here no permit for large bodies, so it blocks no other client.
+    pub async fn start(&mut self) -> Result<Bytes, Problem> {
         // Most bodies arrive in one piece, which then does not have to be copied.
         let first = self.next().await?.unwrap_or_default();
-        let Some(second) = self.next().await? else { return Ok(Beginning::of(first)) };
-        let mut part = BytesMut::from(first);
-        part.extend_from_slice(&second);
-        while part.len() as u64 <= SMALL_BODY {
-            match self.next().await? {
-                Some(piece) => part.extend_from_slice(&piece),
-                None => break,
-            }
+        let Some(second) = self.next().await? else { return Ok(first) };
+        let mut start = BytesMut::from(first);
+        start.extend_from_slice(&second);
+        while is_small(&start)
+            && let Some(piece) = self.next().await?
+        {
+            start.extend_from_slice(&piece);
         }
-        Ok(Beginning::of(part.freeze()))
+        Ok(start.freeze())
     }
 
-    /// Receives the rest of the body and returns all of it; `part` was received earlier.
-    pub async fn rest(mut self, part: Bytes) -> Result<Bytes, Problem> {
-        let mut whole = BytesMut::from(part);
+    /// Receives the rest of the body and returns all of it; `start` was received earlier.
+    pub async fn rest(mut self, start: Bytes) -> Result<Bytes, Problem> {
+        let mut whole = BytesMut::from(start);
         while let Some(piece) = self.next().await? {
             whole.extend_from_slice(&piece);
         }
         Ok(whole.freeze())
     }
 
-    /// Sends `part`, which was received earlier, and all following pieces to `into`, until the body ends or the
+    /// Sends `start`, which was received earlier, and all following pieces to `into`, until the body ends or the
     /// receiver is dropped.
-    pub async fn pump(mut self, part: Bytes, into: mpsc::Sender<io::Result<Bytes>>) -> Result<(), Problem> {
-        let mut piece = part;
+    pub async fn forward(mut self, start: Bytes, into: mpsc::Sender<io::Result<Bytes>>) -> Result<(), Problem> {
+        let mut piece = start;
         loop {
             if into.send(Ok(piece)).await.is_err() {
                 return Ok(()); // the reader already has an answer or an error
@@ -120,6 +102,11 @@ impl Body {
     fn too_large(&self) -> Problem {
         Problem::TooLarge(format!("the body is larger than {} bytes; send it in several requests", self.limit))
     }
+}
+
+/// Whether what was received is so short that it is processed on the event loop.
+pub fn is_small(received: &[u8]) -> bool {
+    received.len() as u64 <= SMALL_BODY
 }
 
 /// A [`Read`] adapter over the chunks of a body, for a reader on another thread.

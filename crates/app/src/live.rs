@@ -92,7 +92,7 @@ impl Live {
         match self.load(&id) {
             Ok(model) => {
                 let model = Arc::new(model);
-                tracing::info!(release = id, "serving");
+                tracing::info!(release = id, "serving a new release");
                 self.write(Loaded { model: Some(model.clone()), refused: None, failures: before.failures });
                 Ok(model)
             }

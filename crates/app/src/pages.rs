@@ -32,7 +32,7 @@ struct HomeQuery {
     responses(
         (status = 200, body = String, content_type = "text/html", description = "The page"),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "q is given twice"),
-        (status = 503, description = "Nothing is deployed yet, or too much is being asked at once", content(
+        (status = 503, description = "Nothing is deployed yet, or too many requests are waiting", content(
             (String = "text/html"), (ProblemDocument = "application/problem+json"),
         )),
     ))]
@@ -79,14 +79,14 @@ pub async fn home(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
 #[utoipa::path(get, path = Endpoint::Client.documented_path(), tag = "pages",
     params(
         ("corporation" = String, Path, description = "The client's name"),
-        ("lastmonth_activity" = Option<String>, Query, description = "What if: another number; empty for unknown"),
-        ("lastyear_activity" = Option<String>, Query, description = "What if"),
-        ("number_of_employees" = Option<String>, Query, description = "What if"),
+        ("lastmonth_activity" = Option<String>, Query, description = "Another number for the \"what if\" form; empty for unknown"),
+        ("lastyear_activity" = Option<String>, Query, description = "The same"),
+        ("number_of_employees" = Option<String>, Query, description = "The same"),
     ),
     responses(
         (status = 200, body = String, content_type = "text/html", description = "The page"),
         (status = 404, body = String, content_type = "text/html", description = "There is no such client"),
-        (status = 422, body = String, content_type = "text/html", description = "A number of the query is none"),
+        (status = 422, body = String, content_type = "text/html", description = "A number in the query is invalid"),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json",
             description = "A parameter of the query is unknown or given twice"),
         UnavailableErrors,
@@ -115,7 +115,7 @@ pub async fn asset(name: web::Path<String>) -> Result<HttpResponse, Problem> {
         "page.css" => ("text/css; charset=utf-8", include_str!("pages/page.css")),
         "page.js" => ("text/javascript; charset=utf-8", include_str!("pages/page.js")),
         "icon.svg" => ("image/svg+xml", include_str!("pages/icon.svg")),
-        _ => return Err(Problem::NotFound("there are page.css, page.js and icon.svg".to_owned())),
+        _ => return Err(Problem::NotFound("the assets are page.css, page.js and icon.svg".to_owned())),
     };
     let keep = (header::CACHE_CONTROL, "max-age=3600");
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, media_type)).insert_header(keep).body(content))

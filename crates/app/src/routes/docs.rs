@@ -33,7 +33,7 @@ pub async fn file(request: HttpRequest, name: web::Path<String>) -> Result<HttpR
             .insert_header((header::CONTENT_TYPE, file.content_type))
             .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
             .body(file.bytes.into_owned())),
-        Ok(None) => Err(Problem::NotFound("Swagger UI has no such file; begin at /docs/".to_owned())),
+        Ok(None) => Err(Problem::NotFound("Swagger UI has no such file; start at /docs/".to_owned())),
         Err(error) => {
             tracing::error!(path = request.path(), "Swagger UI: {error}");
             Err(Problem::NotReady("Swagger UI cannot be shown; /openapi.json describes the API".to_owned()))

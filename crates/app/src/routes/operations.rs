@@ -23,7 +23,7 @@ const VERDICTS: [&str; 3] = ["not drifted", "cannot tell", "drifted"];
 /// Confirms that the process answers.
 #[derive(Serialize, ToSchema)]
 pub struct Alive {
-    /// The word `alive`; there is no other value.
+    /// Always `alive`.
     status: &'static str,
 }
 
@@ -47,11 +47,11 @@ pub struct Ready {
 ///
 /// A client that is about to send its token can first let the service prove that it holds the same token.
 #[utoipa::path(get, path = Endpoint::HealthLive.documented_path(), tag = "operations", security(()),
-    params(("x-challenge" = Option<String>, Header, description = "64 hexadecimal digits, never used before")),
+    params(("x-challenge" = Option<String>, Header, description = "64 hexadecimal digits, different in each request")),
     responses(
-        (status = 200, body = Alive, description = "It does", headers(
-            ("x-challenge-proof" = String, description = "HMAC-SHA256 of `client risk service: ` and the challenge \
-                under the token, where there are both")
+        (status = 200, body = Alive, description = "The process answers", headers(
+            ("x-challenge-proof" = String, description = "HMAC-SHA256 of `client risk service: ` and the challenge, keyed \
+                with the token; absent without a challenge or without a token")
         )),
     ))]
 pub async fn live(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
@@ -66,13 +66,13 @@ pub async fn live(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
 
 /// Reports whether a model is loaded that has passed its self-test.
 #[utoipa::path(get, path = Endpoint::HealthReady.documented_path(), tag = "operations", security(()), responses(
-    (status = 200, body = Ready, description = "It is"),
-    (status = 503, body = Ready, description = "Nothing is deployed, or it cannot be loaded"),
+    (status = 200, body = Ready, description = "A model is loaded"),
+    (status = 503, body = Ready, description = "Nothing is deployed, or the release cannot be loaded"),
 ))]
 pub async fn ready(state: Data<State>) -> Result<HttpResponse, Problem> {
     // A new release is loaded now; the duration depends on the size of its files.
-    let asked = state.clone();
-    let Status { served, refused, .. } = unqueued(move || Ok(asked.live.status())).await?;
+    let shared = state.clone();
+    let Status { served, refused, .. } = unqueued(move || Ok(shared.live.status())).await?;
     let advice =
         "the live release cannot be loaded; the log gives the reason; deployment --rollback returns to an earlier one";
     let advice = refused.is_some().then(|| advice.to_owned());
@@ -106,7 +106,7 @@ pub async fn ready(state: Data<State>) -> Result<HttpResponse, Problem> {
     UnavailableErrors,
 ))]
 pub async fn metrics(state: Data<State>) -> Result<HttpResponse, Problem> {
-    let sharing = state.clone();
+    let shared = state.clone();
     let text = move || {
         let mut snapshot = Snapshot::default();
         add_model(&mut snapshot, state.live.status());
@@ -120,8 +120,8 @@ pub async fn metrics(state: Data<State>) -> Result<HttpResponse, Problem> {
         state.metrics.text(&snapshot).or_not_ready("the metrics cannot be written")
     };
     // If the history cannot be read now, the request does not have to wait in its queue.
-    let text = match sharing.circuit_breaker.check() {
-        Ok(()) => sharing.history_queue.enter().await?.run(text).await,
+    let text = match shared.circuit_breaker.check() {
+        Ok(()) => shared.history_queue.enter().await?.run(text).await,
         Err(_) => unqueued(text).await,
     };
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, MEDIA_TYPE)).body(text?))

@@ -2,16 +2,16 @@
 
 use std::sync::{Arc, PoisonError};
 
-use actix_web::http::header::{ACCEPT, Accept, CONTENT_TYPE, Header};
+use actix_web::http::header::{Accept, Header};
 use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use common::api::Endpoint;
 use futures_util::future::join;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use crate::answer::{FinishedAnswer, Format};
-use crate::body::{Beginning, Body, ChunkReader, YieldingReader};
+use crate::body::{Body, ChunkReader, YieldingReader, is_small};
 use crate::limits::{LARGEST_CSV, LARGEST_JSON};
 use crate::prediction::{self, PredictionRequest};
 use crate::problem::{BodyErrors, PredictionErrors, Problem};
@@ -49,7 +49,7 @@ struct Query {
 pub async fn prediction(request: HttpRequest, state: Data<State>, payload: Payload) -> Result<HttpResponse, Problem> {
     let Query { filepath } = query(&request)?;
     let format = answer_format(&request);
-    let finished = match (filepath, media_type(&request).as_str()) {
+    let finished = match (filepath, request.content_type().to_ascii_lowercase().as_str()) {
         (Some(filepath), _) => {
             if Body::of(&request, payload, LARGEST_JSON)?.next().await?.is_some_and(|piece| !piece.is_empty()) {
                 let both = "the request has both filepath in the query and a body; send one of them";
@@ -73,17 +73,15 @@ pub async fn prediction(request: HttpRequest, state: Data<State>, payload: Paylo
 }
 
 async fn json(state: &Data<State>, mut body: Body, format: Format) -> Result<FinishedAnswer, Problem> {
-    let part = match body.beginning().await? {
-        Beginning::Whole(body) => {
-            return match PredictionRequest::from_json(&body)? {
-                PredictionRequest::Rows(rows) => prediction::rows(rows, &*live(state).await?, format),
-                PredictionRequest::File(filepath) => file(state.clone(), filepath, format).await,
-            };
-        }
-        Beginning::Part(part) => part,
-    };
+    let start = body.start().await?;
+    if is_small(&start) {
+        return match PredictionRequest::from_json(&start)? {
+            PredictionRequest::Rows(rows) => prediction::rows(rows, &*live(state).await?, format),
+            PredictionRequest::File(filepath) => file(state.clone(), filepath, format).await,
+        };
+    }
     let _permit = state.large_bodies.permit()?;
-    let body = body.rest(part).await?;
+    let body = body.rest(start).await?;
     let state = Arc::clone(state);
     unqueued(move || {
         let _computing = state.computing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,41 +108,30 @@ async fn file(state: Data<State>, filepath: String, format: Format) -> Result<Fi
 
 async fn table(state: &Data<State>, mut body: Body, format: Format) -> Result<FinishedAnswer, Problem> {
     const NAME: &str = "the table";
-    let part = match body.beginning().await? {
-        Beginning::Whole(body) => {
-            return prediction::table(NAME, &*body, &*live(state).await?, format);
-        }
-        Beginning::Part(part) => part,
-    };
+    let start = body.start().await?;
+    if is_small(&start) {
+        return prediction::table(NAME, &*start, &*live(state).await?, format);
+    }
     let _permit = state.large_bodies.permit()?;
     let (into, chunks) = mpsc::channel(CHUNKS);
-    let sharing = Arc::clone(state);
+    let shared = Arc::clone(state);
     let answer = unqueued(move || {
-        let live = sharing.live.model()?;
-        prediction::table(NAME, YieldingReader::new(ChunkReader::new(chunks), &sharing.computing), &live, format)
+        let live = shared.live.model()?;
+        prediction::table(NAME, YieldingReader::new(ChunkReader::new(chunks), &shared.computing), &live, format)
     });
-    let (pumped, answer) = join(body.pump(part, into), answer).await;
-    pumped?;
+    let (forwarded, answer) = join(body.forward(start, into), answer).await;
+    forwarded?;
     answer
 }
 
 /// CSV if the client ranks it above JSON, otherwise JSON. A client that accepts neither also gets JSON, which HTTP
 /// allows (RFC 9110 §12.5.1).
 fn answer_format(request: &HttpRequest) -> Format {
-    if !request.headers().contains_key(ACCEPT) {
-        return Format::Json;
-    }
-    let wishes = Accept::parse(request).map(|wishes| wishes.ranked()).unwrap_or_default();
-    let format = wishes.iter().find_map(|wish| match wish.essence_str() {
+    let accepted = Accept::parse(request).map(|accepted| accepted.ranked()).unwrap_or_default();
+    let format = accepted.iter().find_map(|media_type| match media_type.essence_str() {
         "text/csv" | "text/*" => Some(Format::Csv),
         "application/json" | "application/*" | "*/*" => Some(Format::Json),
         _ => None,
     });
     format.unwrap_or(Format::Json)
-}
-
-/// The body's media type without parameters, in lower case; empty if none is given.
-fn media_type(request: &HttpRequest) -> String {
-    let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

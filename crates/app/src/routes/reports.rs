@@ -21,18 +21,18 @@ use crate::state::{State, live};
 /// The score is computed on request, one at a time. A score younger than `answer_max_age` is reused; the answer gives
 /// its age.
 #[utoipa::path(get, path = Endpoint::Scoring.documented_path(), tag = "reports", responses(
-    (status = 200, body = Aged<scoring::Outcome>, description = "The score, the counts behind it and what was left out",
-        headers(("age" = u64, description = "Seconds since it was made"), ("x-release" = String))),
+    (status = 200, body = Aged<scoring::Outcome>, description = "The score, the confusion counts, and how many rows were not scored",
+        headers(("age" = u64, description = "Age of the score in seconds"), ("x-release" = String))),
     UnavailableErrors,
 ))]
 pub async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
     let release = live(&state).await?.id.clone();
-    let sharing = state.clone();
+    let shared = state.clone();
     let score = state.scores.get(&state.scoring_queue, release, state.config.answer_max_age, move || {
-        let live = sharing.live.model()?;
-        dataset::open(&sharing.config)
+        let live = shared.live.model()?;
+        dataset::open(&shared.config)
             .and_then(|engine| {
-                let files = engine.files(&sharing.config.test_data)?;
+                let files = engine.files(&shared.config.test_data)?;
                 let clients = engine.read(&files, Reading::WHOLE)?;
                 let checksum = live.model_sha256.clone();
                 scoring::evaluate_model(&live.id, &live.model, checksum, &files, &*clients, live.threshold)
@@ -59,20 +59,20 @@ pub async fn summarystats(state: Data<State>) -> Result<HttpResponse, Problem> {
 /// A diagnosis takes seconds and is made one at a time. One younger than `answer_max_age` is reused; the answer gives
 /// its age.
 #[utoipa::path(get, path = Endpoint::Diagnostics.documented_path(), tag = "reports", responses(
-    (status = 200, body = Aged<Health>, description = "The diagnosis",
-        headers(("age" = u64, description = "Seconds since it was made"))),
+    (status = 200, body = Aged<Health>, description = "Durations, missing values and versions",
+        headers(("age" = u64, description = "Age of the diagnosis in seconds"))),
     UnavailableErrors,
 ))]
 pub async fn diagnostics(state: Data<State>) -> Result<HttpResponse, Problem> {
-    let sharing = state.clone();
+    let shared = state.clone();
     let diagnosis = state.diagnoses.get(&state.scoring_queue, String::new(), state.config.answer_max_age, move || {
-        let missing = sharing.views.description(&sharing.config)?.missing.clone();
+        let missing = shared.views.description(&shared.config)?.missing.clone();
         // If the database is unavailable, the rest of the diagnosis is still answered.
-        let mut history = sharing.circuit_breaker.open(&sharing.config).unwrap_or_else(|error| {
+        let mut history = shared.circuit_breaker.open(&shared.config).unwrap_or_else(|error| {
             tracing::warn!("the last known versions are left out because the history cannot be read: {error:#}");
             None
         });
-        diagnostics::health(&sharing.config, missing, history.as_mut()).or_not_ready("the diagnosis failed")
+        diagnostics::health(&shared.config, missing, history.as_mut()).or_not_ready("the diagnosis failed")
     });
     aged(&diagnosis.await?)
 }
@@ -86,17 +86,19 @@ struct CallListQuery {
 /// Current clients in the order in which to call them, with reasons.
 #[utoipa::path(get, path = Endpoint::CallList.documented_path(), tag = "reports",
     params(("limit" = Option<usize>, Query, maximum = 100_000,
-        description = "How many clients; without it as many as can be called in a day")),
+        description = "Number of clients; default: as many as can be called in a day")),
     responses(
         (status = 200, body = call_list::Answer, description = "The current clients, highest risk first",
-            headers(("x-release" = String, description = "The release that judges"))),
+            headers(("x-release" = String, description = "The release that computed the risks"))),
         QueryErrors, UnavailableErrors,
     ))]
 pub async fn calllist(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
     let CallListQuery { limit } = query(&request)?;
     let limit = limit.unwrap_or(state.config.call_capacity as usize);
     if limit > LONGEST_CALL_LIST {
-        return Err(Problem::WrongData(format!("limit is {limit}; ask for {LONGEST_CALL_LIST} clients or fewer")));
+        return Err(Problem::WrongData(format!(
+            "limit is {limit}, but an answer has at most {LONGEST_CALL_LIST} clients"
+        )));
     }
     let permit = state.page_queue.enter().await?;
     let (release, list) = permit
@@ -119,8 +121,8 @@ struct HistoryQuery {
 
 /// History of runs, scores, drift checks, promotions and releases.
 #[utoipa::path(get, path = Endpoint::History.documented_path(), tag = "reports",
-    params(("what" = Option<What>, Query, description = "Which rows; without it runs"),
-        ("last" = Option<u32>, Query, maximum = 10_000, description = "How many, the newest; without it 50")),
+    params(("what" = Option<What>, Query, description = "Kind of rows; default: runs"),
+        ("last" = Option<u32>, Query, maximum = 10_000, description = "Number of rows; default: 50")),
     responses(
         (status = 200, body = Listing, description = "The newest rows, oldest first"),
         QueryErrors, UnavailableErrors,
@@ -129,7 +131,7 @@ pub async fn history(request: HttpRequest, state: Data<State>) -> Result<HttpRes
     let HistoryQuery { what, last } = query(&request)?;
     let (what, last) = (what.unwrap_or(What::Runs), last.unwrap_or(50));
     if last > LONGEST_HISTORY {
-        return Err(Problem::WrongData(format!("last is {last}; ask for {LONGEST_HISTORY} rows or fewer")));
+        return Err(Problem::WrongData(format!("last is {last}, but an answer has at most {LONGEST_HISTORY} rows")));
     }
     const FAILED: &str = "the history cannot be read";
     state.circuit_breaker.check().or_not_ready(FAILED)?; // a request that cannot be answered does not wait in the queue

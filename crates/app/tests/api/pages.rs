@@ -222,7 +222,7 @@ fn what_fails_is_a_page_for_a_browser_and_a_document_for_a_program() {
         ("GET", "/nothing", 404, "POST /prediction, GET /scoring"),
         ("GET", "/client/a0", 404, "/clients/{corporation}"),
         ("GET", "/assets/nothing", 404, "page.css"),
-        ("GET", "/docs/nothing", 404, "begin at /docs/"),
+        ("GET", "/docs/nothing", 404, "start at /docs/"),
         ("GET", "/prediction", 405, "answers only POST"),
         ("DELETE", "/", 405, "answers only GET"),
         ("GET", "/calllist?limit=many", 400, "query"),
