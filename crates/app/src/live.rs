@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 
 use anyhow::{Result, ensure};
 use common::config::{Config, Threshold};
-use common::files::checksum::Checksum;
 use common::model::Model;
 use common::model::schema::PREDICTORS;
 use common::production::release::{Production, Release};
@@ -20,8 +19,6 @@ pub struct LiveModel {
     pub model: Model,
     /// The probability from which a client is predicted to leave.
     pub threshold: Threshold,
-    /// SHA-256 of the model file.
-    pub model_sha256: Checksum,
     /// The release itself, with its manifest.
     pub release: Release,
 }
@@ -133,8 +130,7 @@ impl Live {
         release.verify()?;
         let model = release.model()?;
         self_test(&model)?;
-        let (threshold, model_sha256) = (release.threshold()?, release.manifest.score.model_sha256.clone());
-        Ok(LiveModel { id: release.id.clone(), model, threshold, model_sha256, release })
+        Ok(LiveModel { id: release.id.clone(), model, threshold: release.threshold()?, release })
     }
 
     fn read(&self) -> Loaded {

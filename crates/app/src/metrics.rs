@@ -44,7 +44,7 @@ struct RouteLabels {
 pub struct Snapshot(Registry);
 
 impl Snapshot {
-    /// Adds a number.
+    /// Adds a number that may rise and fall.
     pub fn gauge(&mut self, name: &str, help: &str, value: f64) {
         let gauge = Gauge::<f64, std::sync::atomic::AtomicU64>::default();
         gauge.set(value);

@@ -42,17 +42,13 @@ pub async fn home(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
     let permit = state.page_queue.enter().await?;
     let (status, release, page) = permit
         .run(move || {
-            let nothing = |problem: Problem| {
-                let page = home::nothing_yet(&state.config, &problem.detail(&state.config));
-                Ok((problem.status_code(), None, page))
-            };
-            let live = match state.live.model() {
-                Ok(live) => live,
-                Err(problem) => return nothing(problem),
-            };
-            let clients = match state.views.clients(&state.config, &live) {
-                Ok(clients) => clients,
-                Err(problem) => return nothing(problem),
+            let shown = state.live.model().and_then(|live| Ok((state.views.clients(&state.config, &live)?, live)));
+            let (clients, live) = match shown {
+                Ok(shown) => shown,
+                Err(problem) => {
+                    let page = home::nothing_yet(&state.config, &problem.detail(&state.config));
+                    return Ok((problem.status_code(), None, page));
+                }
             };
             let page = match search {
                 Some(part) => home::found(&live, &clients, part.trim())?,
@@ -67,12 +63,7 @@ pub async fn home(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
             Ok((StatusCode::OK, Some(live.id.clone()), page))
         })
         .await?;
-    let mut response = html_page(page);
-    *response.status_mut() = status;
-    Ok(match release {
-        Some(release) => of_release(response, &release),
-        None => response,
-    })
+    Ok(html_page(status, release.as_deref(), page))
 }
 
 /// One client: its risk and reasons, what would change the risk, its rows, and its risk with the numbers of the query.
@@ -104,9 +95,7 @@ pub async fn client(request: HttpRequest, state: Data<State>) -> Result<HttpResp
             Ok((status, page, live.id.clone()))
         })
         .await?;
-    let mut response = html_page(page);
-    *response.status_mut() = status;
-    Ok(of_release(response, &release))
+    Ok(html_page(status, Some(&release), page))
 }
 
 /// Serves a file that the pages need.
@@ -131,6 +120,10 @@ pub fn problem(title: &str, detail: &str) -> Markup {
     layout::page(title, "", None, &content)
 }
 
-fn html_page(page: Markup) -> HttpResponse {
-    HttpResponse::Ok().insert_header(ContentType::html()).body(page.into_string())
+fn html_page(status: StatusCode, release: Option<&str>, page: Markup) -> HttpResponse {
+    let response = HttpResponse::build(status).insert_header(ContentType::html()).body(page.into_string());
+    match release {
+        Some(release) => of_release(response, release),
+        None => response,
+    }
 }

@@ -28,9 +28,7 @@ pub struct State {
     pub circuit_breaker: CircuitBreaker,
     /// Cached data from which pages and lists are made.
     pub views: Views,
-    /// The newest score.
     pub scores: AnswerCache<scoring::Outcome>,
-    /// The newest diagnosis.
     pub diagnoses: AnswerCache<Health>,
     /// Queue for computing scores, diagnoses and statistics.
     pub scoring_queue: Queue,

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-/// An HTTP method.
+/// The HTTP method that an endpoint answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// Reads.
+    /// Reads data and changes nothing.
     Get,
     /// Sends data in the request body.
     Post,

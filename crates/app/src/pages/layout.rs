@@ -77,9 +77,9 @@ pub fn wide_table(label: &str, heads: &[(&str, bool)], rows: &[Vec<String>]) -> 
                 tbody {
                     @for row in rows {
                         tr {
-                            @for (column, cell) in row.iter().enumerate() {
-                                @if column == 0 { th scope="row" { (cell) } }
-                                @else { td class=[heads.get(column).is_some_and(|head| head.1).then_some("number")] { (cell) } }
+                            @for (place, cell) in row.iter().enumerate() {
+                                @if place == 0 { th scope="row" { (cell) } }
+                                @else { td class=[heads.get(place).is_some_and(|head| head.1).then_some("number")] { (cell) } }
                             }
                         }
                     }

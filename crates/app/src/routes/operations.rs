@@ -23,7 +23,7 @@ const VERDICTS: [&str; 3] = ["not drifted", "cannot tell", "drifted"];
 /// Confirms that the process answers.
 #[derive(Serialize, ToSchema)]
 pub struct Alive {
-    /// Always `alive`.
+    /// The constant `alive`; a process that cannot answer sends nothing.
     status: &'static str,
 }
 

@@ -34,7 +34,7 @@ pub async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
             .and_then(|engine| {
                 let files = engine.files(&shared.config.test_data)?;
                 let clients = engine.read(&files, Reading::WHOLE)?;
-                let checksum = live.model_sha256.clone();
+                let checksum = live.release.manifest.score.model_sha256.clone();
                 scoring::evaluate_model(&live.id, &live.model, checksum, &files, &*clients, live.threshold)
             })
             .or_not_ready("the test data cannot be scored")
