@@ -78,8 +78,8 @@ impl<'u> Caller<'u> {
         Self { agent: agent.into(), url, token }
     }
 
-    /// Sends GET `target`, a path and query of the `endpoint`; tries again if the connection fails or the server answers that it
-    /// is busy.
+    /// Sends GET `target`, a path and query of the `endpoint`; tries again if the connection fails or the server
+    /// answers that it is busy.
     pub fn get(&self, target: &str, endpoint: &Properties) -> Result<Call> {
         let (answer, took, attempts) = self.repeat(|| {
             let request = self.agent.get(format!("{}{target}", self.url));
@@ -115,9 +115,9 @@ impl<'u> Caller<'u> {
         let _ = answer.body_mut().with_config().limit(LONGEST_PROOF).read_to_vec();
         if !is_proved {
             bail!(
-                "the listener at {} does not prove that it holds the API token of the config, so the token was not sent; another \
-                 program may be listening there, or an app of an older version or with another token (restart the app after \
-                 changing its token)",
+                "the listener at {} does not prove that it holds the API token of the config, so the token was not sent; \
+                 another program may be listening there, or an app of an older version or with another token (restart \
+                 the app after changing its token)",
                 self.url
             );
         }

@@ -98,7 +98,8 @@ fn default_url(config: &Config) -> Result<String> {
     Ok(format!("http://{address}"))
 }
 
-/// Calls all endpoints in the order of the table, in which calls whose arguments come from earlier answers follow those.
+/// Calls all endpoints in the order of the table, in which calls whose arguments come from earlier answers follow
+/// those.
 fn call_all(config: &Config, url: &str) -> Result<Vec<Call>> {
     let token = config.api_token.as_ref().map(TokenSource::read).transpose()?;
     let caller = Caller::new(url, token.as_ref());

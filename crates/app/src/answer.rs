@@ -88,7 +88,7 @@ impl<'m> PredictionAnswer<'m> {
                 Ok(())
             }
             Content::Columns(_) => Err(Problem::TooLarge(format!(
-                "more than {MOST_JSON_ROWS} rows; request a CSV table, which may have any number of rows, with the header Accept: text/csv"
+                "more than {MOST_JSON_ROWS} rows; request a CSV table, which may have any number of rows, with Accept: text/csv"
             ))),
             Content::Table(table) => {
                 let probability = model.probability(predictors);

@@ -55,8 +55,9 @@ impl Body {
         }
     }
 
-    /// Receives the body until it ends or exceeds `SMALL_BODY`; the result [is small](is_small) if it is the whole body. A client
-    /// that announces a large body but does not send it gets here no permit for large bodies, so it blocks no other client.
+    /// Receives the body until it ends or exceeds `SMALL_BODY`; the result [is small](is_small) if it is the whole
+    /// body. A client that announces a large body but does not send it gets here no permit for large bodies, so it
+    /// blocks no other client.
     pub async fn start(&mut self) -> Result<Bytes, Problem> {
         // Most bodies arrive in one piece, which then does not have to be copied.
         let first = self.next().await?.unwrap_or_default();

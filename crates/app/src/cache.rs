@@ -61,9 +61,9 @@ impl<T> Default for AnswerCache<T> {
 }
 
 impl<T: Send + Sync + 'static> AnswerCache<T> {
-    /// Returns an answer about `release` that is younger than `oldest`: the stored one if there is one, else a new one, which
-    /// `make` computes as the work of `queue`. A request that waited in the queue reuses an answer that was computed in the
-    /// meantime.
+    /// Returns an answer about `release` that is younger than `oldest`: the stored one if there is one, else a new one,
+    /// which `make` computes as the work of `queue`. A request that waited in the queue reuses an answer that was
+    /// computed in the meantime.
     pub async fn get(
         &self,
         queue: &Queue,

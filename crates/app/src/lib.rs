@@ -1,10 +1,11 @@
 //! The HTTP service: predictions by the live release, reports for operators, and the page that a client manager opens
 //! every morning.
 //!
-//! The service reads and never writes. [`routes`] binds a handler to each endpoint of [`common::api`], and [`observe`] wraps
-//! every request. A newly deployed release is served from the next request on ([`live`]). A bad request gets a problem
-//! document that says what to change ([`problem`]). Files are read only inside the data folders ([`confine`]). Long work
-//! runs outside the event loop, one request at a time ([`queue`]), and its results are cached ([`cache`], [`views`]).
+//! The service reads and never writes. [`routes`] binds a handler to each endpoint of [`common::api`], and [`observe`]
+//! wraps every request. A newly deployed release is served from the next request on ([`live`]). A bad request gets a
+//! problem document that says what to change ([`problem`]). Files are read only inside the data folders ([`confine`]).
+//! Long work runs outside the event loop, one request at a time ([`queue`]), and its results are cached ([`cache`],
+//! [`views`]).
 //! [`limits`] defines every limit and lists who waits for what.
 
 mod access;
@@ -86,8 +87,8 @@ pub fn serve(config: Config, options: &Options) -> Result<()> {
 async fn run(state: &Data<State>, peers: &Arc<Peers>, options: &Options) -> Result<()> {
     let mut listeners = Listeners::bind(&options.bind)?;
     let (workers, mut failures) = Workers::start(options.workers.unwrap_or_else(default_workers), state)?;
-    // Installed before the addresses are printed, because a parent may send a signal as soon as it has read them. From now on
-    // these signals no longer end the process by themselves.
+    // Installed before the addresses are printed, because a parent may send a signal as soon as it has read them. From
+    // now on these signals no longer end the process by themselves.
     let listen = |kind| signal(kind).context("listening for signals");
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     for url in listeners.urls()? {

@@ -1,7 +1,7 @@
 //! All limits of the service, and who waits for what. The README of this crate lists the limits for clients.
 //!
-//! Requests that need only the live model and at most [`SMALL_BODY`] bytes are answered on the event loop. All other work runs on
-//! other threads, and waits like this:
+//! Requests that need only the live model and at most [`SMALL_BODY`] bytes are answered on the event loop. All other
+//! work runs on other threads, and waits like this:
 //!
 //! | field of `State` | for what | at once | waiting | otherwise the client gets |
 //! |---|---|---|---|---|
@@ -17,8 +17,9 @@
 //! | `circuit_breaker` | opening the database, for at most 1 s; pauses for 5 s after a slow failure | | | pages without the model's state, `/history` with 503 |
 //!
 //! [`Queue`](crate::queue::Queue) and [`LargeBodies`](crate::queue::LargeBodies) are the queues and the semaphore,
-//! [`cache`](crate::cache) contains the caches. Connections wait for their peers in `http`: a connection whose peer is too slow is
-//! closed, and so are those that have waited longest if there are too many or if their answers hold too much memory or disk space.
+//! [`cache`](crate::cache) contains the caches. Connections wait for their peers in `http`: a connection whose peer is
+//! too slow is closed, and so are those that have waited longest if there are too many or if their answers hold too
+//! much memory or disk space.
 
 use std::time::Duration;
 
@@ -85,8 +86,8 @@ pub const SLOW_FAILURE: Duration = Duration::from_millis(500);
 /// Pause after a slow failure in which the database is not opened.
 pub const CIRCUIT_OPEN: Duration = Duration::from_secs(5);
 
-/// Maximum number of characters in the detail of a problem document. A detail repeats parts of the request, which may be
-/// megabytes long.
+/// Maximum number of characters in the detail of a problem document. A detail repeats parts of the request, which may
+/// be megabytes long.
 pub const LONGEST_DETAIL: usize = 600;
 
 /// Maximum number of history rows in one answer.

@@ -121,8 +121,8 @@ impl Listeners {
 }
 
 impl Listener {
-    /// Connections that the system has established but that the runtime may not have reported yet. Accepts no more than the
-    /// backlog can hold, because new connections may arrive as fast as they are accepted.
+    /// Connections that the system has established but that the runtime may not have reported yet. Accepts no more than
+    /// the backlog can hold, because new connections may arrive as fast as they are accepted.
     fn remaining(self) -> io::Result<Vec<Connection>> {
         let accept: Box<dyn Fn() -> io::Result<Connection>> = match self {
             Self::Tcp(listener) => {

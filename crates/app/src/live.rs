@@ -34,8 +34,8 @@ pub struct Live {
 #[derive(Clone, Default)]
 struct Loaded {
     model: Option<Arc<LiveModel>>,
-    /// Id of a release that could not be loaded. While another one is served, loading is not tried again until production
-    /// switches.
+    /// Id of a release that could not be loaded. While another one is served, loading is not tried again until
+    /// production switches.
     refused: Option<String>,
     /// Number of releases that could not be loaded.
     failures: u64,

@@ -9,9 +9,9 @@ use common::cli::{self, narrate};
 use common::config::Config;
 use common::config::service::Bind;
 
-/// jemalloc, because the service reads whole datasets again and again, each time on another thread, and the system's allocator
-/// keeps freed memory in an arena per thread. After 200 runs of the pipeline the service held 260 MB with the system's
-/// allocator and 50 MB with jemalloc.
+/// jemalloc, because the service reads whole datasets again and again, each time on another thread, and the system's
+/// allocator keeps freed memory in an arena per thread. After 200 runs of the pipeline the service held 260 MB with the
+/// system's allocator and 50 MB with jemalloc.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -21,7 +21,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 struct Arguments {
     #[command(flatten)]
     common: cli::Arguments,
-    /// Address to listen on: ADDRESS:PORT or unix:PATH; may be repeated [default: `bind` of the config, else 127.0.0.1:8000]
+    /// Address to listen on: ADDRESS:PORT or unix:PATH; may be repeated [default: `bind` of the config, else
+    /// 127.0.0.1:8000]
     #[arg(long, value_name = "ADDRESS", value_parser = bind)]
     bind: Vec<Bind>,
     /// Number of worker threads [default: one per processor except one]

@@ -1,5 +1,5 @@
-//! Wraps every request: assigns a request id, checks the host name and the token, turns errors into problem documents or
-//! pages, writes the log, updates the metrics, and adds the security headers for browsers.
+//! Wraps every request: assigns a request id, checks the host name and the token, turns errors into problem documents
+//! or pages, writes the log, updates the metrics, and adds the security headers for browsers.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};

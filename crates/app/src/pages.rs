@@ -31,7 +31,8 @@ struct HomeQuery {
     params(("q" = Option<String>, Query, description = "Part of a client's name")),
     responses(
         (status = 200, body = String, content_type = "text/html", description = "The page"),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "q is given twice"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json",
+            description = "q is given twice"),
         (status = 503, description = "Nothing is deployed yet, or too many requests are waiting", content(
             (String = "text/html"), (ProblemDocument = "application/problem+json"),
         )),
@@ -70,7 +71,8 @@ pub async fn home(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
 #[utoipa::path(get, path = Endpoint::Client.documented_path(), tag = "pages",
     params(
         ("corporation" = String, Path, description = "The client's name"),
-        ("lastmonth_activity" = Option<String>, Query, description = "Another number for the \"what if\" form; empty for unknown"),
+        ("lastmonth_activity" = Option<String>, Query,
+            description = "Another number for the \"what if\" form; empty for unknown"),
         ("lastyear_activity" = Option<String>, Query, description = "The same"),
         ("number_of_employees" = Option<String>, Query, description = "The same"),
     ),

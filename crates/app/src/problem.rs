@@ -1,5 +1,5 @@
-//! Errors of requests. Each becomes a problem document (RFC 9457) that says what to change; `observe` makes a page of it for
-//! browsers.
+//! Errors of requests. Each becomes a problem document (RFC 9457) that says what to change; `observe` makes a page of
+//! it for browsers.
 //!
 //! A detail never contains an absolute path: errors about the server's own files go to its log and not to the client.
 
@@ -124,7 +124,7 @@ impl Problem {
             Self::BadRequest(detail) => (StatusCode::BAD_REQUEST, detail),
             Self::Unauthorized => (
                 StatusCode::UNAUTHORIZED,
-                "send the service's token as Authorization: Bearer TOKEN; in a browser, enter it as the password, with any user name",
+                "send the service's token as Authorization: Bearer TOKEN; in a browser, enter it as the password of any user",
             ),
             Self::NotFound(detail) => (StatusCode::NOT_FOUND, detail),
             Self::WrongMethod(method) => (StatusCode::METHOD_NOT_ALLOWED, method),

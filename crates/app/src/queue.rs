@@ -55,8 +55,9 @@ impl Permit {
         .await
     }
 
-    /// The same for `work` that takes seconds: it runs on its own thread with a raised niceness, so that threads that answer
-    /// requests take precedence. Threads that `work` starts inherit the niceness (on Linux each thread has its own).
+    /// The same for `work` that takes seconds: it runs on its own thread with a raised niceness, so that threads that
+    /// answer requests take precedence. Threads that `work` starts inherit the niceness (on Linux each thread has its
+    /// own).
     pub async fn run_at_low_priority<T: Send + 'static>(
         self,
         work: impl FnOnce() -> Result<T, Problem> + Send + 'static,

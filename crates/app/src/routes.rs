@@ -1,5 +1,5 @@
-//! Binds a handler to each endpoint of [`common::api`], and builds the OpenAPI document from the same list. A request for any
-//! other path, or with any other method, gets a problem document.
+//! Binds a handler to each endpoint of [`common::api`], and builds the OpenAPI document from the same list. A request
+//! for any other path, or with any other method, gets a problem document.
 
 mod docs;
 mod operations;
@@ -22,8 +22,8 @@ use crate::pages;
 use crate::problem::{self, Problem};
 use crate::state::State;
 
-/// Defines [`handler`] and [`Description`] from one list of handlers. An endpoint without handler does not compile. A handler
-/// that is not in the list is reported as unused.
+/// Defines [`handler`] and [`Description`] from one list of handlers. An endpoint without handler does not compile. A
+/// handler that is not in the list is reported as unused.
 macro_rules! handlers {
     (documented { $($endpoint:ident: $($handler:ident)::+,)* } others { $($other:ident: $($plain:ident)::+,)* }) => {
         /// The handler of an endpoint.

@@ -36,8 +36,8 @@ pub struct State {
     pub history_queue: Queue,
     /// Queue for pages and the call list.
     pub page_queue: Queue,
-    /// Queue for predictions from a file on the server. It is separate from `scoring_queue`, so that a diagnosis does not
-    /// delay them.
+    /// Queue for predictions from a file on the server. It is separate from `scoring_queue`, so that a diagnosis does
+    /// not delay them.
     pub file_queue: Queue,
     /// Permits to receive large bodies.
     pub large_bodies: LargeBodies,

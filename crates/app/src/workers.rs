@@ -35,8 +35,8 @@ struct Worker {
 }
 
 impl Workers {
-    /// Starts `count` threads. The returned receiver gets the error of a thread that fails, and `None` when all threads have
-    /// ended.
+    /// Starts `count` threads. The returned receiver gets the error of a thread that fails, and `None` when all threads
+    /// have ended.
     pub fn start(count: usize, state: &Data<State>) -> Result<(Self, UnboundedReceiver<anyhow::Error>)> {
         let (failed, failures) = unbounded_channel();
         let worker = |number| {
@@ -46,7 +46,7 @@ impl Workers {
             let work = move || {
                 let runtime = Runtime::new().map_err(anyhow::Error::from);
                 if let Err(error) = runtime.and_then(|runtime| runtime.block_on(answer(state, connections, &counted))) {
-                    let _ = failed.send(error); // fails if the service has already stopped and no longer waits for errors
+                    let _ = failed.send(error); // fails if the service no longer waits for errors
                 }
             };
             thread::Builder::new().name(format!("worker {number}")).spawn(work).context("starting a thread")?;

@@ -1,8 +1,8 @@
 //! The HTTP API of the service as a table of its endpoints.
 //!
-//! `app` binds one handler to each endpoint and takes the rest from here: the method, the token rule, the labels of metrics
-//! and logs, and the paths of the OpenAPI document. `apicalls` takes from here what it calls. The table is plain data, so that
-//! clients of the service do not link the web server.
+//! `app` binds one handler to each endpoint and takes the rest from here: the method, the token rule, the labels of
+//! metrics and logs, and the paths of the OpenAPI document. `apicalls` takes from here what it calls. The table is
+//! plain data, so that clients of the service do not link the web server.
 
 use std::time::Duration;
 
@@ -39,8 +39,8 @@ pub struct Properties {
     pub is_documented: bool,
     /// Whether every successful answer names the release that answered.
     pub names_release: bool,
-    /// Path and query of the call in `apicalls`, in which `{corporation}` stands for a client's name; `None` if the endpoint is
-    /// not called.
+    /// Path and query of the call in `apicalls`, in which `{corporation}` stands for a client's name; `None` if the
+    /// endpoint is not called.
     pub call: Option<&'static str>,
     /// Time limit of that call.
     pub limit: Duration,

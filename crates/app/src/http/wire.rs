@@ -268,7 +268,8 @@ impl Wire {
         let read = self.poll_input(cx);
         let mut held = self.input.len() as u64;
         if self.body == BodyState::Arriving {
-            held += HELD_BY_REQUEST + self.transfer.bytes.min(SMALL_BODY); // small bodies are kept until they are complete
+            // Small bodies are kept until they are complete.
+            held += HELD_BY_REQUEST + self.transfer.bytes.min(SMALL_BODY);
         }
         let read = ready!(self.limit_wait(cx, read, held, patience))?;
         self.transfer.bytes += read as u64;
@@ -284,8 +285,8 @@ impl Wire {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    /// Passes on the result of `polled`. While it is pending, counts `held` bytes for the peer, which must act within `patience`
-    /// of the beginning of the wait.
+    /// Passes on the result of `polled`. While it is pending, counts `held` bytes for the peer, which must act within
+    /// `patience` of the beginning of the wait.
     ///
     /// # Errors
     /// `TimedOut` if the connection was given up.

@@ -21,7 +21,8 @@ use crate::state::{State, live};
 /// The score is computed on request, one at a time. A score younger than `answer_max_age` is reused; the answer gives
 /// its age.
 #[utoipa::path(get, path = Endpoint::Scoring.documented_path(), tag = "reports", responses(
-    (status = 200, body = Aged<scoring::Outcome>, description = "The score, the confusion counts, and how many rows were not scored",
+    (status = 200, body = Aged<scoring::Outcome>,
+        description = "The score, the confusion counts, and how many rows were not scored",
         headers(("age" = u64, description = "Age of the score in seconds"), ("x-release" = String))),
     UnavailableErrors,
 ))]
