@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use actix_web::body::{EitherBody, MessageBody};
+use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::ErrorInternalServerError;
 use actix_web::http::header::{self, Accept, ContentType, Header, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
@@ -39,23 +40,22 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 const LONGEST_ID: usize = 64;
 
 /// Calls `next` if the request is admitted; logs and counts every request.
-pub async fn observe<B: MessageBody + 'static>(
+pub async fn observe(
     request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse, Error> {
     let clock = Instant::now();
     let id = request_id(request.headers());
-    let state = request.app_data::<Data<State>>().cloned();
-    let refused = state.as_ref().and_then(|state| refused(&state.access, &request));
-    let mut response = match refused {
-        Some(problem) => request.error_response(problem).map_into_right_body(),
-        None => next.call(request).await?.map_into_left_body(),
+    let Some(state) = request.app_data::<Data<State>>().cloned() else {
+        return Err(ErrorInternalServerError("the application has no state"));
     };
-    if let Some(state) = &state
-        && let Some(problem) = response.response().error().and_then(|error| error.as_error::<Problem>())
-    {
+    let mut response = match refused(&state.access, &request) {
+        Some(problem) => request.error_response(problem),
+        None => next.call(request).await?.map_into_boxed_body(),
+    };
+    if let Some(problem) = response.response().error().and_then(|error| error.as_error::<Problem>()) {
         let answer = error_response(problem, response.request(), &state.config);
-        response = response.into_response(answer).map_into_right_body();
+        response = response.into_response(answer);
     }
     let headers = response.headers_mut();
     for (name, value) in &HEADERS {
@@ -64,21 +64,19 @@ pub async fn observe<B: MessageBody + 'static>(
         }
     }
     headers.insert(REQUEST_ID, id.clone());
-    if let Some(state) = state {
-        let (status, took) = (response.status().as_u16(), clock.elapsed());
-        let request = response.request();
-        let route = label(request.match_pattern().as_deref());
-        state.metrics.observe(route, request.method().as_str(), status, took);
-        tracing::info!(
-            id = id.to_str().unwrap_or_default(),
-            method = request.method().as_str(),
-            route,
-            status,
-            milliseconds = took.as_secs_f64() * 1e3,
-            release = response.headers().get(RELEASE_HEADER).and_then(|value| value.to_str().ok()),
-            "request"
-        );
-    }
+    let (status, took) = (response.status().as_u16(), clock.elapsed());
+    let request = response.request();
+    let route = label(request.match_pattern().as_deref());
+    state.metrics.observe(route, request.method().as_str(), status, took);
+    tracing::info!(
+        id = id.to_str().unwrap_or_default(),
+        method = request.method().as_str(),
+        route,
+        status,
+        milliseconds = took.as_secs_f64() * 1e3,
+        release = response.headers().get(RELEASE_HEADER).and_then(|value| value.to_str().ok()),
+        "request"
+    );
     Ok(response)
 }
 

@@ -6,7 +6,6 @@ mod operations;
 mod prediction;
 mod reports;
 
-use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http;
 use actix_web::middleware::from_fn;
@@ -81,15 +80,7 @@ handlers! {
 /// The application that answers requests. Each worker thread builds its own.
 pub fn application(
     state: Data<State>,
-) -> App<
-    impl ServiceFactory<
-        ServiceRequest,
-        Config = (),
-        Response = ServiceResponse<impl MessageBody>,
-        Error = Error,
-        InitError = (),
-    >,
-> {
+) -> App<impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = Error, InitError = ()>> {
     let app = App::new().app_data(state).app_data(Data::new(Description::openapi()));
     let app = Endpoint::ALL.iter().fold(app, |app, endpoint| app.service(resource(*endpoint)));
     app.default_service(web::to(unknown_path)).wrap(from_fn(observe))

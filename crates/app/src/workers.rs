@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{io, thread};
 
 use actix_http::ServiceConfig;
-use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, boxed};
-use actix_web::dev::{AppConfig, ServiceResponse};
+use actix_service::{IntoServiceFactory, ServiceFactory, boxed};
+use actix_web::dev::AppConfig;
 use actix_web::rt::Runtime;
 use actix_web::web::Data;
 use anyhow::{Context, Result, anyhow};
@@ -70,8 +70,7 @@ async fn answer(
     mut connections: UnboundedReceiver<(Connection, Peer)>,
     open: &AtomicUsize,
 ) -> Result<()> {
-    let factory = application(state).into_factory().map(ServiceResponse::map_into_boxed_body);
-    let service = factory.new_service(AppConfig::default()).await;
+    let service = application(state).into_factory().new_service(AppConfig::default()).await;
     let service = service.map_err(|()| anyhow!("the application cannot be started"))?;
     let (application, config) = (Rc::new(boxed::service(service)), ServiceConfig::default());
     let mut tasks = JoinSet::new();

@@ -255,6 +255,6 @@ fn it_listens_in_several_places_and_on_a_unix_socket() {
     assert!(!socket.exists());
     workspace.write("risk.sock", "somebody's notes");
     let refused = workspace.fail("app", &["--bind", &bind]);
-    assert!(refused.contains("no socket"), "{refused}");
+    assert!(refused.contains("not a socket"), "{refused}");
     assert_eq!(workspace.text("risk.sock"), "somebody's notes");
 }
