@@ -40,8 +40,15 @@ impl<K: PartialEq, V> SourceCache<K, V> {
     }
 }
 
-/// The newest answer to a question that takes seconds to compute, with the id of the release that it is about.
-pub struct AnswerCache<T>(Arc<Mutex<Option<(String, Instant, Arc<T>)>>>);
+/// The newest answer to a question that takes seconds to compute.
+pub struct AnswerCache<T>(Arc<Mutex<Option<Stored<T>>>>);
+
+struct Stored<T> {
+    /// Id of the release that the answer is about.
+    release: String,
+    made: Instant,
+    answer: Arc<T>,
+}
 
 /// An answer and its age.
 #[derive(Debug, Serialize, ToSchema)]
@@ -82,8 +89,8 @@ impl<T: Send + Sync + 'static> AnswerCache<T> {
         let work = move || {
             let answer = Arc::new(make()?);
             // Stored before the permit ends, so that the next request in the queue finds it.
-            let made = (release, Instant::now(), answer.clone());
-            *newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
+            let stored = Stored { release, made: Instant::now(), answer: answer.clone() };
+            *newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(stored);
             Ok(Aged { answer, age_seconds: 0 })
         };
         permit.run_at_low_priority(work).await
@@ -91,8 +98,8 @@ impl<T: Send + Sync + 'static> AnswerCache<T> {
 
     fn stored(&self, release: &str, oldest: Duration) -> Option<Aged<T>> {
         let newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, made, answer) = newest.as_ref().filter(|(of, made, _)| of == release && made.elapsed() < oldest)?;
-        Some(Aged { answer: answer.clone(), age_seconds: made.elapsed().as_secs() })
+        let stored = newest.as_ref().filter(|stored| stored.release == release && stored.made.elapsed() < oldest)?;
+        Some(Aged { answer: stored.answer.clone(), age_seconds: stored.made.elapsed().as_secs() })
     }
 }
 
