@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use common::api::{Endpoint, Properties};
 use common::config::service::{self, CHALLENGE_HEADER, PROOF_HEADER, Token};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -23,12 +24,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// of ureq is 10 MB.
 const LONGEST_ANSWER: u64 = 1 << 30;
 
-/// The calls that need no token.
-const OPEN: [&str; 2] = ["/health/live", "/health/ready"];
-
 /// The endpoint at which the listener proves that it holds the token, the time limit for that, and the maximum number
 /// of bytes that are read of the answer.
-const PROVING: &str = "/health/live";
+const PROVING: &str = Endpoint::HealthLive.properties().pattern;
 const PROOF_LIMIT: Duration = Duration::from_secs(10);
 const LONGEST_PROOF: u64 = 64 << 10;
 
@@ -44,6 +42,9 @@ pub struct Call {
     /// The release that the answer names in its header; `None` if it names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,
+    /// Whether every answer of this endpoint names the release that answered.
+    #[serde(skip)]
+    pub names_release: bool,
     /// The body: JSON as JSON, other text as a string, and for an HTML page only its media type and length in bytes.
     pub answer: Value,
 }
@@ -77,26 +78,24 @@ impl<'u> Caller<'u> {
         Self { agent: agent.into(), url, token }
     }
 
-    /// Sends GET `path` with the time limit `limit`; tries again if the connection fails or the server answers that it
-    /// is busy.
-    pub fn get(&self, path: &str, limit: Duration) -> Result<Call> {
-        let call = format!("GET {path}");
+    /// Sends GET `target`, a path and query of the `endpoint`; tries again if the connection fails or the server
+    /// answers that it is busy.
+    pub fn get(&self, target: &str, endpoint: &Properties) -> Result<Call> {
         let (answer, took, attempts) = self.repeat(|| {
-            let request = self.agent.get(format!("{}{path}", self.url));
-            let request = if OPEN.contains(&path) { request } else { self.authorized(request)? };
-            Ok(request.config().timeout_global(Some(limit)).build().call())
+            let request = self.agent.get(format!("{}{target}", self.url));
+            let request = if endpoint.needs_token { self.authorized(request)? } else { request };
+            Ok(request.config().timeout_global(Some(endpoint.limit)).build().call())
         })?;
-        self.kept(&call, answer, took, attempts)
+        self.answered(&format!("GET {target}"), endpoint, answer, took, attempts)
     }
 
-    /// Sends one POST request to `path` with the time limit `limit`; does not try again.
-    pub fn post(&self, path: &str, sent: &Sent, limit: Duration) -> Result<Call> {
-        let call = format!("POST {path}");
-        let request = self.authorized(self.agent.post(format!("{}{path}", self.url)))?;
+    /// Sends one POST request to `target`, a path and query of the `endpoint`; does not try again.
+    pub fn post(&self, target: &str, sent: &Sent, endpoint: &Properties) -> Result<Call> {
+        let request = self.authorized(self.agent.post(format!("{}{target}", self.url)))?;
         let request = request.header(CONTENT_TYPE, sent.media_type).header(ACCEPT, sent.accept);
         let clock = Instant::now();
-        let answer = request.config().timeout_global(Some(limit)).build().send(sent.body);
-        self.kept(&call, answer, clock.elapsed(), 1)
+        let answer = request.config().timeout_global(Some(endpoint.limit)).build().send(sent.body);
+        self.answered(&format!("POST {target}"), endpoint, answer, clock.elapsed(), 1)
     }
 
     /// Adds the token, if there is one, to the request. Before every request the listener must prove that it holds the
@@ -116,8 +115,9 @@ impl<'u> Caller<'u> {
         let _ = answer.body_mut().with_config().limit(LONGEST_PROOF).read_to_vec();
         if !is_proved {
             bail!(
-                "the listener at {} does not prove that it holds the API token of the config, so the token was not sent; is another \
-                 program there, an app of an older version, or one with another token? (restart the app after changing its token)",
+                "the listener at {} does not prove that it holds the API token of the config, so the token was not sent; \
+                 another program may be listening there, or an app of an older version or with another token (restart \
+                 the app after changing its token)",
                 self.url
             );
         }
@@ -132,7 +132,7 @@ impl<'u> Caller<'u> {
             let clock = Instant::now();
             let answer = ask()?;
             let wait = match &answer {
-                Ok(response) if response.status() == 503 => wish(response.headers()),
+                Ok(response) if response.status() == 503 => requested_wait(response.headers()),
                 Ok(_) => None,
                 Err(_) => Some(Duration::from_millis(200) * attempt),
             };
@@ -150,7 +150,14 @@ impl<'u> Caller<'u> {
     }
 
     /// Converts a successful response into a [`Call`], and any other into an error with the server's message.
-    fn kept(&self, call: &str, response: Answer, took: Duration, attempts: u32) -> Result<Call> {
+    fn answered(
+        &self,
+        call: &str,
+        endpoint: &Properties,
+        response: Answer,
+        took: Duration,
+        attempts: u32,
+    ) -> Result<Call> {
         let failed = || self.failed(call, took, attempts);
         let mut response = response.with_context(|| format!("{}; is the app running there?", failed()))?;
         let status = response.status();
@@ -158,7 +165,7 @@ impl<'u> Caller<'u> {
         let (media_type, release) = (header("content-type").unwrap_or_default(), header("x-release"));
         let body = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_string().with_context(failed)?;
         if !status.is_success() {
-            bail!("{}: {status}: {}", failed(), said(&body));
+            bail!("{}: {status}: {}", failed(), message(&body));
         }
         let answer = match media_type.split(';').next().unwrap_or_default() {
             "application/json" => serde_json::from_str(&body)
@@ -166,17 +173,18 @@ impl<'u> Caller<'u> {
             "text/html" => json!({ "media_type": media_type, "bytes": body.len() }),
             _ => Value::String(body),
         };
-        Ok(Call { call: call.to_owned(), status: status.as_u16(), release, answer })
+        let names_release = endpoint.names_release;
+        Ok(Call { call: call.to_owned(), status: status.as_u16(), release, names_release, answer })
     }
 }
 
 /// The wait that the server requests in `Retry-After`, in whole seconds; `None` if it requests none.
-fn wish(headers: &HeaderMap) -> Option<Duration> {
+fn requested_wait(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 
 /// The detail of a problem document, or the beginning of any other body.
-fn said(body: &str) -> String {
+fn message(body: &str) -> String {
     let problem: Option<Value> = serde_json::from_str(body).ok();
     match problem.as_ref().and_then(|problem| problem.get("detail")?.as_str()) {
         Some(detail) => detail.to_owned(),

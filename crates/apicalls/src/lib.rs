@@ -7,9 +7,9 @@
 mod call;
 
 use std::fmt;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use common::api::{Endpoint, Method};
 use common::cli;
 use common::config::Config;
 use common::config::is_address;
@@ -26,17 +26,8 @@ use serde_json::{Value, json};
 pub use crate::call::Call;
 use crate::call::{Caller, Sent};
 
-/// Time limit for an answer that the server must compute.
-const LONG: Duration = Duration::from_secs(120);
-
-/// Time limit for an answer that needs no long computation.
-const SHORT: Duration = Duration::from_secs(10);
-
 /// A CSV table with one client whose predictors are all missing.
 const ONE_CLIENT: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees\nsomebody unknown,,,\n";
-
-/// The calls whose answers must name the release that answered.
-const OF_A_RELEASE: [&str; 4] = ["POST /prediction", "GET /scoring", "GET /calllist", "GET /"];
 
 /// The contents of apireturns.txt.
 #[derive(Debug, Serialize)]
@@ -71,13 +62,12 @@ pub fn run(config: &Config, url: Option<&str>) -> Result<Outcome> {
         };
         let release = Production::of(config).live()?.id;
         let outcome = Outcome { calls: call_all(config, &url)?, release, url };
-        let of_a_release = |call: &&Call| call.release.is_some() || OF_A_RELEASE.contains(&call.call.as_str());
-        for Call { call, release, .. } in outcome.calls.iter().filter(of_a_release) {
-            if release.as_ref() != Some(&outcome.release) {
+        for Call { call, release, names_release, .. } in &outcome.calls {
+            if (*names_release || release.is_some()) && release.as_ref() != Some(&outcome.release) {
                 bail!(
-                    "{call} at {} was answered by release {}, but {} is deployed; is another workspace's app there?",
+                    "{call} at {} was answered by {}, but release {} is deployed; is this the app of another workspace?",
                     outcome.url,
-                    release.as_deref().unwrap_or("nobody knows which"),
+                    release.as_deref().map_or("an unnamed release".to_owned(), |release| format!("release {release}")),
                     outcome.release
                 );
             }
@@ -104,56 +94,62 @@ fn dependencies(calls: &[Call]) -> Vec<DependencyVersions> {
 /// The URL of the service according to the config, as seen from this machine.
 fn default_url(config: &Config) -> Result<String> {
     let address = config.bind.iter().find_map(Bind::address);
-    let address = address.context("the app listens on Unix sockets only; name an address of it with --url")?;
+    let address = address.context("the config binds the app only to Unix sockets; give its address with --url")?;
     Ok(format!("http://{address}"))
 }
 
-/// Calls all endpoints; calls whose arguments come from earlier answers follow those.
+/// Calls all endpoints in the order of the table, in which calls whose arguments come from earlier answers follow
+/// those.
 fn call_all(config: &Config, url: &str) -> Result<Vec<Call>> {
     let token = config.api_token.as_ref().map(TokenSource::read).transpose()?;
     let caller = Caller::new(url, token.as_ref());
-    let asked = match is_address(&config.test_data) {
-        false => {
-            let test_file = csv_files(&config.test_data)?.swap_remove(0).path;
-            let filepath = test_file.strip_prefix(&config.folder).unwrap_or(&test_file);
-            json!({ "filepath": filepath.to_str().with_context(|| format!("{} is not UTF-8", filepath.display()))? })
-        }
-        // The service reads only files on its own machine.
-        true => json!({ "rows": [{
-            "corporation": "example", "lastmonth_activity": 10, "lastyear_activity": 120, "number_of_employees": 5,
-        }] }),
-    };
-    let asked = asked.to_string();
-    let json = Sent { media_type: "application/json", accept: "application/json", body: &asked };
+    let json = example_request(config)?.to_string();
+    let json = Sent { media_type: "application/json", accept: "application/json", body: &json };
     let table = Sent { media_type: "text/csv", accept: "text/csv", body: ONE_CLIENT };
-    let mut calls = vec![
-        caller.get("/health/live", SHORT)?,
-        caller.get("/health/ready", SHORT)?,
-        caller.post("/prediction", &json, LONG)?,
-        caller.post("/prediction", &table, LONG)?,
-        caller.get("/scoring", LONG)?,
-        caller.get("/summarystats", LONG)?,
-        caller.get("/diagnostics", LONG)?,
-        caller.get("/calllist", LONG)?,
-        caller.get("/history?what=runs&last=50", SHORT)?,
-        caller.get("/", LONG)?,
-    ];
-    let first = calls.iter().find_map(|call| call.answer.pointer("/calls/0/corporation")?.as_str());
-    if let Some(client) = first.map(|name| utf8_percent_encode(name, NON_ALPHANUMERIC)) {
-        let page = caller.get(&format!("/clients/{client}"), LONG)?;
-        calls.push(page);
-    }
-    for page in ["/openapi.json", "/docs/", "/metrics"] {
-        calls.push(caller.get(page, SHORT)?);
+    let mut calls = Vec::new();
+    for endpoint in Endpoint::ALL {
+        let endpoint = endpoint.properties();
+        let Some(target) = endpoint.call.and_then(|target| with_client(target, &calls)) else { continue };
+        match endpoint.method {
+            Method::Get => calls.push(caller.get(&target, &endpoint)?),
+            Method::Post => {
+                calls.push(caller.post(&target, &json, &endpoint)?);
+                calls.push(caller.post(&target, &table, &endpoint)?);
+            }
+        }
     }
     Ok(calls)
+}
+
+/// Replaces `{corporation}` in `target` by the first client of the call list; `None` if no client is listed.
+fn with_client(target: &str, calls: &[Call]) -> Option<String> {
+    const CLIENT: &str = "{corporation}";
+    if !target.contains(CLIENT) {
+        return Some(target.to_owned());
+    }
+    let name = calls.iter().find_map(|call| call.answer.pointer("/calls/0/corporation")?.as_str())?;
+    Some(target.replace(CLIENT, &utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()))
+}
+
+/// The JSON body of the request for predictions: the first file of the test data if the service can read it.
+fn example_request(config: &Config) -> Result<Value> {
+    if is_address(&config.test_data) {
+        // The service reads only files on its own machine.
+        return Ok(json!({ "rows": [{
+            "corporation": "example", "lastmonth_activity": 10, "lastyear_activity": 120, "number_of_employees": 5,
+        }] }));
+    }
+    let test_file = csv_files(&config.test_data)?.swap_remove(0).path;
+    let filepath = test_file.strip_prefix(&config.folder).unwrap_or(&test_file);
+    let filepath = filepath.to_str().with_context(|| format!("the path {} is not UTF-8", filepath.display()))?;
+    Ok(json!({ "filepath": filepath }))
 }
 
 impl cli::Outcome for Outcome {}
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{API_RETURNS} holds the answers of {} (release {})", self.url, self.release)?;
+        write!(f, "{API_RETURNS} contains the answers of {} (release {})", self.url, self.release)?;
         for Call { call, status, answer, .. } in &self.calls {
             write!(f, "\n  {status} {call}: {} bytes", answer.to_string().len())?;
         }

@@ -147,7 +147,7 @@ fn an_answer_of_another_release_or_of_none_is_not_kept() {
     let workspace = deployed();
     let release = live(&workspace);
     let url = stub(|_, stream| respond(stream, "200 OK", "{}", ""));
-    check_refused(&workspace, &url, "no release", &["POST /prediction", "nobody knows which", &release]);
+    check_refused(&workspace, &url, "no release", &["POST /prediction", "an unnamed release", &release]);
     let by = release.clone();
     let url = stub(move |call, stream| {
         let by = if call == "GET /scoring" { "20200101T000000Z-other" } else { &by };

@@ -16,10 +16,10 @@ use self::hosts::Hosts;
 /// The access rules, determined once when the service starts.
 #[derive(Debug)]
 pub struct Access {
-    /// The token that clients must send; `None` if they need none.
+    /// The config's token, with which the service also proves its identity.
     token: Option<Token>,
-    /// The config's token, with which the service proves its identity, also with `no_auth`.
-    own: Option<Token>,
+    /// Whether clients must send the token, if there is one.
+    is_required: bool,
     /// The accepted host names.
     pub hosts: Hosts,
 }
@@ -33,41 +33,41 @@ impl Access {
     /// Returns an error if other machines can reach one of `binds` and there is neither a token nor `no_auth`, or if
     /// the token cannot be read.
     pub fn decide(config: &Config, binds: &[Bind], no_auth: bool) -> Result<Self> {
-        let hosts = Hosts::new(config, binds);
-        if no_auth {
-            let own = config.api_token.as_ref().and_then(|source| source.read().ok());
-            return Ok(Self { token: None, own, hosts });
-        }
-        if let Some(source) = &config.api_token {
-            let token = source.read()?;
-            return Ok(Self { token: Some(token.clone()), own: Some(token), hosts });
-        }
-        match binds.iter().find(|bind| !bind.is_local()) {
-            None => Ok(Self { token: None, own: None, hosts }),
-            Some(open) => bail!(
-                "other machines can reach {open}, and they would need no token; set api_token or api_token_file in {} \
-                 (see crates/app/README.md), listen on 127.0.0.1 behind a proxy, or say --no-auth",
+        let token = match &config.api_token {
+            Some(source) if no_auth => source.read().ok(),
+            Some(source) => Some(source.read()?),
+            None => None,
+        };
+        if token.is_none()
+            && !no_auth
+            && let Some(open) = binds.iter().find(|bind| !bind.is_local())
+        {
+            bail!(
+                "other machines can reach {open} and would need no token; set api_token or api_token_file in {} (see \
+                 crates/app/README.md), listen on 127.0.0.1 behind a proxy, or pass --no-auth",
                 config.file.display()
-            ),
+            );
         }
+        Ok(Self { token, is_required: !no_auth, hosts: Hosts::new(config, binds) })
     }
 
     /// The proof, for a client's challenge, that this service holds the token; `None` without a token.
     pub fn proof(&self, challenge: &str) -> Option<String> {
-        self.own.as_ref()?.proof(challenge)
+        self.token.as_ref()?.proof(challenge)
     }
 
     /// Whether a request with these headers is admitted: it needs `Authorization: Bearer TOKEN`, or `Basic` with any
     /// user name and the token as the password, which is what browsers send after asking for it.
     pub fn admits(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.token else { return true };
-        let shown = headers.get(AUTHORIZATION).and_then(|value| shown(value.as_bytes()));
+        let Some(token) = self.token.as_ref().filter(|_| self.is_required) else { return true };
+        let sent = headers.get(AUTHORIZATION).and_then(|value| sent_token(value.as_bytes()));
         // Constant-time comparison: its duration reveals at most the token's length.
-        shown.is_some_and(|shown| token.secret().as_bytes().ct_eq(&shown).into())
+        sent.is_some_and(|sent| token.secret().as_bytes().ct_eq(&sent).into())
     }
 }
 
-fn shown(authorization: &[u8]) -> Option<Vec<u8>> {
+/// The token in the value of an `Authorization` header.
+fn sent_token(authorization: &[u8]) -> Option<Vec<u8>> {
     let space = authorization.iter().position(|byte| *byte == b' ')?;
     let (scheme, rest) = (&authorization[..space], authorization[space..].trim_ascii());
     if scheme.eq_ignore_ascii_case(b"bearer") {
@@ -91,7 +91,7 @@ mod tests {
     const TOKEN: &str = "0123456789abcdef";
 
     #[test]
-    fn only_who_shows_the_token_is_admitted() {
+    fn only_clients_that_send_the_token_are_admitted() {
         let mut workspace = Workspace::new();
         workspace.write("token", TOKEN);
         workspace.set("api_token_file", json!("token"));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_can_be_reached_from_elsewhere_needs_a_token_or_says_that_it_wants_none() {
+    fn an_address_that_other_machines_can_reach_needs_a_token_or_no_auth() {
         let workspace = Workspace::new();
         let config = workspace.config();
         let bind = |text| Bind::parse(text, &config.folder).unwrap();

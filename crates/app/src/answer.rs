@@ -7,7 +7,6 @@ use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
 use actix_web::http::header;
 use actix_web::web::Bytes;
-use anyhow::Context;
 use common::model::schema::{PREDICTORS, Predictors};
 use diagnostics::predictions::Predictions;
 use futures_util::stream;
@@ -16,18 +15,18 @@ use tempfile::{SpooledData, SpooledTempFile};
 
 use crate::limits::MOST_JSON_ROWS;
 use crate::live::LiveModel;
-use crate::problem::Problem;
-
-/// The header that names the release that has answered.
-pub const RELEASE_HEADER: &str = "x-release";
+use crate::problem::{OrNotReady, Problem};
+use crate::response::RELEASE_HEADER;
 
 /// Length in bytes up to which an answer is built in memory; longer answers are built in a temporary file. The answer
 /// to a small body stays below this limit, so the event loop writes no file.
 const IN_MEMORY: usize = 4 << 20;
 
+const NOT_STORED: &str = "the answer cannot be stored; the disk of the temporary folder may be full";
+
 /// The format of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum Format {
     /// `application/json`: the columns as lists.
     Json,
     /// `text/csv`: one row per client.
@@ -35,7 +34,7 @@ pub enum Form {
 }
 
 /// An answer that is being built.
-pub struct Answer<'m> {
+pub struct PredictionAnswer<'m> {
     live: &'m LiveModel,
     rows: u64,
     content: Content,
@@ -47,10 +46,10 @@ enum Content {
 }
 
 /// An answer that is complete and can be sent.
-pub struct Finished {
+pub struct FinishedAnswer {
     /// The release that has answered.
     release: String,
-    form: Form,
+    format: Format,
     /// Number of clients in the answer.
     pub rows: u64,
     bytes: Stored,
@@ -62,16 +61,14 @@ enum Stored {
     File(File),
 }
 
-impl<'m> Answer<'m> {
+impl<'m> PredictionAnswer<'m> {
     /// An empty answer of the live model.
-    pub fn new(live: &'m LiveModel, form: Form) -> Result<Self, Problem> {
-        let content = match form {
-            Form::Json => Content::Columns(Predictions::of(&live.id)),
-            Form::Csv => {
+    pub fn new(live: &'m LiveModel, format: Format) -> Result<Self, Problem> {
+        let content = match format {
+            Format::Json => Content::Columns(Predictions::of(&live.id)),
+            Format::Csv => {
                 let mut table = csv::Writer::from_writer(BufWriter::new(SpooledTempFile::new(IN_MEMORY)));
-                table
-                    .write_record(["corporation", "prediction", "probability", "imputed"])
-                    .map_err(|error| cannot_store(error.into()))?;
+                table.write_record(["corporation", "prediction", "probability", "imputed"]).or_not_ready(NOT_STORED)?;
                 Content::Table(table.into())
             }
         };
@@ -91,7 +88,7 @@ impl<'m> Answer<'m> {
                 Ok(())
             }
             Content::Columns(_) => Err(Problem::TooLarge(format!(
-                "more than {MOST_JSON_ROWS} rows; ask for text/csv by the Accept header, which may have any number"
+                "more than {MOST_JSON_ROWS} rows; request a CSV table, which may have any number of rows, with Accept: text/csv"
             ))),
             Content::Table(table) => {
                 let probability = model.probability(predictors);
@@ -103,7 +100,7 @@ impl<'m> Answer<'m> {
                     probability.to_string(),
                     imputed.join(" "),
                 ];
-                table.write_record(record).map_err(|error| cannot_store(error.into()))
+                table.write_record(record).or_not_ready(NOT_STORED)
             }
         }
     }
@@ -112,31 +109,31 @@ impl<'m> Answer<'m> {
     ///
     /// # Errors
     /// Returns a problem if the answer cannot be written.
-    pub fn finish(self) -> Result<Finished, Problem> {
+    pub fn finish(self) -> Result<FinishedAnswer, Problem> {
         let (release, rows) = (self.live.id.clone(), self.rows);
-        let (form, bytes) = match self.content {
+        let (format, bytes) = match self.content {
             Content::Columns(columns) => {
                 let mut file = BufWriter::new(SpooledTempFile::new(IN_MEMORY));
-                serde_json::to_writer(&mut file, &columns).map_err(|error| cannot_store(error.into()))?;
-                (Form::Json, stored(file)?)
+                serde_json::to_writer(&mut file, &columns).or_not_ready(NOT_STORED)?;
+                (Format::Json, stored(file)?)
             }
             Content::Table(table) => {
-                let file = table.into_inner().map_err(|error| cannot_store(error.into_error().into()))?;
-                (Form::Csv, stored(file)?)
+                let file = table.into_inner().map_err(|error| error.into_error()).or_not_ready(NOT_STORED)?;
+                (Format::Csv, stored(file)?)
             }
         };
-        Ok(Finished { release, form, rows, bytes })
+        Ok(FinishedAnswer { release, format, rows, bytes })
     }
 }
 
-impl Finished {
+impl FinishedAnswer {
     /// Converts the answer into a response; a file is sent piece by piece.
     pub fn respond(self) -> Result<HttpResponse, Problem> {
         let mut response = HttpResponse::Ok();
         response.insert_header((RELEASE_HEADER, self.release.as_str()));
-        match self.form {
-            Form::Json => response.insert_header((header::CONTENT_TYPE, "application/json")),
-            Form::Csv => response.insert_header((header::CONTENT_TYPE, "text/csv; charset=utf-8")).insert_header((
+        match self.format {
+            Format::Json => response.insert_header((header::CONTENT_TYPE, "application/json")),
+            Format::Csv => response.insert_header((header::CONTENT_TYPE, "text/csv; charset=utf-8")).insert_header((
                 header::CONTENT_DISPOSITION,
                 format!("attachment; filename=\"predictions-{}.csv\"", self.release),
             )),
@@ -144,7 +141,7 @@ impl Finished {
         Ok(match self.bytes {
             Stored::Memory(bytes) => response.body(bytes),
             Stored::File(file) => {
-                let length = file.metadata().map_err(|error| cannot_store(error.into()))?.len();
+                let length = file.metadata().or_not_ready(NOT_STORED)?.len();
                 response.body(SizedStream::new(length, stream::iter(Chunks(file))))
             }
         })
@@ -171,19 +168,12 @@ impl Iterator for Chunks {
 }
 
 fn stored(file: BufWriter<SpooledTempFile>) -> Result<Stored, Problem> {
-    let stored = || -> anyhow::Result<Stored> {
-        let file = file.into_inner().map_err(|error| error.into_error()).context("writing")?;
-        Ok(match file.into_inner() {
-            SpooledData::InMemory(bytes) => Stored::Memory(bytes.into_inner()),
-            SpooledData::OnDisk(mut file) => {
-                file.rewind()?;
-                Stored::File(file)
-            }
-        })
-    };
-    stored().map_err(cannot_store)
-}
-
-fn cannot_store(error: anyhow::Error) -> Problem {
-    Problem::not_ready("the answer cannot be stored; is the disk of the temporary folder full?", &error)
+    let file = file.into_inner().map_err(|error| error.into_error()).or_not_ready(NOT_STORED)?;
+    Ok(match file.into_inner() {
+        SpooledData::InMemory(bytes) => Stored::Memory(bytes.into_inner()),
+        SpooledData::OnDisk(mut file) => {
+            file.rewind().or_not_ready(NOT_STORED)?;
+            Stored::File(file)
+        }
+    })
 }

@@ -9,33 +9,15 @@ use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{Buf, Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::limits::{LIGHT_BODY, RETRY_AFTER, SLOWEST_PACE};
+use crate::limits::{MINIMUM_RATE, SMALL_BODY};
 use crate::problem::Problem;
 
-/// A request body that is being received. The connection enforces its minimum pace.
+/// A request body that is being received. The connection enforces its minimum rate.
 pub struct Body {
     payload: Payload,
     limit: u64,
     received: u64,
-}
-
-/// The beginning of a body.
-pub enum Beginning {
-    /// The whole body, which has at most `LIGHT_BODY` bytes.
-    Whole(Bytes),
-    /// The first part of a body that is larger than that.
-    Part(Bytes),
-}
-
-impl Beginning {
-    fn of(part: Bytes) -> Self {
-        match part.len() as u64 <= LIGHT_BODY {
-            true => Self::Whole(part),
-            false => Self::Part(part),
-        }
-    }
 }
 
 impl Body {
@@ -61,7 +43,7 @@ impl Body {
         let Some(piece) = self.payload.next().await else { return Ok(None) };
         let piece = piece.map_err(|error| match error {
             PayloadError::Io(error) if error.kind() == io::ErrorKind::TimedOut => Problem::TooSlow(format!(
-                "the body comes too slowly: {} bytes have come; send {SLOWEST_PACE} bytes a second or more",
+                "the body arrives too slowly: {} bytes were received; send at least {MINIMUM_RATE} bytes per second",
                 self.received
             )),
             error => Problem::BadRequest(format!("the body cannot be read: {error}")),
@@ -73,36 +55,36 @@ impl Body {
         }
     }
 
-    /// Receives the body until it ends or exceeds `LIGHT_BODY`. A client that announces a large body but does not
-    /// send it gets here no permit for large bodies, so it blocks no other client.
-    pub async fn beginning(&mut self) -> Result<Beginning, Problem> {
+    /// Receives the body until it ends or exceeds `SMALL_BODY`; the result [is small](is_small) if it is the whole
+    /// body. A client that announces a large body but does not send it gets here no permit for large bodies, so it
+    /// blocks no other client.
+    pub async fn start(&mut self) -> Result<Bytes, Problem> {
         // Most bodies arrive in one piece, which then does not have to be copied.
         let first = self.next().await?.unwrap_or_default();
-        let Some(second) = self.next().await? else { return Ok(Beginning::of(first)) };
-        let mut part = BytesMut::from(first);
-        part.extend_from_slice(&second);
-        while part.len() as u64 <= LIGHT_BODY {
-            match self.next().await? {
-                Some(piece) => part.extend_from_slice(&piece),
-                None => break,
-            }
+        let Some(second) = self.next().await? else { return Ok(first) };
+        let mut start = BytesMut::from(first);
+        start.extend_from_slice(&second);
+        while is_small(&start)
+            && let Some(piece) = self.next().await?
+        {
+            start.extend_from_slice(&piece);
         }
-        Ok(Beginning::of(part.freeze()))
+        Ok(start.freeze())
     }
 
-    /// Receives the rest of the body and returns all of it; `part` was received earlier.
-    pub async fn rest(mut self, part: Bytes) -> Result<Bytes, Problem> {
-        let mut whole = BytesMut::from(part);
+    /// Receives the rest of the body and returns all of it; `start` was received earlier.
+    pub async fn rest(mut self, start: Bytes) -> Result<Bytes, Problem> {
+        let mut whole = BytesMut::from(start);
         while let Some(piece) = self.next().await? {
             whole.extend_from_slice(&piece);
         }
         Ok(whole.freeze())
     }
 
-    /// Sends `part`, which was received earlier, and all following pieces to `into`, until the body ends or the
+    /// Sends `start`, which was received earlier, and all following pieces to `into`, until the body ends or the
     /// receiver is dropped.
-    pub async fn pump(mut self, part: Bytes, into: mpsc::Sender<io::Result<Bytes>>) -> Result<(), Problem> {
-        let mut piece = part;
+    pub async fn forward(mut self, start: Bytes, into: mpsc::Sender<io::Result<Bytes>>) -> Result<(), Problem> {
+        let mut piece = start;
         loop {
             if into.send(Ok(piece)).await.is_err() {
                 return Ok(()); // the reader already has an answer or an error
@@ -111,7 +93,7 @@ impl Body {
                 Ok(None) => return Ok(()),
                 Ok(Some(next)) => piece = next,
                 Err(problem) => {
-                    let _ = into.send(Err(io::Error::other("the body broke off"))).await;
+                    let _ = into.send(Err(io::Error::other("the body is incomplete"))).await;
                     return Err(problem);
                 }
             }
@@ -119,38 +101,33 @@ impl Body {
     }
 
     fn too_large(&self) -> Problem {
-        Problem::TooLarge(format!("the body is larger than {} bytes; send it in parts", self.limit))
+        Problem::TooLarge(format!("the body is larger than {} bytes; send it in several requests", self.limit))
     }
 }
 
-/// Acquires a permit to receive a large body.
-///
-/// # Errors
-/// [`Problem::Busy`] if all permits are taken.
-pub fn place(places: &Semaphore) -> Result<SemaphorePermit<'_>, Problem> {
-    places.try_acquire().map_err(|_| {
-        Problem::Busy("too many large bodies are being sent at once; send this one again later".to_owned(), RETRY_AFTER)
-    })
+/// Whether what was received is so short that it is processed on the event loop.
+pub fn is_small(received: &[u8]) -> bool {
+    received.len() as u64 <= SMALL_BODY
 }
 
-/// A [`Read`] adapter over the pieces of a body, for a reader on another thread.
-pub struct Pieces {
-    pieces: mpsc::Receiver<io::Result<Bytes>>,
+/// A [`Read`] adapter over the chunks of a body, for a reader on another thread.
+pub struct ChunkReader {
+    chunks: mpsc::Receiver<io::Result<Bytes>>,
     current: Bytes,
 }
 
-impl Pieces {
-    /// A reader of the pieces received from `pieces`.
-    pub fn new(pieces: mpsc::Receiver<io::Result<Bytes>>) -> Self {
-        Self { pieces, current: Bytes::new() }
+impl ChunkReader {
+    /// A reader of the chunks received from `chunks`.
+    pub fn new(chunks: mpsc::Receiver<io::Result<Bytes>>) -> Self {
+        Self { chunks, current: Bytes::new() }
     }
 }
 
-impl Read for Pieces {
+impl Read for ChunkReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() {
-            match self.pieces.blocking_recv() {
-                Some(piece) => self.current = piece?,
+            match self.chunks.blocking_recv() {
+                Some(chunk) => self.current = chunk?,
                 None => return Ok(0),
             }
         }
@@ -162,24 +139,24 @@ impl Read for Pieces {
 
 /// A [`Read`] adapter that releases a mutex while it waits for input and holds it while its reader processes the input.
 /// Many readers can wait for input at the same time, but only one computes.
-pub struct InTurns<'t, R> {
+pub struct YieldingReader<'m, R> {
     stream: R,
-    turn: &'t Mutex<()>,
-    held: Option<MutexGuard<'t, ()>>,
+    computing: &'m Mutex<()>,
+    held: Option<MutexGuard<'m, ()>>,
 }
 
-impl<'t, R> InTurns<'t, R> {
-    /// Wraps `stream`; `turn` is the mutex that is shared with the other readers.
-    pub fn new(stream: R, turn: &'t Mutex<()>) -> Self {
-        Self { stream, turn, held: None }
+impl<'m, R> YieldingReader<'m, R> {
+    /// Wraps `stream`; `computing` is the mutex that is shared with the other readers.
+    pub fn new(stream: R, computing: &'m Mutex<()>) -> Self {
+        Self { stream, computing, held: None }
     }
 }
 
-impl<R: Read> Read for InTurns<'_, R> {
+impl<R: Read> Read for YieldingReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.held = None;
         let read = self.stream.read(buffer);
-        self.held = Some(self.turn.lock().unwrap_or_else(PoisonError::into_inner));
+        self.held = Some(self.computing.lock().unwrap_or_else(PoisonError::into_inner));
         read
     }
 }

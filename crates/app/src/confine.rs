@@ -12,7 +12,7 @@ use common::files::has_csv_suffix;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
-use crate::problem::Problem;
+use crate::problem::{OrNotReady, Problem};
 
 /// The number of attempts to open a path that changes meanwhile, as that of the compiled dataset does when it is
 /// replaced.
@@ -34,7 +34,7 @@ pub fn open(config: &Config, filepath: &str) -> Result<File, Problem> {
             names.join(", ")
         ))
     })?;
-    opened.map_err(|error| Problem::not_ready("the service is not allowed to read this file", &error.into()))
+    opened.or_not_ready("the service is not allowed to read this file")
 }
 
 /// The opened file or the error of the system; `None` if clients may not read this path.

@@ -12,25 +12,26 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_http::error::{ParseError, PayloadError};
 use actix_http::h1::{Codec, Message};
 use actix_http::{ConnectionType, Method, Payload, Request, Response, ServiceConfig};
-use actix_web::dev::{Service, ServiceResponse};
+use actix_service::Service;
+use actix_service::boxed::BoxService;
+use actix_web::dev::ServiceResponse;
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{Error, ResponseError};
 use futures_util::Stream;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::Encoder;
 
 pub use self::peers::{Peer, Peers};
-use self::wire::{Next, Wire};
-use crate::limits::RETRY_AFTER;
+use self::wire::{ByteStream, Event, Wire};
+use crate::limits::LINGER_LIMIT;
 use crate::problem::Problem;
 
 /// Longer answers in memory are sent in pieces of this many bytes and counted as held for their peer.
@@ -39,28 +40,32 @@ const PIECE: usize = 64 << 10;
 /// Number of bytes of a streamed answer that are collected before they are sent.
 const COLLECTED: usize = 32 << 10;
 
+/// The service that answers requests.
+pub type Application = BoxService<Request, ServiceResponse, Error>;
+
 /// Answers the requests of one connection until it ends. `address` is `None` for a Unix socket.
-pub async fn serve<IO, S, B>(io: IO, peer: Peer, address: Option<SocketAddr>, service: Rc<S>, config: ServiceConfig)
-where
-    IO: AsyncRead + AsyncWrite + AsFd + Unpin + 'static,
-    S: Service<Request, Response = ServiceResponse<B>, Error = Error>,
-    B: MessageBody + 'static,
-{
-    let wire = Rc::new(RefCell::new(Wire::new(io, peer, config.clone())));
+pub async fn serve(
+    stream: Box<dyn ByteStream>,
+    peer: Peer,
+    address: Option<SocketAddr>,
+    application: Rc<Application>,
+    config: ServiceConfig,
+) {
+    let wire = Rc::new(RefCell::new(Wire::new(stream, peer, config.clone())));
     loop {
         let mut until = None;
         let next = poll_fn(|cx| wire.borrow_mut().poll_request(cx, &mut until)).await;
         let going_on = match next {
-            Next::Request(mut request) => {
+            Event::Request(mut request) => {
                 request.head_mut().peer_addr = address;
-                answer(&wire, request, &*service).await
+                answer(&wire, request, &application).await
             }
-            Next::End => return,
-            Next::TooSlow => {
-                let problem = Problem::TooSlow("the request's head comes too slowly".to_owned());
+            Event::End => return,
+            Event::TooSlow => {
+                let problem = Problem::TooSlow("the head of the request arrives too slowly".to_owned());
                 refuse(&wire, &problem, config.clone()).await
             }
-            Next::Wrong(error) => refuse(&wire, &problem(&error), config.clone()).await,
+            Event::Invalid(error) => refuse(&wire, &problem(&error), config.clone()).await,
         };
         match going_on {
             Ok(true) => {}
@@ -68,33 +73,28 @@ where
             Err(_) => return, // the peer has disconnected or does not read
         }
     }
-    let until = Wire::<IO>::linger_until();
+    let until = Instant::now() + LINGER_LIMIT;
     poll_fn(|cx| wire.borrow_mut().poll_linger(cx, until)).await;
 }
 
 /// Answers one request; returns whether another one may follow.
-async fn answer<IO, S, B>(wire: &Rc<RefCell<Wire<IO>>>, mut request: Request, service: &S) -> io::Result<bool>
-where
-    IO: AsyncRead + AsyncWrite + AsFd + Unpin + 'static,
-    S: Service<Request, Response = ServiceResponse<B>, Error = Error>,
-    B: MessageBody + 'static,
-{
+async fn answer(wire: &Rc<RefCell<Wire>>, mut request: Request, application: &Application) -> io::Result<bool> {
     let only_head = request.method() == Method::HEAD;
     if wire.borrow().has_body() {
         *request.payload() = Payload::Stream { payload: Box::pin(Incoming(wire.clone())) };
     }
-    let mut answering = pin!(service.call(request));
+    let mut answering = application.call(request);
     let answered = poll_fn(|cx| match answering.as_mut().poll(cx) {
         Poll::Ready(answer) => Poll::Ready(Ok(answer)),
         Poll::Pending => wire.borrow_mut().poll_gone(cx).map(Err),
     });
     let mut answer = match answered.await? {
-        Ok(response) => Answer::new(Response::from(response).map_into_boxed_body()),
-        Err(error) => Answer::new(error.error_response().into()),
+        Ok(response) => OutgoingAnswer::new(Response::from(response).map_into_boxed_body()),
+        Err(error) => OutgoingAnswer::new(error.error_response().into()),
     };
     if !only_head && !answer.has_room(&wire.borrow().peer) {
         let full = "too many answers wait for clients that do not read them; ask again later";
-        answer = Answer::new(Problem::Busy(full.to_owned(), RETRY_AFTER).error_response().into());
+        answer = OutgoingAnswer::new(Problem::Busy(full.to_owned()).error_response().into());
     }
     let whole = poll_fn(|cx| Poll::Ready(wire.borrow_mut().skip_body(cx))).await;
     if !whole || wire.borrow().is_last() {
@@ -108,63 +108,56 @@ where
 
 /// Sends an answer that comes from the connection itself and not from the application; the connection ends after it.
 /// Always returns `false`.
-async fn refuse<IO>(wire: &RefCell<Wire<IO>>, problem: &Problem, config: ServiceConfig) -> io::Result<bool>
-where
-    IO: AsyncRead + AsyncWrite + AsFd + Unpin,
-{
+async fn refuse(wire: &RefCell<Wire>, problem: &Problem, config: ServiceConfig) -> io::Result<bool> {
     // The codec used so far may be in the middle of decoding something.
     wire.borrow_mut().codec = Codec::new(config);
-    let mut answer = Answer::new(problem.error_response().into());
+    let mut answer = OutgoingAnswer::new(problem.error_response().into());
     answer.head.head_mut().set_connection_type(ConnectionType::Close);
     send(wire, answer, false).await?;
     Ok(false)
 }
 
-async fn send<IO>(wire: &RefCell<Wire<IO>>, answer: Answer, only_head: bool) -> io::Result<()>
-where
-    IO: AsyncRead + AsyncWrite + AsFd + Unpin,
-{
+async fn send(wire: &RefCell<Wire>, answer: OutgoingAnswer, only_head: bool) -> io::Result<()> {
+    let encode = |message, output: &mut BytesMut| wire.borrow_mut().codec.encode(message, output);
+    let send = async |output: &mut BytesMut| poll_fn(|cx| wire.borrow_mut().poll_send(cx, output)).await;
     let mut output = BytesMut::with_capacity(COLLECTED / 16);
-    {
-        let mut wire = wire.borrow_mut();
-        wire.begin_answer();
-        wire.codec.encode(Message::Item((answer.head, answer.size)), &mut output)?;
-    }
+    wire.borrow_mut().begin_answer();
+    encode(Message::Item((answer.head, answer.size)), &mut output)?;
     match answer.body {
         _ if only_head => {}
         Ok(mut rest) => {
             while !rest.is_empty() {
                 let piece = rest.split_to(rest.len().min(PIECE));
-                wire.borrow_mut().codec.encode(Message::Chunk(Some(piece)), &mut output)?;
+                encode(Message::Chunk(Some(piece)), &mut output)?;
                 wire.borrow_mut().held = rest.len() as u64;
                 if !rest.is_empty() {
-                    poll_fn(|cx| wire.borrow_mut().poll_send(cx, &mut output)).await?;
+                    send(&mut output).await?;
                 }
             }
         }
         Err(mut body) => {
             while let Some(piece) = poll_fn(|cx| body.as_pin_mut().poll_next(cx)).await {
                 let piece = piece.map_err(|error| io::Error::other(error.to_string()))?;
-                wire.borrow_mut().codec.encode(Message::Chunk(Some(piece)), &mut output)?;
+                encode(Message::Chunk(Some(piece)), &mut output)?;
                 if output.len() >= COLLECTED {
-                    poll_fn(|cx| wire.borrow_mut().poll_send(cx, &mut output)).await?;
+                    send(&mut output).await?;
                 }
             }
         }
     }
-    wire.borrow_mut().codec.encode(Message::Chunk(None), &mut output)?;
-    poll_fn(|cx| wire.borrow_mut().poll_send(cx, &mut output)).await
+    encode(Message::Chunk(None), &mut output)?;
+    send(&mut output).await
 }
 
 /// An answer that is ready to be sent.
-struct Answer {
+struct OutgoingAnswer {
     head: Response<()>,
     size: BodySize,
     /// The body in memory, or the stream that produces it.
     body: Result<Bytes, BoxBody>,
 }
 
-impl Answer {
+impl OutgoingAnswer {
     fn new(response: Response<BoxBody>) -> Self {
         let mut body = BoxBody::new(());
         let head = response.map_body(|_, of_response| body = of_response);
@@ -186,14 +179,14 @@ impl Answer {
 fn problem(error: &ParseError) -> Problem {
     match error {
         ParseError::TooLarge => Problem::HeadTooLarge,
-        error => Problem::BadRequest(format!("the request is not HTTP/1.1: {error}")),
+        error => Problem::BadRequest(format!("the request is not valid HTTP/1.1: {error}")),
     }
 }
 
 /// The body of a request, received only as fast as the application reads it.
-struct Incoming<IO>(Rc<RefCell<Wire<IO>>>);
+struct Incoming(Rc<RefCell<Wire>>);
 
-impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Stream for Incoming<IO> {
+impl Stream for Incoming {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {

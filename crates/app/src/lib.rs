@@ -1,41 +1,42 @@
 //! The HTTP service: predictions by the live release, reports for operators, and the page that a client manager opens
 //! every morning.
 //!
-//! The service reads and never writes. A newly deployed release is served from the next request on ([`live`]). A bad
-//! request gets a problem document that says what to change ([`problem`]). Files are read only inside the data folders
-//! ([`confine`]). Long work runs outside the event loop, one request at a time ([`turn`]), and its results are cached
-//! for all requests ([`views`]). `observe` wraps every request; `limits` defines every limit.
+//! The service reads and never writes. `routes` binds a handler to each endpoint of [`common::api`], and `observe`
+//! wraps every request. A newly deployed release is served from the next request on (`live`). A bad request gets a
+//! problem document that says what to change (`problem`). Files are read only inside the data folders (`confine`).
+//! Long work runs outside the event loop, one request at a time (`queue`), and its results are cached (`cache`,
+//! `views`).
+//! `limits` defines every limit and lists who waits for what.
 
-pub mod access;
-pub mod answer;
-pub mod body;
-pub mod cached;
-pub mod confine;
-pub mod door;
+mod access;
+mod answer;
+mod body;
+mod cache;
+mod circuit_breaker;
+mod confine;
 mod http;
 mod limits;
 mod listen;
-pub mod live;
-pub mod log;
-pub mod metrics;
-pub mod observe;
-pub mod openapi;
-pub mod pages;
-pub mod prediction;
-pub mod problem;
-pub mod routes;
-pub mod state;
-pub mod turn;
-pub mod views;
+mod live;
+mod log;
+mod metrics;
+mod observe;
+mod pages;
+mod prediction;
+mod problem;
+mod queue;
+mod response;
+mod routes;
+mod state;
+mod views;
 mod workers;
 
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
 
-use actix_web::middleware::from_fn;
-use actix_web::rt::signal::unix::{Signal, SignalKind, signal};
-use actix_web::{App, web};
+use actix_web::rt::signal::unix::{SignalKind, signal};
+use actix_web::web::Data;
 use anyhow::{Context, Result, anyhow};
 use common::cli::narrate;
 use common::config::Config;
@@ -47,12 +48,10 @@ use crate::access::Access;
 use crate::http::Peers;
 use crate::limits::{SHUTDOWN_LIMIT, SWEEP};
 use crate::listen::Listeners;
-use crate::observe::observe;
-use crate::routes::routes;
 use crate::state::State;
 use crate::workers::Workers;
 
-pub use crate::log::LogFormat;
+pub use crate::log::{LogFormat, start as start_log};
 
 /// Options of the service that come from the command line.
 #[derive(Debug)]
@@ -76,96 +75,72 @@ pub struct Options {
 pub fn serve(config: Config, options: &Options) -> Result<()> {
     let access = Access::decide(&config, &options.bind, options.no_auth)?;
     let peers = Arc::new(Peers::new(listen::most_connections()));
-    let state = web::Data::new(State::new(config, access));
+    let state = Data::new(State::new(config, access));
     // Loaded now, so that the first request does not have to wait. Whether a model is available is reported by
     // `/health/ready`.
     drop(state.live.model());
-    actix_web::rt::System::new().block_on(async {
-        let mut listeners = Listeners::bind(&options.bind)?;
-        let app = move || App::new().wrap(from_fn(observe)).app_data(state.clone()).configure(routes);
-        let (workers, mut ends) = Workers::start(options.workers.unwrap_or_else(workers), app)?;
-        // Installed before the addresses are printed, because a parent may send a signal as soon as it has read them.
-        let mut stop_signals = StopSignals::listen()?;
-        for url in listeners.urls()? {
-            say(options.json, &url);
-        }
-        let parent = parent_is_gone(options.stop_with_stdin);
-        let sweeping = peers.clone();
-        actix_web::rt::spawn(async move {
-            loop {
-                sleep(SWEEP).await;
-                sweeping.sweep();
-            }
-        });
-        let may_finish = tokio::select! {
-            may_finish = stop_signals.next() => may_finish,
-            () = parent => true,
-            () = listeners.accept(&peers, &workers) => false,
-            error = ends.next() => return Err(error.unwrap_or_else(|| anyhow!("the threads that answer have ended"))),
-        };
-        if may_finish {
-            // Requests that were sent before the signal are answered, also on connections that are not accepted yet.
-            let finish = async {
-                let _sockets = listeners.finish(&peers, &workers).await;
-                peers.stop();
-                drop(workers); // each thread ends with its last connection
-                while ends.next().await.is_some() {}
-            };
-            tokio::select! {
-                _ = timeout(SHUTDOWN_LIMIT, finish) => {}
-                _ = stop_signals.next() => {}
-            }
-        }
-        anyhow::Ok(())
-    })?;
+    actix_web::rt::System::new().block_on(run(&state, &peers, options))?;
     narrate("stopped");
     Ok(())
 }
 
-/// Waits for the end of stdin if `wanted`; otherwise never returns.
-async fn parent_is_gone(wanted: bool) {
-    let (tell, told) = oneshot::channel::<()>();
-    match wanted {
-        true => drop(thread::spawn(move || {
-            let _ = io::copy(&mut io::stdin(), &mut io::sink());
-            drop(tell);
-        })),
-        false => std::future::pending().await,
+async fn run(state: &Data<State>, peers: &Arc<Peers>, options: &Options) -> Result<()> {
+    let mut listeners = Listeners::bind(&options.bind)?;
+    let (workers, mut failures) = Workers::start(options.workers.unwrap_or_else(default_workers), state)?;
+    // Installed before the addresses are printed, because a parent may send a signal as soon as it has read them. From
+    // now on these signals no longer end the process by themselves.
+    let listen = |kind| signal(kind).context("listening for signals");
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    for url in listeners.urls()? {
+        print(options.json, &url);
     }
-    let _ = told.await;
-}
-
-/// The signals that stop the service.
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignals {
-    /// Installs the handlers; from now on these signals no longer end the process by themselves.
-    fn listen() -> Result<Self> {
-        let listen = |kind| signal(kind).context("listening for signals");
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
-    }
-
-    /// Waits for the next signal; returns whether running requests may finish. After SIGINT (Ctrl-C) the service does
-    /// not wait for them.
-    async fn next(&mut self) -> bool {
-        tokio::select! {
-            _ = self.terminate.recv() => true,
-            _ = self.interrupt.recv() => false,
+    let sweeping = peers.clone();
+    actix_web::rt::spawn(async move {
+        loop {
+            sleep(SWEEP).await;
+            sweeping.sweep();
         }
+    });
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => return Ok(()), // after Ctrl-C the service does not wait for running requests
+        () = stdin_ended(), if options.stop_with_stdin => {}
+        () = listeners.accept(peers, &workers) => {}
+        error = failures.recv() => return Err(error.unwrap_or_else(|| anyhow!("all worker threads have ended"))),
     }
+    // Requests that were sent before the signal are answered, also on connections that are not accepted yet.
+    let finish = async {
+        let _sockets = listeners.finish(peers, &workers).await;
+        peers.stop();
+        drop(workers); // each thread ends with its last connection
+        while failures.recv().await.is_some() {}
+    };
+    tokio::select! {
+        _ = timeout(SHUTDOWN_LIMIT, finish) => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Waits for the end of stdin.
+async fn stdin_ended() {
+    let (sender, ended) = oneshot::channel::<()>();
+    thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        drop(sender);
+    });
+    let _ = ended.await;
 }
 
 /// The default number of worker threads: one per processor except one, which remains for long work, the log and other
 /// programs. Without a spare processor a request would wait for whole time slices of the others.
-fn workers() -> usize {
+fn default_workers() -> usize {
     thread::available_parallelism().map_or(1, |processors| (processors.get() - 1).max(1))
 }
 
 /// Prints the address. Errors are ignored, because the service should continue even if its parent no longer reads them.
-fn say(json: bool, url: &str) {
+fn print(json: bool, url: &str) {
     let line = match json {
         true => serde_json::json!(common::outcomes::AppListening { url: url.to_owned() }).to_string(),
         false => format!("listening on {url}"),

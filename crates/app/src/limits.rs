@@ -1,4 +1,25 @@
-//! All limits of the service. The README of this crate lists them.
+//! All limits of the service, and who waits for what. The README of this crate lists the limits for clients.
+//!
+//! Requests that need only the live model and at most [`SMALL_BODY`] bytes are answered on the event loop. All other
+//! work runs on other threads, and waits like this:
+//!
+//! | field of `State` | for what | at once | waiting | otherwise the client gets |
+//! |---|---|---|---|---|
+//! | `scoring_queue` | scores, diagnoses, column statistics | 1 | 32 | 503 with `Retry-After` |
+//! | `page_queue` | pages and the call list | 1 | 32 | the same |
+//! | `history_queue` | database queries for `/history` and `/metrics` | 1 | 32 | the same |
+//! | `file_queue` | predictions from a file on the server | 1 | 32 | the same |
+//! | `large_bodies` | receiving a body of more than 64 KiB | 16 | 0 | the same |
+//! | `computing` | processing what was received of large bodies and files | 1 | those 17 | (waits) |
+//! | `scores`, `diagnoses` | an answer younger than `answer_max_age`, else one made in `scoring_queue` | | | the stored answer |
+//! | `views` | data of pages, made again when a file, the release or the history changes | 1 | those of the queues | (waits) |
+//! | `live` | loading a new release | 1 | | the answer of the previous release, or waits if there is none |
+//! | `circuit_breaker` | opening the database, for at most 1 s; pauses for 5 s after a slow failure | | | pages without the model's state, `/history` with 503 |
+//!
+//! [`Queue`](crate::queue::Queue) and [`LargeBodies`](crate::queue::LargeBodies) are the queues and the semaphore,
+//! [`cache`](crate::cache) contains the caches. Connections wait for their peers in `http`: a connection whose peer is
+//! too slow is closed, and so are those that have waited longest if there are too many or if their answers hold too
+//! much memory or disk space.
 
 use std::time::Duration;
 
@@ -15,17 +36,17 @@ pub const LARGEST_CSV: u64 = 4 << 30;
 pub const MOST_JSON_ROWS: usize = 1_000_000;
 
 /// Maximum size in bytes of a body that is read and answered on the event loop, which takes less than a millisecond.
-pub const LIGHT_BODY: u64 = 64 << 10;
+pub const SMALL_BODY: u64 = 64 << 10;
 
 /// Number of larger bodies that may be received at the same time.
 pub const LARGE_BODIES: usize = 16;
 
 /// How long a peer may take for its next step in a body or an answer. It is also the time for which a body or an answer
-/// may be slow before its pace counts.
+/// may be slow before its rate counts.
 pub const GRACE: Duration = Duration::from_secs(10);
 
-/// Minimum average pace of a body or an answer after that, in bytes per second.
-pub const SLOWEST_PACE: f64 = 64.0 * 1024.0;
+/// Minimum average rate of a body or an answer after that, in bytes per second.
+pub const MINIMUM_RATE: f64 = 64.0 * 1024.0;
 
 /// How long a connection may stay open without a request.
 pub const IDLE_LIMIT: Duration = Duration::from_secs(5);
@@ -50,14 +71,24 @@ pub const MOST_STORED: u64 = 4 << 30;
 /// Interval at which the deadlines of all connections are checked.
 pub const SWEEP: Duration = Duration::from_millis(50);
 
-/// Number of requests that may wait for each kind of work that is done one at a time.
+/// Number of requests that may wait in each queue.
 pub const LONGEST_QUEUE: usize = 32;
 
-/// Value of `Retry-After` in seconds when a queue is full.
+/// Value of `Retry-After` in seconds when a queue is full or too much is being sent.
 pub const RETRY_AFTER: u64 = 5;
 
 /// How long the database may take to answer a query.
 pub const DATABASE_LIMIT: Duration = Duration::from_secs(1);
+
+/// A failure to open the database that takes longer than this counts as slow.
+pub const SLOW_FAILURE: Duration = Duration::from_millis(500);
+
+/// Pause after a slow failure in which the database is not opened.
+pub const CIRCUIT_OPEN: Duration = Duration::from_secs(5);
+
+/// Maximum number of characters in the detail of a problem document. A detail repeats parts of the request, which may
+/// be megabytes long.
+pub const LONGEST_DETAIL: usize = 600;
 
 /// Maximum number of history rows in one answer.
 pub const LONGEST_HISTORY: u32 = 10_000;
@@ -67,6 +98,9 @@ pub const LONGEST_CALL_LIST: usize = 100_000;
 
 /// Maximum number of simultaneous connections, over all workers.
 pub const MOST_CONNECTIONS: usize = 25_000;
+
+/// Number of connections that may wait to be accepted.
+pub const BACKLOG: u32 = 1024;
 
 /// How long running requests have to finish after SIGTERM.
 pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(30);

@@ -1,15 +1,14 @@
 //! Accepts connections: binds TCP addresses and Unix sockets, and raises the limit of open files for them.
 
-use std::fs;
 use std::future::poll_fn;
-use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::task::{Context as Waking, Poll};
+use std::task::{self, Poll};
 use std::time::Duration;
+use std::{fs, io, iter};
 
 use anyhow::{Context, Result, bail};
 use common::config::service::Bind;
@@ -17,17 +16,14 @@ use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::time::sleep;
 
 use crate::http::Peers;
-use crate::limits::MOST_CONNECTIONS;
+use crate::limits::{BACKLOG, MOST_CONNECTIONS};
 use crate::workers::{Connection, Workers};
 
 /// Number of open files that the service needs in addition to its connections.
 const OTHER_FILES: u64 = 200;
 
-/// Number of connections that may wait to be accepted.
-const BACKLOG: u32 = 1024;
-
 /// Pause after the system has failed to accept a connection, for example for lack of memory.
-const REFUSED: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Raises the limit of open files as far as the system permits; returns the number of connections that this allows.
 pub fn most_connections() -> usize {
@@ -50,11 +46,11 @@ enum Listener {
 }
 
 impl Listeners {
-    /// Listens on all addresses in `places`.
-    pub fn bind(places: &[Bind]) -> Result<Self> {
+    /// Listens on all addresses in `binds`.
+    pub fn bind(binds: &[Bind]) -> Result<Self> {
         let mut sockets = Sockets::default();
-        let mut bind = |place: &Bind| -> Result<_> {
-            Ok(match place {
+        let mut listen = |bind: &Bind| -> Result<_> {
+            Ok(match bind {
                 Bind::Tcp(address) => Listener::Tcp(listen(*address)?),
                 Bind::Unix(path) => {
                     sockets.claim(path)?;
@@ -62,8 +58,9 @@ impl Listeners {
                 }
             })
         };
-        let busy = |place: &Bind| format!("listening on {place}; is another server there? (--bind takes another)");
-        let listeners = places.iter().map(|place| bind(place).with_context(|| busy(place))).collect::<Result<_>>()?;
+        let failed =
+            |bind: &Bind| format!("listening on {bind}; another server may be using it (choose another with --bind)");
+        let listeners = binds.iter().map(|bind| listen(bind).with_context(|| failed(bind))).collect::<Result<_>>()?;
         Ok(Self { listeners, first: 0, sockets })
     }
 
@@ -80,12 +77,12 @@ impl Listeners {
     pub async fn accept(&mut self, peers: &Arc<Peers>, workers: &Workers) {
         loop {
             match poll_fn(|cx| self.poll_accept(cx)).await {
-                Ok(connection) => workers.take(connection, peers.admit().await),
+                Ok(connection) => workers.assign(connection, peers.admit().await),
                 // The peer has already disconnected.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     tracing::error!("a connection cannot be accepted: {error}");
-                    sleep(REFUSED).await;
+                    sleep(PAUSE).await;
                 }
             }
         }
@@ -96,13 +93,13 @@ impl Listeners {
     pub async fn finish(self, peers: &Arc<Peers>, workers: &Workers) -> Sockets {
         for listener in self.listeners {
             for connection in listener.remaining().unwrap_or_default() {
-                workers.take(connection, peers.admit().await);
+                workers.assign(connection, peers.admit().await);
             }
         }
         self.sockets
     }
 
-    fn poll_accept(&mut self, cx: &mut Waking) -> Poll<io::Result<Connection>> {
+    fn poll_accept(&mut self, cx: &mut task::Context) -> Poll<io::Result<Connection>> {
         self.first = (self.first + 1) % self.listeners.len().max(1);
         let (before, after) = self.listeners.split_at(self.first);
         for listener in after.iter().chain(before) {
@@ -124,27 +121,20 @@ impl Listeners {
 }
 
 impl Listener {
-    /// Connections that the system has established but that the runtime may not have reported yet.
+    /// Connections that the system has established but that the runtime may not have reported yet. Accepts no more than
+    /// the backlog can hold, because new connections may arrive as fast as they are accepted.
     fn remaining(self) -> io::Result<Vec<Connection>> {
-        fn all<S>(accept: impl FnMut() -> io::Result<S>) -> impl Iterator<Item = S> {
-            // Accepts no more than the backlog can hold, because new connections may arrive as fast as they are
-            // accepted.
-            std::iter::repeat_with(accept).take(BACKLOG as usize).map_while(Result::ok)
-        }
-        match self {
+        let accept: Box<dyn Fn() -> io::Result<Connection>> = match self {
             Self::Tcp(listener) => {
                 let listener = listener.into_std()?;
-                all(|| listener.accept())
-                    .map(|(stream, _)| stream.set_nonblocking(true).map(|()| Connection::Tcp(stream)))
-                    .collect()
+                Box::new(move || listener.accept().map(|(stream, _)| Connection::Tcp(stream)))
             }
             Self::Unix(listener, _) => {
                 let listener = listener.into_std()?;
-                all(|| listener.accept())
-                    .map(|(stream, _)| stream.set_nonblocking(true).map(|()| Connection::Unix(stream)))
-                    .collect()
+                Box::new(move || listener.accept().map(|(stream, _)| Connection::Unix(stream)))
             }
-        }
+        };
+        Ok(iter::repeat_with(accept).take(BACKLOG as usize).map_while(Result::ok).collect())
     }
 }
 
@@ -167,10 +157,10 @@ impl Sockets {
     pub fn claim(&mut self, path: &Path) -> Result<()> {
         if let Ok(found) = fs::symlink_metadata(path) {
             if !found.file_type().is_socket() {
-                bail!("{} is there and is no socket", path.display());
+                bail!("{} exists and is not a socket", path.display());
             }
             if UnixStream::connect(path).is_ok() {
-                bail!("a server answers there");
+                bail!("a server is already listening on {}", path.display());
             }
             fs::remove_file(path).with_context(|| format!("removing {}", path.display()))?;
         }

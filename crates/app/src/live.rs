@@ -4,12 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 
 use anyhow::{Result, ensure};
 use common::config::{Config, Threshold};
-use common::files::checksum::Checksum;
 use common::model::Model;
 use common::model::schema::PREDICTORS;
 use common::production::release::{Production, Release};
 
-use crate::problem::Problem;
+use crate::problem::{OrNotReady, Problem};
 
 /// A loaded release that has passed its self-test.
 #[derive(Debug)]
@@ -20,8 +19,6 @@ pub struct LiveModel {
     pub model: Model,
     /// The probability from which a client is predicted to leave.
     pub threshold: Threshold,
-    /// SHA-256 of the model file.
-    pub model_sha256: Checksum,
     /// The release itself, with its manifest.
     pub release: Release,
 }
@@ -29,25 +26,19 @@ pub struct LiveModel {
 /// Provides the model of the release that is live at the time of each request.
 pub struct Live {
     production: Production,
-    state: RwLock<State>,
+    loaded: RwLock<Loaded>,
     /// Lock of the request that loads a release; meanwhile other requests are answered with the previous release.
     loading: Mutex<()>,
 }
 
 #[derive(Clone, Default)]
-struct State {
-    loaded: Option<Arc<LiveModel>>,
-    refused: Option<Refused>,
+struct Loaded {
+    model: Option<Arc<LiveModel>>,
+    /// Id of a release that could not be loaded. While another one is served, loading is not tried again until
+    /// production switches.
+    refused: Option<String>,
     /// Number of releases that could not be loaded.
     failures: u64,
-}
-
-/// A live release that could not be loaded. While another one is served, loading is not tried again until production
-/// switches.
-#[derive(Clone, Debug)]
-pub struct Refused {
-    /// The release's id.
-    pub id: String,
 }
 
 /// The served model and the state of the live release.
@@ -55,8 +46,8 @@ pub struct Refused {
 pub struct Status {
     /// The model that answers, or the reason why there is none.
     pub served: Result<Arc<LiveModel>, Problem>,
-    /// The live release if it could not be loaded.
-    pub refused: Option<Refused>,
+    /// Id of the live release if it could not be loaded.
+    pub refused: Option<String>,
     /// Number of releases that could not be loaded since the service started.
     pub failures: u64,
 }
@@ -64,7 +55,7 @@ pub struct Status {
 impl Live {
     /// Uses the production folder of `config`; loads nothing yet.
     pub fn new(config: &Config) -> Self {
-        Self { production: Production::of(config), state: RwLock::default(), loading: Mutex::default() }
+        Self { production: Production::of(config), loaded: RwLock::default(), loading: Mutex::default() }
     }
 
     /// Returns the live model if this needs no loading; `None` if it does, which takes a millisecond or more.
@@ -86,34 +77,35 @@ impl Live {
         let _loading = match self.loading.try_lock() {
             Ok(loading) => loading,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => match self.read().loaded {
-                Some(before) => return Ok(before),
+            Err(TryLockError::WouldBlock) => match self.read().model {
+                Some(previous) => return Ok(previous),
                 None => self.loading.lock().unwrap_or_else(PoisonError::into_inner),
             },
         };
-        let state = self.read();
-        if let Some(served) = state.serves(&id) {
+        let before = self.read();
+        if let Some(served) = before.serves(&id) {
             return Ok(served); // another request was faster
         }
         match self.load(&id) {
             Ok(model) => {
                 let model = Arc::new(model);
-                tracing::info!(release = id, "serving");
-                self.write(State { loaded: Some(model.clone()), refused: None, failures: state.failures });
+                tracing::info!(release = id, "serving a new release");
+                self.write(Loaded { model: Some(model.clone()), refused: None, failures: before.failures });
                 Ok(model)
             }
             Err(error) => {
-                let again = state.refused.is_some_and(|refused| refused.id == id);
+                let again = before.refused.as_ref() == Some(&id);
                 // If nothing else can be served, every request tries again, but only the first failure of a release is
                 // logged.
                 if !again {
                     tracing::error!(release = id, "the release cannot be loaded: {error:#}");
                 }
-                let loaded = state.loaded.clone();
-                let failures = state.failures + u64::from(!again);
-                self.write(State { loaded: loaded.clone(), refused: Some(Refused { id }), failures });
-                loaded.ok_or_else(|| {
-                    Problem::NotReady("the deployed release cannot be loaded; the server's log says why".to_owned())
+                let failures = before.failures + u64::from(!again);
+                self.write(Loaded { model: before.model.clone(), refused: Some(id), failures });
+                before.model.ok_or_else(|| {
+                    Problem::NotReady(
+                        "the deployed release cannot be loaded; the server's log gives the reason".to_owned(),
+                    )
                 })
             }
         }
@@ -122,18 +114,15 @@ impl Live {
     /// Checks production for a new release, and returns the resulting state.
     pub fn status(&self) -> Status {
         let served = self.model();
-        let State { refused, failures, .. } = self.read();
+        let Loaded { refused, failures, .. } = self.read();
         // A refused release that is no longer live is not reported.
         let live = self.production.current_id().ok().flatten();
-        Status { served, refused: refused.filter(|refused| Some(&refused.id) == live.as_ref()), failures }
+        Status { served, refused: refused.filter(|refused| Some(refused) == live.as_ref()), failures }
     }
 
     fn id(&self) -> Result<String, Problem> {
         let nothing = || Problem::NotReady("nothing is deployed yet; run fullprocess on the server".to_owned());
-        match self.production.current_id() {
-            Ok(id) => id.ok_or_else(nothing),
-            Err(error) => Err(Problem::not_ready("production cannot be read", &error)),
-        }
+        self.production.current_id().or_not_ready("production cannot be read")?.ok_or_else(nothing)
     }
 
     fn load(&self, id: &str) -> Result<LiveModel> {
@@ -141,25 +130,23 @@ impl Live {
         release.verify()?;
         let model = release.model()?;
         self_test(&model)?;
-        let (threshold, model_sha256) = (release.threshold()?, release.manifest.score.model_sha256.clone());
-        Ok(LiveModel { id: release.id.clone(), model, threshold, model_sha256, release })
+        Ok(LiveModel { id: release.id.clone(), model, threshold: release.threshold()?, release })
     }
 
-    fn read(&self) -> State {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn read(&self) -> Loaded {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn write(&self, state: State) {
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+    fn write(&self, loaded: Loaded) {
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
     }
 }
 
-impl State {
+impl Loaded {
     /// The model to serve while `id` is live, if this needs no loading.
     fn serves(&self, id: &str) -> Option<Arc<LiveModel>> {
-        let loaded = self.loaded.as_ref()?;
-        let refused = || self.refused.as_ref().is_some_and(|refused| refused.id == id);
-        (loaded.id == id || refused()).then(|| loaded.clone())
+        let model = self.model.as_ref()?;
+        (model.id == id || self.refused.as_deref() == Some(id)).then(|| model.clone())
     }
 }
 
@@ -179,7 +166,10 @@ fn self_test(model: &Model) -> Result<()> {
             coefficient if coefficient < 0.0 => risk <= median,
             _ => risk == median,
         };
-        ensure!(in_order && (0.0..=1.0).contains(&risk), "more {predictor} moves the risk from {median} to {risk}");
+        ensure!(
+            in_order && (0.0..=1.0).contains(&risk),
+            "a higher {predictor} changes the risk from {median} to {risk}, against the sign of its coefficient"
+        );
     }
     Ok(())
 }

@@ -39,31 +39,34 @@ struct RouteLabels {
     route: &'static str,
 }
 
-/// Values that are looked up when the metrics are read; `None` if a value is unknown.
-#[derive(Debug, Default)]
-pub struct Momentary {
-    /// The release that answers.
-    pub release: Option<String>,
-    /// Seconds since that release was deployed.
-    pub age: Option<f64>,
-    /// The F1 score that was recorded when that release was deployed.
-    pub recorded_f1: Option<f64>,
-    /// The newest F1 score in the history, of any model and data.
-    pub last_f1: Option<f64>,
-    /// The newest drift verdict.
-    pub verdict: Option<String>,
-    /// When the newest `fullprocess` started, in seconds since 1970.
-    pub last_run: Option<f64>,
-    /// Whether that run failed.
-    pub last_run_failed: Option<bool>,
-    /// Number of releases that could not be loaded.
-    pub reload_failures: u64,
-    /// Whether the live release could not be loaded.
-    pub refused: bool,
-}
+/// Values that are looked up when the metrics are read. A value that is unknown is left out.
+#[derive(Default)]
+pub struct Snapshot(Registry);
 
-/// The verdicts of a drift check, as the history stores them.
-const VERDICTS: [&str; 3] = ["not drifted", "cannot tell", "drifted"];
+impl Snapshot {
+    /// Adds a number that may rise and fall.
+    pub fn gauge(&mut self, name: &str, help: &str, value: f64) {
+        let gauge = Gauge::<f64, std::sync::atomic::AtomicU64>::default();
+        gauge.set(value);
+        self.0.register(name, help, gauge);
+    }
+
+    /// Adds a count that only increases.
+    pub fn counter(&mut self, name: &str, help: &str, value: u64) {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(value);
+        self.0.register(name, help, counter);
+    }
+
+    /// Adds one number for each value of a label.
+    pub fn labelled(&mut self, name: &str, help: &str, label: &'static str, values: &[(&str, i64)]) {
+        let family = Family::<[(&str, String); 1], Gauge>::default();
+        for (value, number) in values {
+            family.get_or_create(&[(label, (*value).to_owned())]).set(*number);
+        }
+        self.0.register(name, help, family);
+    }
+}
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -100,39 +103,10 @@ impl Metrics {
     ///
     /// # Errors
     /// Returns an error if encoding fails.
-    pub fn text(&self, now: &Momentary) -> Result<String, fmt::Error> {
-        let mut momentary = Registry::default();
-        let mut gauge = |name: &str, help: &str, value: Option<f64>| {
-            if let Some(value) = value {
-                let gauge = Gauge::<f64, std::sync::atomic::AtomicU64>::default();
-                gauge.set(value);
-                momentary.register(name, help, gauge);
-            }
-        };
-        gauge("risk_model_age_seconds", "Seconds since the release was deployed", now.age);
-        gauge("risk_model_recorded_f1", "F1 of the release when it was deployed", now.recorded_f1);
-        gauge("risk_last_f1", "The newest score in the history", now.last_f1);
-        gauge("risk_last_run_timestamp_seconds", "When the newest fullprocess began", now.last_run);
-        gauge("risk_last_run_failed", "Whether it failed", now.last_run_failed.map(f64::from));
-        gauge("risk_release_refused", "Whether the live release cannot be loaded", Some(f64::from(now.refused)));
-        let release = Family::<[(&str, String); 1], Gauge>::default();
-        if let Some(id) = &now.release {
-            release.get_or_create(&[("release", id.clone())]).set(1);
-        }
-        momentary.register("risk_model", "The release that answers", release);
-        let verdicts = Family::<[(&str, String); 1], Gauge>::default();
-        if let Some(verdict) = &now.verdict {
-            for known in VERDICTS.into_iter().chain([verdict.as_str()]) {
-                verdicts.get_or_create(&[("verdict", known.to_owned())]).set(i64::from(known == verdict));
-            }
-        }
-        momentary.register("risk_drift", "1 at the newest drift verdict", verdicts);
-        let failures = Counter::<u64>::default();
-        failures.inc_by(now.reload_failures);
-        momentary.register("risk_reload_failures", "Releases that could not be loaded", failures);
+    pub fn text(&self, snapshot: &Snapshot) -> Result<String, fmt::Error> {
         let mut text = String::new();
         text::encode_registry(&mut text, &self.registry)?;
-        text::encode(&mut text, &momentary)?;
+        text::encode(&mut text, &snapshot.0)?;
         Ok(text)
     }
 }

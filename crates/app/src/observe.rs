@@ -1,21 +1,24 @@
-//! Wraps every request: assigns a request id, checks the host name and the token, writes the log, updates the metrics,
-//! and adds the security headers for browsers.
+//! Wraps every request: assigns a request id, checks the host name and the token, turns errors into problem documents
+//! or pages, writes the log, updates the metrics, and adds the security headers for browsers.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use actix_web::Error;
-use actix_web::body::{EitherBody, MessageBody};
+use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::error::ErrorInternalServerError;
+use actix_web::http::header::{self, Accept, ContentType, Header, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
+use actix_web::{Error, HttpRequest, HttpResponse};
+use common::api::Endpoint;
+use common::config::Config;
 
 use crate::access::Access;
-use crate::answer::RELEASE_HEADER;
-use crate::problem::Problem;
-use crate::routes::{OPEN_ROUTES, ROUTES};
+use crate::pages;
+use crate::problem::{Problem, shortened};
+use crate::response::RELEASE_HEADER;
 use crate::state::State;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,23 +40,22 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 const LONGEST_ID: usize = 64;
 
 /// Calls `next` if the request is admitted; logs and counts every request.
-pub async fn observe<B: MessageBody + 'static>(
+pub async fn observe(
     request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse, Error> {
     let clock = Instant::now();
     let id = request_id(request.headers());
-    let state = request.app_data::<Data<State>>().cloned();
-    let refused = state.as_ref().and_then(|state| refused(&state.access, &request));
-    let mut response = match refused {
-        Some(problem) => request.error_response(problem).map_into_right_body(),
-        None => next.call(request).await?.map_into_left_body(),
+    let Some(state) = request.app_data::<Data<State>>().cloned() else {
+        return Err(ErrorInternalServerError("the application has no state"));
     };
-    if let Some(state) = &state
-        && let Some(problem) = response.response().error().and_then(|error| error.as_error::<Problem>())
-    {
-        let answer = problem.respond(response.request(), &state.config);
-        response = response.into_response(answer).map_into_right_body();
+    let mut response = match refused(&state.access, &request) {
+        Some(problem) => request.error_response(problem),
+        None => next.call(request).await?.map_into_boxed_body(),
+    };
+    if let Some(problem) = response.response().error().and_then(|error| error.as_error::<Problem>()) {
+        let answer = error_response(problem, response.request(), &state.config);
+        response = response.into_response(answer);
     }
     let headers = response.headers_mut();
     for (name, value) in &HEADERS {
@@ -62,21 +64,19 @@ pub async fn observe<B: MessageBody + 'static>(
         }
     }
     headers.insert(REQUEST_ID, id.clone());
-    if let Some(state) = state {
-        let (status, took) = (response.status().as_u16(), clock.elapsed());
-        let asked = response.request();
-        let route = route_of(asked.match_pattern().as_deref());
-        state.metrics.observe(route, asked.method().as_str(), status, took);
-        tracing::info!(
-            id = id.to_str().unwrap_or_default(),
-            method = asked.method().as_str(),
-            route,
-            status,
-            milliseconds = took.as_secs_f64() * 1e3,
-            release = response.headers().get(RELEASE_HEADER).and_then(|value| value.to_str().ok()),
-            "request"
-        );
-    }
+    let (status, took) = (response.status().as_u16(), clock.elapsed());
+    let request = response.request();
+    let route = label(request.match_pattern().as_deref());
+    state.metrics.observe(route, request.method().as_str(), status, took);
+    tracing::info!(
+        id = id.to_str().unwrap_or_default(),
+        method = request.method().as_str(),
+        route,
+        status,
+        milliseconds = took.as_secs_f64() * 1e3,
+        release = response.headers().get(RELEASE_HEADER).and_then(|value| value.to_str().ok()),
+        "request"
+    );
     Ok(response)
 }
 
@@ -85,17 +85,32 @@ fn refused(access: &Access, request: &ServiceRequest) -> Option<Problem> {
     if let Err(problem) = access.hosts.check(request) {
         return Some(problem);
     }
-    (!access.admits(request.headers()) && !is_open(request)).then_some(Problem::Unauthorized)
+    let needs_token = Endpoint::path_needs_token(request.path());
+    (needs_token && !access.admits(request.headers())).then_some(Problem::Unauthorized)
 }
 
-/// The route pattern under which a request is logged and counted: never the path itself, which may contain a client's
-/// name.
-fn route_of(pattern: Option<&str>) -> &'static str {
-    pattern.and_then(|pattern| ROUTES.into_iter().find(|route| *route == pattern)).unwrap_or("unknown")
+/// The response to a request that failed: a page for clients that prefer HTML, otherwise a problem document.
+fn error_response(problem: &Problem, request: &HttpRequest, config: &Config) -> HttpResponse {
+    let detail = problem.detail(config);
+    match prefers_html(request) {
+        true => {
+            let page = pages::problem(problem.title(), &shortened(&detail));
+            problem.head().content_type(ContentType::html()).body(page.into_string())
+        }
+        false => problem.document(&detail),
+    }
 }
 
-fn is_open(request: &ServiceRequest) -> bool {
-    OPEN_ROUTES.contains(&request.path())
+/// Whether a client ranks HTML highest, as browsers do.
+fn prefers_html(request: &HttpRequest) -> bool {
+    let accepted = Accept::parse(request).map(|accepted| accepted.ranked()).unwrap_or_default();
+    accepted.first().is_some_and(|first| ["text/html", "application/xhtml+xml"].contains(&first.essence_str()))
+}
+
+/// The pattern under which a request is logged and counted: never the path itself, which may contain a client's name.
+fn label(pattern: Option<&str>) -> &'static str {
+    let mut patterns = Endpoint::ALL.iter().map(|endpoint| endpoint.properties().pattern);
+    patterns.find(|known| pattern == Some(known)).unwrap_or("unknown")
 }
 
 /// The request's own id if it is short and consists of harmless characters; otherwise a new one.

@@ -11,16 +11,15 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ContentType};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use common::api::Endpoint;
 use maud::{Markup, html};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use self::client::WhatIf;
-use crate::openapi::NotReady;
-use crate::problem::{Document, Problem};
-use crate::routes::{of_release, query};
+use crate::problem::{Problem, ProblemDocument, UnavailableErrors};
+use crate::response::{of_release, query};
 use crate::state::State;
-use crate::turn::beside;
 
 #[derive(Debug, Default, Deserialize)]
 struct HomeQuery {
@@ -28,84 +27,77 @@ struct HomeQuery {
 }
 
 /// Today's calls and the state of the model and its data; with `q`, the clients whose names contain it.
-#[utoipa::path(get, path = "/", tag = "pages",
+#[utoipa::path(get, path = Endpoint::Home.documented_path(), tag = "pages",
     params(("q" = Option<String>, Query, description = "Part of a client's name")),
     responses(
         (status = 200, body = String, content_type = "text/html", description = "The page"),
-        (status = 400, body = Document, content_type = "application/problem+json", description = "q is given twice"),
-        (status = 503, description = "Nothing is deployed yet, or too much is being asked at once", content(
-            (String = "text/html"), (Document = "application/problem+json"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json",
+            description = "q is given twice"),
+        (status = 503, description = "Nothing is deployed yet, or too many requests are waiting", content(
+            (String = "text/html"), (ProblemDocument = "application/problem+json"),
         )),
     ))]
 pub async fn home(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
     // Links from other sites may add their own parameters; these do not change the page.
     let search = query::<HomeQuery>(&request)?.q.filter(|part| !part.trim().is_empty());
-    let turn = state.pages.take().await?;
-    let (status, release, page) = beside(turn, move || {
-        let nothing = |problem: Problem| {
-            let page = home::nothing_yet(&state.config, &problem.detail(&state.config));
-            Ok((problem.status_code(), None, page))
-        };
-        let live = match state.live.model() {
-            Ok(live) => live,
-            Err(problem) => return nothing(problem),
-        };
-        let clients = match state.views.clients(&state.config, &live) {
-            Ok(clients) => clients,
-            Err(problem) => return nothing(problem),
-        };
-        let page = match search {
-            Some(part) => home::found(&live, &clients, part.trim())?,
-            None => {
-                let overview = state.views.overview(&state.config, &state.door, &live, &clients);
-                let overview = overview.map_err(|error| {
-                    Problem::not_ready("the state of the model cannot be shown", &error).detail(&state.config)
-                });
-                home::home(&live, &clients, overview)
-            }
-        };
-        Ok((StatusCode::OK, Some(live.id.clone()), page))
-    })
-    .await?;
-    let mut response = html_page(page);
-    *response.status_mut() = status;
-    Ok(match release {
-        Some(release) => of_release(response, &release),
-        None => response,
-    })
+    let permit = state.page_queue.enter().await?;
+    let (status, release, page) = permit
+        .run(move || {
+            let shown = state.live.model().and_then(|live| Ok((state.views.clients(&state.config, &live)?, live)));
+            let (clients, live) = match shown {
+                Ok(shown) => shown,
+                Err(problem) => {
+                    let page = home::nothing_yet(&state.config, &problem.detail(&state.config));
+                    return Ok((problem.status_code(), None, page));
+                }
+            };
+            let page = match search {
+                Some(part) => home::found(&live, &clients, part.trim())?,
+                None => {
+                    let overview = state.views.overview(&state.config, &state.circuit_breaker, &live, &clients);
+                    let overview = overview.map_err(|error| {
+                        Problem::not_ready("the state of the model cannot be shown", &error).detail(&state.config)
+                    });
+                    home::home(&live, &clients, overview)
+                }
+            };
+            Ok((StatusCode::OK, Some(live.id.clone()), page))
+        })
+        .await?;
+    Ok(html_page(status, release.as_deref(), page))
 }
 
 /// One client: its risk and reasons, what would change the risk, its rows, and its risk with the numbers of the query.
-#[utoipa::path(get, path = "/clients/{corporation}", tag = "pages",
+#[utoipa::path(get, path = Endpoint::Client.documented_path(), tag = "pages",
     params(
         ("corporation" = String, Path, description = "The client's name"),
-        ("lastmonth_activity" = Option<String>, Query, description = "What if: another number; empty for unknown"),
-        ("lastyear_activity" = Option<String>, Query, description = "What if"),
-        ("number_of_employees" = Option<String>, Query, description = "What if"),
+        ("lastmonth_activity" = Option<String>, Query,
+            description = "Another number for the \"what if\" form; empty for unknown"),
+        ("lastyear_activity" = Option<String>, Query, description = "The same"),
+        ("number_of_employees" = Option<String>, Query, description = "The same"),
     ),
     responses(
         (status = 200, body = String, content_type = "text/html", description = "The page"),
         (status = 404, body = String, content_type = "text/html", description = "There is no such client"),
-        (status = 422, body = String, content_type = "text/html", description = "A number of the query is none"),
-        (status = 400, body = Document, content_type = "application/problem+json",
+        (status = 422, body = String, content_type = "text/html", description = "A number in the query is invalid"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json",
             description = "A parameter of the query is unknown or given twice"),
-        NotReady,
+        UnavailableErrors,
     ))]
 pub async fn client(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
     let encoded = request.path().strip_prefix("/clients/").unwrap_or_default();
     let corporation = percent_decode_str(encoded).decode_utf8().map(String::from).unwrap_or_default();
     let what_if: WhatIf = query(&request)?;
-    let turn = state.pages.take().await?;
-    let (status, page, release) = beside(turn, move || {
-        let live = state.live.model()?;
-        let clients = state.views.clients(&state.config, &live)?;
-        let (status, page) = client::page_of(&live, &clients, &corporation, &what_if)?;
-        Ok((status, page, live.id.clone()))
-    })
-    .await?;
-    let mut response = html_page(page);
-    *response.status_mut() = status;
-    Ok(of_release(response, &release))
+    let permit = state.page_queue.enter().await?;
+    let (status, page, release) = permit
+        .run(move || {
+            let live = state.live.model()?;
+            let clients = state.views.clients(&state.config, &live)?;
+            let (status, page) = client::page_of(&live, &clients, &corporation, &what_if)?;
+            Ok((status, page, live.id.clone()))
+        })
+        .await?;
+    Ok(html_page(status, Some(&release), page))
 }
 
 /// Serves a file that the pages need.
@@ -114,7 +106,7 @@ pub async fn asset(name: web::Path<String>) -> Result<HttpResponse, Problem> {
         "page.css" => ("text/css; charset=utf-8", include_str!("pages/page.css")),
         "page.js" => ("text/javascript; charset=utf-8", include_str!("pages/page.js")),
         "icon.svg" => ("image/svg+xml", include_str!("pages/icon.svg")),
-        _ => return Err(Problem::NotFound("there are page.css, page.js and icon.svg".to_owned())),
+        _ => return Err(Problem::NotFound("the assets are page.css, page.js and icon.svg".to_owned())),
     };
     let keep = (header::CACHE_CONTROL, "max-age=3600");
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, media_type)).insert_header(keep).body(content))
@@ -130,6 +122,10 @@ pub fn problem(title: &str, detail: &str) -> Markup {
     layout::page(title, "", None, &content)
 }
 
-fn html_page(page: Markup) -> HttpResponse {
-    HttpResponse::Ok().insert_header(ContentType::html()).body(page.into_string())
+fn html_page(status: StatusCode, release: Option<&str>, page: Markup) -> HttpResponse {
+    let response = HttpResponse::build(status).insert_header(ContentType::html()).body(page.into_string());
+    match release {
+        Some(release) => of_release(response, release),
+        None => response,
+    }
 }

@@ -1,4 +1,4 @@
-//! Requests for predictions in their three forms: the name of a file, rows as JSON, or a CSV table.
+//! The three kinds of requests for predictions: the path of a file, rows as JSON, or a CSV table.
 
 use std::fmt;
 use std::io::Read;
@@ -12,27 +12,30 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use utoipa::ToSchema;
 
-use crate::answer::{Answer, Finished, Form};
+use crate::answer::{FinishedAnswer, Format, PredictionAnswer};
 use crate::limits::MOST_SENT_ROWS;
 use crate::live::LiveModel;
 use crate::problem::Problem;
 
-const FORMS: &str = "send {\"filepath\": \"testdata/testdata.csv\"}, {\"rows\": [{\"lastmonth_activity\": 12, …}, …]}, \
+const KINDS: &str = "send {\"filepath\": \"testdata/testdata.csv\"}, {\"rows\": [{\"lastmonth_activity\": 12, …}, …]}, \
                      or a CSV table as text/csv";
 
-/// A request for predictions in JSON.
-#[derive(Debug)]
-pub enum Request {
-    /// Asks for the rows of a CSV file on the server.
+/// The JSON body of `POST /prediction`: exactly one of the two keys.
+#[derive(Debug, ToSchema)]
+pub enum PredictionRequest {
+    /// Path of a CSV file in one of the data folders.
+    #[schema(rename = "filepath", example = "testdata/testdata.csv")]
     File(String),
-    /// Asks for the rows in the request itself.
-    Rows(Vec<ClientRow>),
+    /// The clients, one object each.
+    #[schema(rename = "rows")]
+    Rows(Vec<RequestRow>),
 }
 
 /// One client as JSON; a key that is absent or null is a missing value.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ClientRow {
+#[schema(as = ClientRow)]
+pub struct RequestRow {
     /// The client's name; the answer repeats it.
     corporation: Option<String>,
     /// The client's activity in the last month.
@@ -57,71 +60,45 @@ struct Count(f64);
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl Visitor<'_> for Number {
-            type Value = Count;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("f64")
-            }
-            fn visit_f64<E: Error>(self, number: f64) -> Result<Count, E> {
-                Ok(Count(number))
-            }
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Count, E> {
-                Ok(Count(number as f64))
-            }
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Count, E> {
-                let nearest = number as f64;
-                Ok(Count(if number > nearest as u64 { nearest.next_up() } else { nearest }))
-            }
-        }
-        deserializer.deserialize_f64(Number)
+        let number = serde_json::Number::deserialize(deserializer)?;
+        let nearest = number.as_f64().unwrap_or(f64::NAN);
+        let is_rounded_down = number.as_u64().is_some_and(|whole| whole > nearest as u64);
+        Ok(Self(if is_rounded_down { nearest.next_up() } else { nearest }))
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct JsonRequest {
+struct RequestKeys {
     filepath: Option<String>,
     rows: Option<SentRows>,
 }
 
-/// The JSON body of `POST /prediction`: exactly one of the two keys.
-#[derive(ToSchema)]
-#[schema(as = PredictionRequest)]
-pub enum RequestSchema {
-    /// Path of a CSV file in one of the data folders.
-    #[schema(rename = "filepath", example = "testdata/testdata.csv")]
-    File(String),
-    /// The clients, one object each.
-    #[schema(rename = "rows")]
-    Rows(Vec<ClientRow>),
-}
-
-impl Request {
+impl PredictionRequest {
     /// Parses a JSON body.
     ///
     /// # Errors
     /// [`Problem::BadRequest`] if the body is not JSON, [`Problem::WrongData`] if it has the wrong keys or values.
     pub fn from_json(body: &[u8]) -> Result<Self, Problem> {
         if !body.trim_ascii_start().starts_with(b"{") {
-            return Err(Problem::BadRequest(format!("the body is not a JSON object; {FORMS}")));
+            return Err(Problem::BadRequest(format!("the body is not a JSON object; {KINDS}")));
         }
-        let request: JsonRequest = match serde_json::from_slice(body) {
+        let request: RequestKeys = match serde_json::from_slice(body) {
             Ok(request) => request,
             Err(error) if error.is_data() => return Err(Problem::WrongData(describe(body))),
-            Err(error) => return Err(Problem::BadRequest(format!("the body is not JSON ({error}); {FORMS}"))),
+            Err(error) => return Err(Problem::BadRequest(format!("the body is not JSON ({error}); {KINDS}"))),
         };
         match (request.filepath, request.rows) {
             (Some(filepath), None) => Ok(Self::File(filepath)),
             (None, Some(rows)) => Ok(Self::Rows(rows.0)),
-            _ => Err(Problem::WrongData(format!("expected either filepath or rows; {FORMS}"))),
+            _ => Err(Problem::WrongData(format!("expected either filepath or rows; {KINDS}"))),
         }
     }
 }
 
 /// Predicts for rows that were sent as JSON.
-pub fn rows(rows: Vec<ClientRow>, live: &LiveModel, form: Form) -> Result<Finished, Problem> {
-    let mut answer = Answer::new(live, form)?;
+pub fn rows(rows: Vec<RequestRow>, live: &LiveModel, format: Format) -> Result<FinishedAnswer, Problem> {
+    let mut answer = PredictionAnswer::new(live, format)?;
     for (i, row) in rows.into_iter().enumerate() {
         let sent = [row.lastmonth_activity, row.lastyear_activity, row.number_of_employees];
         let mut predictors: Predictors = sent.map(|count| count.map(|Count(number)| number));
@@ -139,10 +116,10 @@ pub fn rows(rows: Vec<ClientRow>, live: &LiveModel, form: Form) -> Result<Finish
 }
 
 /// Predicts for the rows of a CSV table, one after the other; error messages call the table `name`.
-pub fn table(name: &str, stream: impl Read, live: &LiveModel, form: Form) -> Result<Finished, Problem> {
+pub fn table(name: &str, stream: impl Read, live: &LiveModel, format: Format) -> Result<FinishedAnswer, Problem> {
     let wrong = |why: &dyn fmt::Display| Problem::WrongData(format!("{name} cannot be read as a client table: {why}"));
     let mut reader = RowReader::for_prediction(stream).map_err(|error| wrong(&format_args!("{error:#}")))?;
-    let mut answer = Answer::new(live, form)?;
+    let mut answer = PredictionAnswer::new(live, format)?;
     while let Some(next) = reader.read_next().map_err(|error| wrong(&format_args!("{error:#}")))? {
         match next {
             Next::Row(row) => answer.push(row.corporation, &row.predictors)?,
@@ -155,16 +132,16 @@ pub fn table(name: &str, stream: impl Read, live: &LiveModel, form: Form) -> Res
 /// Parses a body that is known to be invalid once more, to find out which row and key are wrong.
 fn describe(body: &[u8]) -> String {
     let error =
-        serde_path_to_error::deserialize::<_, JsonRequest>(&mut serde_json::Deserializer::from_slice(body)).err();
+        serde_path_to_error::deserialize::<_, RequestKeys>(&mut serde_json::Deserializer::from_slice(body)).err();
     match error {
         Some(error) if error.path().iter().next().is_some() => format!("{}: {}", error.path(), error.inner()),
-        Some(error) => format!("{}; {FORMS}", error.inner()),
-        None => FORMS.to_owned(),
+        Some(error) => format!("{}; {KINDS}", error.inner()),
+        None => KINDS.to_owned(),
     }
 }
 
 /// A list of rows; parsing stops as soon as there are more than `MOST_SENT_ROWS`.
-struct SentRows(Vec<ClientRow>);
+struct SentRows(Vec<RequestRow>);
 
 impl<'de> Deserialize<'de> for SentRows {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -179,7 +156,7 @@ impl<'de> Deserialize<'de> for SentRows {
                 while let Some(Object(row)) = list.next_element()? {
                     if rows.len() == MOST_SENT_ROWS {
                         let more = format!(
-                            "more than {MOST_SENT_ROWS} rows; send them as a CSV table, which may have any number"
+                            "more than {MOST_SENT_ROWS} rows; send them as a CSV table, which may have any number of rows"
                         );
                         return Err(A::Error::custom(more));
                     }

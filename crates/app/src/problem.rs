@@ -1,22 +1,23 @@
-//! Errors of requests: a problem document (RFC 9457) that says what to change, or a page for browsers.
+//! Errors of requests. Each becomes a problem document (RFC 9457) that says what to change; `observe` makes a page of
+//! it for browsers.
 //!
 //! A detail never contains an absolute path: errors about the server's own files go to its log and not to the client.
 
+mod described;
 mod readable;
 
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, Accept, ContentType, Header};
-use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use actix_web::http::header;
+use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use common::config::Config;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::pages;
+use crate::limits::{LONGEST_DETAIL, RETRY_AFTER};
 
-/// Maximum number of characters of a detail. A detail repeats parts of the request, which may be megabytes long.
-const LONGEST_DETAIL: usize = 600;
+pub use self::described::{BodyErrors, PredictionErrors, QueryErrors, UnavailableErrors, documented};
 
 /// The reason why a request fails.
 #[derive(Debug)]
@@ -43,14 +44,14 @@ pub enum Problem {
     WrongData(String),
     /// 503: something is missing that the operator must provide; the detail says which command to run.
     NotReady(String),
-    /// 503: too many requests at once. The number is the time in seconds after which the client may retry.
-    Busy(String, u64),
+    /// 503 with `Retry-After`: too many requests at once.
+    Busy(String),
 }
 
 /// A problem document (RFC 9457), the body of every error.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub struct Document {
+pub struct ProblemDocument {
     /// Always `about:blank`: the status alone says what kind of problem it is.
     r#type: &'static str,
     /// The standard phrase of the status, such as `Not Found`.
@@ -65,12 +66,7 @@ impl Problem {
     /// A problem on the server's side: logs the whole error, while the client gets only `what`, which contains no path.
     pub fn not_ready(what: &str, error: &anyhow::Error) -> Self {
         tracing::error!("{what}: {error:#}");
-        Self::NotReady(format!("{what}; the server's log says why"))
-    }
-
-    /// The response to `request`; `config` says which files the service should be able to read.
-    pub fn respond(&self, request: &HttpRequest, config: &Config) -> HttpResponse {
-        self.response(&self.detail(config), prefers_html(request))
+        Self::NotReady(format!("{what}; the server's log gives the reason"))
     }
 
     /// The text for the client. For [`NotReady`](Self::NotReady) it also names the files that the service is not
@@ -86,20 +82,20 @@ impl Problem {
         }
     }
 
-    fn response(&self, detail: &str, as_page: bool) -> HttpResponse {
-        let status = self.status_code();
-        let mut response = HttpResponse::build(status);
+    /// Status and headers of the response; the body is still missing.
+    pub fn head(&self) -> HttpResponseBuilder {
+        let mut response = HttpResponse::build(self.status_code());
         match self {
             Self::WrongMethod(method) => {
                 response.insert_header((header::ALLOW, *method));
             }
             Self::Unauthorized => {
-                for way in ["Bearer", "Basic realm=\"clients at risk\", charset=\"UTF-8\""] {
-                    response.append_header((header::WWW_AUTHENTICATE, way));
+                for scheme in ["Bearer", "Basic realm=\"clients at risk\", charset=\"UTF-8\""] {
+                    response.append_header((header::WWW_AUTHENTICATE, scheme));
                 }
             }
-            Self::Busy(_, seconds) => {
-                response.insert_header((header::RETRY_AFTER, *seconds));
+            Self::Busy(_) => {
+                response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
             }
             // The rest of the body is not wanted.
             Self::TooSlow(_) => {
@@ -107,12 +103,20 @@ impl Problem {
             }
             _ => {}
         }
-        let (title, detail) = (status.canonical_reason().unwrap_or_default(), shortened(detail));
-        if as_page {
-            return response.content_type(ContentType::html()).body(pages::problem(title, &detail).into_string());
-        }
-        let document = Document { r#type: "about:blank", title, status: status.as_u16(), detail };
-        response.content_type("application/problem+json").body(serde_json::to_string(&document).unwrap_or_default())
+        response
+    }
+
+    /// The problem document, whose detail is `detail`.
+    pub fn document(&self, detail: &str) -> HttpResponse {
+        let (status, title, detail) = (self.status_code().as_u16(), self.title(), shortened(detail));
+        let document = ProblemDocument { r#type: "about:blank", title, status, detail };
+        let body = serde_json::to_string(&document).unwrap_or_default();
+        self.head().content_type("application/problem+json").body(body)
+    }
+
+    /// The standard phrase of the status, such as `Not Found`.
+    pub fn title(&self) -> &'static str {
+        self.status_code().canonical_reason().unwrap_or_default()
     }
 
     fn parts(&self) -> (StatusCode, &str) {
@@ -120,7 +124,7 @@ impl Problem {
             Self::BadRequest(detail) => (StatusCode::BAD_REQUEST, detail),
             Self::Unauthorized => (
                 StatusCode::UNAUTHORIZED,
-                "show the service's token, as Authorization: Bearer TOKEN; in a browser it is the password, with any name",
+                "send the service's token as Authorization: Bearer TOKEN; in a browser, enter it as the password of any user",
             ),
             Self::NotFound(detail) => (StatusCode::NOT_FOUND, detail),
             Self::WrongMethod(method) => (StatusCode::METHOD_NOT_ALLOWED, method),
@@ -132,7 +136,7 @@ impl Problem {
                 (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's head is too large; send data as the body")
             }
             Self::WrongData(detail) => (StatusCode::UNPROCESSABLE_ENTITY, detail),
-            Self::NotReady(detail) | Self::Busy(detail, _) => (StatusCode::SERVICE_UNAVAILABLE, detail),
+            Self::NotReady(detail) | Self::Busy(detail) => (StatusCode::SERVICE_UNAVAILABLE, detail),
         }
     }
 }
@@ -140,7 +144,7 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Self::WrongMethod(method) => write!(f, "ask with {method}"),
+            Self::WrongMethod(method) => write!(f, "this path answers only {method} requests"),
             other => f.write_str(other.parts().1),
         }
     }
@@ -152,18 +156,24 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        self.response(&self.to_string(), false)
+        self.document(&self.to_string())
     }
 }
 
-/// Whether a client prefers a page to a document: browsers rank `text/html` first.
-fn prefers_html(request: &HttpRequest) -> bool {
-    let wishes = Accept::parse(request).map(|wishes| wishes.ranked()).unwrap_or_default();
-    wishes.first().is_some_and(|wish| ["text/html", "application/xhtml+xml"].contains(&wish.essence_str()))
+/// Turns errors on the server's side into problems.
+pub trait OrNotReady<T> {
+    /// Logs the error and replaces it by [`Problem::NotReady`] with the text `what`, which contains no path.
+    fn or_not_ready(self, what: &str) -> Result<T, Problem>;
+}
+
+impl<T, E: Into<anyhow::Error>> OrNotReady<T> for Result<T, E> {
+    fn or_not_ready(self, what: &str) -> Result<T, Problem> {
+        self.map_err(|error| Problem::not_ready(what, &error.into()))
+    }
 }
 
 /// Removes the middle of a detail that is too long: its beginning says what is wrong and its end what to do.
-fn shortened(detail: &str) -> String {
+pub fn shortened(detail: &str) -> String {
     let longest = LONGEST_DETAIL / 2;
     match (detail.char_indices().nth(longest), detail.char_indices().nth_back(longest - 1)) {
         (Some((begin, _)), Some((end, _))) if begin < end => format!("{} … {}", &detail[..begin], &detail[end..]),

@@ -2,21 +2,20 @@
 
 use std::sync::{Arc, Mutex};
 
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 use common::config::Config;
 use diagnostics::Health;
-use tokio::sync::Semaphore;
 
 use crate::access::Access;
-use crate::door::Door;
-use crate::limits::LARGE_BODIES;
+use crate::cache::AnswerCache;
+use crate::circuit_breaker::CircuitBreaker;
 use crate::live::{Live, LiveModel};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
-use crate::turn::{Shared, Turn, broken_off};
+use crate::queue::{LargeBodies, Queue, unqueued};
 use crate::views::Views;
 
-/// The shared state of one running service.
+/// The shared state of one running service. `limits` says how requests wait for its queues and caches.
 pub struct State {
     pub config: Config,
     /// Rules for who may send requests.
@@ -25,25 +24,23 @@ pub struct State {
     pub live: Live,
     /// Counters behind the endpoint `/metrics`.
     pub metrics: Metrics,
-    /// Access to the history database, with a circuit breaker.
-    pub door: Door,
+    /// Opens the history database.
+    pub circuit_breaker: CircuitBreaker,
     /// Cached data from which pages and lists are made.
     pub views: Views,
-    /// The newest score, shared by requests while it is young enough.
-    pub scores: Shared<scoring::Outcome>,
-    /// The newest diagnosis, shared in the same way.
-    pub diagnoses: Shared<Health>,
+    pub scores: AnswerCache<scoring::Outcome>,
+    pub diagnoses: AnswerCache<Health>,
     /// Queue for computing scores, diagnoses and statistics.
-    pub heavy: Turn,
+    pub scoring_queue: Queue,
     /// Queue for database queries.
-    pub history: Turn,
+    pub history_queue: Queue,
     /// Queue for pages and the call list.
-    pub pages: Turn,
-    /// Queue for predictions from a file on the server. It is separate from `heavy`, so that a diagnosis does not delay
-    /// them.
-    pub files: Turn,
+    pub page_queue: Queue,
+    /// Queue for predictions from a file on the server. It is separate from `scoring_queue`, so that a diagnosis does
+    /// not delay them.
+    pub file_queue: Queue,
     /// Permits to receive large bodies.
-    pub places: Semaphore,
+    pub large_bodies: LargeBodies,
     /// Lock of the one large prediction that is computing.
     pub computing: Mutex<()>,
 }
@@ -56,15 +53,15 @@ impl State {
             live: Live::new(&config),
             config,
             metrics: Metrics::default(),
-            door: Door::default(),
+            circuit_breaker: CircuitBreaker::default(),
             views: Views::default(),
-            scores: Shared::default(),
-            diagnoses: Shared::default(),
-            heavy: Turn::default(),
-            history: Turn::default(),
-            pages: Turn::default(),
-            files: Turn::default(),
-            places: Semaphore::new(LARGE_BODIES),
+            scores: AnswerCache::default(),
+            diagnoses: AnswerCache::default(),
+            scoring_queue: Queue::default(),
+            history_queue: Queue::default(),
+            page_queue: Queue::default(),
+            file_queue: Queue::default(),
+            large_bodies: LargeBodies::default(),
             computing: Mutex::default(),
         }
     }
@@ -77,5 +74,5 @@ pub async fn live(state: &Data<State>) -> Result<Arc<LiveModel>, Problem> {
         return Ok(live);
     }
     let state = Arc::clone(state);
-    web::block(move || state.live.model()).await.map_err(broken_off)?
+    unqueued(move || state.live.model()).await
 }

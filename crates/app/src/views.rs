@@ -16,21 +16,21 @@ use reporting::call_list::{Call, CallList};
 use reporting::charts::{self, Quality, Trends};
 use reporting::evidence::Evidence;
 
-use crate::cached::{Cached, FileIdentity};
-use crate::door::Door;
+use crate::cache::{FileIdentity, SourceCache};
+use crate::circuit_breaker::CircuitBreaker;
 use crate::live::LiveModel;
-use crate::problem::Problem;
+use crate::problem::{OrNotReady, Problem};
 
 #[derive(Default)]
 pub struct Views {
-    dataset: Cached<FileIdentity, Box<dyn dataset::Clients>>,
-    description: Cached<FileIdentity, Description>,
-    clients: Cached<(String, FileIdentity), Clients>,
-    overview: Cached<OverviewKey, Overview>,
+    dataset: SourceCache<FileIdentity, Box<dyn dataset::Clients>>,
+    description: SourceCache<FileIdentity, Description>,
+    clients: SourceCache<(String, FileIdentity), RankedClients>,
+    overview: SourceCache<OverviewKey, Overview>,
 }
 
 /// The clients with their risks under the live model.
-pub struct Clients {
+pub struct RankedClients {
     /// The current clients, highest risk first.
     pub list: Arc<CallList>,
     dataset: Arc<Box<dyn dataset::Clients>>,
@@ -38,7 +38,7 @@ pub struct Clients {
 
 /// One row of a client with its risk under the live model.
 #[derive(Debug)]
-pub struct ClientRow {
+pub struct ScoredRow {
     /// The row's predictors; `None` for a missing value.
     pub predictors: Predictors,
     /// Whether the client left; `None` if unknown.
@@ -79,19 +79,17 @@ impl Views {
     /// Statistics of the compiled dataset's columns.
     pub fn description(&self, config: &Config) -> Result<Arc<Description>, Problem> {
         let (identity, dataset) = self.identified_dataset(config)?;
-        self.description
-            .get(identity, || dataset.describe())
-            .map_err(|error| Problem::not_ready("the statistics failed", &error))
+        self.description.get(identity, || dataset.describe()).or_not_ready("the statistics cannot be computed")
     }
 
     /// The clients with their risks under `live`.
-    pub fn clients(&self, config: &Config, live: &LiveModel) -> Result<Arc<Clients>, Problem> {
+    pub fn clients(&self, config: &Config, live: &LiveModel) -> Result<Arc<RankedClients>, Problem> {
         let (identity, dataset) = self.identified_dataset(config)?;
         let capacity = config.call_capacity as usize;
         self.clients.get((live.id.clone(), identity), || {
             let list = CallList::of(&**dataset, &live.id, &live.model, live.threshold, capacity)
-                .map_err(|error| Problem::not_ready("the call list failed", &error))?;
-            Ok(Clients { list: list.into(), dataset })
+                .or_not_ready("the call list cannot be made")?;
+            Ok(RankedClients { list: list.into(), dataset })
         })
     }
 
@@ -99,8 +97,14 @@ impl Views {
     ///
     /// # Errors
     /// Returns an error if the history or the compiled dataset cannot be read.
-    pub fn overview(&self, config: &Config, door: &Door, live: &LiveModel, clients: &Clients) -> Result<Arc<Overview>> {
-        let mut history = door.open(config)?.context("there is no history yet")?;
+    pub fn overview(
+        &self,
+        config: &Config,
+        circuit_breaker: &CircuitBreaker,
+        live: &LiveModel,
+        clients: &RankedClients,
+    ) -> Result<Arc<Overview>> {
+        let mut history = circuit_breaker.open(config)?.context("there is no history yet")?;
         let newest = history.runs(1)?;
         // Test data on shared storage are read again only when the release or the history changes.
         let test = if is_address(&config.test_data) { Vec::new() } else { csv_files(&config.test_data)? };
@@ -121,24 +125,22 @@ impl Views {
                 self.dataset.get(identity.clone(), || dataset::open(config)?.compiled(&config.output_folder))?;
             Ok((identity, dataset))
         };
-        read().map_err(|error| {
-            Problem::not_ready("there is no usable compiled dataset; run ingestion on the server", &error)
-        })
+        read().or_not_ready("there is no usable compiled dataset; run ingestion on the server")
     }
 }
 
 /// A value that changes whenever the compiled dataset does.
 fn identity(config: &Config) -> Result<FileIdentity> {
     let file = if config.engine.is_some() { INGESTION_RECORD } else { FINAL_DATA };
-    FileIdentity::of(&config.output_folder.join(file)).with_context(|| format!("looking at {file}"))
+    FileIdentity::of(&config.output_folder.join(file)).with_context(|| format!("reading the metadata of {file}"))
 }
 
-impl Clients {
+impl RankedClients {
     /// All rows of one client, oldest first.
-    pub fn rows(&self, corporation: &str, live: &LiveModel) -> Result<Vec<ClientRow>> {
+    pub fn rows(&self, corporation: &str, live: &LiveModel) -> Result<Vec<ScoredRow>> {
         let rows = self.dataset.rows_of(corporation)?.into_iter();
         Ok(rows
-            .map(|dataset::ClientRow { predictors, exited }| ClientRow {
+            .map(|dataset::ClientRow { predictors, exited }| ScoredRow {
                 predictors,
                 exited,
                 risk: live.model.probability(&predictors),
@@ -175,7 +177,7 @@ impl Overview {
         config: &Config,
         history: &mut History,
         live: &LiveModel,
-        clients: &Clients,
+        clients: &RankedClients,
         description: &Description,
     ) -> Result<Self> {
         let last_process = history.newest_process()?;

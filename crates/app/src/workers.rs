@@ -8,18 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{io, thread};
 
-use actix_http::{Request, ServiceConfig};
-use actix_service::{IntoServiceFactory, ServiceFactory};
-use actix_web::body::MessageBody;
-use actix_web::dev::{AppConfig, ServiceResponse};
+use actix_http::ServiceConfig;
+use actix_service::{IntoServiceFactory, ServiceFactory, boxed};
+use actix_web::dev::AppConfig;
 use actix_web::rt::Runtime;
+use actix_web::web::Data;
 use anyhow::{Context, Result, anyhow};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
-use crate::http::{Peer, serve};
+use crate::http::{Application, Peer, serve};
+use crate::routes::application;
+use crate::state::State;
 
-/// A non-blocking connection of a client.
+/// A connection of a client, which belongs to no runtime yet.
 pub enum Connection {
     Tcp(TcpStream),
     Unix(UnixStream),
@@ -28,51 +30,33 @@ pub enum Connection {
 pub struct Workers(Vec<Worker>);
 
 struct Worker {
-    queue: mpsc::UnboundedSender<(Connection, Peer)>,
+    queue: UnboundedSender<(Connection, Peer)>,
     open: Arc<AtomicUsize>,
 }
 
-/// Receives the errors of worker threads and notices when all threads have ended.
-pub struct Ends(mpsc::UnboundedReceiver<anyhow::Error>);
-
-impl Ends {
-    /// Waits until a thread has failed (`Some`) or all threads have ended (`None`).
-    pub async fn next(&mut self) -> Option<anyhow::Error> {
-        self.0.recv().await
-    }
-}
-
 impl Workers {
-    /// Starts `count` threads, each with its own application created by `app`.
-    pub fn start<A, F, S, B>(count: usize, app: A) -> Result<(Self, Ends)>
-    where
-        A: Fn() -> F + Clone + Send + 'static,
-        F: IntoServiceFactory<S, Request>,
-        S: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<B>, Error = actix_web::Error>,
-        S::Service: 'static,
-        B: MessageBody + 'static,
-    {
-        let (end, ends) = mpsc::unbounded_channel();
+    /// Starts `count` threads. The returned receiver gets the error of a thread that fails, and `None` when all threads
+    /// have ended.
+    pub fn start(count: usize, state: &Data<State>) -> Result<(Self, UnboundedReceiver<anyhow::Error>)> {
+        let (failed, failures) = unbounded_channel();
         let worker = |number| {
-            let (queue, connections) = mpsc::unbounded_channel();
+            let (queue, connections) = unbounded_channel();
             let open = Arc::new(AtomicUsize::new(0));
-            let (app, counted, end) = (app.clone(), open.clone(), end.clone());
+            let (state, counted, failed) = (state.clone(), open.clone(), failed.clone());
             let work = move || {
-                if let Err(error) = Runtime::new()
-                    .map_err(Into::into)
-                    .and_then(|runtime: Runtime| runtime.block_on(answer(app().into_factory(), connections, &counted)))
-                {
-                    let _ = end.send(error); // fails if the service has already stopped and no longer waits for errors
+                let runtime = Runtime::new().map_err(anyhow::Error::from);
+                if let Err(error) = runtime.and_then(|runtime| runtime.block_on(answer(state, connections, &counted))) {
+                    let _ = failed.send(error); // fails if the service no longer waits for errors
                 }
             };
             thread::Builder::new().name(format!("worker {number}")).spawn(work).context("starting a thread")?;
             Ok(Worker { queue, open })
         };
-        Ok((Self((0..count).map(worker).collect::<Result<_>>()?), Ends(ends)))
+        Ok((Self((0..count).map(worker).collect::<Result<_>>()?), failures))
     }
 
     /// Assigns a connection to the thread with the fewest open connections.
-    pub fn take(&self, connection: Connection, peer: Peer) {
+    pub fn assign(&self, connection: Connection, peer: Peer) {
         if let Some(worker) = self.0.iter().min_by_key(|worker| worker.open.load(Ordering::Relaxed)) {
             worker.open.fetch_add(1, Ordering::Relaxed);
             let _ = worker.queue.send((connection, peer)); // if the thread has ended, dropping the connection closes it
@@ -81,24 +65,20 @@ impl Workers {
 }
 
 /// Serves the `connections` until their channel is closed and all of them have ended.
-async fn answer<S, B>(
-    app: S,
-    mut connections: mpsc::UnboundedReceiver<(Connection, Peer)>,
+async fn answer(
+    state: Data<State>,
+    mut connections: UnboundedReceiver<(Connection, Peer)>,
     open: &AtomicUsize,
-) -> Result<()>
-where
-    S: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<B>, Error = actix_web::Error>,
-    S::Service: 'static,
-    B: MessageBody + 'static,
-{
-    let app = app.new_service(AppConfig::default()).await.map_err(|_| anyhow!("the application refuses its config"))?;
-    let (app, config) = (Rc::new(app), ServiceConfig::default());
+) -> Result<()> {
+    let service = application(state).into_factory().new_service(AppConfig::default()).await;
+    let service = service.map_err(|()| anyhow!("the application cannot be started"))?;
+    let (application, config) = (Rc::new(boxed::service(service)), ServiceConfig::default());
     let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
             connection = connections.recv() => match connection {
                 Some((connection, peer)) => {
-                    tasks.spawn_local(begin(connection, peer, app.clone(), config.clone()));
+                    tasks.spawn_local(begin(connection, peer, application.clone(), config.clone()));
                 }
                 None => break,
             },
@@ -111,22 +91,20 @@ where
     Ok(())
 }
 
-async fn begin<S, B>(connection: Connection, peer: Peer, app: Rc<S>, config: ServiceConfig) -> io::Result<()>
-where
-    S: actix_service::Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
-    B: MessageBody + 'static,
-{
+async fn begin(connection: Connection, peer: Peer, app: Rc<Application>, config: ServiceConfig) -> io::Result<()> {
     match connection {
         Connection::Tcp(stream) => {
+            stream.set_nonblocking(true)?;
             let stream = tokio::net::TcpStream::from_std(stream)?;
             // Only connections over a Unix socket have no address, and the check of the host name is skipped for them.
             // A TCP peer that has already disconnected must therefore not be served with `None`; the error ends its
             // connection.
             let address = Some(stream.peer_addr()?);
-            serve(stream, peer, address, app, config).await;
+            serve(Box::new(stream), peer, address, app, config).await;
         }
         Connection::Unix(stream) => {
-            serve(tokio::net::UnixStream::from_std(stream)?, peer, None, app, config).await;
+            stream.set_nonblocking(true)?;
+            serve(Box::new(tokio::net::UnixStream::from_std(stream)?), peer, None, app, config).await;
         }
     }
     Ok(())

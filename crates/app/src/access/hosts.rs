@@ -50,8 +50,8 @@ impl Hosts {
         match header.into_iter().chain(target).find(|authority| !self.knows(authority)) {
             None => Ok(()),
             Some(unknown) => Err(Problem::WrongHost(format!(
-                "the service does not answer for the host \"{unknown}\"; ask by its IP address, as localhost, or have the name \
-                 added to \"allowed_hosts\" in the service's config"
+                "the service does not answer for the host \"{unknown}\"; use its IP address or localhost, or add the name \
+                 to \"allowed_hosts\" in the service's config"
             ))),
         }
     }

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use crate::limits::{MOST_HELD, MOST_STORED};
 
 /// The deadline of a connection that does not wait for its peer.
-const NONE: u64 = u64::MAX;
+const NONE: u64 = 0;
 
 /// Maximum number of connections that are given up at once. Each gets an answer with the reason, which delays other
 /// requests.
@@ -34,14 +34,15 @@ pub struct Peers {
 
 #[derive(Default)]
 struct Open {
-    peers: HashMap<u64, Arc<State>>,
+    peers: HashMap<u64, Arc<PeerState>>,
     next: u64,
     /// Number of connections in `peers` that are given up but have not ended yet.
     given_up: usize,
 }
 
-/// The part of a connection's state that the sweep reads. Times are milliseconds since the service started.
-struct State {
+/// The part of a connection's state that the sweep reads. Times are milliseconds since the service started, plus one.
+#[derive(Default)]
+struct PeerState {
     /// When the peer must have acted; [`NONE`] if the connection does not wait for it.
     deadline: AtomicU64,
     /// When the peer last acted.
@@ -58,7 +59,7 @@ struct State {
 pub struct Peer {
     peers: Arc<Peers>,
     id: u64,
-    state: Arc<State>,
+    state: Arc<PeerState>,
 }
 
 impl Peers {
@@ -84,7 +85,7 @@ impl Peers {
                     open.give_up_longest(AT_ONCE.min(self.most / 16 + 1));
                 }
                 if open.peers.len() < self.most {
-                    let (id, state) = (open.next, Arc::<State>::default());
+                    let (id, state) = (open.next, Arc::<PeerState>::default());
                     open.next += 1;
                     open.peers.insert(id, state.clone());
                     return Peer { peers: self.clone(), id, state };
@@ -115,7 +116,7 @@ impl Peers {
     }
 
     fn milliseconds(&self, time: Instant) -> u64 {
-        time.saturating_duration_since(self.began).as_millis() as u64
+        time.saturating_duration_since(self.began).as_millis() as u64 + 1
     }
 }
 
@@ -139,8 +140,8 @@ impl Open {
         held && stored
     }
 
-    fn relieve_of(&mut self, amount: fn(&State) -> &AtomicU64, most: u64) -> bool {
-        let of = |state: &State| amount(state).load(Ordering::Relaxed);
+    fn relieve_of(&mut self, amount: fn(&PeerState) -> &AtomicU64, most: u64) -> bool {
+        let of = |state: &PeerState| amount(state).load(Ordering::Relaxed);
         let counted = self.peers.values().filter(|state| !state.given_up.load(Ordering::Relaxed));
         let (mut sum, mut largest) = (0, 0);
         for amount in counted.map(|state| of(state)) {
@@ -163,20 +164,7 @@ impl Open {
     }
 }
 
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            deadline: AtomicU64::new(NONE),
-            since: AtomicU64::default(),
-            held: AtomicU64::default(),
-            stored: AtomicU64::default(),
-            given_up: AtomicBool::default(),
-            waker: AtomicWaker::new(),
-        }
-    }
-}
-
-impl State {
+impl PeerState {
     /// Whether the connection waits for its peer and has not been given up.
     fn waits(&self) -> bool {
         self.deadline.load(Ordering::Relaxed) != NONE && !self.given_up.load(Ordering::Relaxed)

@@ -16,25 +16,30 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::codec::Decoder;
 
 use super::peers::Peer;
-use crate::limits::{GRACE, HEAD_LIMIT, HELD_BY_REQUEST, IDLE_LIMIT, LIGHT_BODY, LINGER_LIMIT, SLOWEST_PACE};
+use crate::limits::{GRACE, HEAD_LIMIT, HELD_BY_REQUEST, IDLE_LIMIT, MINIMUM_RATE, SMALL_BODY};
 
 /// Number of bytes that are read at once.
 const READ: usize = 64 << 10;
 
+/// A connection to a peer as a stream of bytes: over TCP or over a Unix socket.
+pub trait ByteStream: AsyncRead + AsyncWrite + AsFd + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> ByteStream for S {}
+
 /// A connection to a peer.
-pub struct Wire<IO> {
-    io: IO,
+pub struct Wire {
+    stream: Box<dyn ByteStream>,
     pub peer: Peer,
     pub codec: Codec,
     /// Received bytes that are not decoded yet.
     input: BytesMut,
     /// Whether the peer has closed its sending side.
     ended: bool,
-    body: Body,
+    body: BodyState,
     /// Whether the peer waits for `100 Continue` before it sends the body.
-    expects: bool,
-    /// Pace at which the peer sends the current body or receives the current answer.
-    pace: Pace,
+    expects_continue: bool,
+    /// The body that the peer sends or the answer that it receives.
+    transfer: Transfer,
     /// When the current wait for the peer began; `None` if there is none.
     waiting: Option<Instant>,
     /// Bytes of an answer in memory that are not sent yet.
@@ -43,77 +48,77 @@ pub struct Wire<IO> {
 
 /// The body of the current request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Body {
+enum BodyState {
     /// There is no body, or all of it was received.
-    Taken,
-    Coming,
+    Received,
+    Arriving,
     /// The body is incomplete or invalid, so the bytes that follow cannot be decoded.
     Broken,
 }
 
 /// Progress of a body or an answer. Only time in which the service waited for the peer counts.
 #[derive(Default)]
-struct Pace {
+struct Transfer {
     bytes: u64,
     waited: Duration,
 }
 
-impl Pace {
+impl Transfer {
     /// How long the service waits for the peer's next step.
-    fn patience(&self, _now: Instant) -> Duration {
-        let whole = GRACE + Duration::from_secs_f64(self.bytes as f64 / SLOWEST_PACE);
+    fn patience(&self) -> Duration {
+        let whole = GRACE + Duration::from_secs_f64(self.bytes as f64 / MINIMUM_RATE);
         GRACE.min(whole.saturating_sub(self.waited))
     }
 }
 
 /// The next event on a connection.
-pub enum Next {
+pub enum Event {
     Request(Request),
     /// The connection has ended, or no request has arrived in time.
     End,
     /// The head of a request has not arrived in time.
     TooSlow,
     /// The received bytes are not a valid request.
-    Wrong(ParseError),
+    Invalid(ParseError),
 }
 
-impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
-    pub fn new(io: IO, peer: Peer, config: ServiceConfig) -> Self {
+impl Wire {
+    pub fn new(stream: Box<dyn ByteStream>, peer: Peer, config: ServiceConfig) -> Self {
         Self {
-            io,
+            stream,
             peer,
             codec: Codec::new(config),
             input: BytesMut::new(),
             ended: false,
-            body: Body::Taken,
-            expects: false,
-            pace: Pace::default(),
+            body: BodyState::Received,
+            expects_continue: false,
+            transfer: Transfer::default(),
             waiting: None,
             held: 0,
         }
     }
 
     /// Waits for the next request until `until`, which is reset when the first byte of a head arrives.
-    pub fn poll_request(&mut self, cx: &mut Context, until: &mut Option<Instant>) -> Poll<Next> {
+    pub fn poll_request(&mut self, cx: &mut Context, until: &mut Option<Instant>) -> Poll<Event> {
         loop {
             if !self.input.is_empty() {
                 match self.codec.decode(&mut self.input) {
                     Ok(Some(Message::Item(request))) => {
                         self.body = match self.codec.message_type() {
-                            MessageType::None => Body::Taken,
-                            MessageType::Payload | MessageType::Stream => Body::Coming,
+                            MessageType::None => BodyState::Received,
+                            MessageType::Payload | MessageType::Stream => BodyState::Arriving,
                         };
-                        self.expects = request.head().expect();
-                        self.pace = Pace::default();
-                        return Poll::Ready(Next::Request(request));
+                        self.expects_continue = request.head().expect();
+                        self.transfer = Transfer::default();
+                        return Poll::Ready(Event::Request(request));
                     }
                     Ok(None) => {}
-                    Ok(Some(Message::Chunk(_))) => return Poll::Ready(Next::Wrong(ParseError::Incomplete)),
-                    Err(error) => return Poll::Ready(Next::Wrong(error)),
+                    Ok(Some(Message::Chunk(_))) => return Poll::Ready(Event::Invalid(ParseError::Incomplete)),
+                    Err(error) => return Poll::Ready(Event::Invalid(error)),
                 }
             }
             if self.ended {
-                return Poll::Ready(Next::End);
+                return Poll::Ready(Event::End);
             }
             let idle = self.input.is_empty();
             if idle {
@@ -121,14 +126,14 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
             }
             let limit = if idle { IDLE_LIMIT } else { HEAD_LIMIT };
             let until_then = *until.get_or_insert_with(|| Instant::now() + limit);
-            match self.poll_read(cx, |_, now| until_then.saturating_duration_since(now)) {
+            match self.poll_read(cx, until_then.saturating_duration_since(Instant::now())) {
                 Poll::Ready(Ok(_)) if idle => *until = None,
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut && !idle => {
-                    return Poll::Ready(Next::TooSlow);
+                    return Poll::Ready(Event::TooSlow);
                 }
-                Poll::Ready(Err(_)) => return Poll::Ready(Next::End),
-                Poll::Pending if self.is_last() => return Poll::Ready(Next::End),
+                Poll::Ready(Err(_)) => return Poll::Ready(Event::End),
+                Poll::Pending if self.is_last() => return Poll::Ready(Event::End),
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -138,25 +143,23 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
     pub fn poll_body(&mut self, cx: &mut Context) -> Poll<Option<Result<Bytes, PayloadError>>> {
         loop {
             match self.body {
-                Body::Taken => return Poll::Ready(None),
-                Body::Broken => return Poll::Ready(Some(Err(PayloadError::EncodingCorrupted))),
-                Body::Coming => {}
+                BodyState::Received => return Poll::Ready(None),
+                BodyState::Broken => return Poll::Ready(Some(Err(PayloadError::EncodingCorrupted))),
+                BodyState::Arriving => {}
             }
-            match self.decode_body() {
-                Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
-                Ok(None) if self.body == Body::Taken => return Poll::Ready(None),
-                Ok(None) => {}
-                Err(error) => return Poll::Ready(Some(Err(error))),
+            match self.decode_body().transpose() {
+                None if self.body == BodyState::Arriving => {} // more input is needed
+                piece => return Poll::Ready(piece),
             }
             let read = match self.ended {
                 true => Err(PayloadError::Incomplete(None)),
                 false => {
-                    self.invite(cx);
-                    ready!(self.poll_read(cx, Pace::patience)).map_err(PayloadError::Io)
+                    self.send_continue(cx);
+                    ready!(self.poll_read(cx, self.transfer.patience())).map_err(PayloadError::Io)
                 }
             };
             if let Err(error) = read {
-                self.body = Body::Broken;
+                self.body = BodyState::Broken;
                 return Poll::Ready(Some(Err(error)));
             }
         }
@@ -165,24 +168,19 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
     /// Discards the received part of a body that the application did not read. Returns whether this was the whole body,
     /// so that another request may follow.
     pub fn skip_body(&mut self, cx: &mut Context) -> bool {
-        while self.body == Body::Coming && !self.expects {
-            match self.decode_body() {
-                Ok(Some(_)) => continue,
-                Ok(None) if self.body == Body::Taken => break,
-                Ok(None) => {}
-                Err(_) => break,
-            }
-            if self.ended || !matches!(self.poll_input(cx), Poll::Ready(Ok(1..))) {
+        while self.body == BodyState::Arriving && !self.expects_continue {
+            let needs_input = matches!(self.decode_body(), Ok(None)) && self.body == BodyState::Arriving;
+            if needs_input && (self.ended || !matches!(self.poll_input(cx), Poll::Ready(Ok(1..)))) {
                 break;
             }
         }
-        self.body == Body::Taken
+        self.body == BodyState::Received
     }
 
     /// Waits until the peer has disconnected while its request is being answered. A peer that has only closed its
     /// sending side still gets its answer.
     pub fn poll_gone(&mut self, cx: &mut Context) -> Poll<io::Error> {
-        while self.body == Body::Taken && !self.ended && self.input.len() < READ {
+        while self.body == BodyState::Received && !self.ended && self.input.len() < READ {
             if let Err(error) = ready!(self.poll_input(cx)) {
                 return Poll::Ready(error);
             }
@@ -190,20 +188,20 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
         Poll::Pending
     }
 
-    /// Starts the measurement of an answer's pace.
+    /// Starts the measurement of an answer's progress.
     pub fn begin_answer(&mut self) {
-        self.pace = Pace::default();
+        self.transfer = Transfer::default();
     }
 
     /// Sends all bytes of `output`.
     pub fn poll_send(&mut self, cx: &mut Context, output: &mut BytesMut) -> Poll<io::Result<()>> {
         while !output.is_empty() {
-            let sent = Pin::new(&mut self.io).poll_write(cx, output);
-            let sent = ready!(self.waited(cx, sent, output.len() as u64, Pace::patience))?;
+            let sent = Pin::new(&mut self.stream).poll_write(cx, output);
+            let sent = ready!(self.limit_wait(cx, sent, output.len() as u64, self.transfer.patience()))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.pace.bytes += sent as u64;
+            self.transfer.bytes += sent as u64;
             output.advance(sent);
         }
         Poll::Ready(Ok(()))
@@ -212,11 +210,11 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
     /// Closes the sending side and discards input until the peer closes its side too. If a connection is closed while
     /// input is unread, the system resets it and the peer may lose the answer.
     pub fn poll_linger(&mut self, cx: &mut Context, until: Instant) -> Poll<()> {
-        if !self.ended && (self.body != Body::Taken || !self.input.is_empty() || self.has_more()) {
-            let _ = ready!(Pin::new(&mut self.io).poll_shutdown(cx));
+        if !self.ended && (self.body != BodyState::Received || !self.input.is_empty() || self.has_more()) {
+            let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
             loop {
                 self.input.clear();
-                let read = ready!(self.poll_read(cx, |_, now| until.saturating_duration_since(now)));
+                let read = ready!(self.poll_read(cx, until.saturating_duration_since(Instant::now())));
                 if !matches!(read, Ok(1..)) || Instant::now() > until {
                     break;
                 }
@@ -225,14 +223,9 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
         Poll::Ready(())
     }
 
-    /// The latest time until which a closing connection lingers.
-    pub fn linger_until() -> Instant {
-        Instant::now() + LINGER_LIMIT
-    }
-
     /// Whether the current request has a body that was not received completely.
     pub fn has_body(&self) -> bool {
-        self.body != Body::Taken
+        self.body != BodyState::Received
     }
 
     /// Whether the service is stopping and the peer has sent no further request.
@@ -242,7 +235,7 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
 
     /// Whether the system holds unread bytes; the runtime may not have reported them yet.
     fn has_more(&self) -> bool {
-        rustix::io::ioctl_fionread(&self.io).is_ok_and(|bytes| bytes > 0)
+        rustix::io::ioctl_fionread(&self.stream).is_ok_and(|bytes| bytes > 0)
     }
 
     /// Decodes the next piece of the body from the received bytes; `None` if more input is needed or the body has
@@ -250,10 +243,10 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
     fn decode_body(&mut self) -> Result<Option<Bytes>, PayloadError> {
         match self.codec.decode(&mut self.input) {
             Ok(Some(Message::Chunk(Some(piece)))) => return Ok(Some(piece)),
-            Ok(Some(Message::Chunk(None))) => self.body = Body::Taken,
+            Ok(Some(Message::Chunk(None))) => self.body = BodyState::Received,
             Ok(None) => {}
             Ok(Some(Message::Item(_))) | Err(_) => {
-                self.body = Body::Broken;
+                self.body = BodyState::Broken;
                 return Err(PayloadError::EncodingCorrupted);
             }
         }
@@ -261,62 +254,60 @@ impl<IO: AsyncRead + AsyncWrite + AsFd + Unpin> Wire<IO> {
     }
 
     /// Sends `100 Continue` to a peer that waits for it before it sends the body.
-    fn invite(&mut self, cx: &mut Context) {
-        if std::mem::take(&mut self.expects) {
-            const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+    fn send_continue(&mut self, cx: &mut Context) {
+        if std::mem::take(&mut self.expects_continue) {
+            const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
             // All previous answers were sent, so there is room for one line. If it is lost, the peer sends the body
             // after a while.
-            let _ = Pin::new(&mut self.io).poll_write(cx, GO_ON);
+            let _ = Pin::new(&mut self.stream).poll_write(cx, CONTINUE);
         }
     }
 
-    /// Waits for more input, for as long as `patience` allows.
-    fn poll_read(
-        &mut self,
-        cx: &mut Context,
-        patience: impl FnOnce(&Pace, Instant) -> Duration,
-    ) -> Poll<io::Result<usize>> {
+    /// Waits for more input, but not longer than `patience`.
+    fn poll_read(&mut self, cx: &mut Context, patience: Duration) -> Poll<io::Result<usize>> {
         let read = self.poll_input(cx);
-        let coming = self.body == Body::Coming;
-        // Small bodies are kept in memory until they are complete.
-        let held = self.input.len() as u64 + if coming { HELD_BY_REQUEST + self.pace.bytes.min(LIGHT_BODY) } else { 0 };
-        let read = ready!(self.waited(cx, read, held, patience))?;
-        self.pace.bytes += read as u64;
+        let mut held = self.input.len() as u64;
+        if self.body == BodyState::Arriving {
+            // Small bodies are kept until they are complete.
+            held += HELD_BY_REQUEST + self.transfer.bytes.min(SMALL_BODY);
+        }
+        let read = ready!(self.limit_wait(cx, read, held, patience))?;
+        self.transfer.bytes += read as u64;
         Poll::Ready(Ok(read))
     }
 
     fn poll_input(&mut self, cx: &mut Context) -> Poll<io::Result<usize>> {
         let mut buffer = [const { MaybeUninit::uninit() }; READ];
         let mut buffer = ReadBuf::uninit(&mut buffer);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
         self.input.extend_from_slice(buffer.filled());
         self.ended = buffer.filled().is_empty();
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    /// Passes on the result of `polled`. While it is pending, counts `held` bytes for the peer and gives it the time
-    /// that `patience` returns.
+    /// Passes on the result of `polled`. While it is pending, counts `held` bytes for the peer, which must act within
+    /// `patience` of the beginning of the wait.
     ///
     /// # Errors
     /// `TimedOut` if the connection was given up.
-    fn waited<T>(
+    fn limit_wait<T>(
         &mut self,
         cx: &mut Context,
         polled: Poll<io::Result<T>>,
         held: u64,
-        patience: impl FnOnce(&Pace, Instant) -> Duration,
+        patience: Duration,
     ) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             if let Some(since) = self.waiting.take() {
                 self.peer.acted();
-                self.pace.waited += since.elapsed();
+                self.transfer.waited += since.elapsed();
             }
             return polled;
         }
         if self.waiting.is_none() {
             let now = Instant::now();
             self.waiting = Some(now);
-            self.peer.waits(now, patience(&self.pace, now), self.held + held);
+            self.peer.waits(now, patience, self.held + held);
         }
         match self.peer.is_given_up(cx.waker()) {
             true => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::layout::{change, chart, page, risk};
 use crate::live::LiveModel;
 use crate::problem::Problem;
-use crate::views::{ClientRow, Clients};
+use crate::views::{RankedClients, ScoredRow};
 
 /// Maximum number of rows on the page; the newest ones are shown.
 const ROWS_SHOWN: usize = 200;
@@ -52,7 +52,7 @@ impl WhatIf {
 /// The page of `corporation` and its HTTP status.
 pub fn page_of(
     live: &LiveModel,
-    clients: &Clients,
+    clients: &RankedClients,
     corporation: &str,
     what_if: &WhatIf,
 ) -> Result<(StatusCode, Markup), Problem> {
@@ -124,7 +124,7 @@ fn standing(list: &CallList, call: &Call, exited: Option<bool>) -> Markup {
     }
 }
 
-fn reasons(clients: &Clients, call: &Call) -> Markup {
+fn reasons(clients: &RankedClients, call: &Call) -> Markup {
     html! {
         section aria-labelledby="why-title" {
             h2 id="why-title" { "Why" }
@@ -174,7 +174,7 @@ fn answer(live: &LiveModel, call: &Call, predictors: &Predictors) -> Markup {
     }
 }
 
-fn table(rows: &[ClientRow], threshold: Threshold) -> Markup {
+fn table(rows: &[ScoredRow], threshold: Threshold) -> Markup {
     let cell = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), number);
     html! {
         div.wide role="region" aria-label="Rows of the client" tabindex="0" {

@@ -16,7 +16,7 @@ use statistics::interval;
 use super::layout::{change, chart, client_link, page, risk, wide_table};
 use crate::live::LiveModel;
 use crate::problem::Problem;
-use crate::views::{Clients, Overview};
+use crate::views::{Overview, RankedClients};
 
 /// Maximum number of calls on the page and of search results; the API provides all.
 const SHOWN: usize = 100;
@@ -28,7 +28,7 @@ const FILES_SHOWN: usize = 15;
 /// minutes.
 const OVERDUE: i64 = 60;
 
-pub fn home(live: &LiveModel, clients: &Clients, overview: Result<Arc<Overview>, String>) -> Markup {
+pub fn home(live: &LiveModel, clients: &RankedClients, overview: Result<Arc<Overview>, String>) -> Markup {
     let content = html! {
         (calls(&clients.list))
         @match &overview {
@@ -45,7 +45,7 @@ pub fn home(live: &LiveModel, clients: &Clients, overview: Result<Arc<Overview>,
 }
 
 /// The page with the results of a search.
-pub fn found(live: &LiveModel, clients: &Clients, part: &str) -> Result<Markup, Problem> {
+pub fn found(live: &LiveModel, clients: &RankedClients, part: &str) -> Result<Markup, Problem> {
     let (found, total) =
         clients.search(part, SHOWN).map_err(|error| Problem::not_ready("the search failed", &error))?;
     let content = html! {

@@ -33,8 +33,8 @@ pub fn complaint(config: &Config) -> Option<String> {
     };
     let names: Vec<String> = denied.iter().map(shown).collect();
     Some(format!(
-        "the service runs as {}, who is not allowed to read {}; grant that with chmod, chown or setfacl on the server, or run \
-         the service as the user that runs the steps",
+        "the service runs as {}, which is not allowed to read {}; grant access with chmod, chown or setfacl on the \
+         server, or run the service as the user that runs the steps",
         this_user(),
         names.join(", ")
     ))

@@ -4,20 +4,19 @@ use std::sync::{Arc, LazyLock};
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use utoipa::OpenApi;
+use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::Config;
 
-use super::ok;
-use crate::openapi::Description;
 use crate::problem::Problem;
+use crate::response::ok;
 
 /// Swagger UI sets styles on its own elements, so inline styles are allowed; it never shows text from other sources.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Answers `GET /openapi.json`.
-pub async fn openapi() -> Result<HttpResponse, Problem> {
-    ok(&Description::openapi())
+pub async fn openapi(document: web::Data<OpenApi>) -> Result<HttpResponse, Problem> {
+    ok(&**document)
 }
 
 /// Redirects to the path with a trailing slash, against which the relative addresses of Swagger UI's files resolve.
@@ -34,7 +33,7 @@ pub async fn file(request: HttpRequest, name: web::Path<String>) -> Result<HttpR
             .insert_header((header::CONTENT_TYPE, file.content_type))
             .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
             .body(file.bytes.into_owned())),
-        Ok(None) => Err(Problem::NotFound("Swagger UI has no such file; begin at /docs/".to_owned())),
+        Ok(None) => Err(Problem::NotFound("Swagger UI has no such file; start at /docs/".to_owned())),
         Err(error) => {
             tracing::error!(path = request.path(), "Swagger UI: {error}");
             Err(Problem::NotReady("Swagger UI cannot be shown; /openapi.json describes the API".to_owned()))

@@ -1,28 +1,29 @@
 //! Endpoints for monitoring: whether the process runs, whether it can answer, and what it has counted.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use common::api::Endpoint;
 use common::config::service::{CHALLENGE_HEADER, PROOF_HEADER};
 use history::History;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ok;
-use crate::live::{Refused, Status};
-use crate::metrics::{MEDIA_TYPE, Momentary};
-use crate::openapi;
-use crate::problem::Problem;
+use crate::live::Status;
+use crate::metrics::{MEDIA_TYPE, Snapshot};
+use crate::problem::{OrNotReady, Problem, UnavailableErrors};
+use crate::queue::unqueued;
+use crate::response::ok;
 use crate::state::State;
-use crate::turn::{beside, broken_off};
+
+/// The drift verdicts, as the history stores them.
+const VERDICTS: [&str; 3] = ["not drifted", "cannot tell", "drifted"];
 
 /// Confirms that the process answers.
 #[derive(Serialize, ToSchema)]
 pub struct Alive {
-    /// The word `alive`; there is no other value.
+    /// The constant `alive`; a process that cannot answer sends nothing.
     status: &'static str,
 }
 
@@ -45,12 +46,12 @@ pub struct Ready {
 /// Reports that the process answers.
 ///
 /// A client that is about to send its token can first let the service prove that it holds the same token.
-#[utoipa::path(get, path = "/health/live", tag = "operations", security(()),
-    params(("x-challenge" = Option<String>, Header, description = "64 hexadecimal digits, never used before")),
+#[utoipa::path(get, path = Endpoint::HealthLive.documented_path(), tag = "operations", security(()),
+    params(("x-challenge" = Option<String>, Header, description = "64 hexadecimal digits, different in each request")),
     responses(
-        (status = 200, body = Alive, description = "It does", headers(
-            ("x-challenge-proof" = String, description = "HMAC-SHA256 of `client risk service: ` and the challenge \
-                under the token, where there are both")
+        (status = 200, body = Alive, description = "The process answers", headers(
+            ("x-challenge-proof" = String, description = "HMAC-SHA256 of `client risk service: ` and the challenge, keyed \
+                with the token; absent without a challenge or without a token")
         )),
     ))]
 pub async fn live(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
@@ -64,16 +65,16 @@ pub async fn live(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
 }
 
 /// Reports whether a model is loaded that has passed its self-test.
-#[utoipa::path(get, path = "/health/ready", tag = "operations", security(()), responses(
-    (status = 200, body = Ready, description = "It is"),
-    (status = 503, body = Ready, description = "Nothing is deployed, or it cannot be loaded"),
+#[utoipa::path(get, path = Endpoint::HealthReady.documented_path(), tag = "operations", security(()), responses(
+    (status = 200, body = Ready, description = "A model is loaded"),
+    (status = 503, body = Ready, description = "Nothing is deployed, or the release cannot be loaded"),
 ))]
 pub async fn ready(state: Data<State>) -> Result<HttpResponse, Problem> {
     // A new release is loaded now; the duration depends on the size of its files.
-    let asked = state.clone();
-    let Status { served, refused, .. } = web::block(move || asked.live.status()).await.map_err(broken_off)?;
-    let refused = refused.map(|Refused { id }| id);
-    let advice = "the live release cannot be loaded; the log says why; deployment --rollback leaves it";
+    let shared = state.clone();
+    let Status { served, refused, .. } = unqueued(move || Ok(shared.live.status())).await?;
+    let advice =
+        "the live release cannot be loaded; the log gives the reason; deployment --rollback returns to an earlier one";
     let advice = refused.is_some().then(|| advice.to_owned());
     let answer = match served {
         Ok(live) => Ready {
@@ -99,51 +100,60 @@ pub async fn ready(state: Data<State>) -> Result<HttpResponse, Problem> {
 }
 
 /// Metrics in the text format that Prometheus reads.
-#[utoipa::path(get, path = "/metrics", tag = "operations", responses(
+#[utoipa::path(get, path = Endpoint::Metrics.documented_path(), tag = "operations", responses(
     (status = 200, description = "OpenMetrics text", body = String,
         content_type = "application/openmetrics-text"),
-    openapi::NotReady,
+    UnavailableErrors,
 ))]
 pub async fn metrics(state: Data<State>) -> Result<HttpResponse, Problem> {
-    let sharing = state.clone();
+    let shared = state.clone();
     let text = move || {
-        let mut now = of_model(state.live.status());
-        match state.door.open(&state.config) {
-            Ok(Some(mut history)) => of_history(&mut history, &mut now)
-                .unwrap_or_else(|error| tracing::warn!("metrics without the history: {error:#}")),
-            Ok(None) => {}
-            Err(error) => tracing::warn!("metrics without the history: {error:#}"),
+        let mut snapshot = Snapshot::default();
+        add_model(&mut snapshot, state.live.status());
+        let added = state.circuit_breaker.open(&state.config).and_then(|history| match history {
+            Some(mut history) => add_history(&mut snapshot, &mut history),
+            None => Ok(()),
+        });
+        if let Err(error) = added {
+            tracing::warn!("the metrics are incomplete because the history cannot be read: {error:#}");
         }
-        state.metrics.text(&now).map_err(|error| Problem::not_ready("the metrics failed", &error.into()))
+        state.metrics.text(&snapshot).or_not_ready("the metrics cannot be written")
     };
     // If the history cannot be read now, the request does not have to wait in its queue.
-    let text = match sharing.door.check() {
-        Ok(()) => beside(sharing.history.take().await?, text).await,
-        Err(_) => web::block(text).await.map_err(broken_off)?,
+    let text = match shared.circuit_breaker.check() {
+        Ok(()) => shared.history_queue.enter().await?.run(text).await,
+        Err(_) => unqueued(text).await,
     };
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, MEDIA_TYPE)).body(text?))
 }
 
-fn of_model(Status { served, refused, failures }: Status) -> Momentary {
-    let live = served.ok();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    let manifest = live.as_ref().map(|live| &live.release.manifest);
-    Momentary {
-        release: live.as_ref().map(|live| live.id.clone()),
-        age: manifest.map(|manifest| now - seconds(manifest.created)),
-        recorded_f1: manifest.map(|manifest| manifest.score.f1),
-        reload_failures: failures,
-        refused: refused.is_some(),
-        ..Momentary::default()
+fn add_model(snapshot: &mut Snapshot, Status { served, refused, failures }: Status) {
+    let refused = f64::from(refused.is_some());
+    snapshot.gauge("risk_release_refused", "1 if the live release cannot be loaded", refused);
+    snapshot.counter("risk_reload_failures", "Releases that could not be loaded", failures);
+    if let Ok(live) = served {
+        let manifest = &live.release.manifest;
+        let age = seconds(Timestamp::now()) - seconds(manifest.created);
+        snapshot.labelled("risk_model", "The release that answers", "release", &[(&live.id, 1)]);
+        snapshot.gauge("risk_model_age_seconds", "Seconds since the release was deployed", age);
+        snapshot.gauge("risk_model_recorded_f1", "F1 of the release when it was deployed", manifest.score.f1);
     }
 }
 
-fn of_history(history: &mut History, now: &mut Momentary) -> anyhow::Result<()> {
-    now.last_f1 = history.newest_score()?.map(|score| score.f1);
-    now.verdict = history.newest_check()?.map(|check| check.verdict);
+fn add_history(snapshot: &mut Snapshot, history: &mut History) -> anyhow::Result<()> {
+    if let Some(score) = history.newest_score()? {
+        snapshot.gauge("risk_last_f1", "Newest F1 score in the history, of any model and data", score.f1);
+    }
+    if let Some(check) = history.newest_check()? {
+        let verdicts = VERDICTS.map(|verdict| (verdict, i64::from(check.verdict == verdict)));
+        snapshot.labelled("risk_drift", "1 for the newest drift verdict", "verdict", &verdicts);
+    }
     if let Some(run) = history.newest_process()? {
-        now.last_run = run.started.parse::<Timestamp>().ok().map(seconds);
-        now.last_run_failed = Some(run.outcome == "failed");
+        if let Ok(started) = run.started.parse::<Timestamp>() {
+            snapshot.gauge("risk_last_run_timestamp_seconds", "When the newest fullprocess started", seconds(started));
+        }
+        let failed = f64::from(run.outcome == "failed");
+        snapshot.gauge("risk_last_run_failed", "1 if the newest fullprocess failed", failed);
     }
     Ok(())
 }

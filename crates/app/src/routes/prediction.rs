@@ -2,25 +2,25 @@
 
 use std::sync::{Arc, PoisonError};
 
-use actix_web::http::header::{ACCEPT, Accept, CONTENT_TYPE, Header};
-use actix_web::web::{self, Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::http::header::{Accept, Header};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use common::api::Endpoint;
 use futures_util::future::join;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use super::query;
-use crate::answer::{Finished, Form};
-use crate::body::{Beginning, Body, InTurns, Pieces, place};
+use crate::answer::{FinishedAnswer, Format};
+use crate::body::{Body, ChunkReader, YieldingReader, is_small};
 use crate::limits::{LARGEST_CSV, LARGEST_JSON};
-use crate::openapi::{Refused, TooLargeOrSlow};
-use crate::prediction::{self, Request, RequestSchema};
-use crate::problem::Problem;
+use crate::prediction::{self, PredictionRequest};
+use crate::problem::{BodyErrors, PredictionErrors, Problem};
+use crate::queue::unqueued;
+use crate::response::query;
 use crate::state::{State, live};
-use crate::turn::{beside, broken_off};
 
-/// Number of pieces of a body that may be buffered for the thread that reads them.
-const PIECES: usize = 4;
+/// Number of chunks of a body that may be buffered for the thread that reads them.
+const CHUNKS: usize = 4;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,38 +33,38 @@ struct Query {
 /// The clients are given by a file on the server, by rows in JSON, or by a CSV table. A CSV table may have any length,
 /// and so may the answer if it is requested as `text/csv`. A missing predictor is imputed with its median in the
 /// training data.
-#[utoipa::path(post, path = "/prediction", tag = "predictions",
+#[utoipa::path(post, path = Endpoint::Prediction.documented_path(), tag = "predictions",
     params(("filepath" = Option<String>, Query, description = "A CSV file in one of the data folders, instead of a body",
         example = "testdata/testdata.csv")),
-    request_body(content((RequestSchema = "application/json"), (String = "text/csv")), description = "The clients"),
+    request_body(content((PredictionRequest = "application/json"), (String = "text/csv")), description = "The clients"),
     responses(
-        (status = 200, description = "One entry for each client, in their order", headers(
-            ("x-release" = String, description = "The release that has answered")
+        (status = 200, description = "One entry for each row, in the order of the request", headers(
+            ("x-release" = String, description = "The release that answered")
         ), content(
             (diagnostics::predictions::Predictions = "application/json"),
             (String = "text/csv", example = "corporation,prediction,probability,imputed\nnciz,1,0.86,\n"),
         )),
-        Refused, TooLargeOrSlow,
+        PredictionErrors, BodyErrors,
     ))]
 pub async fn prediction(request: HttpRequest, state: Data<State>, payload: Payload) -> Result<HttpResponse, Problem> {
     let Query { filepath } = query(&request)?;
-    let form = form_of_answer(&request);
-    let finished = match (filepath, media_type(&request).as_str()) {
+    let format = answer_format(&request);
+    let finished = match (filepath, request.content_type().to_ascii_lowercase().as_str()) {
         (Some(filepath), _) => {
             if Body::of(&request, payload, LARGEST_JSON)?.next().await?.is_some_and(|piece| !piece.is_empty()) {
-                let what = "expected either filepath in the query or a body; send one of them";
-                return Err(Problem::WrongData(what.to_owned()));
+                let both = "the request has both filepath in the query and a body; send one of them";
+                return Err(Problem::WrongData(both.to_owned()));
             }
-            file(state.clone(), filepath, form).await?
+            file(state.clone(), filepath, format).await?
         }
-        (None, "text/csv") => table(&state, Body::of(&request, payload, LARGEST_CSV)?, form).await?,
+        (None, "text/csv") => table(&state, Body::of(&request, payload, LARGEST_CSV)?, format).await?,
         // `curl -d` labels every body as a form by default; here it is meant to be JSON.
         (None, "" | "application/json" | "application/x-www-form-urlencoded") => {
-            json(&state, Body::of(&request, payload, LARGEST_JSON)?, form).await?
+            json(&state, Body::of(&request, payload, LARGEST_JSON)?, format).await?
         }
         (None, other) => {
-            let what = format!("{other} is not known; send application/json or text/csv");
-            return Err(Problem::UnsupportedType(what));
+            let unknown = format!("the media type {other} is not supported; send application/json or text/csv");
+            return Err(Problem::UnsupportedType(unknown));
         }
     };
     state.metrics.predictions.inc();
@@ -72,76 +72,66 @@ pub async fn prediction(request: HttpRequest, state: Data<State>, payload: Paylo
     finished.respond()
 }
 
-async fn json(state: &Data<State>, mut body: Body, form: Form) -> Result<Finished, Problem> {
-    let part = match body.beginning().await? {
-        Beginning::Whole(body) => {
-            return match Request::from_json(&body)? {
-                Request::Rows(rows) => prediction::rows(rows, &*live(state).await?, form),
-                Request::File(filepath) => file(state.clone(), filepath, form).await,
-            };
-        }
-        Beginning::Part(part) => part,
-    };
-    let _place = place(&state.places)?;
-    let body = body.rest(part).await?;
+async fn json(state: &Data<State>, mut body: Body, format: Format) -> Result<FinishedAnswer, Problem> {
+    let start = body.start().await?;
+    if is_small(&start) {
+        return match PredictionRequest::from_json(&start)? {
+            PredictionRequest::Rows(rows) => prediction::rows(rows, &*live(state).await?, format),
+            PredictionRequest::File(filepath) => file(state.clone(), filepath, format).await,
+        };
+    }
+    let _permit = state.large_bodies.permit()?;
+    let body = body.rest(start).await?;
     let state = Arc::clone(state);
-    let answer = web::block(move || {
+    unqueued(move || {
         let _computing = state.computing.lock().unwrap_or_else(PoisonError::into_inner);
-        match Request::from_json(&body)? {
-            Request::Rows(rows) => prediction::rows(rows, &*state.live.model()?, form),
-            Request::File(_) => Err(Problem::BadRequest("a body this large must hold rows, not a filepath".to_owned())),
+        match PredictionRequest::from_json(&body)? {
+            PredictionRequest::Rows(rows) => prediction::rows(rows, &*state.live.model()?, format),
+            PredictionRequest::File(_) => {
+                Err(Problem::BadRequest("a body this large must contain rows, not a filepath".to_owned()))
+            }
         }
-    });
-    answer.await.map_err(broken_off)?
-}
-
-async fn file(state: Data<State>, filepath: String, form: Form) -> Result<Finished, Problem> {
-    let turn = state.files.take().await?;
-    beside(turn, move || {
-        let live = state.live.model()?;
-        let stream = InTurns::new(crate::confine::open(&state.config, &filepath)?, &state.computing);
-        prediction::table(&filepath, stream, &live, form)
     })
     .await
 }
 
-async fn table(state: &Data<State>, mut body: Body, form: Form) -> Result<Finished, Problem> {
+async fn file(state: Data<State>, filepath: String, format: Format) -> Result<FinishedAnswer, Problem> {
+    let permit = state.file_queue.enter().await?;
+    permit
+        .run(move || {
+            let live = state.live.model()?;
+            let stream = YieldingReader::new(crate::confine::open(&state.config, &filepath)?, &state.computing);
+            prediction::table(&filepath, stream, &live, format)
+        })
+        .await
+}
+
+async fn table(state: &Data<State>, mut body: Body, format: Format) -> Result<FinishedAnswer, Problem> {
     const NAME: &str = "the table";
-    let part = match body.beginning().await? {
-        Beginning::Whole(body) => {
-            return prediction::table(NAME, &*body, &*live(state).await?, form);
-        }
-        Beginning::Part(part) => part,
-    };
-    let _place = place(&state.places)?;
-    let (into, pieces) = mpsc::channel(PIECES);
-    let sharing = Arc::clone(state);
-    let answer = web::block(move || {
-        let live = sharing.live.model()?;
-        prediction::table(NAME, InTurns::new(Pieces::new(pieces), &sharing.computing), &live, form)
+    let start = body.start().await?;
+    if is_small(&start) {
+        return prediction::table(NAME, &*start, &*live(state).await?, format);
+    }
+    let _permit = state.large_bodies.permit()?;
+    let (into, chunks) = mpsc::channel(CHUNKS);
+    let shared = Arc::clone(state);
+    let answer = unqueued(move || {
+        let live = shared.live.model()?;
+        prediction::table(NAME, YieldingReader::new(ChunkReader::new(chunks), &shared.computing), &live, format)
     });
-    let (pumped, answer) = join(body.pump(part, into), answer).await;
-    pumped?;
-    answer.map_err(broken_off)?
+    let (forwarded, answer) = join(body.forward(start, into), answer).await;
+    forwarded?;
+    answer
 }
 
 /// CSV if the client ranks it above JSON, otherwise JSON. A client that accepts neither also gets JSON, which HTTP
 /// allows (RFC 9110 §12.5.1).
-fn form_of_answer(request: &HttpRequest) -> Form {
-    if !request.headers().contains_key(ACCEPT) {
-        return Form::Json;
-    }
-    let wishes = Accept::parse(request).map(|wishes| wishes.ranked()).unwrap_or_default();
-    let form = wishes.iter().find_map(|wish| match wish.essence_str() {
-        "text/csv" | "text/*" => Some(Form::Csv),
-        "application/json" | "application/*" | "*/*" => Some(Form::Json),
+fn answer_format(request: &HttpRequest) -> Format {
+    let accepted = Accept::parse(request).map(|accepted| accepted.ranked()).unwrap_or_default();
+    let format = accepted.iter().find_map(|media_type| match media_type.essence_str() {
+        "text/csv" | "text/*" => Some(Format::Csv),
+        "application/json" | "application/*" | "*/*" => Some(Format::Json),
         _ => None,
     });
-    form.unwrap_or(Form::Json)
-}
-
-/// The body's media type without parameters, in lower case; empty if none is given.
-fn media_type(request: &HttpRequest) -> String {
-    let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    format.unwrap_or(Format::Json)
 }

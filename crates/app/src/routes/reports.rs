@@ -3,78 +3,77 @@
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use common::api::Endpoint;
 use dataset::{ColumnStatistics, Reading};
 use diagnostics::Health;
 use history::listing::{Listing, What};
 use reporting::call_list;
 use serde::{Deserialize, Serialize};
 
-use super::{json, of_release, ok, query, to_json};
+use crate::cache::Aged;
 use crate::limits::{LONGEST_CALL_LIST, LONGEST_HISTORY};
-use crate::openapi::{NoQuery, NotReady};
-use crate::problem::Problem;
+use crate::problem::{OrNotReady, Problem, QueryErrors, UnavailableErrors};
+use crate::response::{json, of_release, ok, query, to_json};
 use crate::state::{State, live};
-use crate::turn::{Aged, beside};
 
 /// Score of the deployed model on the current test data.
 ///
 /// The score is computed on request, one at a time. A score younger than `answer_max_age` is reused; the answer gives
 /// its age.
-#[utoipa::path(get, path = "/scoring", tag = "reports", responses(
-    (status = 200, body = Aged<scoring::Outcome>, description = "The score, the counts behind it and what was left out",
-        headers(("age" = u64, description = "Seconds since it was made"), ("x-release" = String))),
-    NotReady,
+#[utoipa::path(get, path = Endpoint::Scoring.documented_path(), tag = "reports", responses(
+    (status = 200, body = Aged<scoring::Outcome>,
+        description = "The score, the confusion counts, and how many rows were not scored",
+        headers(("age" = u64, description = "Age of the score in seconds"), ("x-release" = String))),
+    UnavailableErrors,
 ))]
 pub async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
     let release = live(&state).await?.id.clone();
-    let sharing = state.clone();
-    let score = state.scores.get(&state.heavy, release, state.config.answer_max_age, move || {
-        let live = sharing.live.model()?;
-        dataset::open(&sharing.config)
+    let shared = state.clone();
+    let score = state.scores.get(&state.scoring_queue, release, state.config.answer_max_age, move || {
+        let live = shared.live.model()?;
+        dataset::open(&shared.config)
             .and_then(|engine| {
-                let files = engine.files(&sharing.config.test_data)?;
+                let files = engine.files(&shared.config.test_data)?;
                 let clients = engine.read(&files, Reading::WHOLE)?;
-                let checksum = live.model_sha256.clone();
+                let checksum = live.release.manifest.score.model_sha256.clone();
                 scoring::evaluate_model(&live.id, &live.model, checksum, &files, &*clients, live.threshold)
             })
-            .map_err(|error| Problem::not_ready("the test data cannot be scored", &error))
+            .or_not_ready("the test data cannot be scored")
     });
     let score = score.await?;
     Ok(of_release(aged(&score)?, &score.answer.model))
 }
 
 /// Statistics of every numeric column of the compiled dataset.
-#[utoipa::path(get, path = "/summarystats", tag = "reports", responses(
+#[utoipa::path(get, path = Endpoint::SummaryStatistics.documented_path(), tag = "reports", responses(
     (status = 200, body = Vec<ColumnStatistics>, description = "One object for each numeric column"),
-    NotReady,
+    UnavailableErrors,
 ))]
 pub async fn summarystats(state: Data<State>) -> Result<HttpResponse, Problem> {
-    let turn = state.heavy.take().await?;
-    let statistics =
-        beside(turn, move || state.views.description(&state.config).map(|description| description.summary.clone()));
-    ok(&statistics.await?)
+    let permit = state.scoring_queue.enter().await?;
+    let description = permit.run(move || state.views.description(&state.config)).await?;
+    ok(&description.summary)
 }
 
 /// Durations of ingestion and training, missing values, and the versions of all dependencies.
 ///
 /// A diagnosis takes seconds and is made one at a time. One younger than `answer_max_age` is reused; the answer gives
 /// its age.
-#[utoipa::path(get, path = "/diagnostics", tag = "reports", responses(
-    (status = 200, body = Aged<Health>, description = "The diagnosis",
-        headers(("age" = u64, description = "Seconds since it was made"))),
-    NotReady,
+#[utoipa::path(get, path = Endpoint::Diagnostics.documented_path(), tag = "reports", responses(
+    (status = 200, body = Aged<Health>, description = "Durations, missing values and versions",
+        headers(("age" = u64, description = "Age of the diagnosis in seconds"))),
+    UnavailableErrors,
 ))]
 pub async fn diagnostics(state: Data<State>) -> Result<HttpResponse, Problem> {
-    let sharing = state.clone();
-    let diagnosis = state.diagnoses.get(&state.heavy, String::new(), state.config.answer_max_age, move || {
-        let missing = sharing.views.description(&sharing.config)?.missing.clone();
+    let shared = state.clone();
+    let diagnosis = state.diagnoses.get(&state.scoring_queue, String::new(), state.config.answer_max_age, move || {
+        let missing = shared.views.description(&shared.config)?.missing.clone();
         // If the database is unavailable, the rest of the diagnosis is still answered.
-        let mut history = sharing.door.open(&sharing.config).unwrap_or_else(|error| {
-            tracing::warn!("without the history no last known versions: {error:#}");
+        let mut history = shared.circuit_breaker.open(&shared.config).unwrap_or_else(|error| {
+            tracing::warn!("the last known versions are left out because the history cannot be read: {error:#}");
             None
         });
-        diagnostics::health(&sharing.config, missing, history.as_mut())
-            .map_err(|error| Problem::not_ready("the diagnosis failed", &error))
+        diagnostics::health(&shared.config, missing, history.as_mut()).or_not_ready("the diagnosis failed")
     });
     aged(&diagnosis.await?)
 }
@@ -86,29 +85,32 @@ struct CallListQuery {
 }
 
 /// Current clients in the order in which to call them, with reasons.
-#[utoipa::path(get, path = "/calllist", tag = "reports",
+#[utoipa::path(get, path = Endpoint::CallList.documented_path(), tag = "reports",
     params(("limit" = Option<usize>, Query, maximum = 100_000,
-        description = "How many clients; without it as many as can be called in a day")),
+        description = "Number of clients; default: as many as can be called in a day")),
     responses(
         (status = 200, body = call_list::Answer, description = "The current clients, highest risk first",
-            headers(("x-release" = String, description = "The release that judges"))),
-        NoQuery, NotReady,
+            headers(("x-release" = String, description = "The release that computed the risks"))),
+        QueryErrors, UnavailableErrors,
     ))]
 pub async fn calllist(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
     let CallListQuery { limit } = query(&request)?;
     let limit = limit.unwrap_or(state.config.call_capacity as usize);
     if limit > LONGEST_CALL_LIST {
-        return Err(Problem::WrongData(format!("limit is {limit}; ask for {LONGEST_CALL_LIST} clients or fewer")));
+        return Err(Problem::WrongData(format!(
+            "limit is {limit}, but an answer has at most {LONGEST_CALL_LIST} clients"
+        )));
     }
-    let turn = state.pages.take().await?;
-    let (release, response) = beside(turn, move || {
-        let live = state.live.model()?;
-        let clients = state.views.clients(&state.config, &live)?;
-        // Serialised here, outside the event loop, because the list may be long.
-        Ok((live.id.clone(), to_json(&clients.list.answer(limit))?))
-    })
-    .await?;
-    Ok(of_release(json(response), &release))
+    let permit = state.page_queue.enter().await?;
+    let (release, list) = permit
+        .run(move || {
+            let live = state.live.model()?;
+            let clients = state.views.clients(&state.config, &live)?;
+            // Serialised here, outside the event loop, because the list may be long.
+            Ok((live.id.clone(), to_json(&clients.list.answer(limit))?))
+        })
+        .await?;
+    Ok(of_release(json(list), &release))
 }
 
 #[derive(Debug, Deserialize)]
@@ -119,28 +121,28 @@ struct HistoryQuery {
 }
 
 /// History of runs, scores, drift checks, promotions and releases.
-#[utoipa::path(get, path = "/history", tag = "reports",
-    params(("what" = Option<What>, Query, description = "Which rows; without it runs"),
-        ("last" = Option<u32>, Query, maximum = 10_000, description = "How many, the newest; without it 50")),
+#[utoipa::path(get, path = Endpoint::History.documented_path(), tag = "reports",
+    params(("what" = Option<What>, Query, description = "Kind of rows; default: runs"),
+        ("last" = Option<u32>, Query, maximum = 10_000, description = "Number of rows; default: 50")),
     responses(
         (status = 200, body = Listing, description = "The newest rows, oldest first"),
-        NoQuery, NotReady,
+        QueryErrors, UnavailableErrors,
     ))]
 pub async fn history(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
     let HistoryQuery { what, last } = query(&request)?;
     let (what, last) = (what.unwrap_or(What::Runs), last.unwrap_or(50));
     if last > LONGEST_HISTORY {
-        return Err(Problem::WrongData(format!("last is {last}; ask for {LONGEST_HISTORY} rows or fewer")));
+        return Err(Problem::WrongData(format!("last is {last}, but an answer has at most {LONGEST_HISTORY} rows")));
     }
-    let cannot = |error| Problem::not_ready("the history cannot be read", &error);
-    state.door.check().map_err(cannot)?; // a request that cannot be answered does not have to wait for its turn
-    let turn = state.history.take().await?;
-    let listing = beside(turn, move || {
-        let read = || match state.door.open(&state.config)? {
+    const FAILED: &str = "the history cannot be read";
+    state.circuit_breaker.check().or_not_ready(FAILED)?; // a request that cannot be answered does not wait in the queue
+    let permit = state.history_queue.enter().await?;
+    let listing = permit.run(move || {
+        let read = || match state.circuit_breaker.open(&state.config)? {
             Some(mut history) => history.listing(what, last),
             None => Ok(Listing::empty(what)),
         };
-        to_json(&read().map_err(cannot)?)
+        to_json(&read().or_not_ready(FAILED)?)
     });
     Ok(json(listing.await?))
 }

@@ -222,7 +222,7 @@ fn a_second_sigterm_ends_it_at_once() {
     let mut running = send(&api, &HEALTH.replace("/health/live", "/diagnostics"));
     wait_for_file(&api.workspace.path(".stand-in/started"));
     terminate(api.server.child.id());
-    wait_until("nobody new is let in", || TcpStream::connect(api.address()).is_err());
+    wait_until("no new connection is accepted", || TcpStream::connect(api.address()).is_err());
     terminate(api.server.child.id());
     assert!(api.server.child.wait().unwrap().success());
     api.workspace.write(".stand-in/go", "");

@@ -119,9 +119,9 @@ impl Random {
                 }
                 // Mild mutations: another digit, or more digits.
                 4..=6 => {
-                    if let Some(place) = (from..body.len()).find(|place| body[*place].is_ascii_digit()) {
+                    if let Some(index) = (from..body.len()).find(|index| body[*index].is_ascii_digit()) {
                         let digits = (0..=self.below(3)).map(|_| b'0' + self.below(10) as u8).collect::<Vec<_>>();
-                        body.splice(place..=place, digits);
+                        body.splice(index..=index, digits);
                     }
                 }
                 _ => {

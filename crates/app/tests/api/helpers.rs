@@ -6,6 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::api::Endpoint;
 use serde_json::Value;
 use testkit::{Server, Workspace};
 use ureq::http::Request;
@@ -188,6 +189,13 @@ fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
         headers: response.headers().clone(),
         text: response.body_mut().with_config().limit(1 << 30).read_to_string().unwrap(),
     }
+}
+
+/// Number of endpoints that the OpenAPI document describes.
+pub fn documented_endpoints() -> usize {
+    let documented = Endpoint::ALL.iter().filter(|endpoint| endpoint.properties().is_documented).count();
+    assert!(documented >= 11);
+    documented
 }
 
 /// Reads everything until the service closes the connection, which it must do.

@@ -77,9 +77,9 @@ fn a_unix_socket_is_asked_by_any_name_and_an_address_beside_it_is_not() {
     let workspace = Workspace::with_data();
     workspace.deploy();
     let socket = workspace.path("risk.sock");
-    let place = format!("unix:{}", socket.display());
+    let bind = format!("unix:{}", socket.display());
     let mut app = workspace.command_without_cargo("app");
-    let server = Server::start(app.args(["--bind", "127.0.0.1:0", "--bind", &place]));
+    let server = Server::start(app.args(["--bind", "127.0.0.1:0", "--bind", &bind]));
     for host in ["evil.example", "risk.example", "localhost"] {
         let mut stream = UnixStream::connect(&socket).unwrap();
         write!(stream, "GET /scoring HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();

@@ -52,7 +52,7 @@ fn check_history(api: &Api) {
     for part in ["Whom to call today", "Score on the test data", "Last run"] {
         assert!(page.text.contains(part), "{part}: {page:?}");
     }
-    assert!(!page.text.contains("log says why"), "{page:?}");
+    assert!(!page.text.contains("log gives the reason"), "{page:?}");
     assert_eq!(api.get("/history?what=releases").ok()["rows"].as_array().unwrap().len(), 1);
     assert!(api.get("/metrics").text.contains("risk_last_f1"), "the metrics lack the history");
 }

@@ -186,9 +186,9 @@ fn data_or_a_history_that_are_away_leave_a_page_that_says_so() {
     let api = Api::deployed();
     std::fs::rename(api.workspace.path("testdata/testdata.csv"), api.workspace.path("testdata/gone")).unwrap();
     let page = api.get("/");
-    assert!(html(&page, 200).contains("Whom to call today") && page.text.contains("log says why"), "{page:?}");
+    assert!(html(&page, 200).contains("Whom to call today") && page.text.contains("log gives the reason"), "{page:?}");
     std::fs::rename(api.workspace.path("testdata/gone"), api.workspace.path("testdata/testdata.csv")).unwrap();
-    assert!(!api.get("/").text.contains("log says why"));
+    assert!(!api.get("/").text.contains("log gives the reason"));
     std::fs::remove_dir_all(api.workspace.path("ingesteddata")).unwrap();
     let page = api.get("/");
     assert!(html(&page, 503).contains("run ingestion"), "{page:?}");
@@ -211,7 +211,7 @@ fn a_database_that_does_not_answer_costs_one_request_its_wait_and_not_the_next()
     assert_eq!((first.status, second.status), (503, 503));
     assert!(at_once < waited / 4, "{waited:?}, then {at_once:?}");
     let (page, at_once) = timed("/");
-    assert!(html(&page, 200).contains("Whom to call today") && page.text.contains("log says why"), "{page:?}");
+    assert!(html(&page, 200).contains("Whom to call today") && page.text.contains("log gives the reason"), "{page:?}");
     assert!(at_once < waited / 2, "{waited:?}, then {at_once:?}");
 }
 
@@ -219,12 +219,12 @@ fn a_database_that_does_not_answer_costs_one_request_its_wait_and_not_the_next()
 fn what_fails_is_a_page_for_a_browser_and_a_document_for_a_program() {
     let api = Api::deployed();
     for (method, path, status, part) in [
-        ("GET", "/nothing", 404, "there are POST /prediction and GET /scoring"),
+        ("GET", "/nothing", 404, "POST /prediction, GET /scoring"),
         ("GET", "/client/a0", 404, "/clients/{corporation}"),
         ("GET", "/assets/nothing", 404, "page.css"),
-        ("GET", "/docs/nothing", 404, "begin at /docs/"),
-        ("GET", "/prediction", 405, "ask with POST"),
-        ("DELETE", "/", 405, "ask with GET"),
+        ("GET", "/docs/nothing", 404, "start at /docs/"),
+        ("GET", "/prediction", 405, "answers only POST"),
+        ("DELETE", "/", 405, "answers only GET"),
         ("GET", "/calllist?limit=many", 400, "query"),
     ] {
         let page = api.browse(method, path);

@@ -117,7 +117,7 @@ fn sigterm_lets_a_running_request_finish_and_ends_with_0() {
     running.write_all(b"GET /diagnostics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     wait_for_file(&api.workspace.path(".stand-in/started"));
     terminate(api.server.child.id());
-    wait_until("nobody new is let in", || TcpStream::connect(api.address()).is_err());
+    wait_until("no new connection is accepted", || TcpStream::connect(api.address()).is_err());
     api.workspace.write(".stand-in/go", "");
     let answer = read_answer(&mut running);
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("99.0.0"), "{answer}");

@@ -219,10 +219,10 @@ fn it_listens_in_several_places_and_on_a_unix_socket() {
     let workspace = Workspace::with_data();
     workspace.deploy();
     let socket = workspace.path("risk.sock");
-    let place = format!("unix:{}", socket.display());
+    let bind = format!("unix:{}", socket.display());
     let listen = || {
         let mut app = workspace.command_without_cargo("app");
-        app.args(["--bind", "127.0.0.1:0", "--bind", &place, "--log-format", "none", "--workers", "2"]);
+        app.args(["--bind", "127.0.0.1:0", "--bind", &bind, "--log-format", "none", "--workers", "2"]);
         let mut child = app.stdout(Stdio::piped()).spawn().unwrap();
         let mut said = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
         let lines = [said.next().unwrap().unwrap(), said.next().unwrap().unwrap()];
@@ -241,7 +241,7 @@ fn it_listens_in_several_places_and_on_a_unix_socket() {
     };
     let mut first = listen();
     ask();
-    let refused = workspace.fail("app", &["--bind", &place]);
+    let refused = workspace.fail("app", &["--bind", &bind]);
     assert!(refused.contains("risk.sock") && refused.contains("another server"), "{refused}");
     ask();
     // A socket that a killed server has left is taken over; any other file is not.
@@ -254,7 +254,7 @@ fn it_listens_in_several_places_and_on_a_unix_socket() {
     assert!(status.success() && second.wait().unwrap().success());
     assert!(!socket.exists());
     workspace.write("risk.sock", "somebody's notes");
-    let refused = workspace.fail("app", &["--bind", &place]);
-    assert!(refused.contains("no socket"), "{refused}");
+    let refused = workspace.fail("app", &["--bind", &bind]);
+    assert!(refused.contains("not a socket"), "{refused}");
     assert_eq!(workspace.text("risk.sock"), "somebody's notes");
 }

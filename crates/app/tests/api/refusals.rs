@@ -295,7 +295,7 @@ fn a_file_that_is_no_client_table_is_refused_with_the_place_of_the_fault() {
 fn a_body_over_the_limit_is_refused_however_it_is_sent() {
     const LIMIT: usize = 16 * 1024 * 1024;
     let api = Api::deployed();
-    let refusal = "16777216 bytes; send it in parts";
+    let refusal = "16777216 bytes; send it in several requests";
     // The announced length is too large: refused before the body is sent.
     let mut stream = api.connect();
     let head = format!("POST /prediction HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", LIMIT + 1);
