@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
+use charts::{self, Quality};
 use common::config::Config;
 use common::config::is_address;
 use common::files::{FINAL_DATA, INGESTION_RECORD, csv_files};
@@ -12,9 +13,8 @@ use common::model::schema::Predictors;
 use dataset::Description;
 use history::History;
 use history::listing::RunRow;
-use reporting::call_list::{Call, CallList};
-use reporting::charts::{self, Quality, Trends};
-use reporting::evidence::Evidence;
+use insight::call_list::{Call, CallList};
+use insight::evidence::Evidence;
 
 use crate::cached::{Cached, FileIdentity};
 use crate::door::Door;
@@ -183,7 +183,7 @@ impl Overview {
         let engine = dataset::open(config)?;
         let evidence =
             Evidence::of(config, &*engine, history, release, model, description.clone(), clients.list.clone())?;
-        let trends = Trends::of(&evidence.past);
+        let trends = insight::trends::of(&evidence.past);
         let quality = Quality::new(&evidence.pairs, evidence.score.threshold.value());
         let charts = vec![
             ("F1 of the live model over time", charts::screen(|area| charts::f1_over_time(area, &trends))?),

@@ -5,30 +5,24 @@
 //! [`call_list`] says whom to call and why, and `report` lays out the PDF with `pdf`. All reports refer to a single
 //! model: that of the live release, whose id each report names.
 
-pub mod call_list;
-pub mod canvas;
-pub mod charts;
-pub mod confusion_matrix;
-pub mod evidence;
 mod pdf;
 mod report;
-pub mod words;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::thread;
 
 use anyhow::{Result, anyhow};
+use charts::{MODEL_QUALITY_SIZE, Quality, TIME_TRENDS_SIZE, canvas, confusion_matrix};
 use common::cli;
 use common::config::Config;
 use common::files::atomic;
 use common::files::lock::Lock;
 use common::files::{CALL_LIST, CONFUSION_MATRIX, MODEL_QUALITY, REPORT, TIME_TRENDS};
 use common::production::reports::ReportFacts;
+use insight::evidence::Evidence;
+use insight::{call_list, trends};
 use serde::Serialize;
-
-use crate::charts::{MODEL_QUALITY_SIZE, Quality, TIME_TRENDS_SIZE, Trends};
-use crate::evidence::Evidence;
 
 /// The result of a run.
 #[derive(Debug, Serialize)]
@@ -73,7 +67,7 @@ pub fn reports(evidence: &Evidence) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let score = &evidence.score;
     let pictures = || -> Result<_> {
         let quality = Quality::new(&evidence.pairs, score.threshold.value());
-        let trends = Trends::of(&evidence.past);
+        let trends = trends::of(&evidence.past);
         Ok([
             (CONFUSION_MATRIX, canvas::png(confusion_matrix::SIZE, |area| confusion_matrix::draw(area, score))?),
             (TIME_TRENDS, canvas::png(TIME_TRENDS_SIZE, |area| charts::time_trends(area, &trends))?),

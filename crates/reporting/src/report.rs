@@ -8,8 +8,8 @@ mod model;
 
 use anyhow::Result;
 
-use crate::evidence::Evidence;
 use crate::pdf::{Document, Properties};
+use insight::evidence::Evidence;
 
 /// Creates the report; the same evidence gives the same bytes.
 pub fn pdf(evidence: &Evidence) -> Result<Vec<u8>> {

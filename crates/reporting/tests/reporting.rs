@@ -6,10 +6,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use charts::{canvas, confusion_matrix};
 use common::config::Threshold;
 use common::files::checksum::Checksum;
 use common::model::metrics::Confusion;
-use reporting::{canvas, confusion_matrix};
+
 use scoring::Outcome;
 use testkit::Workspace;
 

@@ -4,10 +4,9 @@ use actix_web::http::StatusCode;
 use common::config::Threshold;
 use common::model::schema::{PREDICTORS, Predictors};
 use dataset::row::parse_count;
+use insight::call_list::{Call, CallList};
+use insight::words::{grouped, number, percent, points};
 use maud::{Markup, html};
-use reporting::call_list::{Call, CallList};
-use reporting::charts;
-use reporting::words::{grouped, number, percent, points};
 use serde::Deserialize;
 
 use super::layout::{change, chart, page, risk};

@@ -6,11 +6,11 @@ use common::config::Config;
 use common::files::csv_files_if_any;
 use common::model::schema::PREDICTORS;
 use history::listing::RunRow;
+use insight::call_list::{Call, CallList};
+use insight::evidence::Evidence;
+use insight::words::{check_in_words, grouped, minutes, number, percent};
 use jiff::Timestamp;
 use maud::{Markup, html};
-use reporting::call_list::{Call, CallList};
-use reporting::evidence::Evidence;
-use reporting::words::{check_in_words, grouped, minutes, number, percent};
 use statistics::interval;
 
 use super::layout::{change, chart, client_link, page, risk, wide_table};

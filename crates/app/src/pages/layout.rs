@@ -1,9 +1,9 @@
 //! Layout and elements that the pages share.
 
 use common::config::Threshold;
+use insight::words::{percent, points};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reporting::words::{percent, points};
 
 /// A complete page with navigation; `search` is the text in the search field. A footer names the `release` that the page
 /// shows.

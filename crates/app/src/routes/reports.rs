@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use dataset::{ColumnStatistics, Reading};
 use diagnostics::Health;
 use history::listing::{Listing, What};
-use reporting::call_list;
+use insight::call_list;
 use serde::{Deserialize, Serialize};
 
 use super::{json, of_release, ok, query, to_json};

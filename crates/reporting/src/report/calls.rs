@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use crate::call_list::Call;
-use crate::evidence::Evidence;
 use crate::pdf::{Column, Document, Table};
-use crate::words::{grouped, percent, points};
+use insight::call_list::Call;
+use insight::evidence::Evidence;
+use insight::words::{grouped, percent, points};
 
 /// Maximum number of calls that are printed; calllist.csv contains all of them.
 const PRINTED: usize = 100;

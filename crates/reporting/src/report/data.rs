@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 
-use crate::charts::{self, Trends};
-use crate::evidence::Evidence;
 use crate::pdf::{Column, Document, Table};
-use crate::words::{grouped, number};
+use charts;
+use insight::evidence::Evidence;
+use insight::trends;
+use insight::words::{grouped, number};
 
 /// Adds the files of the compiled dataset and its columns.
 pub fn files_and_columns(document: &mut Document, evidence: &Evidence) -> Result<()> {
@@ -76,7 +77,7 @@ pub fn files_and_columns(document: &mut Document, evidence: &Evidence) -> Result
 
 /// Adds the charts of scores, missing values and durations over time.
 pub fn trends(document: &mut Document, evidence: &Evidence) -> Result<()> {
-    let trends = Trends::of(&evidence.past);
+    let trends = trends::of(&evidence.past);
     document.heading("Over time");
     for figure in [
         charts::wide(|area| charts::f1_over_time(area, &trends))?,

@@ -7,11 +7,11 @@ use history::listing::CheckRow;
 use statistics::interval;
 use statistics::odds::{odds_ratio, sensible_unit};
 
-use crate::charts::{self, Quality};
-use crate::confusion_matrix;
-use crate::evidence::Evidence;
 use crate::pdf::{Column, Document, Table};
-use crate::words::{check_in_words, grouped, interval_of, minutes, number, percent, points};
+use charts::confusion_matrix;
+use charts::{self, Quality};
+use insight::evidence::Evidence;
+use insight::words::{check_in_words, grouped, interval_of, minutes, number, percent, points};
 
 /// Adds what the model is and what it was trained on.
 pub fn card(document: &mut Document, evidence: &Evidence) -> Result<()> {
@@ -103,7 +103,7 @@ pub fn performance(document: &mut Document, evidence: &Evidence) -> Result<()> {
         document.warning(&warning.replace("the new model", "the model"));
     }
     let quality = Quality::new(&evidence.pairs, score.threshold.value());
-    let matrix = crate::canvas::svg(confusion_matrix::SIZE, |area| confusion_matrix::draw(area, score))?;
+    let matrix = charts::canvas::svg(confusion_matrix::SIZE, |area| confusion_matrix::draw(area, score))?;
     document.figures(&[&charts::wide(|area| charts::risk_distribution(area, &quality))?])?;
     document.figure(&matrix, 0.66)?;
     document.figures(&[

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use plotters::prelude::*;
 
-use super::Area;
-use super::plot::{At, BLUE, DASHED, INK, Plot, QUIET, SOLID};
+use crate::Area;
+use crate::plot::{At, BLUE, DASHED, INK, Plot, QUIET, SOLID};
 use crate::words::percent;
 
 /// Beyond this number of points, the line has no dots.

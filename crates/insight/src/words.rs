@@ -1,24 +1,7 @@
 //! Numbers and drift checks as texts for readers.
 
+pub use charts::words::{grouped, percent};
 use history::listing::CheckRow;
-
-/// Formats 12345 as "12,345".
-pub fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut grouped = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-/// Formats a share as "12.3 %".
-pub fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
-}
 
 /// Formats a difference of probabilities in percentage points: "+1.2", "−0.4", "0.0".
 pub fn points(difference: f64) -> String {

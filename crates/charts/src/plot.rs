@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, FontTransform, TextStyle};
 
-use super::Area;
+use crate::Area;
 use crate::canvas::FONT;
 
 pub const INK: RGBColor = RGBColor(34, 34, 34);

@@ -5,8 +5,8 @@ use plotters::prelude::*;
 use statistics::interval::proportion;
 use statistics::ranking::{CalibrationBin, Pair, Ranking, brier, calibration as bins};
 
-use super::Area;
-use super::plot::{At, BLUE, DASHED, INK, PALE, Plot, QUIET, SKY, SOLID};
+use crate::Area;
+use crate::plot::{At, BLUE, DASHED, INK, PALE, Plot, QUIET, SKY, SOLID};
 use crate::words::{grouped, percent};
 
 /// Number of groups of clients with similar risk in the calibration chart.

@@ -15,8 +15,9 @@ use history::History;
 use history::listing::{CheckRow, ComparisonRow, MissingRow, ReleaseRow, Rows, ShiftRow, TimingRow, What};
 use statistics::ranking::Pair;
 
+use charts::MOST_RUNS;
+
 use crate::call_list::CallList;
-use crate::charts::MOST_RUNS;
 
 /// Number of checks and releases that are read. It exceeds the number that is drawn, so that it includes the events
 /// that led to the live release.

@@ -2,20 +2,21 @@
 //! vector graphics of the PDF. All charts are readable in greyscale: elements also differ in shape, dash pattern or
 //! lightness.
 
+pub mod canvas;
 mod client;
+pub mod confusion_matrix;
 mod plot;
 mod quality;
 mod trends;
+pub mod words;
 
 use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use crate::canvas;
-
 pub use self::client::risk_over_rows;
 pub use self::quality::{Quality, calibration, precision_recall, risk_distribution, roc};
-pub use self::trends::{MOST_RUNS, Trends, f1_over_time, missing_over_time, seconds_over_time};
+pub use self::trends::{MOST_RUNS, ScorePoint, Trends, f1_over_time, missing_over_time, seconds_over_time};
 
 /// Width and height of timetrends.png in pixels.
 pub const TIME_TRENDS_SIZE: (u32, u32) = (1800, 1980);
