@@ -11,7 +11,7 @@ use anyhow::Context;
 use common::model::schema::{PREDICTORS, Predictors};
 use diagnostics::predictions::Predictions;
 use futures_util::stream;
-use insight::call_list::neutralised;
+use insight::call_list::csv::neutralised;
 use tempfile::{SpooledData, SpooledTempFile};
 
 use crate::limits::MOST_JSON_ROWS;

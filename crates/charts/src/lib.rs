@@ -1,74 +1,48 @@
-//! The charts of the reports. One function draws each chart on any surface: the same code makes the PNG files and the
-//! vector graphics of the PDF. All charts are readable in greyscale: elements also differ in shape, dash pattern or
-//! lightness.
+//! Figures as SVG, and PNG made from the same SVG. Plain numbers go in, a text or bytes come out.
+//!
+//! All text uses a font that is embedded in the program, so a server without fonts and screen draws the same bytes. All
+//! figures are readable in greyscale: elements also differ in shape, dash pattern or lightness.
 
-pub mod canvas;
 mod client;
-pub mod confusion_matrix;
+mod matrix;
+pub mod numbers;
 mod plot;
 mod quality;
+mod svg;
 mod trends;
-pub mod words;
 
-use anyhow::{Result, anyhow};
-use plotters::coord::Shift;
-use plotters::prelude::*;
+use anyhow::Result;
+use statistics::ranking::Pair;
 
-pub use self::client::risk_over_rows;
-pub use self::quality::{Quality, calibration, precision_recall, risk_distribution, roc};
-pub use self::trends::{MOST_RUNS, ScorePoint, Trends, f1_over_time, missing_over_time, seconds_over_time};
+pub use self::matrix::Matrix;
+pub use self::svg::{Tree, png, tree};
+pub use self::trends::{ScorePoint, TimeSeries, Trends};
+use self::{quality::Quality, svg::svg};
 
-/// Width and height of timetrends.png in pixels.
-pub const TIME_TRENDS_SIZE: (u32, u32) = (1800, 1980);
-
-/// Width and height of modelquality.png in pixels.
-pub const MODEL_QUALITY_SIZE: (u32, u32) = (1800, 1400);
-
-/// Width and height of a figure that spans the whole width of a page.
-const WIDE: (u32, u32) = (800, 300);
-
-/// Width and height of one of two figures side by side.
-const HALF: (u32, u32) = (420, 350);
-
-/// Width and height of a figure on a web page; its letters have about the same size as the page's text.
-const SCREEN: (u32, u32) = (640, 300);
-
-/// The surface on which a chart is drawn.
-pub type Area<Backend> = DrawingArea<Backend, Shift>;
-
-/// Draws the score, the missing values and the durations over time, one below the other.
-pub fn time_trends<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> Result<()> {
-    let [first, second, third] = &area.split_evenly((3, 1))[..] else { return Err(anyhow!("the sheet has no parts")) };
-    f1_over_time(first, trends)?;
-    missing_over_time(second, trends)?;
-    seconds_over_time(third, trends)
+/// Draws the confusion matrix with precision and recall: 1800 × 1580 pixels.
+pub fn confusion_matrix(matrix: &Matrix) -> Result<String> {
+    svg(matrix::SIZE, |area| matrix::draw(area, matrix))
 }
 
-/// Draws the ROC curve, precision and recall, the calibration and the risk distribution in two rows of two.
-pub fn model_quality<B: DrawingBackend>(area: &Area<B>, quality: &Quality) -> Result<()> {
-    let [first, second, third, fourth] = &area.split_evenly((2, 2))[..] else {
-        return Err(anyhow!("the sheet has no parts"));
-    };
-    roc(first, quality)?;
-    precision_recall(second, quality)?;
-    calibration(third, quality)?;
-    risk_distribution(fourth, quality)
+/// Draws the ROC curve, precision and recall, the calibration and the risk distribution in two rows of two: 1800 × 1400
+/// pixels. `pairs` are the predicted risk and the outcome of each test row.
+pub fn model_quality(pairs: &[Pair], threshold: f64) -> Result<String> {
+    let quality = Quality::new(pairs, threshold);
+    svg((1800, 1400), |area| {
+        let charts = [quality::roc, quality::precision_recall, quality::calibration, quality::risk_distribution];
+        charts.iter().zip(area.split_evenly((2, 2))).try_for_each(|(draw, area)| draw(&area, &quality))
+    })
 }
 
-/// Draws a chart as an SVG for the whole width of a page.
-pub fn wide(draw: impl FnOnce(&Area<SVGBackend<'_>>) -> Result<()>) -> Result<String> {
-    canvas::svg(WIDE, draw)
+/// Draws the score, the missing values and the durations over time, one below the other: 1800 × 1980 pixels.
+pub fn time_trends(trends: &Trends) -> Result<String> {
+    svg((1800, 1980), |area| {
+        let charts = [trends::f1_over_time, trends::missing_over_time, trends::seconds_over_time];
+        charts.iter().zip(area.split_evenly((3, 1))).try_for_each(|(draw, area)| draw(&area, trends))
+    })
 }
 
-/// Draws a chart as an SVG for a web page; two fit side by side on a wide screen.
-pub fn screen(draw: impl FnOnce(&Area<SVGBackend<'_>>) -> Result<()>) -> Result<String> {
-    canvas::svg(SCREEN, draw)
+/// Draws the risks of a client's rows under one model, oldest first, and the threshold: 1280 × 600 pixels.
+pub fn client_risks(risks: &[f64], threshold: f64) -> Result<String> {
+    svg((1280, 600), |area| client::risk_over_rows(area, risks, threshold))
 }
-
-/// Draws a chart as an SVG for half the width of a page.
-pub fn half(draw: impl FnOnce(&Area<SVGBackend<'_>>) -> Result<()>) -> Result<String> {
-    canvas::svg(HALF, draw)
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,13 +1,13 @@
 //! Charts that show how well the model ranks the test rows and how reliable its probabilities are.
 
 use anyhow::Result;
-use plotters::prelude::*;
+use statistics::confusion::Confusion;
 use statistics::interval::proportion;
-use statistics::ranking::{CalibrationBin, Pair, Ranking, brier, calibration as bins};
+use statistics::ranking::{self, CalibrationBin, Pair, Ranking, brier};
 
-use crate::Area;
-use crate::plot::{At, BLUE, DASHED, INK, PALE, Plot, QUIET, SKY, SOLID};
-use crate::words::{grouped, percent};
+use crate::numbers::{grouped, percent, whole_percent};
+use crate::plot::{At, BLUE, DASHED, PALE, Plot, SKY, SOLID};
+use crate::svg::{Area, INK, QUIET};
 
 /// Number of groups of clients with similar risk in the calibration chart.
 const GROUPS: usize = 10;
@@ -15,7 +15,7 @@ const GROUPS: usize = 10;
 /// Number of bars in the risk distribution.
 const BARS: usize = 20;
 
-const ONE_CLASS: &str = "only one outcome among the test rows: nothing to rank";
+const ONE_CLASS: &str = "all test rows have the same outcome";
 
 /// The labelled test rows with the model's predictions.
 pub struct Quality {
@@ -24,82 +24,84 @@ pub struct Quality {
     brier: f64,
     risks: Vec<f64>,
     threshold: f64,
-    /// False positive rate, recall and precision at the threshold.
-    chosen: (f64, f64, f64),
-    /// The share of rows whose client left.
-    base: f64,
+    /// Counts at the threshold.
+    confusion: Confusion,
 }
 
 impl Quality {
     /// Evaluates pairs of risk and outcome at `threshold`.
     pub fn new(pairs: &[Pair], threshold: f64) -> Self {
-        let count = |wanted: fn(&Pair) -> bool| pairs.iter().filter(|pair| wanted(pair)).count() as f64;
-        let left = count(|(_, left)| *left);
-        let called =
-            |outcome| pairs.iter().filter(|(risk, left)| *risk >= threshold && *left == outcome).count() as f64;
-        let (found, wrongly) = (called(true), called(false));
-        let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
+        let mut confusion = Confusion::default();
+        pairs.iter().for_each(|(risk, left)| confusion.add(*risk >= threshold, *left));
         Self {
             ranking: Ranking::new(pairs),
-            bins: bins(pairs, GROUPS).unwrap_or_default(),
+            bins: ranking::calibration(pairs, GROUPS).unwrap_or_default(),
             brier: brier(pairs).unwrap_or(0.0),
             risks: pairs.iter().map(|(risk, _)| *risk).collect(),
             threshold,
-            chosen: (share(wrongly, pairs.len() as f64 - left), share(found, left), share(found, found + wrongly)),
-            base: share(left, pairs.len() as f64),
+            confusion,
         }
     }
 
-    /// The area under the ROC curve; `None` if all rows have the same outcome.
-    pub fn auc(&self) -> Option<f64> {
-        self.ranking.as_ref().map(Ranking::auc)
+    /// The label of the point that belongs to the threshold.
+    fn threshold(&self) -> String {
+        format!("threshold {}", self.threshold)
+    }
+
+    /// A chart of two shares, with percentages along both axes and a baseline.
+    fn plot<'a>(area: &Area<'a>, title: &str, names: (&str, &str), baseline: [(f64, f64); 2]) -> Result<Plot<'a>> {
+        let plot = Plot::new(area, title, names, (0.0, 1.0), (0.0, 1.0))?;
+        plot.vertical_ticks(whole_percent)?;
+        plot.horizontal_ticks(whole_percent)?;
+        plot.line(&[(1.0, 0.0), (1.0, 1.0)], PALE, 0.05, SOLID)?;
+        plot.line(&baseline, QUIET, 0.08, DASHED)?;
+        Ok(plot)
     }
 }
 
 /// Draws the ROC curve (receiver operating characteristic).
-pub fn roc<B: DrawingBackend>(area: &Area<B>, quality: &Quality) -> Result<()> {
-    let Some(ranking) = &quality.ranking else { return Plot::empty(area, "ROC", ONE_CLASS) };
-    let title = format!("ROC: AUC {:.4}", ranking.auc());
-    let names = ("called of those who stayed", "called of those who left");
-    let plot = Plot::new(area, &title, names, (0.0, 1.0), (0.0, 1.0))?;
-    percents(&plot)?;
-    plot.line(&[(0.0, 0.0), (1.0, 1.0)], QUIET, 0.08, DASHED)?;
-    plot.label((0.62, 0.5), At::Right, "by chance", QUIET)?;
+pub fn roc(area: &Area, quality: &Quality) -> Result<()> {
+    let Some(ranking) = &quality.ranking else { return Plot::empty(area, "ROC curve", ONE_CLASS) };
+    let title = format!("ROC curve: AUC {:.4}", ranking.auc());
+    let names = ("false positive rate", "true positive rate");
+    let plot = Quality::plot(area, &title, names, [(0.0, 0.0), (1.0, 1.0)])?;
+    plot.label((0.62, 0.5), At::Right, "chance level", QUIET)?;
     let points: Vec<_> =
         ranking.roc().iter().map(|point| (point.false_positive_rate, point.true_positive_rate)).collect();
     plot.line(&points, BLUE, 0.16, SOLID)?;
-    plot.dot((quality.chosen.0, quality.chosen.1), 0.35, INK, false)?;
+    let Confusion { false_positives, true_negatives, .. } = quality.confusion;
+    let rate = false_positives as f64 / (false_positives + true_negatives).max(1) as f64;
+    let chosen = (rate, quality.confusion.recall());
+    plot.dot(chosen, 0.35, INK, false)?;
     // Below and to the right of the point, where the curve does not run.
-    plot.label((quality.chosen.0 + 0.02, quality.chosen.1 - 0.06), At::Right, &threshold(quality), INK)
+    plot.label((chosen.0 + 0.02, chosen.1 - 0.06), At::Right, &quality.threshold(), INK)
 }
 
 /// Draws precision against recall.
-pub fn precision_recall<B: DrawingBackend>(area: &Area<B>, quality: &Quality) -> Result<()> {
+pub fn precision_recall(area: &Area, quality: &Quality) -> Result<()> {
     let Some(ranking) = &quality.ranking else { return Plot::empty(area, "Precision and recall", ONE_CLASS) };
-    let title = format!("Average precision {:.4}", ranking.average_precision());
-    let names = ("recall: found of those who left", "precision: left of those called");
-    let plot = Plot::new(area, &title, names, (0.0, 1.0), (0.0, 1.0))?;
-    percents(&plot)?;
-    plot.line(&[(0.0, quality.base), (1.0, quality.base)], QUIET, 0.08, DASHED)?;
-    let everyone = format!("everyone called: {}", percent(quality.base));
-    plot.label((0.3, quality.base), if quality.base > 0.1 { At::Below } else { At::Above }, &everyone, QUIET)?;
+    let title = format!("Precision and recall: average precision {:.4}", ranking.average_precision());
+    let Confusion { true_positives, false_negatives, .. } = quality.confusion;
+    let base = (true_positives + false_negatives) as f64 / quality.risks.len().max(1) as f64;
+    let plot = Quality::plot(area, &title, ("recall", "precision"), [(0.0, base), (1.0, base)])?;
+    let side = if base > 0.1 { At::Below } else { At::Above };
+    plot.label((0.3, base), side, &format!("chance level {}", percent(base)), QUIET)?;
     // Between two thresholds, precision is constant until recall rises.
     let mut steps = Vec::new();
     for pair in ranking.precision_recall().windows(2) {
         steps.extend([(pair[0].recall, pair[1].precision), (pair[1].recall, pair[1].precision)]);
     }
     plot.line(&steps, BLUE, 0.16, SOLID)?;
-    plot.dot((quality.chosen.1, quality.chosen.2), 0.35, INK, false)?;
-    plot.label((quality.chosen.1 - 0.32, quality.chosen.2 - 0.09), At::Right, &threshold(quality), INK)
+    let chosen = (quality.confusion.recall(), quality.confusion.precision());
+    plot.dot(chosen, 0.35, INK, false)?;
+    plot.label((chosen.0 - 0.32, chosen.1 - 0.09), At::Right, &quality.threshold(), INK)
 }
 
 /// Draws the observed share of exits against the predicted risk.
-pub fn calibration<B: DrawingBackend>(area: &Area<B>, quality: &Quality) -> Result<()> {
+pub fn calibration(area: &Area, quality: &Quality) -> Result<()> {
     let title = format!("Calibration: Brier score {:.4}", quality.brier);
-    let names = ("predicted: mean risk of a group of clients", "observed: left of them");
-    let plot = Plot::new(area, &title, names, (0.0, 1.0), (0.0, 1.0))?;
-    percents(&plot)?;
-    plot.line(&[(0.0, 0.0), (1.0, 1.0)], QUIET, 0.08, DASHED)?;
+    let names = ("mean predicted risk of a group of clients", "share of the group that left");
+    let plot = Quality::plot(area, &title, names, [(0.0, 0.0), (1.0, 1.0)])?;
     plot.legend(&[("groups", BLUE, SOLID), ("95 %", INK, SOLID), ("perfect", QUIET, DASHED)])?;
     for bin in &quality.bins {
         if let Some(interval) = proportion(bin.left, bin.clients) {
@@ -112,39 +114,26 @@ pub fn calibration<B: DrawingBackend>(area: &Area<B>, quality: &Quality) -> Resu
 }
 
 /// Draws the distribution of the test rows' risks.
-pub fn risk_distribution<B: DrawingBackend>(area: &Area<B>, quality: &Quality) -> Result<()> {
+pub fn risk_distribution(area: &Area, quality: &Quality) -> Result<()> {
+    let Quality { risks, threshold, .. } = quality;
     let mut bars = [0u64; BARS];
-    for risk in &quality.risks {
+    for risk in risks {
         bars[((risk * BARS as f64) as usize).min(BARS - 1)] += 1;
     }
-    let above = quality.risks.iter().filter(|risk| **risk >= quality.threshold).count();
-    let (n, share) = (quality.risks.len(), above as f64 / quality.risks.len().max(1) as f64);
-    let title = format!("Risk: {} of {} test rows from the threshold on", percent(share), grouped(n as u64));
-    let highest = bars.iter().copied().max().unwrap_or(0).max(1) as f64;
-    let names = ("risk of leaving", "test rows");
-    let plot = Plot::new(area, &title, names, (0.0, 1.0), (0.0, highest * 1.15))?;
+    let top = bars.iter().copied().max().unwrap_or(0).max(1) as f64 * 1.1;
+    let title = format!("Predicted risk of the {} test rows", grouped(risks.len() as u64));
+    let plot = Plot::new(area, &title, ("risk of leaving", "test rows"), (0.0, 1.0), (0.0, top))?;
     // Only whole numbers of clients.
     plot.vertical_ticks(|value| if value.fract() == 0.0 { grouped(value as u64) } else { String::new() })?;
     plot.horizontal_ticks(whole_percent)?;
-    for (place, count) in bars.into_iter().enumerate().filter(|(_, count)| *count > 0) {
-        let ends = (place as f64 / BARS as f64, (place + 1) as f64 / BARS as f64);
-        let color = if ends.0 + 1e-9 >= quality.threshold { BLUE } else { SKY };
+    for (index, count) in bars.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+        let ends = (index as f64 / BARS as f64, (index + 1) as f64 / BARS as f64);
+        let color = if ends.0 + 1e-9 >= *threshold { BLUE } else { SKY };
         plot.bar(ends, count as f64, color)?;
     }
-    plot.line(&[(quality.threshold, 0.0), (quality.threshold, highest * 1.15)], INK, 0.12, DASHED)?;
-    plot.label((quality.threshold, highest * 1.1), At::Right, &threshold(quality), INK)
-}
-
-fn percents<B: DrawingBackend>(plot: &Plot<B>) -> Result<()> {
-    plot.vertical_ticks(whole_percent)?;
-    plot.horizontal_ticks(whole_percent)?;
-    plot.line(&[(1.0, 0.0), (1.0, 1.0)], PALE, 0.05, SOLID)
-}
-
-fn whole_percent(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
-}
-
-fn threshold(quality: &Quality) -> String {
-    format!("threshold {}", quality.threshold)
+    plot.line(&[(*threshold, 0.0), (*threshold, top)], INK, 0.12, DASHED)?;
+    let Confusion { true_positives, false_positives, .. } = quality.confusion;
+    let share = (true_positives + false_positives) as f64 / risks.len().max(1) as f64;
+    let label = format!("{}, reached by {} of the rows", quality.threshold(), percent(share));
+    plot.legend(&[(&label, INK, DASHED)])
 }

@@ -15,9 +15,10 @@ use history::History;
 use history::listing::{CheckRow, ComparisonRow, MissingRow, ReleaseRow, Rows, ShiftRow, TimingRow, What};
 use statistics::ranking::Pair;
 
-use charts::MOST_RUNS;
-
 use crate::call_list::CallList;
+
+/// Maximum number of runs in a figure; the newest ones are drawn.
+pub const MOST_RUNS: usize = 500;
 
 /// Number of checks and releases that are read. It exceeds the number that is drawn, so that it includes the events
 /// that led to the live release.
@@ -91,7 +92,7 @@ impl Evidence {
         let checksum = release.manifest.score.model_sha256.clone();
         let score = scoring::evaluate_model(&release.id, &model, checksum, &files, &*test, release.threshold()?)?;
         if score.n == 0 {
-            bail!("{} holds no row whose exited is known; there is nothing to draw", config.test_data.display());
+            bail!("{} contains no labelled row; add test data whose outcome is known", config.test_data.display());
         }
         let mut pairs = Vec::new();
         test.each(&mut |_, row| pairs.extend(row.exited.map(|exited| (model.probability(&row.predictors), exited))))?;
