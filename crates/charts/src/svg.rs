@@ -83,7 +83,6 @@ impl Lettering {
     }
 }
 
-/// Draws a text.
 pub fn write(area: &Area, text: &str, at: (f64, f64), lettering: Lettering) -> Result<()> {
     let Lettering { size, color, bold, upwards, anchor } = lettering;
     let font = FontDesc::new(FontFamily::Name(FONT), size, if bold { FontStyle::Bold } else { FontStyle::Normal });

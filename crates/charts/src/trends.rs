@@ -13,7 +13,7 @@ const MOST_LINES: usize = 20;
 const NO_RUN: &str = "no run is recorded yet";
 
 /// The data of the charts over time, oldest first. All times are texts in the format `2026-11-25T03:01:45.906Z`, in UTC.
-/// A few hundred runs can be told apart.
+/// Beyond a few hundred runs, the points merge.
 pub struct Trends {
     /// F1 scores of live releases, on test data at their deployment and on new rows.
     pub scores: Vec<ScorePoint>,

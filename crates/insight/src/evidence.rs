@@ -13,6 +13,7 @@ use dataset::{ColumnStatistics, Description, Engine, MissingPercent, Reading};
 use diagnostics::dependencies::{self, Dependency};
 use history::History;
 use history::listing::{CheckRow, ComparisonRow, MissingRow, ReleaseRow, Rows, ShiftRow, TimingRow, What};
+use statistics::interval::Interval;
 use statistics::ranking::Pair;
 
 use crate::call_list::CallList;
@@ -172,4 +173,9 @@ impl Past {
         }
         Ok(past)
     }
+}
+
+/// The 95 % confidence interval of a check's score; `None` if it is unknown.
+pub fn interval_of(check: &CheckRow) -> Option<Interval> {
+    check.f1_low.zip(check.f1_high).map(|(low, high)| Interval { low, high })
 }

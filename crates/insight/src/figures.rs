@@ -9,7 +9,7 @@ use history::listing::{CheckRow, ComparisonRow, MissingRow};
 use statistics::confusion::Confusion;
 use statistics::interval::{self, Interval};
 
-use crate::evidence::{Evidence, MOST_RUNS, Past};
+use crate::evidence::{Evidence, MOST_RUNS, Past, interval_of};
 use crate::wording::label;
 
 /// The figures as SVG; the PNG files, the PDF and the web page show the same drawings.
@@ -23,7 +23,6 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Draws all figures.
     pub fn draw(evidence: &Evidence) -> Result<Self> {
         let score = &evidence.score;
         let threshold = score.threshold.value();
@@ -51,7 +50,7 @@ fn check_point(check: &CheckRow) -> ScorePoint {
     ScorePoint {
         time: check.started.clone(),
         f1: check.f1,
-        interval: check.f1_low.zip(check.f1_high).map(|(low, high)| Interval { low, high }),
+        interval: interval_of(check),
         baseline: Some(everyone_exits(&confusion(counts))),
         deployed: false,
     }
@@ -59,30 +58,21 @@ fn check_point(check: &CheckRow) -> ScorePoint {
 
 /// The recorded scores of the newest releases. Only of these, because an interval takes thousands of random draws; that
 /// of a model that went live several times is computed once.
-fn release_points(past: &Past) -> Vec<ScorePoint> {
-    let mut known: HashMap<&str, Option<(Confusion, Option<Interval>)>> = HashMap::new();
+fn release_points(past: &Past) -> impl Iterator<Item = ScorePoint> {
     let counts = |model: &str| {
         let of_model = |row: &&ComparisonRow| row.model_sha256 == model && row.contestant == "new model";
         let row = past.comparisons.iter().rfind(of_model)?;
-        let counts = [row.true_positives, row.false_positives, row.false_negatives, row.true_negatives];
-        let counts = confusion(counts);
-        Some((counts, interval::f1(&counts)))
+        Some(confusion([row.true_positives, row.false_positives, row.false_negatives, row.true_negatives]))
     };
-    let newest = &past.releases[past.releases.len().saturating_sub(MOST_RUNS)..];
-    let point = |release: &'_ history::listing::ReleaseRow, known: Option<(Confusion, Option<Interval>)>| ScorePoint {
-        time: release.live_from.clone(),
-        f1: release.f1,
-        interval: known.and_then(|(_, interval)| interval),
-        baseline: known.map(|(counts, _)| everyone_exits(&counts)),
-        deployed: true,
-    };
-    newest
-        .iter()
-        .map(|release| {
-            let model = release.model_sha256.as_str();
-            point(release, *known.entry(model).or_insert_with(|| counts(model)))
-        })
-        .collect()
+    let mut known: HashMap<&str, (Option<Interval>, Option<f64>)> = HashMap::new();
+    past.releases[past.releases.len().saturating_sub(MOST_RUNS)..].iter().map(move |release| {
+        let model = release.model_sha256.as_str();
+        let (interval, baseline) = *known.entry(model).or_insert_with(|| {
+            let counts = counts(model);
+            (counts.and_then(|counts| interval::f1(&counts)), counts.map(|counts| everyone_exits(&counts)))
+        });
+        ScorePoint { time: release.live_from.clone(), f1: release.f1, interval, baseline, deployed: true }
+    })
 }
 
 /// The newest rows on missing values, as one line per column.

@@ -1,5 +1,5 @@
-//! What is known about the live model and its clients, as data and sentences. Everything refers to one model: that of
-//! the live release.
+//! Facts about the live model and its clients, as data and sentences. All of them refer to one model: that of the live
+//! release.
 //!
 //! [`Evidence`] gathers the data once. [`CallList`] ranks the current clients and explains their risks. [`calls`] and
 //! [`sections`] turn both into [`Section`]s: the titles, sentences, tables and figures that the PDF and the web pages

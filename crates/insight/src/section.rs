@@ -9,7 +9,6 @@ use crate::wording::{percent, points};
 pub struct Section {
     /// Short name, unique in a document; the anchor on a web page.
     pub id: &'static str,
-    /// The heading.
     pub title: &'static str,
     /// The contents in their order.
     pub parts: Vec<Part>,
@@ -20,15 +19,13 @@ pub struct Section {
 pub enum Part {
     /// A paragraph of running text.
     Text(String),
-    /// An important message.
+    /// A message that must not be overlooked.
     Warning(String),
     /// A remark in small print.
     Note(String),
-    /// A table.
     Table(Table),
-    /// A drawing.
     Figure {
-        /// What it shows, for readers who cannot see it.
+        /// Description for readers who cannot see the drawing.
         label: &'static str,
         /// The drawing as SVG.
         svg: String,

@@ -5,6 +5,7 @@ use history::listing::CheckRow;
 use statistics::interval::Interval;
 
 use crate::call_list::{Change, Help, Reason};
+use crate::evidence::interval_of;
 
 /// Formats a difference of probabilities in percentage points: "+1.2", "−0.4", "0.0".
 pub fn points(difference: f64) -> String {
@@ -92,7 +93,7 @@ pub(crate) fn check(check: &CheckRow) -> String {
          \"{}\", decided: {}.",
         grouped(check.n as u64),
         check.f1,
-        interval_of(check),
+        interval(interval_of(check)),
         check.recorded_f1,
         check.test,
         decision(check)
@@ -102,11 +103,6 @@ pub(crate) fn check(check: &CheckRow) -> String {
 /// Whether a check found drift.
 pub(crate) fn decision(check: &CheckRow) -> &'static str {
     if check.drifted == 1 { "drift" } else { "no drift" }
-}
-
-/// The 95 % confidence interval of a check's score.
-pub(crate) fn interval_of(check: &CheckRow) -> String {
-    interval(check.f1_low.zip(check.f1_high).map(|(low, high)| Interval { low, high }))
 }
 
 /// A 95 % confidence interval of a score.

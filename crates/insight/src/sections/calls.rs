@@ -7,7 +7,7 @@ use crate::wording::{grouped, whole_percent};
 /// Maximum number of calls in the section; calllist.csv contains all of them.
 const SHOWN: usize = 100;
 
-/// Whom to call today, and why.
+/// The clients to call today, with the reasons.
 pub fn calls(list: &CallList) -> Section {
     let mut section = Section::new("calls", "Whom to call today");
     let shown = list.called.min(SHOWN);

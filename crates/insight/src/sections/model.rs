@@ -5,10 +5,10 @@ use common::production::promotion::{Comparison, FEW_ROWS};
 use history::listing::CheckRow;
 use statistics::odds::{odds_ratio, sensible_unit};
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, interval_of};
 use crate::figures::Figures;
 use crate::section::{Section, Table};
-use crate::wording::{self, capitalised, decision, grouped, interval_of, minutes, number, percent, points};
+use crate::wording::{self, capitalised, decision, grouped, minutes, number, percent, points};
 
 /// What the model is and what it was trained on.
 pub fn model(evidence: &Evidence) -> Section {
@@ -152,7 +152,7 @@ pub fn drift(evidence: &Evidence) -> Section {
             minutes(&check.started),
             grouped(check.n as u64),
             format!("{:.4}", check.f1),
-            interval_of(check),
+            wording::interval(interval_of(check)),
             check.verdict.clone(),
             check.test.clone(),
             decision(check).to_owned(),
