@@ -70,15 +70,15 @@ pub fn draw(area: &Area, matrix: &Matrix) -> Result<()> {
     for (column, outcome) in ["to stay", "to leave"].into_iter().enumerate() {
         write(area, outcome, (LEFT + (column as f64 + 0.5) * CELL.0, TOP - 44.0), label)?;
     }
-    let ratio = |of: u64| match of {
+    let rate = |of: u64, what: &str| match of {
         0 => "undefined".to_owned(),
-        _ => percent(true_positives as f64 / of as f64),
+        _ => format!("{} {what}", percent(true_positives as f64 / of as f64)),
     };
-    let precision = ratio(true_positives + false_positives);
-    let recall = ratio(true_positives + false_negatives);
+    let precision = rate(true_positives + false_positives, "of those predicted to leave have left");
+    let recall = rate(true_positives + false_negatives, "of those who left were predicted to leave");
     let notes = [
-        (format!("precision {precision}: so many of those predicted to leave have left"), INK),
-        (format!("recall {recall}: so many of those who left were predicted to leave"), INK),
+        (format!("precision: {precision}"), INK),
+        (format!("recall: {recall}"), INK),
         (format!("test data: {}", shortened(&data.join(", "))), QUIET),
     ];
     notes.iter().zip([60.0, 112.0, 172.0]).try_for_each(|((note, color), below)| {

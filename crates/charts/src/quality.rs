@@ -3,7 +3,7 @@
 use anyhow::Result;
 use statistics::confusion::Confusion;
 use statistics::interval::proportion;
-use statistics::ranking::{self, CalibrationBin, Pair, Ranking, brier};
+use statistics::ranking::{self, Pair, Ranking, brier};
 
 use crate::numbers::{grouped, percent, whole_percent};
 use crate::plot::{At, BLUE, DASHED, PALE, Plot, SKY, SOLID};
@@ -17,45 +17,26 @@ const BARS: usize = 20;
 
 const ONE_CLASS: &str = "all test rows have the same outcome";
 
-/// The labelled test rows with the model's predictions.
-pub struct Quality {
+/// The predicted risk and the outcome of each labelled test row.
+pub struct Quality<'a> {
+    pairs: &'a [Pair],
     ranking: Option<Ranking>,
-    bins: Vec<CalibrationBin>,
-    brier: f64,
-    risks: Vec<f64>,
     threshold: f64,
     /// Counts at the threshold.
     confusion: Confusion,
 }
 
-impl Quality {
+impl<'a> Quality<'a> {
     /// Evaluates pairs of risk and outcome at `threshold`.
-    pub fn new(pairs: &[Pair], threshold: f64) -> Self {
+    pub fn new(pairs: &'a [Pair], threshold: f64) -> Self {
         let mut confusion = Confusion::default();
         pairs.iter().for_each(|(risk, left)| confusion.add(*risk >= threshold, *left));
-        Self {
-            ranking: Ranking::new(pairs),
-            bins: ranking::calibration(pairs, GROUPS).unwrap_or_default(),
-            brier: brier(pairs).unwrap_or(0.0),
-            risks: pairs.iter().map(|(risk, _)| *risk).collect(),
-            threshold,
-            confusion,
-        }
+        Self { pairs, ranking: Ranking::new(pairs), threshold, confusion }
     }
 
     /// The label of the point that belongs to the threshold.
     fn threshold(&self) -> String {
         format!("threshold {}", self.threshold)
-    }
-
-    /// A chart of two shares, with percentages along both axes and a baseline.
-    fn plot<'a>(area: &Area<'a>, title: &str, names: (&str, &str), baseline: [(f64, f64); 2]) -> Result<Plot<'a>> {
-        let plot = Plot::new(area, title, names, (0.0, 1.0), (0.0, 1.0))?;
-        plot.vertical_ticks(whole_percent)?;
-        plot.horizontal_ticks(whole_percent)?;
-        plot.line(&[(1.0, 0.0), (1.0, 1.0)], PALE, 0.05, SOLID)?;
-        plot.line(&baseline, QUIET, 0.08, DASHED)?;
-        Ok(plot)
     }
 }
 
@@ -64,7 +45,7 @@ pub fn roc(area: &Area, quality: &Quality) -> Result<()> {
     let Some(ranking) = &quality.ranking else { return Plot::empty(area, "ROC curve", ONE_CLASS) };
     let title = format!("ROC curve: AUC {:.4}", ranking.auc());
     let names = ("false positive rate", "true positive rate");
-    let plot = Quality::plot(area, &title, names, [(0.0, 0.0), (1.0, 1.0)])?;
+    let plot = share_plot(area, &title, names, [(0.0, 0.0), (1.0, 1.0)])?;
     plot.label((0.62, 0.5), At::Right, "chance level", QUIET)?;
     let points: Vec<_> =
         ranking.roc().iter().map(|point| (point.false_positive_rate, point.true_positive_rate)).collect();
@@ -82,8 +63,8 @@ pub fn precision_recall(area: &Area, quality: &Quality) -> Result<()> {
     let Some(ranking) = &quality.ranking else { return Plot::empty(area, "Precision and recall", ONE_CLASS) };
     let title = format!("Precision and recall: average precision {:.4}", ranking.average_precision());
     let Confusion { true_positives, false_negatives, .. } = quality.confusion;
-    let base = (true_positives + false_negatives) as f64 / quality.risks.len().max(1) as f64;
-    let plot = Quality::plot(area, &title, ("recall", "precision"), [(0.0, base), (1.0, base)])?;
+    let base = (true_positives + false_negatives) as f64 / quality.pairs.len().max(1) as f64;
+    let plot = share_plot(area, &title, ("recall", "precision"), [(0.0, base), (1.0, base)])?;
     let side = if base > 0.1 { At::Below } else { At::Above };
     plot.label((0.3, base), side, &format!("chance level {}", percent(base)), QUIET)?;
     // Between two thresholds, precision is constant until recall rises.
@@ -99,29 +80,30 @@ pub fn precision_recall(area: &Area, quality: &Quality) -> Result<()> {
 
 /// Draws the observed share of exits against the predicted risk.
 pub fn calibration(area: &Area, quality: &Quality) -> Result<()> {
-    let title = format!("Calibration: Brier score {:.4}", quality.brier);
+    let bins = ranking::calibration(quality.pairs, GROUPS).unwrap_or_default();
+    let title = format!("Calibration: Brier score {:.4}", brier(quality.pairs).unwrap_or(0.0));
     let names = ("mean predicted risk of a group of clients", "share of the group that left");
-    let plot = Quality::plot(area, &title, names, [(0.0, 0.0), (1.0, 1.0)])?;
+    let plot = share_plot(area, &title, names, [(0.0, 0.0), (1.0, 1.0)])?;
     plot.legend(&[("groups", BLUE, SOLID), ("95 %", INK, SOLID), ("perfect", QUIET, DASHED)])?;
-    for bin in &quality.bins {
+    for bin in &bins {
         if let Some(interval) = proportion(bin.left, bin.clients) {
             plot.line(&[(bin.predicted, interval.low), (bin.predicted, interval.high)], INK, 0.08, SOLID)?;
         }
     }
-    let points: Vec<_> = quality.bins.iter().map(|bin| (bin.predicted, bin.observed)).collect();
+    let points: Vec<_> = bins.iter().map(|bin| (bin.predicted, bin.observed)).collect();
     plot.line(&points, BLUE, 0.1, SOLID)?;
     points.into_iter().try_for_each(|point| plot.dot(point, 0.3, BLUE, true))
 }
 
 /// Draws the distribution of the test rows' risks.
 pub fn risk_distribution(area: &Area, quality: &Quality) -> Result<()> {
-    let Quality { risks, threshold, .. } = quality;
+    let Quality { pairs, threshold, .. } = quality;
     let mut bars = [0u64; BARS];
-    for risk in risks {
+    for (risk, _) in *pairs {
         bars[((risk * BARS as f64) as usize).min(BARS - 1)] += 1;
     }
     let top = bars.iter().copied().max().unwrap_or(0).max(1) as f64 * 1.1;
-    let title = format!("Predicted risk of the {} test rows", grouped(risks.len() as u64));
+    let title = format!("Predicted risk of the {} test rows", grouped(pairs.len() as u64));
     let plot = Plot::new(area, &title, ("risk of leaving", "test rows"), (0.0, 1.0), (0.0, top))?;
     // Only whole numbers of clients.
     plot.vertical_ticks(|value| if value.fract() == 0.0 { grouped(value as u64) } else { String::new() })?;
@@ -133,7 +115,17 @@ pub fn risk_distribution(area: &Area, quality: &Quality) -> Result<()> {
     }
     plot.line(&[(*threshold, 0.0), (*threshold, top)], INK, 0.12, DASHED)?;
     let Confusion { true_positives, false_positives, .. } = quality.confusion;
-    let share = (true_positives + false_positives) as f64 / risks.len().max(1) as f64;
+    let share = (true_positives + false_positives) as f64 / pairs.len().max(1) as f64;
     let label = format!("{}, reached by {} of the rows", quality.threshold(), percent(share));
     plot.legend(&[(&label, INK, DASHED)])
+}
+
+/// A chart of two shares, with percentages along both axes and a baseline.
+fn share_plot<'a>(area: &Area<'a>, title: &str, names: (&str, &str), baseline: [(f64, f64); 2]) -> Result<Plot<'a>> {
+    let plot = Plot::new(area, title, names, (0.0, 1.0), (0.0, 1.0))?;
+    plot.vertical_ticks(whole_percent)?;
+    plot.horizontal_ticks(whole_percent)?;
+    plot.line(&[(1.0, 0.0), (1.0, 1.0)], PALE, 0.05, SOLID)?;
+    plot.line(&baseline, QUIET, 0.08, DASHED)?;
+    Ok(plot)
 }

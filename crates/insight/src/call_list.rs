@@ -163,11 +163,6 @@ impl CallList {
         self.calls.len() == self.clients
     }
 
-    /// The average client's log-odds of leaving.
-    pub fn average_log_odds(&self) -> f64 {
-        self.model.log_odds(&self.model.averages())
-    }
-
     /// The contributions of all predictors to a client's risk, in the order of [`PREDICTORS`].
     pub fn shares(&self, call: &Call) -> [Reason; 3] {
         let averages = self.model.averages();

@@ -75,26 +75,6 @@ impl Section {
     pub(crate) fn new(id: &'static str, title: &'static str) -> Self {
         Self { id, title, parts: Vec::new() }
     }
-
-    pub(crate) fn text(&mut self, text: impl Into<String>) {
-        self.parts.push(Part::Text(text.into()));
-    }
-
-    pub(crate) fn warning(&mut self, text: impl Into<String>) {
-        self.parts.push(Part::Warning(text.into()));
-    }
-
-    pub(crate) fn note(&mut self, text: impl Into<String>) {
-        self.parts.push(Part::Note(text.into()));
-    }
-
-    pub(crate) fn figure(&mut self, label: &'static str, svg: &str, share: f32) {
-        self.parts.push(Part::Figure { label, svg: svg.to_owned(), share });
-    }
-
-    pub(crate) fn table(&mut self, table: Table) {
-        self.parts.push(Part::Table(table));
-    }
 }
 
 impl Table {

@@ -11,6 +11,7 @@ use dataset::MalformedRows;
 use dataset::local::Table;
 use insight::call_list::csv::{csv, neutralised};
 use insight::call_list::{CallList, Help};
+use insight::{Cell, Part};
 use statistics::sketch::Sketch;
 
 const HEADER: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n";
@@ -70,7 +71,8 @@ fn the_shares_and_the_average_client_sum_to_the_client() {
     let list = list("a,5,4000,330,0\nb,,0,1,0\nc,300,9000,100000,0\nd,,,,0\n", 2);
     for call in &list.calls {
         let own = model().log_odds(&model().imputed(&call.predictors));
-        let sum = list.average_log_odds() + list.shares(call).iter().map(|share| share.log_odds).sum::<f64>();
+        let sum =
+            model().log_odds(&model().averages()) + list.shares(call).iter().map(|share| share.log_odds).sum::<f64>();
         assert!((own - sum).abs() <= 1e-12 * own.abs().max(1.0), "{own} {sum}");
         assert!((call.risk - 1.0 / (1.0 + (-sum).exp())).abs() < 1e-12);
     }
@@ -135,8 +137,20 @@ fn the_smallest_change_is_just_enough() {
 }
 
 #[test]
+fn todays_calls_are_a_table_with_two_reasons_each() {
+    let section = insight::calls(&list("a,98,1000,326,0\nb,98,1000,300,0\nc,98,1000,26,0\n", 2));
+    let [Part::Text(text), Part::Table(table)] = &section.parts[..] else { panic!("{section:?}") };
+    assert!(text.contains("the 2 clients with the highest risk, of 3 current clients"), "{text}");
+    assert!(table.caption.contains("below 50 %") && table.rows.len() == 2, "{table:?}");
+    assert_eq!(table.rows[0][..4].iter().map(Cell::to_string).collect::<Vec<_>>(), ["1", "a", "91.0 %", "new"]);
+    assert_eq!(table.rows[0][4].to_string().lines().count(), 2);
+    assert!(table.rows.iter().all(|row| row.len() == table.columns.len()));
+}
+
+#[test]
 fn nobody_to_call_is_an_empty_list() {
     let list = list("gone,0,0,500,1\n", 50);
+    assert!(matches!(&insight::calls(&list).parts[..], [Part::Warning(_)]));
     assert_eq!((list.clients, list.called, list.expected.high, list.at_random), (0, 0, 0, 0.0));
     assert_eq!(String::from_utf8(csv(&list).unwrap()).unwrap().lines().count(), 1);
 }

@@ -31,23 +31,19 @@ const MANY_ROWS: usize = 30;
 
 const INK: Color = Color(34, 34, 34);
 const QUIET: Color = Color(96, 96, 96);
-const HEADING: Color = Color(24, 52, 84);
 const HAIRLINE: Color = Color(200, 204, 208);
 const SHADE: Color = Color(243, 245, 247);
 
+const HEADING: Style = Style { size: 12.0, weight: Weight::Bold, color: Color(24, 52, 84) };
+const BODY: Style = Style { size: 9.5, weight: Weight::Regular, color: INK };
 const NOTE: Style = Style { size: 7.5, weight: Weight::Regular, color: QUIET };
-
-/// Properties that all pages share.
-pub struct Properties {
-    /// Title in the metadata of the file.
-    pub title: String,
-    /// Text on the left of every footer; the page number is on the right.
-    pub footer: String,
-}
 
 /// A PDF that is being built.
 pub struct Document {
-    properties: Properties,
+    /// Title in the metadata of the file.
+    title: String,
+    /// Text on the left of every footer; the page number is on the right.
+    footer: String,
     pages: Vec<Vec<Element>>,
     /// Vertical position of the next element, in points from the top.
     y: f32,
@@ -83,27 +79,24 @@ struct Style {
 
 impl Document {
     /// Creates an empty document.
-    ///
-    /// # Errors
-    /// Returns an error if the embedded font cannot be read.
-    pub fn new(properties: Properties) -> Result<Self> {
-        font::check()?;
-        Ok(Self { properties, pages: vec![Vec::new()], y: MARGIN, headings: Vec::new(), pending: None })
+    pub fn new(title: &str, footer: String) -> Self {
+        let pages = vec![Vec::new()];
+        Self { title: title.to_owned(), footer, pages, y: MARGIN, headings: Vec::new(), pending: None }
     }
 
-    /// Adds the title of a part.
+    /// Adds the title of a part, in large letters.
     pub fn title(&mut self, text: &str) {
-        self.pending = Some((text.to_owned(), Style { size: 17.0, weight: Weight::Bold, color: HEADING }));
+        self.pending = Some((text.to_owned(), Style { size: 17.0, ..HEADING }));
     }
 
     /// Adds the heading of a section; it stays on the same page as the next element.
     pub fn heading(&mut self, text: &str) {
-        self.pending = Some((text.to_owned(), Style { size: 12.0, weight: Weight::Bold, color: HEADING }));
+        self.pending = Some((text.to_owned(), HEADING));
     }
 
     /// Adds a paragraph of running text.
     pub fn paragraph(&mut self, text: &str) {
-        self.text(text, Style { size: 9.5, weight: Weight::Regular, color: INK });
+        self.text(text, BODY);
         self.y += 5.0;
     }
 
@@ -115,7 +108,7 @@ impl Document {
 
     /// Adds an important message: a shaded box with a dark bar.
     pub fn warning(&mut self, text: &str) {
-        let style = Style { size: 9.5, weight: Weight::Bold, color: INK };
+        let style = Style { weight: Weight::Bold, ..BODY };
         let lines = wrap(text, style.weight, style.size, WIDTH - 24.0);
         let height = lines.len() as f32 * style.size * LEADING + 10.0;
         self.make_room(height);
@@ -135,7 +128,7 @@ impl Document {
         }
         let size = if table.rows.len() > MANY_ROWS { 6.6 } else { 8.0 };
         let header = Style { size, weight: Weight::Bold, color: QUIET };
-        let body = Style { size, weight: Weight::Regular, color: INK };
+        let body = Style { size, ..BODY };
         let titles: Vec<String> = table.columns.iter().map(|column| column.title.clone()).collect();
         let texts: Vec<Vec<String>> =
             table.rows.iter().map(|row| row.iter().map(|cell| cell.to_string()).collect()).collect();
@@ -143,11 +136,12 @@ impl Document {
         let titles = Cells::new(&widths, &titles, header);
         let rows: Vec<Cells> = texts.iter().map(|row| Cells::new(&widths, row, body)).collect();
         self.make_room(titles.height() + rows.first().map_or(0.0, Cells::height));
-        self.row(&table.columns, &widths, &titles);
-        self.area(MARGIN, self.y - 0.5, WIDTH, 0.5, QUIET);
         for (index, row) in rows.iter().enumerate() {
-            if self.y + row.height() > BOTTOM {
+            let continues = self.y + row.height() > BOTTOM;
+            if continues {
                 self.page_break();
+            }
+            if continues || index == 0 {
                 self.row(&table.columns, &widths, &titles);
                 self.area(MARGIN, self.y - 0.5, WIDTH, 0.5, QUIET);
             }
@@ -193,7 +187,7 @@ impl Document {
             let number = format!("page {} of {count}", index + 1);
             let right = PAGE.0 - MARGIN - width(&number, NOTE.weight, NOTE.size);
             page.push(Element::Area { x: MARGIN, y: y - 12.0, width: WIDTH, height: 0.5, color: HAIRLINE });
-            page.push(Element::Text { x: MARGIN, y, style: NOTE, text: self.properties.footer.clone() });
+            page.push(Element::Text { x: MARGIN, y, style: NOTE, text: self.footer.clone() });
             page.push(Element::Text { x: right, y, style: NOTE, text: number });
         }
         emit::pdf(&self)
@@ -232,22 +226,23 @@ impl Document {
     /// Continues on a new page if an element of `height` and the heading before it do not fit on this one. Then places the
     /// heading.
     fn make_room(&mut self, height: f32) {
+        const ABOVE: f32 = 14.0;
+        const BELOW: f32 = 5.0;
         let pending = self.pending.take();
-        let lines =
-            pending.as_ref().map(|(text, style)| wrap(text, style.weight, style.size, WIDTH)).unwrap_or_default();
-        let (above, below) = if pending.is_some() { (14.0, 5.0) } else { (0.0, 0.0) };
-        let size = pending.as_ref().map_or(0.0, |(_, style)| style.size);
-        let needed = above + lines.len() as f32 * size * LEADING + below + height;
-        if self.y + needed > BOTTOM && self.y > MARGIN {
+        let wrapped = |(text, style): &(String, Style)| wrap(text, style.weight, style.size, WIDTH);
+        let lines = pending.as_ref().map(wrapped).unwrap_or_default();
+        let heading =
+            pending.as_ref().map_or(0.0, |(_, style)| ABOVE + lines.len() as f32 * style.size * LEADING + BELOW);
+        if self.y + heading + height > BOTTOM && self.y > MARGIN {
             self.page_break();
         }
         let Some((text, style)) = pending else { return };
-        self.y += if self.y > MARGIN { above } else { 0.0 };
+        self.y += if self.y > MARGIN { ABOVE } else { 0.0 };
         self.headings.push(Heading { text, page: self.pages.len() - 1, y: self.y });
         for line in lines {
             self.line(&line, style, 0.0);
         }
-        self.y += below;
+        self.y += BELOW;
     }
 
     fn area(&mut self, x: f32, y: f32, width: f32, height: f32, color: Color) {
@@ -315,8 +310,7 @@ mod tests {
     use super::*;
 
     fn sample(rows: usize) -> Vec<u8> {
-        let mut document =
-            Document::new(Properties { title: "Sample".to_owned(), footer: "release r1".to_owned() }).unwrap();
+        let mut document = Document::new("Sample", "release r1".to_owned());
         document.title("A title");
         document.paragraph(&"Many words that fill a line and then some more. ".repeat(8));
         document.warning("What must not be missed.");
@@ -357,8 +351,7 @@ mod tests {
 
     #[test]
     fn a_heading_goes_to_the_next_page_with_what_follows_it() {
-        let properties = Properties { title: "Sample".to_owned(), footer: String::new() };
-        let mut document = Document::new(properties).unwrap();
+        let mut document = Document::new("Sample", String::new());
         while document.y < BOTTOM - 60.0 {
             document.note("filling");
         }
@@ -408,8 +401,7 @@ mod tests {
 
     #[test]
     fn odd_characters_are_drawn_as_far_as_the_font_goes() {
-        let mut document =
-            Document::new(Properties { title: "\u{1F600}".to_owned(), footer: "<&>".to_owned() }).unwrap();
+        let mut document = Document::new("\u{1F600}", "<&>".to_owned());
         for text in
             ["\0\u{1}", "\u{1F600} 漢字", "\u{202e}שלום", "e\u{301}", "\u{FFFF}", "<script>alert(1)</script>", ""]
         {

@@ -4,12 +4,11 @@
 use anyhow::Result;
 use insight::{Part, Section};
 
-use crate::pdf::{Document, Properties};
+use crate::pdf::Document;
 
 /// Creates the report from sections; the same sections give the same bytes. The calls come first, on pages of their own.
 pub fn pdf(release: &str, calls: &Section, sections: &[Section]) -> Result<Vec<u8>> {
-    let properties = Properties { title: "Clients at risk".to_owned(), footer: format!("release {release}") };
-    let mut document = Document::new(properties)?;
+    let mut document = Document::new("Clients at risk", format!("release {release}"));
     document.title(calls.title);
     add(&mut document, calls)?;
     document.page_break();

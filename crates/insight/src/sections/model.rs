@@ -7,7 +7,7 @@ use statistics::odds::{odds_ratio, sensible_unit};
 
 use crate::evidence::{Evidence, interval_of};
 use crate::figures::Figures;
-use crate::section::{Section, Table};
+use crate::section::{Part, Section, Table};
 use crate::wording::{self, capitalised, decision, grouped, minutes, number, percent, points};
 
 /// What the model is and what it was trained on.
@@ -15,7 +15,7 @@ pub fn model(evidence: &Evidence) -> Section {
     let mut section = Section::new("model", "The model");
     let (model, manifest) = (&evidence.model, &evidence.release.manifest);
     let training = &model.training;
-    section.text(format!(
+    section.parts.push(Part::Text(format!(
         "Release {} was deployed {} UTC by program version {}. It is a logistic regression with an L2 penalty (C = {}), trained \
          on {} rows of clients, of which {} left ({}). {} rows with missing values were skipped.{}",
         evidence.release.id,
@@ -27,7 +27,7 @@ pub fn model(evidence: &Evidence) -> Section {
         percent(training.exited as f64 / training.rows.max(1) as f64),
         grouped(training.left_out),
         if evidence.has_newer_data() { " The compiled data are newer than its training data." } else { "" }
-    ));
+    )));
     let deviations = model.deviations();
     let rows = (0..PREDICTORS.len()).map(|j| {
         let unit = sensible_unit(deviations[j]);
@@ -42,18 +42,18 @@ pub fn model(evidence: &Evidence) -> Section {
     let columns =
         ["Predictor", "#Coefficient", "#Standard error", "#Average", "#Increase", "#Odds ratio", "#95 % interval"];
     let table = Table::of_texts("Coefficients of the model", &columns, rows.chain([intercept]));
-    section.table(table.with_caption(
+    section.parts.push(Part::Table(table.with_caption(
         "The odds ratio is the factor by which the odds of leaving change if the predictor increases by the given amount \
          and the other predictors stay the same.",
-    ));
-    section.note(format!(
+    )));
+    section.parts.push(Part::Note(format!(
         "Model {}. Training data {}. Log-likelihood {:.6} after {} Newton steps, {:.1e} standard errors from the optimum.",
         manifest.score.model_sha256.as_str(),
         evidence.training_data().as_str(),
         model.fit.log_likelihood,
         model.fit.newton_steps,
         model.fit.newton_decrement
-    ));
+    )));
     section
 }
 
@@ -66,7 +66,7 @@ pub fn quality(evidence: &Evidence, figures: &Figures) -> Section {
         0..=3 => score.data.join(", "),
         files => format!("{files} files"),
     };
-    section.text(format!(
+    section.parts.push(Part::Text(format!(
         "On {} rows of {files} the model reaches F1 {} ({}), precision {:.4} and recall {:.4}. The baseline \"everyone exits\" \
          reaches F1 {:.4} on the same rows.",
         grouped(score.n),
@@ -75,23 +75,23 @@ pub fn quality(evidence: &Evidence, figures: &Figures) -> Section {
         score.precision,
         score.recall,
         comparison.everyone_exits().f1()
-    ));
+    )));
     if score.f1 != recorded.f1 || score.n != recorded.n {
-        section.warning(format!(
+        section.parts.push(Part::Warning(format!(
             "The test data have changed since the deployment, which recorded F1 {} on {} rows.",
             recorded.f1,
             grouped(recorded.n)
-        ));
+        )));
     }
     for warning in comparison.warnings() {
-        section.warning(capitalised(&warning.replace("the new model", "the model")) + ".");
+        section.parts.push(Part::Warning(capitalised(&warning.replace("the new model", "the model")) + "."));
     }
-    section.figure("Confusion matrix", &figures.confusion_matrix, 0.85);
-    section.figure(
-        "ROC curve, precision and recall, calibration, and distribution of risks",
-        &figures.model_quality,
-        1.0,
-    );
+    section.parts.push(Part::Figure { label: "Confusion matrix", svg: figures.confusion_matrix.clone(), share: 0.85 });
+    section.parts.push(Part::Figure {
+        label: "ROC curve, precision and recall, calibration, and distribution of risks",
+        svg: figures.model_quality.clone(),
+        share: 1.0,
+    });
     section
 }
 
@@ -100,33 +100,37 @@ pub fn promotion(evidence: &Evidence) -> Section {
     let mut section = Section::new("promotion", "Why this model is live");
     let comparison = evidence.comparison();
     let Some(first) = comparison.first() else {
-        section.text("The release was deployed by hand, or before comparisons were recorded.");
+        section
+            .parts
+            .push(Part::Text("The release was deployed by hand, or before comparisons were recorded.".to_owned()));
         return section;
     };
     if let Some(check) = evidence.check_that_led_here() {
-        section.text(format!("The previous release had drifted. {}", wording::check(check)));
+        section.parts.push(Part::Text(format!("The previous release had drifted. {}", wording::check(check))));
         shifts(&mut section, evidence, check);
     }
-    section.text(format!(
+    section.parts.push(Part::Text(format!(
         "The new model was compared on {} test rows{} and promoted by the rule \"{}\".",
         grouped(first.n as u64),
         first.champion.as_ref().map(|champion| format!(" with release {champion}")).unwrap_or_default(),
         first.rule
-    ));
+    )));
     let rows = comparison.iter().map(|row| {
         let counts = [row.true_positives, row.false_positives, row.false_negatives, row.true_negatives];
         let f1 = format!("{:.4}", row.f1);
         [row.contestant.clone(), f1].into_iter().chain(counts.map(|count| grouped(count as u64))).collect()
     });
     let columns = ["Model", "#F1", "#True positives", "#False positives", "#False negatives", "#True negatives"];
-    section.table(Table::of_texts("Comparison on the test data", &columns, rows).with_caption(
+    section.parts.push(Part::Table(Table::of_texts("Comparison on the test data", &columns, rows).with_caption(
         "False positives stayed but were predicted to leave. False negatives left but were predicted to stay.",
-    ));
+    )));
     for warning in serde_json::from_str::<Vec<String>>(&first.warnings).unwrap_or_default() {
-        section.warning(capitalised(&warning) + ".");
+        section.parts.push(Part::Warning(capitalised(&warning) + "."));
     }
     if first.n < FEW_ROWS as i64 {
-        section.note("More labelled rows in the test data folder would make the comparison more reliable.");
+        section.parts.push(Part::Note(
+            "More labelled rows in the test data folder would make the comparison more reliable.".to_owned(),
+        ));
     }
     section
 }
@@ -137,15 +141,11 @@ pub fn drift(evidence: &Evidence) -> Section {
     let mut section = Section::new("drift", "Is it still good?");
     let checks = evidence.checks_of_live();
     let Some(newest) = checks.last() else {
-        section.text("No new rows have arrived since it went live.");
+        section.parts.push(Part::Text("No new rows have arrived since it went live.".to_owned()));
         return section;
     };
     let words = format!("Newest drift check, {} UTC: {}", minutes(&newest.started), wording::check(newest));
-    if newest.drifted == 1 {
-        section.warning(words)
-    } else {
-        section.text(words)
-    }
+    section.parts.push(if newest.drifted == 1 { Part::Warning(words) } else { Part::Text(words) });
     shifts(&mut section, evidence, newest);
     let rows = checks.iter().rev().take(SHOWN).map(|check| {
         vec![
@@ -159,7 +159,7 @@ pub fn drift(evidence: &Evidence) -> Section {
         ]
     });
     let columns = ["Checked (UTC)", "#Rows", "#F1", "#Interval", "Verdict", "Test", "Decision"];
-    section.table(Table::of_texts("Drift checks of the live release", &columns, rows));
+    section.parts.push(Part::Table(Table::of_texts("Drift checks of the live release", &columns, rows)));
     section
 }
 
@@ -181,8 +181,8 @@ fn shifts(section: &mut Section, evidence: &Evidence, check: &CheckRow) {
         ]
     });
     let columns = ["Predictor", "#PSI", "#PSI cutoff", "#KS statistic", "#p (Holm)", "#Change of risk", "Verdict"];
-    section.table(Table::of_texts("Shift of the predictors", &columns, rows).with_caption(
+    section.parts.push(Part::Table(Table::of_texts("Shift of the predictors", &columns, rows).with_caption(
         "New rows compared with the training data. Change of risk: percentage points for a client with average values \
          otherwise.",
-    ));
+    )));
 }

@@ -23,7 +23,7 @@ pub fn pdf(document: &Document) -> Result<Vec<u8>> {
     let mut file = krilla::Document::new();
     // No creation time, so that the same report gives the same file.
     file.set_metadata(
-        Metadata::new().title(document.properties.title.clone()).language("en".to_owned()).creator("risk".to_owned()),
+        Metadata::new().title(document.title.clone()).language("en".to_owned()).creator("risk".to_owned()),
     );
     let settings = || PageSettings::from_wh(PAGE.0, PAGE.1).context("the page has no size");
     for elements in &document.pages {

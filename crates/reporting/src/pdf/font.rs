@@ -2,7 +2,6 @@
 
 use std::sync::LazyLock;
 
-use anyhow::{Result, anyhow};
 use ttf_parser::Face;
 
 /// The two embedded faces of the font.
@@ -27,11 +26,6 @@ static FACES: LazyLock<Option<[Face<'static>; 2]>> = LazyLock::new(|| {
     let [regular, bold] = Weight::ALL.map(|weight| Face::parse(weight.data(), 0).ok());
     Some([regular?, bold?])
 });
-
-/// Checks that the embedded font can be read.
-pub fn check() -> Result<()> {
-    FACES.as_ref().map(|_| ()).ok_or_else(|| anyhow!("the built-in font cannot be read"))
-}
 
 /// The glyph of a character, and its advance width in multiples of the font size. A character that the font lacks is
 /// replaced by �.
