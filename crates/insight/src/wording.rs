@@ -66,7 +66,7 @@ pub(crate) fn reason(reason: &Reason, risk: f64) -> String {
     let (now, then) = (rounded(risk), rounded(reason.risk_at_average));
     match now == then {
         true => format!("{fact} With an average value the risk would be about the same."),
-        false => format!("{fact} With an average value the risk would be {then}, not {now}."),
+        false => format!("{fact} With an average value the risk would be {then} instead of {now}."),
     }
 }
 

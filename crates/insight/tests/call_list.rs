@@ -86,19 +86,19 @@ fn reasons_are_consequences_in_plain_words_the_strongest_first() {
         list.reasons_in_words(call).collect()
     };
     let a = [
-        "Number of employees is 326 (average 26). With an average value the risk would be 33 %, not 91 %.",
+        "Number of employees is 326 (average 26). With an average value the risk would be 33 % instead of 91 %.",
         "Last month's activity is 98 (average 100). With an average value the risk would be about the same.",
     ];
     assert_eq!(words("a")[..2], a);
     let unknown = "Last month's activity is unknown and taken to be the median, 90 (average 100). \
-                   With an average value the risk would be 33 %, not 37 %.";
+                   With an average value the risk would be 33 % instead of 37 %.";
     assert_eq!(words("b")[0], unknown);
     assert_eq!(
         words("c")[0],
-        "Number of employees is 800,000 (average 26). With an average value the risk would be 1 %, not more than 99 %."
+        "Number of employees is 800,000 (average 26). With an average value the risk would be 1 % instead of more than 99 %."
     );
     assert!(
-        words("d")[0].ends_with("With an average value the risk would be 52 %, not less than 1 %."),
+        words("d")[0].ends_with("With an average value the risk would be 52 % instead of less than 1 %."),
         "{:?}",
         words("d")
     );
