@@ -16,7 +16,7 @@ pub fn section(section: &Section, threshold: Threshold) -> Markup {
         section id=(section.id) aria-labelledby=(title) {
             h2 id=(title) { (section.title) }
             @for parts in section.parts.chunk_by(|a, b| is_figure(a) && is_figure(b)) {
-                @if is_figure(&parts[0]) { div.charts { @for part in parts { (self::part(part, threshold)) } } }
+                @if is_figure(&parts[0]) && parts.len() > 1 { div.charts { @for part in parts { (self::part(part, threshold)) } } }
                 @else { @for part in parts { (self::part(part, threshold)) } }
             }
         }
