@@ -10,7 +10,7 @@ use actix_web::web::Bytes;
 use common::model::schema::{PREDICTORS, Predictors};
 use diagnostics::predictions::Predictions;
 use futures_util::stream;
-use reporting::call_list::neutralised;
+use insight::call_list::csv::neutralised;
 use tempfile::{SpooledData, SpooledTempFile};
 
 use crate::limits::MOST_JSON_ROWS;

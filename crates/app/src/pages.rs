@@ -6,6 +6,7 @@
 mod client;
 mod home;
 mod layout;
+mod section;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ContentType};

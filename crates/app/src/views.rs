@@ -12,9 +12,7 @@ use common::model::schema::Predictors;
 use dataset::Description;
 use history::History;
 use history::listing::RunRow;
-use reporting::call_list::{Call, CallList};
-use reporting::charts::{self, Quality, Trends};
-use reporting::evidence::Evidence;
+use insight::{Call, CallList, Evidence, Figures, Section};
 
 use crate::cache::{FileIdentity, SourceCache};
 use crate::circuit_breaker::CircuitBreaker;
@@ -67,12 +65,10 @@ struct OverviewKey {
 
 /// The state of the model and its data.
 pub struct Overview {
-    /// The data of the reports.
-    pub evidence: Evidence,
+    /// The sections of the report.
+    pub sections: Vec<Section>,
     /// The newest run of `fullprocess`; `None` if none is recorded.
     pub last_process: Option<RunRow>,
-    /// The title and the SVG of each chart.
-    pub charts: Vec<(&'static str, String)>,
 }
 
 impl Views {
@@ -185,20 +181,7 @@ impl Overview {
         let engine = dataset::open(config)?;
         let evidence =
             Evidence::of(config, &*engine, history, release, model, description.clone(), clients.list.clone())?;
-        let trends = Trends::of(&evidence.past);
-        let quality = Quality::new(&evidence.pairs, evidence.score.threshold.value());
-        let charts = vec![
-            ("F1 of the live model over time", charts::screen(|area| charts::f1_over_time(area, &trends))?),
-            (
-                "How the risks of the test clients are spread",
-                charts::screen(|area| charts::risk_distribution(area, &quality))?,
-            ),
-            ("Missing values over time", charts::screen(|area| charts::missing_over_time(area, &trends))?),
-            (
-                "Seconds of ingestion and training over time",
-                charts::screen(|area| charts::seconds_over_time(area, &trends))?,
-            ),
-        ];
-        Ok(Self { evidence, last_process, charts })
+        let sections = insight::sections(&evidence, &Figures::draw(&evidence)?);
+        Ok(Self { sections, last_process })
     }
 }

@@ -1,18 +1,10 @@
-//! Reporting: charts, the call list and one PDF for people, all of the *deployed* model. Drawing works on a server
-//! without fonts and without a screen.
+//! Reporting: the call list, figures and one PDF for people, all of the *deployed* model.
 //!
-//! [`evidence`] gathers all data once, and the other modules read it: [`charts`] and [`confusion_matrix`] draw,
-//! [`call_list`] says whom to call and why, and `report` lays out the PDF with `pdf`. All reports refer to a single
-//! model: that of the live release, whose id each report names.
+//! `insight` gathers the data, draws the figures and words the sections; this crate writes them as files. The same
+//! evidence gives the same bytes, on a server without fonts and screen too.
 
-pub mod call_list;
-pub mod canvas;
-pub mod charts;
-pub mod confusion_matrix;
-pub mod evidence;
 mod pdf;
 mod report;
-pub mod words;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -25,10 +17,9 @@ use common::files::atomic;
 use common::files::lock::Lock;
 use common::files::{CALL_LIST, CONFUSION_MATRIX, MODEL_QUALITY, REPORT, TIME_TRENDS};
 use common::production::reports::ReportFacts;
+use insight::call_list::csv::csv;
+use insight::{Evidence, Figures};
 use serde::Serialize;
-
-use crate::charts::{MODEL_QUALITY_SIZE, Quality, TIME_TRENDS_SIZE, Trends};
-use crate::evidence::Evidence;
 
 /// The result of a run.
 #[derive(Debug, Serialize)]
@@ -69,21 +60,21 @@ pub fn run(config: &Config) -> Result<Outcome> {
 }
 
 /// Returns the name and content of every report; the same evidence gives the same bytes.
-pub fn reports(evidence: &Evidence) -> Result<Vec<(&'static str, Vec<u8>)>> {
-    let score = &evidence.score;
+fn reports(evidence: &Evidence) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let figures = Figures::draw(evidence)?;
     let pictures = || -> Result<_> {
-        let quality = Quality::new(&evidence.pairs, score.threshold.value());
-        let trends = Trends::of(&evidence.past);
         Ok([
-            (CONFUSION_MATRIX, canvas::png(confusion_matrix::SIZE, |area| confusion_matrix::draw(area, score))?),
-            (TIME_TRENDS, canvas::png(TIME_TRENDS_SIZE, |area| charts::time_trends(area, &trends))?),
-            (MODEL_QUALITY, canvas::png(MODEL_QUALITY_SIZE, |area| charts::model_quality(area, &quality))?),
+            (CONFUSION_MATRIX, charts::png(&figures.confusion_matrix)?),
+            (TIME_TRENDS, charts::png(&figures.time_trends)?),
+            (MODEL_QUALITY, charts::png(&figures.model_quality)?),
         ])
     };
     thread::scope(|scope| {
         let pictures = scope.spawn(pictures);
-        let papers = [(CALL_LIST, call_list::csv::csv(&evidence.calls)?), (REPORT, report::pdf(evidence)?)];
-        let pictures = pictures.join().map_err(|_| anyhow!("drawing the pictures has failed"))??;
+        let (calls, sections) = (insight::calls(&evidence.calls), insight::sections(evidence, &figures));
+        let papers =
+            [(CALL_LIST, csv(&evidence.calls)?), (REPORT, report::pdf(&evidence.release.id, &calls, &sections)?)];
+        let pictures = pictures.join().map_err(|_| anyhow!("the thread that draws the pictures panicked"))??;
         Ok(pictures.into_iter().chain(papers).collect())
     })
 }

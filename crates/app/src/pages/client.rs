@@ -4,13 +4,13 @@ use actix_web::http::StatusCode;
 use common::config::Threshold;
 use common::model::schema::{PREDICTORS, Predictors};
 use dataset::row::parse_count;
+use insight::wording::{capitalised, grouped, label, number_if_known, percent, points, whole_percent};
+use insight::{Call, CallList, Cell, Table};
 use maud::{Markup, html};
-use reporting::call_list::{Call, CallList};
-use reporting::charts;
-use reporting::words::{grouped, number, percent, points};
 use serde::Deserialize;
 
 use super::layout::{change, chart, page, risk};
+use super::section::wide_table;
 use crate::live::LiveModel;
 use crate::problem::Problem;
 use crate::views::{RankedClients, ScoredRow};
@@ -60,7 +60,7 @@ pub fn page_of(
     let Some(newest) = rows.last() else {
         let content = html! {
             h1 { "No client has this name" }
-            p { "“" (corporation) "” does not stand in the compiled data. Search for a part of the name, or see "
+            p { "The compiled data do not contain “" (corporation) "”. Search for a part of the name, or see "
                 a href="/" { "today's calls" } "." }
         };
         return Ok((StatusCode::NOT_FOUND, page("No such client", "", Some(&live.id), &content)));
@@ -74,30 +74,32 @@ pub fn page_of(
         previous_risk: previous,
         predictors: newest.predictors,
     });
-    let asked = what_if.predictors(&call.predictors);
-    let status = match asked {
+    let what_if = what_if.predictors(&call.predictors);
+    let status = match what_if {
         Some(Err(_)) => StatusCode::UNPROCESSABLE_ENTITY,
         _ => StatusCode::OK,
     };
     let risks: Vec<f64> = rows.iter().map(|row| row.risk).collect();
-    let threshold = live.threshold.value();
-    let svg = charts::screen(|area| charts::risk_over_rows(area, &risks, threshold))
+    let svg = charts::client_risks(&risks, live.threshold.value())
         .map_err(|error| Problem::not_ready("the chart failed", &error))?;
     let content = html! {
         h1 { (corporation) }
-        (standing(&clients.list, &call, newest.exited))
-        (reasons(clients, &call))
-        (ask(live, &call, asked))
+        (summary(&clients.list, &call, newest.exited))
+        section aria-labelledby="why-title" {
+            h2 id="why-title" { "Why" }
+            ul { @for reason in clients.list.reasons_in_words(&call) { li { (reason) } } }
+        }
+        (what_if_form(live, &call, what_if))
         section aria-labelledby="rows-title" {
             h2 id="rows-title" { "Its rows" }
             (chart("Risk of leaving, row by row", &svg))
-            (table(&rows, live.threshold))
+            (wide_table(&rows_table(&rows), live.threshold))
         }
     };
     Ok((status, page(corporation, "", Some(&live.id), &content)))
 }
 
-fn standing(list: &CallList, call: &Call, exited: Option<bool>) -> Markup {
+fn summary(list: &CallList, call: &Call, exited: Option<bool>) -> Markup {
     html! {
         dl {
             dt { "Risk of leaving" }
@@ -105,37 +107,26 @@ fn standing(list: &CallList, call: &Call, exited: Option<bool>) -> Markup {
                 (risk(call.risk, list.threshold))
                 @match call.change() {
                     None => ", from its only row",
-                    difference => { ", " (change(difference)) " percentage points since its row before" }
+                    difference => { ", " (change(difference)) " percentage points since its previous row" }
                 }
             }
-            dt { "Place" }
+            dt { "Rank" }
             dd {
                 @if call.rank > 0 {
                     (grouped(call.rank as u64)) " of " (grouped(list.clients as u64))
                     @if call.today { ", one of today's calls" }
                 } @else if exited == Some(true) { "It has left." }
-                @else {
-                    "It is not among the " (grouped(list.calls.len() as u64)) " clients of the highest risk, which alone are ranked."
-                }
+                @else { "It is not among the " (grouped(list.calls.len() as u64)) " clients with the highest risk. Only these are ranked." }
             }
-            dt { "What would bring it under " (percent(list.threshold.value())) }
-            dd { (list.what_would_help(call).to_string()) }
-        }
-    }
-}
-
-fn reasons(clients: &RankedClients, call: &Call) -> Markup {
-    html! {
-        section aria-labelledby="why-title" {
-            h2 id="why-title" { "Why" }
-            ul { @for reason in clients.list.reasons(call) { li { (reason.to_string()) } } }
+            dt { "What would lower the risk below " (whole_percent(list.threshold.value())) }
+            dd { (list.help_in_words(call)) }
         }
     }
 }
 
 /// The form for other numbers, and the risk that they give.
-fn ask(live: &LiveModel, call: &Call, asked: Option<Result<Predictors, String>>) -> Markup {
-    let shown = match &asked {
+fn what_if_form(live: &LiveModel, call: &Call, what_if: Option<Result<Predictors, String>>) -> Markup {
+    let shown = match &what_if {
         Some(Ok(predictors)) => *predictors,
         _ => call.predictors,
     };
@@ -144,72 +135,50 @@ fn ask(live: &LiveModel, call: &Call, asked: Option<Result<Predictors, String>>)
             h2 id="what-if-title" { "What if" }
             form.what-if method="get" action="#what-if" {
                 @for (column, value) in PREDICTORS.into_iter().zip(shown) {
-                    label for=(column) { (label(column)) }
+                    label for=(column) { (capitalised(label(column))) }
                     input type="number" min="0" step="any" id=(column) name=(column) value=[value] placeholder="unknown";
                 }
                 button { "Show the risk" }
             }
-            @match asked {
-                None => p { "Change a number to see what the risk would be. The data stay as they are." }
-                Some(Err(wrong)) => p.warning role="alert" { (wrong) "; the numbers are counts from 0 on." }
-                Some(Ok(predictors)) => (answer(live, call, &predictors))
+            @match what_if {
+                None => p { "Change a number to see what the risk would be. The data are not changed." }
+                Some(Err(wrong)) => p.warning role="alert" { (wrong) "; enter counts, 0 or larger." }
+                Some(Ok(predictors)) => (answer(call, live.model.probability(&predictors), live.threshold))
             }
         }
     }
 }
 
-fn answer(live: &LiveModel, call: &Call, predictors: &Predictors) -> Markup {
-    let then = live.model.probability(predictors);
-    let leaves = |risk: f64| risk >= live.threshold.value();
+fn answer(call: &Call, then: f64, threshold: Threshold) -> Markup {
+    let leaves = |risk: f64| risk >= threshold.value();
     html! {
         p role="status" id="answer" {
             "With these numbers the risk would be " strong { (percent(then)) } " instead of " (percent(call.risk)) " ("
             (points(then - call.risk)) " percentage points)"
             @match (leaves(call.risk), leaves(then)) {
-                (true, false) => ": it would no longer count as leaving."
-                (false, true) => ": it would count as leaving."
+                (true, false) => "; the client would no longer be predicted to leave."
+                (false, true) => "; the client would be predicted to leave."
                 _ => "."
             }
         }
     }
 }
 
-fn table(rows: &[ScoredRow], threshold: Threshold) -> Markup {
-    let cell = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), number);
-    html! {
-        div.wide role="region" aria-label="Rows of the client" tabindex="0" {
-            table {
-                caption { "Newest first; all judged by the model that is live now."
-                    @if rows.len() > ROWS_SHOWN { " The newest " (ROWS_SHOWN) " of " (grouped(rows.len() as u64)) "." } }
-                thead { tr {
-                    th.number scope="col" { "Row" }
-                    @for column in PREDICTORS { th.number scope="col" { (label(column)) } }
-                    th scope="col" { "Left" }
-                    th.number scope="col" { "Risk" }
-                } }
-                tbody {
-                    @for (place, row) in rows.iter().enumerate().rev().take(ROWS_SHOWN) {
-                        tr {
-                            th.number scope="row" { (place + 1) }
-                            @for value in row.predictors { td.number { (cell(value)) } }
-                            td { @match row.exited { Some(true) => "yes", Some(false) => "no", None => "unknown" } }
-                            td.number { (risk(row.risk, threshold)) }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The label of a column for readers.
-fn label(column: &str) -> &str {
-    match column {
-        "lastmonth_activity" => "Last month's activity",
-        "lastyear_activity" => "Last year's activity",
-        "number_of_employees" => "Employees",
-        other => other,
-    }
+/// A client's rows, newest first.
+fn rows_table(rows: &[ScoredRow]) -> Table {
+    let cells = rows.iter().enumerate().rev().take(ROWS_SHOWN).map(|(index, row)| {
+        let exited = row.exited.map_or("unknown", |exited| if exited { "yes" } else { "no" });
+        let predictors = row.predictors.map(|value| Cell::Text(number_if_known(value)));
+        let number = Cell::Text((index + 1).to_string());
+        [number].into_iter().chain(predictors).chain([Cell::Text(exited.to_owned()), Cell::Risk(row.risk)]).collect()
+    });
+    let predictors = PREDICTORS.map(|column| format!("#{}", capitalised(label(column))));
+    let columns = [&["#Row"], &predictors.each_ref().map(String::as_str)[..], &["Left", "#Risk"]].concat();
+    let caption = "Newest first. All risks are those of the live model.";
+    Table::new("Rows of the client", &columns, cells).with_caption(match rows.len() > ROWS_SHOWN {
+        true => format!("{caption} The newest {ROWS_SHOWN} of {} rows are shown.", grouped(rows.len() as u64)),
+        false => caption.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -227,13 +196,13 @@ mod tests {
         let live = Live::new(&config).model().unwrap();
         let mut list = (*Views::default().clients(&config, &live).unwrap().list).clone();
         let beyond = Call { rank: 0, ..list.calls[5].clone() };
-        let text = |list: &CallList, exited| standing(list, &beyond, exited).into_string();
+        let text = |list: &CallList, exited| summary(list, &beyond, exited).into_string();
         assert!(list.is_whole() && text(&list, Some(true)).contains("It has left."));
         // As with a cluster engine, whose list ends before its clients do.
         list.calls.truncate(5);
         for exited in [Some(false), None] {
             let text = text(&list, exited);
-            assert!(text.contains("not among the 5 clients of the highest risk") && !text.contains("left"), "{text}");
+            assert!(text.contains("not among the 5 clients with the highest risk") && !text.contains("left"), "{text}");
         }
         assert!(!list.is_whole() && text(&list, Some(true)).contains("It has left."));
     }

@@ -1,9 +1,9 @@
 //! Layout and elements that the pages share.
 
 use common::config::Threshold;
+use insight::wording::{percent, points};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reporting::words::{percent, points};
 
 /// A complete page with navigation; `search` is the text in the search field. A footer names the `release` that the page
 /// shows.
@@ -65,27 +65,6 @@ pub fn change(change: Option<f64>) -> Markup {
         None => html! { "new" },
         Some(difference) if difference >= 0.0005 => html! { strong { (points(difference)) } },
         Some(difference) => html! { (points(difference)) },
-    }
-}
-
-/// A table that may be wider than the screen: it scrolls by itself, also with the keyboard.
-pub fn wide_table(label: &str, heads: &[(&str, bool)], rows: &[Vec<String>]) -> Markup {
-    html! {
-        div.wide role="region" aria-label=(label) tabindex="0" {
-            table data-sortable {
-                thead { tr { @for (head, number) in heads { th scope="col" class=[number.then_some("number")] { (head) } } } }
-                tbody {
-                    @for row in rows {
-                        tr {
-                            @for (place, cell) in row.iter().enumerate() {
-                                @if place == 0 { th scope="row" { (cell) } }
-                                @else { td class=[heads.get(place).is_some_and(|head| head.1).then_some("number")] { (cell) } }
-                            }
-                        }
-                    }
-                }
-            }
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use common::api::Endpoint;
 use dataset::{ColumnStatistics, Reading};
 use diagnostics::Health;
 use history::listing::{Listing, What};
-use reporting::call_list;
+use insight::call_list;
 use serde::{Deserialize, Serialize};
 
 use crate::cache::Aged;

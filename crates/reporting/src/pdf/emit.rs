@@ -1,4 +1,4 @@
-//! Converts the marks on the pages into the bytes of a PDF.
+//! Converts the elements on the pages into the bytes of a PDF.
 
 use anyhow::{Context, Result, anyhow};
 use krilla::color::rgb;
@@ -13,7 +13,7 @@ use krilla::text::{Font, GlyphId, KrillaGlyph};
 use krilla_svg::{SurfaceExt, SvgSettings};
 
 use super::font::{Weight, glyph};
-use super::{Color, Document, MARGIN, PAGE, Watermark};
+use super::{Color, Document, Element, MARGIN, PAGE, Style};
 
 /// Converts a document into a PDF file.
 pub fn pdf(document: &Document) -> Result<Vec<u8>> {
@@ -23,37 +23,37 @@ pub fn pdf(document: &Document) -> Result<Vec<u8>> {
     let mut file = krilla::Document::new();
     // No creation time, so that the same report gives the same file.
     file.set_metadata(
-        Metadata::new().title(document.properties.title.clone()).language("en".to_owned()).creator("risk".to_owned()),
+        Metadata::new().title(document.title.clone()).language("en".to_owned()).creator("risk".to_owned()),
     );
     let settings = || PageSettings::from_wh(PAGE.0, PAGE.1).context("the page has no size");
-    for marks in &document.pages {
+    for elements in &document.pages {
         let mut page = file.start_page_with(settings()?);
         let mut surface = page.surface();
-        for mark in marks {
-            draw(&mut surface, mark, &fonts)?;
+        for element in elements {
+            draw(&mut surface, element, &fonts)?;
         }
         surface.finish();
         page.finish();
     }
     let mut outline = Outline::new();
     for heading in &document.headings {
-        let place = Point::from_xy(MARGIN, heading.y);
-        let destination = krilla::destination::XyzDestination::new(heading.page, place);
+        let point = Point::from_xy(MARGIN, heading.y);
+        let destination = krilla::destination::XyzDestination::new(heading.page, point);
         outline.push_child(OutlineNode::new(heading.text.clone(), destination));
     }
     file.set_outline(outline);
     file.finish().map_err(|error| anyhow!("putting the PDF together: {error:?}"))
 }
 
-fn draw(surface: &mut Surface, mark: &Watermark, fonts: &[Font; 2]) -> Result<()> {
-    match mark {
-        Watermark::Area { x, y, width, height, color } => {
+fn draw(surface: &mut Surface, element: &Element, fonts: &[Font; 2]) -> Result<()> {
+    match element {
+        Element::Area { x, y, width, height, color } => {
             let mut path = PathBuilder::new();
             path.push_rect(Rect::from_xywh(*x, *y, *width, *height).context("an area has no size")?);
             surface.set_fill(Some(fill(*color)));
             surface.draw_path(&path.finish().context("an area has no outline")?);
         }
-        Watermark::Text { x, y, size, weight, color, text } => {
+        Element::Text { x, y, style: Style { size, weight, color }, text } => {
             surface.set_fill(Some(fill(*color)));
             let glyphs: Vec<KrillaGlyph> = text
                 .char_indices()
@@ -65,7 +65,7 @@ fn draw(surface: &mut Surface, mark: &Watermark, fonts: &[Font; 2]) -> Result<()
                 .collect();
             surface.draw_glyphs(Point::from_xy(*x, *y), &glyphs, fonts[*weight as usize].clone(), text, *size, false);
         }
-        Watermark::Figure { x, y, width, height, tree } => {
+        Element::Figure { x, y, width, height, tree } => {
             let size = Size::from_wh(*width, *height).context("a figure has no size")?;
             surface.push_transform(&Transform::from_translate(*x, *y));
             surface.draw_svg(tree, size, SvgSettings::default()).context("a figure cannot be drawn")?;

@@ -1,11 +1,8 @@
 //! The font of all text, DejaVu Sans, which is embedded in the program: text widths and line breaks.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use anyhow::{Result, anyhow};
 use ttf_parser::Face;
-use usvg::fontdb::Database;
-use usvg::{Options, Tree};
 
 /// The two embedded faces of the font.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,28 +26,6 @@ static FACES: LazyLock<Option<[Face<'static>; 2]>> = LazyLock::new(|| {
     let [regular, bold] = Weight::ALL.map(|weight| Face::parse(weight.data(), 0).ok());
     Some([regular?, bold?])
 });
-
-/// Options for parsing SVG: only the embedded font is used, also in place of every other font, so that the fonts
-/// installed on the machine have no influence.
-static DRAWING_OPTIONS: LazyLock<Options<'static>> = LazyLock::new(|| {
-    let mut fonts = Database::new();
-    for weight in Weight::ALL {
-        fonts.load_font_data(weight.data().to_vec());
-    }
-    let family = "DejaVu Sans";
-    fonts.set_sans_serif_family(family);
-    fonts.set_serif_family(family);
-    Options { fontdb: Arc::new(fonts), font_family: family.to_owned(), ..Options::default() }
-});
-
-/// Checks that the embedded font can be read.
-pub fn check() -> Result<()> {
-    FACES.as_ref().map(|_| ()).ok_or_else(|| anyhow!("the built-in font cannot be read"))
-}
-
-pub fn tree(svg: &str) -> Result<Tree> {
-    Ok(Tree::from_str(svg, &DRAWING_OPTIONS)?)
-}
 
 /// The glyph of a character, and its advance width in multiples of the font size. A character that the font lacks is
 /// replaced by �.

@@ -13,10 +13,13 @@ use dataset::{ColumnStatistics, Description, Engine, MissingPercent, Reading};
 use diagnostics::dependencies::{self, Dependency};
 use history::History;
 use history::listing::{CheckRow, ComparisonRow, MissingRow, ReleaseRow, Rows, ShiftRow, TimingRow, What};
+use statistics::interval::Interval;
 use statistics::ranking::Pair;
 
 use crate::call_list::CallList;
-use crate::charts::MOST_RUNS;
+
+/// Maximum number of runs in a figure; the newest ones are drawn.
+pub const MOST_RUNS: usize = 500;
 
 /// Number of checks and releases that are read. It exceeds the number that is drawn, so that it includes the events
 /// that led to the live release.
@@ -90,7 +93,7 @@ impl Evidence {
         let checksum = release.manifest.score.model_sha256.clone();
         let score = scoring::evaluate_model(&release.id, &model, checksum, &files, &*test, release.threshold()?)?;
         if score.n == 0 {
-            bail!("{} holds no row whose exited is known; there is nothing to draw", config.test_data.display());
+            bail!("{} contains no labelled row; add test data whose outcome is known", config.test_data.display());
         }
         let mut pairs = Vec::new();
         test.each(&mut |_, row| pairs.extend(row.exited.map(|exited| (model.probability(&row.predictors), exited))))?;
@@ -170,4 +173,9 @@ impl Past {
         }
         Ok(past)
     }
+}
+
+/// The 95 % confidence interval of a check's score; `None` if it is unknown.
+pub fn interval_of(check: &CheckRow) -> Option<Interval> {
+    check.f1_low.zip(check.f1_high).map(|(low, high)| Interval { low, high })
 }

@@ -1,8 +1,17 @@
-use super::*;
+//! The call list: order, reasons, and its forms as CSV and as an answer of the API.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot ask its question has failed")]
+
+use ::csv as csv_reader;
+use common::config::Threshold;
 use common::files::checksum::Checksum;
-use common::model::{Fit, TrainingData};
+use common::model::schema::PREDICTORS;
+use common::model::{Fit, Model, TrainingData};
 use dataset::MalformedRows;
 use dataset::local::Table;
+use insight::call_list::csv::{csv, neutralised};
+use insight::call_list::{CallList, Help};
+use insight::{Cell, Part};
 use statistics::sketch::Sketch;
 
 const HEADER: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n";
@@ -62,27 +71,50 @@ fn the_shares_and_the_average_client_sum_to_the_client() {
     let list = list("a,5,4000,330,0\nb,,0,1,0\nc,300,9000,100000,0\nd,,,,0\n", 2);
     for call in &list.calls {
         let own = model().log_odds(&model().imputed(&call.predictors));
-        let sum = list.average_log_odds() + list.shares(call).iter().map(|share| share.log_odds).sum::<f64>();
+        let sum =
+            model().log_odds(&model().averages()) + list.shares(call).iter().map(|share| share.log_odds).sum::<f64>();
         assert!((own - sum).abs() <= 1e-12 * own.abs().max(1.0), "{own} {sum}");
         assert!((call.risk - 1.0 / (1.0 + (-sum).exp())).abs() < 1e-12);
     }
 }
 
 #[test]
-fn reasons_are_said_in_plain_words_the_strongest_first() {
-    let list = list("a,98,1000,326,0\nb,,1000,26,0\nc,300,900,800000,0\n", 50);
-    let said = |name: &str| -> Vec<String> {
+fn reasons_are_consequences_in_plain_words_the_strongest_first() {
+    let list = list("a,98,1000,326,0\nb,,1000,26,0\nc,300,900,800000,0\nd,10000,0,26,0\n", 50);
+    let words = |name: &str| -> Vec<String> {
         let call = list.calls.iter().find(|call| call.corporation == name).unwrap();
-        list.reasons(call).map(|reason| reason.to_string()).collect()
+        list.reasons_in_words(call).collect()
     };
     let a = [
-        "326 employees, average 26: raises the odds 20 times",
-        "last month's activity 98, average 100: hardly matters",
+        "Number of employees is 326 (average 26). With an average value the risk would be 15 % instead of 79 %.",
+        "Last month's activity is 98 (average 100). With an average value the risk would be 78 % instead of 79 %.",
+        "Last year's activity is 1,000 (average 1,000). With an average value the risk would be about the same.",
     ];
-    assert_eq!(said("a")[..2], a);
-    assert_eq!(said("b")[0], "last month's activity unknown, taken as 90, average 100: raises the odds 1.2 times");
-    assert_eq!(said("c")[0], "800,000 employees, average 26: raises the odds over 1,000 times");
-    assert_eq!(said("c")[1], "last month's activity 300, average 100: lowers the odds 55 times");
+    assert_eq!(words("a"), a);
+    let unknown = "Last month's activity is unknown and taken to be the median, 90 (average 100). \
+                   With an average value the risk would be 15 % instead of 18 %.";
+    assert_eq!(words("b")[0], unknown);
+    assert_eq!(
+        words("c")[0],
+        "Number of employees is 800,000 (average 26). With an average value the risk would be less than 1 % instead of more than 99 %."
+    );
+    assert!(
+        words("d")[0].ends_with("With an average value the risk would be 32 % instead of less than 1 %."),
+        "{:?}",
+        words("d")
+    );
+}
+
+#[test]
+fn the_risk_at_the_average_is_the_models_own() {
+    let list = list("a,98,1000,326,0\nb,,,26,\n", 50);
+    for call in &list.calls {
+        for (j, share) in list.shares(call).iter().enumerate() {
+            let mut predictors = call.predictors;
+            predictors[j] = Some(share.average);
+            assert_eq!(share.risk_at_average, model().probability(&predictors), "{share:?}");
+        }
+    }
 }
 
 #[test]
@@ -100,23 +132,36 @@ fn the_smallest_change_is_just_enough() {
     // A change of 56 in last month's activity is 0.55 of its standard deviations, and one of 1,101 in last year's is
     // 1.1: the former is the smaller change.
     assert_eq!(change.predictor, "lastmonth_activity");
-    assert_eq!(list.what_would_help(call).to_string(), "last month's activity 56 instead of 0");
+    assert_eq!(list.help_in_words(call), "last month's activity 56 instead of 0");
     assert_eq!(list.what_would_help(&list.calls[1]), Help::NotNeeded);
+    assert_eq!(list.help_in_words(&list.calls[1]), "already below 50 %");
+}
+
+#[test]
+fn todays_calls_are_a_table_with_two_reasons_each() {
+    let section = insight::calls(&list("a,98,1000,326,0\nb,98,1000,300,0\nc,98,1000,26,0\n", 2));
+    let [Part::Text(text), Part::Table(table)] = &section.parts[..] else { panic!("{section:?}") };
+    assert!(text.contains("the 2 clients with the highest risk, of 3 current clients"), "{text}");
+    assert!(table.caption.contains("below 50 %") && table.rows.len() == 2, "{table:?}");
+    assert_eq!(table.rows[0][..4].iter().map(Cell::to_string).collect::<Vec<_>>(), ["1", "a", "78.6 %", "new"]);
+    assert_eq!(table.rows[0][4].to_string().lines().count(), 2);
+    assert!(table.rows.iter().all(|row| row.len() == table.columns.len()));
 }
 
 #[test]
 fn nobody_to_call_is_an_empty_list() {
     let list = list("gone,0,0,500,1\n", 50);
+    assert!(matches!(&insight::calls(&list).parts[..], [Part::Warning(_)]));
     assert_eq!((list.clients, list.called, list.expected.high, list.at_random), (0, 0, 0, 0.0));
-    assert_eq!(String::from_utf8(csv::csv(&list).unwrap()).unwrap().lines().count(), 1);
+    assert_eq!(String::from_utf8(csv(&list).unwrap()).unwrap().lines().count(), 1);
 }
 
 #[test]
 fn the_csv_holds_every_client_in_full_and_no_formula() {
     let list = list("\"=HYPERLINK(\"\"http://x\"\",1)\",0,0,10,0\n\"o'neil, ltd\",,0,9,0\n", 1);
-    let text = csv::csv(&list).unwrap();
-    let mut reader = ::csv::Reader::from_reader(text.as_slice());
-    let rows: Vec<::csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let text = csv(&list).unwrap();
+    let mut reader = csv_reader::Reader::from_reader(text.as_slice());
+    let rows: Vec<csv_reader::StringRecord> = reader.records().map(Result::unwrap).collect();
     assert_eq!((&rows[0][1], &rows[0][2], &rows[0][0]), ("'=HYPERLINK(\"http://x\",1)", "1", "1"));
     assert_eq!((&rows[1][1], &rows[1][2], &rows[1][6], &rows[1][4]), ("o'neil, ltd", "0", "", ""));
     assert_eq!(rows[0][3].parse::<f64>().unwrap(), list.calls[0].risk);

@@ -3,10 +3,10 @@
 //! A client's newest row is its last one in the compiled dataset, whose rows are in the order of the file names. A
 //! logistic regression is linear in the log-odds, so the reasons are exact: the contribution of predictor j is βⱼ(xⱼ −
 //! x̄ⱼ), and the contributions and the average client's log-odds add up to the client's own log-odds. Only numbers are
-//! stored; texts are made when they are displayed.
+//! stored; `wording` describes them.
 
+mod answer;
 pub mod csv;
-mod words;
 
 use anyhow::{Context, Result};
 use common::config::Threshold;
@@ -18,7 +18,8 @@ use statistics::interval::{Exits, exits};
 use statistics::odds;
 use utoipa::ToSchema;
 
-pub use self::words::neutralised;
+pub use self::answer::Answer;
+use crate::wording;
 
 /// A list may be cut off only beyond this many clients, because a cluster may have more clients than anyone reads.
 const MOST_CLIENTS: usize = 100_000;
@@ -64,7 +65,7 @@ pub struct Call {
     pub predictors: Predictors,
 }
 
-/// One predictor's contribution to a client's risk. Its `Display` implementation describes it in plain words.
+/// One predictor's contribution to a client's risk.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Reason {
     /// Name of the predictor's column.
@@ -79,10 +80,11 @@ pub struct Reason {
     pub log_odds: f64,
     /// The same difference as a factor of the odds: `exp(log_odds)`.
     pub odds_factor: f64,
+    /// The risk that the client would have with the average value of this predictor.
+    pub risk_at_average: f64,
 }
 
-/// The smallest change that would lower a client's risk below the threshold. Its `Display` implementation describes it
-/// in plain words.
+/// The smallest change that would lower a client's risk below the threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Change {
     /// Name of the only predictor that changes.
@@ -137,8 +139,8 @@ impl CallList {
             })
             .collect();
         calls.sort_unstable_by(|a, b| b.risk.total_cmp(&a.risk).then_with(|| a.corporation.cmp(&b.corporation)));
-        for (place, call) in calls.iter_mut().enumerate() {
-            (call.rank, call.today) = (place + 1, place < capacity);
+        for (index, call) in calls.iter_mut().enumerate() {
+            (call.rank, call.today) = (index + 1, index < capacity);
         }
         let called = capacity.min(calls.len());
         let risks: Vec<f64> = calls[..called].iter().map(|call| call.risk).collect();
@@ -161,11 +163,6 @@ impl CallList {
         self.calls.len() == self.clients
     }
 
-    /// The average client's log-odds of leaving.
-    pub fn average_log_odds(&self) -> f64 {
-        self.model.log_odds(&self.model.averages())
-    }
-
     /// The contributions of all predictors to a client's risk, in the order of [`PREDICTORS`].
     pub fn shares(&self, call: &Call) -> [Reason; 3] {
         let averages = self.model.averages();
@@ -178,6 +175,7 @@ impl CallList {
             average: averages[j],
             log_odds: log_odds[j],
             odds_factor: log_odds[j].exp(),
+            risk_at_average: self.risk_with(&values, j, averages[j]),
         })
     }
 
@@ -198,11 +196,7 @@ impl CallList {
         let values = self.model.imputed(&call.predictors);
         let deviations = self.model.deviations();
         let changes = (0..PREDICTORS.len()).filter_map(|j| {
-            let risk = |value| {
-                let mut changed = values;
-                changed[j] = value;
-                self.model.probability(&changed.map(Some))
-            };
+            let risk = |value| self.risk_with(&values, j, value);
             let to = odds::value_below(values[j], self.model.coefficients[j], threshold, risk)?;
             let unit = if deviations[j] > 0.0 { deviations[j] } else { 1.0 };
             Some(((to - values[j]).abs() / unit, Change { predictor: PREDICTORS[j], from: values[j], to }))
@@ -213,75 +207,21 @@ impl CallList {
         }
     }
 
-    /// The first `limit` clients in the form of the API's answer.
-    pub fn answer(&self, limit: usize) -> Answer {
-        let calls = self.calls.iter().take(limit).map(|call| AnsweredCall {
-            rank: call.rank,
-            corporation: call.corporation.clone(),
-            call: call.today,
-            risk: call.risk,
-            previous_risk: call.previous_risk,
-            change: call.change(),
-            reasons: self.reasons(call).map(|reason| Worded { text: reason.to_string(), what: reason }).collect(),
-            what_would_help: match self.what_would_help(call) {
-                Help::Change(change) => Some(Worded { text: Help::Change(change).to_string(), what: change }),
-                Help::NotNeeded | Help::Nothing => None,
-            },
-        });
-        let Exits { expected, low, high, .. } = self.expected;
-        Answer {
-            model: self.release.clone(),
-            threshold: self.threshold.value(),
-            clients: self.clients,
-            capacity: self.capacity,
-            called: self.called,
-            without_name: self.without_name,
-            expected_exits: ExpectedExits { expected, low, high, at_random: self.at_random },
-            calls: calls.collect(),
-        }
+    /// The sentences for [`Self::reasons`], in the same order.
+    pub fn reasons_in_words(&self, call: &Call) -> impl Iterator<Item = String> + use<> {
+        let risk = call.risk;
+        self.reasons(call).map(move |reason| wording::reason(&reason, risk))
+    }
+
+    /// The words for [`Self::what_would_help`].
+    pub fn help_in_words(&self, call: &Call) -> String {
+        wording::help(&self.what_would_help(call), self.threshold.value())
+    }
+
+    /// The risk of a client with these predictors, but with another `value` of predictor `j`.
+    fn risk_with(&self, predictors: &[f64; 3], j: usize, value: f64) -> f64 {
+        let mut changed = *predictors;
+        changed[j] = value;
+        self.model.probability(&changed.map(Some))
     }
 }
-
-/// The answer to `GET /calllist`.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = CallList)]
-pub struct Answer {
-    model: String,
-    threshold: f64,
-    clients: usize,
-    capacity: usize,
-    called: usize,
-    without_name: u64,
-    expected_exits: ExpectedExits,
-    calls: Vec<AnsweredCall>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct ExpectedExits {
-    expected: f64,
-    low: u64,
-    high: u64,
-    at_random: f64,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct AnsweredCall {
-    rank: usize,
-    corporation: String,
-    call: bool,
-    risk: f64,
-    previous_risk: Option<f64>,
-    change: Option<f64>,
-    reasons: Vec<Worded<Reason>>,
-    what_would_help: Option<Worded<Change>>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct Worded<T> {
-    #[serde(flatten)]
-    what: T,
-    text: String,
-}
-
-#[cfg(test)]
-mod tests;

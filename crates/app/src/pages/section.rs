@@ -1,0 +1,92 @@
+//! Sections and tables as HTML. `insight` words them.
+
+use common::config::Threshold;
+use insight::{Cell, Part, Section, Table};
+use maud::{Markup, html};
+
+use super::layout::{change, chart, client_link, risk};
+
+/// Tables with more rows are hidden until they are opened.
+const MOST_ROWS: usize = 30;
+
+/// A section with its heading.
+pub fn section(section: &Section, threshold: Threshold) -> Markup {
+    let title = format!("{}-title", section.id);
+    html! {
+        section id=(section.id) aria-labelledby=(title) {
+            h2 id=(title) { (section.title) }
+            @for parts in section.parts.chunk_by(|a, b| is_figure(a) && is_figure(b)) {
+                @if is_figure(&parts[0]) && parts.len() > 1 { div.charts { @for part in parts { (self::part(part, threshold)) } } }
+                @else { @for part in parts { (self::part(part, threshold)) } }
+            }
+        }
+    }
+}
+
+fn is_figure(part: &Part) -> bool {
+    matches!(part, Part::Figure { .. })
+}
+
+/// An element of a section.
+pub fn part(part: &Part, threshold: Threshold) -> Markup {
+    match part {
+        Part::Text(text) | Part::Note(text) => html! { p { (text) } },
+        Part::Warning(text) => html! { p.warning { (text) } },
+        Part::Figure { label, svg, .. } => chart(label, svg),
+        Part::Table(table) if table.rows.len() > MOST_ROWS => html! {
+            details { summary { (table.label) ": " (table.rows.len()) } (wide_table(table, threshold)) }
+        },
+        Part::Table(table) => wide_table(table, threshold),
+    }
+}
+
+/// A table that may be wider than the screen: it scrolls by itself, also with the keyboard.
+pub fn wide_table(table: &Table, threshold: Threshold) -> Markup {
+    html! {
+        div.wide role="region" aria-label=(table.label) tabindex="0" {
+            table data-sortable { (contents(table, threshold)) }
+        }
+    }
+}
+
+/// The caption, header and rows of a table. The roles are explicit, because a table that is laid out as cards on a small
+/// screen would lose them.
+pub fn contents(table: &Table, threshold: Threshold) -> Markup {
+    let number = |column: usize| table.columns.get(column).is_some_and(|column| column.is_number).then_some("number");
+    html! {
+        @if !table.caption.is_empty() { caption { (table.caption) } }
+        thead role="rowgroup" { tr role="row" {
+            @for (j, column) in table.columns.iter().enumerate() {
+                th scope="col" role="columnheader" class=[number(j)] { (column.title) }
+            }
+        } }
+        tbody role="rowgroup" { @for row in &table.rows { tr role="row" {
+            @let head = row.iter().position(|cell| matches!(cell, Cell::Client(_))).unwrap_or(0);
+            @for (j, (cell, column)) in row.iter().zip(&table.columns).enumerate() {
+                @if j == head { th scope="row" role="rowheader" class=[number(j)] { (self::cell(cell, threshold)) } }
+                @else {
+                    td role="cell" class=[number(j)] data-label=(column.title) data-value=[value(cell)] { (self::cell(cell, threshold)) }
+                }
+            }
+        } } }
+    }
+}
+
+fn cell(cell: &Cell, threshold: Threshold) -> Markup {
+    match cell {
+        Cell::Text(text) => html! { (text) },
+        Cell::Lines(lines) => html! { ul { @for line in lines { li { (line) } } } },
+        Cell::Client(corporation) => client_link(corporation),
+        Cell::Risk(probability) => risk(*probability, threshold),
+        Cell::Change(difference) => change(*difference),
+    }
+}
+
+/// The number by which a column is sorted, if it is not the cell's text.
+fn value(cell: &Cell) -> Option<f64> {
+    match cell {
+        Cell::Risk(risk) => Some(*risk),
+        Cell::Change(change) => Some(change.unwrap_or(0.0)),
+        _ => None,
+    }
+}

@@ -1,0 +1,21 @@
+//! Facts about the live model and its clients, as data and sentences. All of them refer to one model: that of the live
+//! release.
+//!
+//! [`Evidence`] gathers the data once. [`CallList`] ranks the current clients and explains their risks. [`calls`] and
+//! [`sections`] turn both into [`Section`]s: the titles, sentences, tables and figures that the PDF and the web pages
+//! show. Each sentence and label is written here and nowhere else; the renderers only lay them out.
+//!
+//! The same inputs give the same sections: there is no clock and no random number without a seed.
+
+pub mod call_list;
+mod evidence;
+mod figures;
+mod section;
+mod sections;
+pub mod wording;
+
+pub use self::call_list::{Call, CallList};
+pub use self::evidence::Evidence;
+pub use self::figures::Figures;
+pub use self::section::{Cell, Column, Part, Section, Table};
+pub use self::sections::{calls, sections};

@@ -1,0 +1,24 @@
+//! The sections of the report, in the order of the reader's questions.
+
+mod calls;
+mod data;
+mod model;
+
+use crate::evidence::Evidence;
+use crate::figures::Figures;
+use crate::section::Section;
+
+pub use self::calls::calls;
+
+/// Everything about the live model and its data. Today's calls are a section of their own: see [`calls`].
+pub fn sections(evidence: &Evidence, figures: &Figures) -> Vec<Section> {
+    vec![
+        model::model(evidence),
+        model::quality(evidence, figures),
+        model::promotion(evidence),
+        model::drift(evidence),
+        data::data(evidence),
+        data::trends(figures),
+        data::dependencies(evidence),
+    ]
+}

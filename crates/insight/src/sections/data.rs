@@ -1,0 +1,72 @@
+//! The data of the model, their development over time, and the program's dependencies.
+
+use crate::evidence::Evidence;
+use crate::figures::Figures;
+use crate::section::{Part, Section, Table};
+use crate::wording::{grouped, number_if_known};
+
+/// Maximum number of files that are listed.
+const FILES_SHOWN: usize = 20;
+
+/// The scores, missing values and durations over time.
+pub fn trends(figures: &Figures) -> Section {
+    let mut section = Section::new("trends", "Over time");
+    section.parts.push(Part::Figure {
+        label: "F1 of the live model, missing values and durations over time",
+        svg: figures.time_trends.clone(),
+        share: 1.0,
+    });
+    section
+}
+
+/// The files of the compiled dataset and its columns.
+pub fn data(evidence: &Evidence) -> Section {
+    let mut section = Section::new("data", "The data");
+    let ingested = &evidence.ingested;
+    section.parts.push(Part::Text(format!(
+        "The compiled dataset has {} distinct rows from {} files. {} {} corporations are listed both as left and as active.",
+        grouped(ingested.rows),
+        grouped(ingested.files.len() as u64),
+        match evidence.has_newer_data() {
+            true => "It is newer than the training data of the live model.",
+            false => "The live model was trained on it.",
+        },
+        grouped(ingested.contradictory_corporations)
+    )));
+    let trained = &evidence.release.manifest.ingested;
+    let files = ingested.files.iter().rev().take(FILES_SHOWN).map(|file| {
+        let known = trained.iter().any(|known| known.name == file.name && known.sha256 == file.sha256);
+        let counts = [file.rows, file.duplicates, file.quarantined, file.missing.values().sum()].map(grouped);
+        let trained = if known { "yes" } else { "no" };
+        let last = [trained.to_owned(), file.sha256.short().to_owned()];
+        [file.name.clone()].into_iter().chain(counts).chain(last).collect()
+    });
+    let columns = ["File", "#Rows", "#Duplicates", "#Quarantined", "#Missing values", "Trained on", "SHA-256"];
+    let table = Table::of_texts("Files of the data", &columns, files);
+    section.parts.push(Part::Table(match ingested.files.len() > FILES_SHOWN {
+        true => table.with_caption(format!("The newest {FILES_SHOWN} files; ingestion.json lists all.")),
+        false => table,
+    }));
+    let rows = evidence.missing.iter().map(|missing| {
+        let statistics = evidence.summary.iter().find(|column| column.column == missing.column);
+        let numbers = statistics.map_or([None; 4], |s| [s.mean, s.median, s.std, s.mode]).map(number_if_known);
+        [missing.column.to_owned()].into_iter().chain(numbers).chain([format!("{:.2} %", missing.percent)]).collect()
+    });
+    let columns = ["Column", "#Mean", "#Median", "#Standard deviation", "#Mode", "#Missing"];
+    section.parts.push(Part::Table(Table::of_texts("Columns of the data", &columns, rows)));
+    section
+}
+
+/// The versions of the program's dependencies.
+pub fn dependencies(evidence: &Evidence) -> Section {
+    let mut section = Section::new("dependencies", "Dependencies");
+    let rows = evidence.dependencies.iter().map(|dependency| {
+        let newest = dependency.last_known.as_ref();
+        let version = newest.map_or("unknown", |known| &known.version);
+        let date = newest.and_then(|known| known.seen.get(..10)).unwrap_or_default();
+        vec![dependency.name.clone(), dependency.current.clone(), version.to_owned(), date.to_owned()]
+    });
+    let columns = ["Dependency", "Version in use", "Newest known version", "Last seen"];
+    section.parts.push(Part::Table(Table::of_texts("Dependencies of the program", &columns, rows)));
+    section
+}

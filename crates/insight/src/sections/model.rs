@@ -1,0 +1,188 @@
+//! The sections for engineers: the model, its quality, why it is live, and whether it is still good.
+
+use common::model::schema::PREDICTORS;
+use common::production::promotion::{Comparison, FEW_ROWS};
+use history::listing::CheckRow;
+use statistics::odds::{odds_ratio, sensible_unit};
+
+use crate::evidence::{Evidence, interval_of};
+use crate::figures::Figures;
+use crate::section::{Part, Section, Table};
+use crate::wording::{self, capitalised, decision, grouped, minutes, number, percent, points};
+
+/// What the model is and what it was trained on.
+pub fn model(evidence: &Evidence) -> Section {
+    let mut section = Section::new("model", "The model");
+    let (model, manifest) = (&evidence.model, &evidence.release.manifest);
+    let training = &model.training;
+    section.parts.push(Part::Text(format!(
+        "Release {} was deployed {} UTC by program version {}. It is a logistic regression with an L2 penalty (C = {}), trained \
+         on {} rows of clients, of which {} left ({}). {} rows with missing values were skipped.{}",
+        evidence.release.id,
+        manifest.created.strftime("%Y-%m-%d %H:%M:%S"),
+        manifest.program,
+        model.fit.regularization,
+        grouped(training.rows),
+        grouped(training.exited),
+        percent(training.exited as f64 / training.rows.max(1) as f64),
+        grouped(training.left_out),
+        if evidence.has_newer_data() { " The compiled data are newer than its training data." } else { "" }
+    )));
+    let deviations = model.deviations();
+    let rows = (0..PREDICTORS.len()).map(|j| {
+        let unit = sensible_unit(deviations[j]);
+        let odds = odds_ratio(model.coefficients[j], model.standard_errors[j], unit);
+        let interval = format!("{} to {}", number(odds.interval.low), number(odds.interval.high));
+        let [coefficient, error, average, ratio] =
+            [model.coefficients[j], model.standard_errors[j], model.averages()[j], odds.ratio].map(number);
+        vec![PREDICTORS[j].to_owned(), coefficient, error, average, format!("{unit} more"), ratio, interval]
+    });
+    let [intercept, error] = [model.intercept, model.standard_errors[PREDICTORS.len()]].map(number);
+    let intercept = [vec!["intercept".to_owned(), intercept, error], vec![String::new(); 4]].concat();
+    let columns =
+        ["Predictor", "#Coefficient", "#Standard error", "#Average", "#Increase", "#Odds ratio", "#95 % interval"];
+    let table = Table::of_texts("Coefficients of the model", &columns, rows.chain([intercept]));
+    section.parts.push(Part::Table(table.with_caption(
+        "The odds ratio is the factor by which the odds of leaving change if the predictor increases by the given amount \
+         and the other predictors stay the same.",
+    )));
+    section.parts.push(Part::Note(format!(
+        "Model {}. Training data {}. Log-likelihood {:.6} after {} Newton steps, {:.1e} standard errors from the optimum.",
+        manifest.score.model_sha256.as_str(),
+        evidence.training_data().as_str(),
+        model.fit.log_likelihood,
+        model.fit.newton_steps,
+        model.fit.newton_decrement
+    )));
+    section
+}
+
+/// The model's results on the test data.
+pub fn quality(evidence: &Evidence, figures: &Figures) -> Section {
+    let mut section = Section::new("quality", "Quality on the test data");
+    let (score, recorded) = (&evidence.score, &evidence.release.manifest.score);
+    let comparison = Comparison { challenger: score.confusion, champion: None };
+    let files = match score.data.len() {
+        0..=3 => score.data.join(", "),
+        files => format!("{files} files"),
+    };
+    section.parts.push(Part::Text(format!(
+        "On {} rows of {files} the model reaches F1 {} ({}), precision {:.4} and recall {:.4}. The baseline \"everyone exits\" \
+         reaches F1 {:.4} on the same rows.",
+        grouped(score.n),
+        score.f1,
+        wording::interval(statistics::interval::f1(&score.confusion)),
+        score.precision,
+        score.recall,
+        comparison.everyone_exits().f1()
+    )));
+    if score.f1 != recorded.f1 || score.n != recorded.n {
+        section.parts.push(Part::Warning(format!(
+            "The test data have changed since the deployment, which recorded F1 {} on {} rows.",
+            recorded.f1,
+            grouped(recorded.n)
+        )));
+    }
+    for warning in comparison.warnings() {
+        section.parts.push(Part::Warning(capitalised(&warning.replace("the new model", "the model")) + "."));
+    }
+    section.parts.push(Part::Figure { label: "Confusion matrix", svg: figures.confusion_matrix.clone(), share: 0.85 });
+    section.parts.push(Part::Figure {
+        label: "ROC curve, precision and recall, calibration, and distribution of risks",
+        svg: figures.model_quality.clone(),
+        share: 1.0,
+    });
+    section
+}
+
+/// The comparison of champion and challenger.
+pub fn promotion(evidence: &Evidence) -> Section {
+    let mut section = Section::new("promotion", "Why this model is live");
+    let comparison = evidence.comparison();
+    let Some(first) = comparison.first() else {
+        section
+            .parts
+            .push(Part::Text("The release was deployed by hand, or before comparisons were recorded.".to_owned()));
+        return section;
+    };
+    if let Some(check) = evidence.check_that_led_here() {
+        section.parts.push(Part::Text(format!("The previous release had drifted. {}", wording::check(check))));
+        shifts(&mut section, evidence, check);
+    }
+    section.parts.push(Part::Text(format!(
+        "The new model was compared on {} test rows{} and promoted by the rule \"{}\".",
+        grouped(first.n as u64),
+        first.champion.as_ref().map(|champion| format!(" with release {champion}")).unwrap_or_default(),
+        first.rule
+    )));
+    let rows = comparison.iter().map(|row| {
+        let counts = [row.true_positives, row.false_positives, row.false_negatives, row.true_negatives];
+        let f1 = format!("{:.4}", row.f1);
+        [row.contestant.clone(), f1].into_iter().chain(counts.map(|count| grouped(count as u64))).collect()
+    });
+    let columns = ["Model", "#F1", "#True positives", "#False positives", "#False negatives", "#True negatives"];
+    section.parts.push(Part::Table(Table::of_texts("Comparison on the test data", &columns, rows).with_caption(
+        "False positives stayed but were predicted to leave. False negatives left but were predicted to stay.",
+    )));
+    for warning in serde_json::from_str::<Vec<String>>(&first.warnings).unwrap_or_default() {
+        section.parts.push(Part::Warning(capitalised(&warning) + "."));
+    }
+    if first.n < FEW_ROWS as i64 {
+        section.parts.push(Part::Note(
+            "More labelled rows in the test data folder would make the comparison more reliable.".to_owned(),
+        ));
+    }
+    section
+}
+
+/// The results of the live release on rows that arrived after its deployment.
+pub fn drift(evidence: &Evidence) -> Section {
+    const SHOWN: usize = 8;
+    let mut section = Section::new("drift", "Is it still good?");
+    let checks = evidence.checks_of_live();
+    let Some(newest) = checks.last() else {
+        section.parts.push(Part::Text("No new rows have arrived since it went live.".to_owned()));
+        return section;
+    };
+    let words = format!("Newest drift check, {} UTC: {}", minutes(&newest.started), wording::check(newest));
+    section.parts.push(if newest.drifted == 1 { Part::Warning(words) } else { Part::Text(words) });
+    shifts(&mut section, evidence, newest);
+    let rows = checks.iter().rev().take(SHOWN).map(|check| {
+        vec![
+            minutes(&check.started),
+            grouped(check.n as u64),
+            format!("{:.4}", check.f1),
+            wording::interval(interval_of(check)),
+            check.verdict.clone(),
+            check.test.clone(),
+            decision(check).to_owned(),
+        ]
+    });
+    let columns = ["Checked (UTC)", "#Rows", "#F1", "#Interval", "Verdict", "Test", "Decision"];
+    section.parts.push(Part::Table(Table::of_texts("Drift checks of the live release", &columns, rows)));
+    section
+}
+
+/// Adds the shifts of the predictors in a check's rows.
+fn shifts(section: &mut Section, evidence: &Evidence, check: &CheckRow) {
+    let shifts = evidence.shifts_of(check);
+    if shifts.is_empty() {
+        return;
+    }
+    let rows = shifts.iter().map(|shift| {
+        vec![
+            shift.predictor.clone(),
+            format!("{:.4}", shift.stability_index),
+            format!("{:.4}", shift.stability_cutoff),
+            shift.ks_distance.map_or_else(|| "–".to_owned(), |statistic| format!("{statistic:.4}")),
+            if shift.p_value < 0.001 { "< 0.001".to_owned() } else { format!("{:.3}", shift.p_value) },
+            points(shift.risk_change),
+            shift.verdict.clone(),
+        ]
+    });
+    let columns = ["Predictor", "#PSI", "#PSI cutoff", "#KS statistic", "#p (Holm)", "#Change of risk", "Verdict"];
+    section.parts.push(Part::Table(Table::of_texts("Shift of the predictors", &columns, rows).with_caption(
+        "New rows compared with the training data. Change of risk: percentage points for a client with average values \
+         otherwise.",
+    )));
+}

@@ -1,0 +1,154 @@
+//! Numbers, columns, reasons and drift checks in plain words.
+
+pub use charts::numbers::{grouped, percent, whole_percent};
+use history::listing::CheckRow;
+use statistics::interval::Interval;
+
+use crate::call_list::{Change, Help, Reason};
+use crate::evidence::interval_of;
+
+/// Formats a difference of probabilities in percentage points: "+1.2", "−0.4", "0.0".
+pub fn points(difference: f64) -> String {
+    let points = (1000.0 * difference).round() / 10.0;
+    match points {
+        points if points > 0.0 => format!("+{points:.1}"),
+        points if points < 0.0 => format!("\u{2212}{:.1}", -points),
+        _ => "0.0".to_owned(),
+    }
+}
+
+/// Formats a number of any size with about five digits.
+pub fn number(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if size.fract() == 0.0 && size < 1e15 => format!("{value:.0}"),
+        size if size < 1e-3 => format!("{value:.3e}"),
+        size if size < 10.0 => format!("{value:.5}"),
+        size if size < 1e5 => format!("{value:.2}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+/// Formats a number as [`number`] does; an unknown one is a dash.
+pub fn number_if_known(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), number)
+}
+
+/// The name of a column for readers.
+pub fn label(column: &str) -> &str {
+    match column {
+        "lastmonth_activity" => "last month's activity",
+        "lastyear_activity" => "last year's activity",
+        "number_of_employees" => "number of employees",
+        other => other,
+    }
+}
+
+/// A text with a capital first letter.
+pub fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
+/// A time of the history, cut off after the minutes.
+pub fn minutes(time: &str) -> String {
+    time.get(..16).unwrap_or(time).replace('T', " ")
+}
+
+/// Describes one predictor's contribution to a client's `risk` by its consequence.
+pub(crate) fn reason(reason: &Reason, risk: f64) -> String {
+    let (value, average) = (count(reason.value), count(reason.average));
+    let subject = capitalised(label(reason.predictor));
+    let fact = match reason.imputed {
+        true => format!("{subject} is unknown and taken to be the median, {value} (average {average})."),
+        false => format!("{subject} is {value} (average {average})."),
+    };
+    let (now, then) = (rounded(risk), rounded(reason.risk_at_average));
+    match now == then {
+        true => format!("{fact} With an average value the risk would be about the same."),
+        false => format!("{fact} With an average value the risk would be {then} instead of {now}."),
+    }
+}
+
+/// Describes what would lower a client's risk below `threshold`.
+pub(crate) fn help(help: &Help, threshold: f64) -> String {
+    match help {
+        Help::NotNeeded => format!("already below {}", whole_percent(threshold)),
+        Help::Nothing => "no single change is enough".to_owned(),
+        Help::Change(Change { predictor, from, to }) => {
+            format!("{} {} instead of {}", label(predictor), count(*to), count(*from))
+        }
+    }
+}
+
+/// Describes a drift check in two sentences.
+pub(crate) fn check(check: &CheckRow) -> String {
+    let verdict = match check.verdict.as_str() {
+        "cannot tell" => "Chance may explain the difference.",
+        "drifted" => "The score has fallen by more than chance explains.",
+        _ => "The score has not fallen.",
+    };
+    format!(
+        "On {} new rows the model reached F1 {:.4} ({}), against the recorded {:.4}. {verdict} The configured test, \
+         \"{}\", decided: {}.",
+        grouped(check.n as u64),
+        check.f1,
+        interval(interval_of(check)),
+        check.recorded_f1,
+        check.test,
+        decision(check)
+    )
+}
+
+/// Whether a check found drift.
+pub(crate) fn decision(check: &CheckRow) -> &'static str {
+    if check.drifted == 1 { "drift" } else { "no drift" }
+}
+
+/// A 95 % confidence interval of a score.
+pub(crate) fn interval(interval: Option<Interval>) -> String {
+    interval.map_or_else(|| "no interval".to_owned(), |i| format!("95 %: {:.4} to {:.4}", i.low, i.high))
+}
+
+/// A risk in whole percent; never 0 % or 100 %, because no risk is certain.
+fn rounded(risk: f64) -> String {
+    match risk {
+        risk if risk < 0.005 => "less than 1 %".to_owned(),
+        risk if risk >= 0.995 => "more than 99 %".to_owned(),
+        _ => whole_percent(risk),
+    }
+}
+
+/// A count for readers; values from 10 on are rounded to whole numbers.
+fn count(value: f64) -> String {
+    match value {
+        value if value.fract() == 0.0 || value >= 10.0 => grouped(value.round() as u64),
+        value => format!("{value:.1}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_in_points_and_risks_in_whole_percent() {
+        assert_eq!([0.0123, -0.004, 0.0, -0.0004].map(points), ["+1.2", "\u{2212}0.4", "0.0", "0.0"]);
+        assert_eq!([0.004, 0.0149, 0.5, 0.9951].map(rounded), ["less than 1 %", "1 %", "50 %", "more than 99 %"]);
+    }
+
+    #[test]
+    fn numbers_of_any_size() {
+        let numbers = [0.0, -0.000012345, 0.025, 24.5, -123456.7, 6.0];
+        assert_eq!(numbers.map(number), ["0", "-1.234e-5", "0.02500", "24.50", "-123457", "6"]);
+    }
+
+    #[test]
+    fn columns_have_names_for_readers() {
+        assert_eq!(capitalised(label("lastyear_activity")), "Last year's activity");
+        assert_eq!(
+            (capitalised(""), capitalised("größe"), label("größe")),
+            (String::new(), "Größe".to_owned(), "größe")
+        );
+    }
+}
