@@ -74,7 +74,7 @@ impl Door {
         };
         result.map(|history| {
             history.map(|mut history| {
-                history.hurry(DATABASE_LIMIT);
+                history.set_query_limit(DATABASE_LIMIT);
                 history
             })
         })

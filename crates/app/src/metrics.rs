@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use history::DriftVerdict;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -51,7 +52,7 @@ pub struct Momentary {
     /// The newest F1 score in the history, of any model and data.
     pub last_f1: Option<f64>,
     /// The newest drift verdict.
-    pub verdict: Option<String>,
+    pub verdict: Option<DriftVerdict>,
     /// When the newest `fullprocess` started, in seconds since 1970.
     pub last_run: Option<f64>,
     /// Whether that run failed.
@@ -61,9 +62,6 @@ pub struct Momentary {
     /// Whether the live release could not be loaded.
     pub refused: bool,
 }
-
-/// The verdicts of a drift check, as the history stores them.
-const VERDICTS: [&str; 3] = ["not drifted", "cannot tell", "drifted"];
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -121,9 +119,9 @@ impl Metrics {
         }
         momentary.register("risk_model", "The release that answers", release);
         let verdicts = Family::<[(&str, String); 1], Gauge>::default();
-        if let Some(verdict) = &now.verdict {
-            for known in VERDICTS.into_iter().chain([verdict.as_str()]) {
-                verdicts.get_or_create(&[("verdict", known.to_owned())]).set(i64::from(known == verdict));
+        if let Some(newest) = now.verdict {
+            for verdict in DriftVerdict::ALL {
+                verdicts.get_or_create(&[("verdict", verdict.to_string())]).set(i64::from(*verdict == newest));
             }
         }
         momentary.register("risk_drift", "1 at the newest drift verdict", verdicts);

@@ -6,21 +6,9 @@
 use common::config::DriftTest;
 use common::model::metrics::Confusion;
 use common::model::score::Score;
-use serde::{Deserialize, Serialize};
+pub use history::DriftVerdict as Verdict;
 use statistics::interval::{self, Interval};
 use statistics::trend::Limits;
-
-/// Whether the score has fallen by more than chance explains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// It has fallen: the whole 95 % interval of the new F1 minus the recorded F1 is below 0.
-    Drifted,
-    /// It has not fallen.
-    NotDrifted,
-    /// It has fallen, but chance may explain that; or no client left and none was predicted to leave.
-    CannotTell,
-}
 
 /// The result of a drift check of the live model on new rows.
 #[derive(Clone, Copy, Debug)]
@@ -53,17 +41,6 @@ pub fn check(test: DriftTest, recorded: &Score, new: &Confusion, past: &[f64]) -
         }
     };
     Check { verdict, interval: interval::f1(new), drifted }
-}
-
-impl Verdict {
-    /// Returns the text of the verdict, for example `not drifted`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Drifted => "drifted",
-            Self::NotDrifted => "not drifted",
-            Self::CannotTell => "cannot tell",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -29,10 +29,9 @@ use common::model::shift::PredictorShift;
 use common::production::promotion::Comparison;
 use common::production::release::{Production, Release};
 use common::production::reports::ReportFacts;
-use history::{DriftCheck, Facts, History, PromotionRecord, Run, Start, source};
+use history::{DecisionRecord, DriftCheck, History, PromotionDecision, Run, Start, compared_models, source};
 use serde::Deserialize;
 use serde_json::Value;
-use statistics::interval::Interval;
 
 use crate::child::{Server, Steps};
 use crate::drift::Check;
@@ -56,11 +55,7 @@ fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
     let steps = Steps::of(config, Some(run.begin_process()))?;
     let outcome = decide_and_act(config, &steps, run)?;
     run.note_unrecorded_release(&Production::of(config))?;
-    run.facts.decision = Some(history::Decision {
-        decision: outcome.outcome.as_str(),
-        reason: outcome.to_string(),
-        live: outcome.live.clone(),
-    });
+    run.add(DecisionRecord { decision: outcome.outcome, reason: outcome.to_string(), live: outcome.live.clone() });
     Ok(outcome)
 }
 
@@ -123,26 +118,26 @@ fn renew_where_needed(config: &Config, steps: &Steps, run: &mut Run, repairs: &m
         release: release.id.clone(),
         data: new.iter().map(|file| file.name.clone()).collect(),
         confusion: score.confusion,
-        f1_interval: check.interval.map(|Interval { low, high }| (low, high)),
-        shifts: score.shifts.clone(),
+        f1_low: check.interval.map(|interval| interval.low),
+        f1_high: check.interval.map(|interval| interval.high),
         recorded_f1: release.manifest.score.f1,
-        verdict: check.verdict.as_str(),
-        test: config.drift_test.as_str(),
+        verdict: check.verdict,
+        test: config.drift_test,
         drifted: check.drifted,
     };
     // Recorded immediately, because the report of this run shows it.
-    run.record_now("drift check", start, &Facts { drift_check: Some(drift_check), ..Facts::default() })?;
-    let checked = || new.iter().map(|file| new_files::checked_by(file, &release)).collect();
+    run.record_now("drift check", start, (drift_check, score.shifts.clone()))?;
+    let checked = || new.iter().map(|file| new_files::checked_by(file, &release)).collect::<Vec<_>>();
     if !check.drifted {
         steps.run("reporting", &[])?; // there are new clients to call
-        run.facts.checked_files = checked();
+        run.add(checked());
         return Ok(outcome(Decision::NoDrift, &new, Some(release.id.clone()), Some(&release), Some((score, check))));
     }
     let Renewal { comparison, live } = renew(config, steps, Some(&release), run)?;
     let decision = match live {
         Some(_) => Decision::Redeployed,
         None => {
-            run.facts.checked_files = checked(); // otherwise the next run would train the same model again
+            run.add(checked()); // otherwise the next run would train the same model again
             Decision::Kept
         }
     };
@@ -196,7 +191,7 @@ fn plan(config: &Config) -> Result<Outcome> {
         }
     };
     if let Some(history) = history {
-        history.leave(); // a normal close would merge the log into the file
+        history.end_with_process(); // a normal close would merge the log into the file
     }
     let planned = Outcome { repairs, ..planned };
     Ok(Outcome { dry_run: true, ..planned })
@@ -267,15 +262,14 @@ fn renew(config: &Config, steps: &Steps, champion: Option<&Release>, run: &mut R
         bail!("the test data in {} changed while they were scored; run again", config.test_data.display());
     }
     let promoted = comparison.promotes(config.promotion);
-    let promotion = PromotionRecord {
-        comparison,
+    let promotion = PromotionDecision {
         challenger_sha256: challenger.model_sha256,
         champion: champion.map(|release| release.id.clone()),
-        rule: config.promotion.as_str(),
+        rule: config.promotion,
         promoted,
         warnings: comparison.warnings(),
     };
-    run.record_now("promotion", start, &Facts { promotion: Some(promotion), ..Facts::default() })?;
+    run.record_now("promotion", start, (promotion, compared_models(&comparison)))?;
     if !promoted {
         steps.run("reporting", &[])?;
         return Ok(Renewal { comparison, live: None });

@@ -6,6 +6,7 @@ use common::cli;
 use common::files::ingested::ListedFile;
 use common::model::shift::{PredictorShift, ShiftVerdict};
 use common::production::release::Release;
+pub use history::Decision;
 use serde::Serialize;
 use statistics::interval::Interval;
 
@@ -39,41 +40,6 @@ pub struct Outcome {
     pub repairs: Vec<String>,
     /// Whether this was a dry run: nothing was changed, and the outcome is what a run would do.
     pub dry_run: bool,
-}
-
-/// The decision of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decision {
-    /// No file is new, and the reports belong to the live release.
-    NothingToDo,
-    /// No file is new, but the reports did not belong to the live release and were created again.
-    Reported,
-    /// The rows of the new files are no evidence against the live model.
-    NoDrift,
-    /// The live model has drifted, and a new one has been deployed.
-    Redeployed,
-    /// The live model has drifted, but the new one is no better and `promotion` is `if_better`.
-    Kept,
-    /// Nothing had been deployed, and a first model was deployed.
-    Bootstrapped,
-    /// The live release or the compiled dataset was damaged or lost and has been repaired; nothing else had to be done.
-    Repaired,
-}
-
-impl Decision {
-    /// Returns the name of the decision as in the JSON of the outcome.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::NothingToDo => "nothing_to_do",
-            Self::Reported => "reported",
-            Self::NoDrift => "no_drift",
-            Self::Redeployed => "redeployed",
-            Self::Kept => "kept",
-            Self::Bootstrapped => "bootstrapped",
-            Self::Repaired => "repaired",
-        }
-    }
 }
 
 /// Creates the outcome of a decision; `was` is the release that was live before, and `checked` its score on the new

@@ -16,7 +16,7 @@ use common::model::schema::COLUMNS;
 use futures_util::TryStreamExt;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use crate::connection::{Connection, DATASET_LIMIT, Opening, on_each, within};
+use crate::connection::{Connection, DATASET_LIMIT, Opening, with_driver, within};
 use crate::store::runtime;
 
 /// Time limit for the next row. The first row may have to wait for a sort.
@@ -61,7 +61,7 @@ pub fn any_new(input: &InputDatabase, mark: Option<&Watermark>) -> Result<bool> 
     with_connection(input, async |connection| {
         let kind = Kind::of(&input.url);
         let found = format!("SELECT COUNT(*) FROM (SELECT 1 AS one {} LIMIT 1) AS found", kind.above(input, mark));
-        let rows: Vec<(i64,)> = connection.fetch_as_is(found).await?;
+        let rows: Vec<(i64,)> = connection.fetch_verbatim(found).await?;
         Ok(rows.first().is_some_and(|(count,)| *count > 0))
     })
 }
@@ -75,7 +75,7 @@ pub fn take_new(input: &InputDatabase, mark: Option<&Watermark>, folder: &Path) 
     with_connection(input, async |connection| {
         let kind = Kind::of(&input.url);
         let missing = format!("SELECT COUNT(*) {} WHERE input.{} IS NULL", kind.from(input), input.column);
-        let missing: Vec<(i64,)> = connection.fetch_as_is(missing).await?;
+        let missing: Vec<(i64,)> = connection.fetch_verbatim(missing).await?;
         let without_mark = missing.first().map_or(0, |(count,)| *count as u64);
 
         std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
@@ -110,7 +110,7 @@ async fn write_rows(connection: &mut Connection, select: String, kind: Kind, pat
     let mut csv = csv::Writer::from_writer(AtomicFile::create(path)?);
     csv.write_record(COLUMNS).with_context(|| format!("writing {}", path.display()))?;
     let mut highest = None;
-    on_each!(connection, |connection: _Kind| {
+    with_driver!(connection, |connection: _Db| {
         let mut rows = sqlx::query(sqlx::AssertSqlSafe(select)).fetch(connection);
         while let Some(row) = within(ROW_LIMIT, rows.try_next()).await? {
             let [fields @ .., mark, mark_type] = texts(&row)?;

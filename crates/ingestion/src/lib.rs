@@ -22,6 +22,7 @@ use common::files::{DataFile, FINAL_DATA, INGESTED_FILES, INGESTION_RECORD, QUAR
 use dataset::Engine;
 use fs_err as fs;
 use history::source::{self, NewRows, TakenBatch};
+use history::{MissingPercentage, Operation, StepTiming};
 use serde::Serialize;
 
 /// The result of an ingestion.
@@ -39,7 +40,7 @@ pub struct Outcome {
 /// Ingests according to `config`, and records the run in the history.
 pub fn run(config: &Config) -> Result<Outcome> {
     history::record(config, "ingestion", |run| {
-        run.hold(Lock::acquire(&config.output_folder, "ingestion")?);
+        run.keep_lock(Lock::acquire(&config.output_folder, "ingestion")?);
         let engine = dataset::open(config)?;
         let mut files = inputs(&*engine, config)?;
         let NewRows { batch, without_mark } = take_new(config, &files)?;
@@ -49,13 +50,13 @@ pub fn run(config: &Config) -> Result<Outcome> {
         let keep = || batch.map_or(Ok(()), TakenBatch::keep);
         let outcome = Outcome { without_mark, ..ingest(&*engine, &files, &config.output_folder, keep)? };
         let ingested = &outcome.ingested;
-        run.facts.ingested = Some((ingested.clone(), config.output_folder.join(FINAL_DATA)));
-        run.facts.timings.push(("ingestion", outcome.seconds));
-        run.facts.missing_percentages = ingested
-            .missing
-            .iter()
-            .map(|(column, missing)| (column.clone(), 100.0 * *missing as f64 / ingested.rows as f64))
-            .collect();
+        run.add_dataset(ingested.clone(), config.output_folder.join(FINAL_DATA));
+        run.add(StepTiming { operation: Operation::Ingestion, seconds: outcome.seconds });
+        let percent = |(column, missing): (&String, &u64)| MissingPercentage {
+            column: column.clone(),
+            percent: 100.0 * *missing as f64 / ingested.rows as f64,
+        };
+        run.add(ingested.missing.iter().map(percent).collect::<Vec<_>>());
         Ok(outcome)
     })
 }

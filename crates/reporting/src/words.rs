@@ -1,6 +1,6 @@
 //! Numbers and drift checks as texts for readers.
 
-use history::listing::CheckRow;
+use history::{CheckRow, DriftVerdict};
 
 /// Formats 12345 as "12,345".
 pub fn grouped(count: u64) -> String {
@@ -44,19 +44,19 @@ pub fn number(value: f64) -> String {
 
 /// Describes a check in a sentence.
 pub fn check_in_words(check: &CheckRow) -> String {
-    let verdict = match check.verdict.as_str() {
-        "cannot tell" => "chance may explain the difference",
-        "drifted" => "the score has fallen by more than chance explains",
-        _ => "the score has not fallen",
+    let verdict = match check.verdict {
+        DriftVerdict::CannotTell => "chance may explain the difference",
+        DriftVerdict::Drifted => "the score has fallen by more than chance explains",
+        DriftVerdict::NotDrifted => "the score has not fallen",
     };
     format!(
         "F1 {:.4} ({}) on {} new rows against the recorded {:.4}; {verdict}. By the test \"{}\" that is {}",
-        check.f1,
+        check.confusion.f1(),
         interval_of(check),
-        grouped(check.n as u64),
+        grouped(check.confusion.n()),
         check.recorded_f1,
-        check.test,
-        if check.drifted == 1 { "drift" } else { "no drift" }
+        check.test.as_str(),
+        if check.drifted { "drift" } else { "no drift" }
     )
 }
 

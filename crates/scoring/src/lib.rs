@@ -89,7 +89,13 @@ pub struct Outcome {
 impl Outcome {
     /// The score in the form in which the history stores it. `deployed` says whether the model belonged to a release.
     pub fn scored_data(&self, deployed: bool) -> ScoredData {
-        ScoredData { score: self.score(), release: deployed.then(|| self.model.clone()), data: self.data.clone() }
+        ScoredData {
+            release: deployed.then(|| self.model.clone()),
+            model_sha256: self.model_sha256.clone(),
+            data: self.data.clone(),
+            confusion: self.confusion,
+            threshold: Some(self.threshold.value()),
+        }
     }
 
     /// The score without the other figures, as deployment stores it.
@@ -123,7 +129,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
             atomic::sweep(&config.output_model)?;
             outcome.score().write(&config.output_model)?;
         }
-        run.facts.scores.push(outcome.scored_data(options.deployed));
+        run.add(outcome.scored_data(options.deployed));
         Ok(outcome)
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use common::config::Config;
 use common::files::csv_files_if_any;
 use common::model::schema::PREDICTORS;
-use history::listing::RunRow;
+use history::{RunOutcome, RunRow};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use reporting::call_list::{Call, CallList};
@@ -187,7 +187,7 @@ fn model(live: &LiveModel, overview: &Overview) -> Markup {
                     " on " (grouped(score.n)) " rows; precision " (format!("{:.4}", score.precision)) ", recall " (format!("{:.4}", score.recall)) }
                 dt { "Drift" }
                 dd { @match evidence.checks_of_live().last() {
-                    Some(check) => { span class=[(check.drifted == 1).then_some("warning")] { (check_in_words(check)) }
+                    Some(check) => { span class=[check.drifted.then_some("warning")] { (check_in_words(check)) }
                         ", checked " (minutes(&check.started)) " UTC" }
                     None => "No new rows have come since it is live."
                 } }
@@ -209,7 +209,7 @@ fn model(live: &LiveModel, overview: &Overview) -> Markup {
 fn last_run(run: &RunRow) -> Markup {
     let ago = run.started.parse::<Timestamp>().map(|started| (Timestamp::now().as_second() - started.as_second()) / 60);
     let ago = ago.unwrap_or_default().max(0);
-    let failed = run.outcome == "failed";
+    let failed = run.outcome == RunOutcome::Failed;
     html! {
         (minutes(&run.started)) " UTC"
         @match ago {
@@ -230,12 +230,12 @@ fn why_live(evidence: &Evidence) -> Markup {
             None => "It was deployed by hand or before there was a record of what it was held against.",
             Some(first) => {
                 @if let Some(check) = evidence.check_that_led_here() { "The release before it had drifted: " (check_in_words(check)) ". " }
-                "On the same " (grouped(first.n as u64)) " test rows: "
-                @for (place, contestant) in comparison.iter().enumerate() {
-                    @if place > 0 { ", " } (contestant.contestant) " " (format!("{:.4}", contestant.f1))
+                "On the same " (grouped(first.compared.confusion.n())) " test rows: "
+                @for (index, row) in comparison.iter().enumerate() {
+                    @if index > 0 { ", " } (row.compared.model) " " (format!("{:.4}", row.compared.confusion.f1()))
                 }
                 "."
-                @for warning in serde_json::from_str::<Vec<String>>(&first.warnings).unwrap_or_default() {
+                @for warning in &first.promotion.warnings {
                     " " span.warning { (warning) "." }
                 }
             }

@@ -6,7 +6,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use common::config::service::{CHALLENGE_HEADER, PROOF_HEADER};
-use history::History;
+use history::{History, RunOutcome};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -139,11 +139,11 @@ fn of_model(Status { served, refused, failures }: Status) -> Momentary {
 }
 
 fn of_history(history: &mut History, now: &mut Momentary) -> anyhow::Result<()> {
-    now.last_f1 = history.newest_score()?.map(|score| score.f1);
+    now.last_f1 = history.newest_score()?.map(|score| score.confusion.f1());
     now.verdict = history.newest_check()?.map(|check| check.verdict);
     if let Some(run) = history.newest_process()? {
         now.last_run = run.started.parse::<Timestamp>().ok().map(seconds);
-        now.last_run_failed = Some(run.outcome == "failed");
+        now.last_run_failed = Some(run.outcome == RunOutcome::Failed);
     }
     Ok(())
 }

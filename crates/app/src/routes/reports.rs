@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use dataset::{ColumnStatistics, Reading};
 use diagnostics::Health;
-use history::listing::{Listing, What};
+use history::listing::{Listing, ListingKind};
 use reporting::call_list;
 use serde::{Deserialize, Serialize};
 
@@ -114,13 +114,13 @@ pub async fn calllist(request: HttpRequest, state: Data<State>) -> Result<HttpRe
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HistoryQuery {
-    what: Option<What>,
+    what: Option<ListingKind>,
     last: Option<u32>,
 }
 
 /// History of runs, scores, drift checks, promotions and releases.
 #[utoipa::path(get, path = "/history", tag = "reports",
-    params(("what" = Option<What>, Query, description = "Which rows; without it runs"),
+    params(("what" = Option<ListingKind>, Query, description = "Which rows; without it runs"),
         ("last" = Option<u32>, Query, maximum = 10_000, description = "How many, the newest; without it 50")),
     responses(
         (status = 200, body = Listing, description = "The newest rows, oldest first"),
@@ -128,7 +128,7 @@ struct HistoryQuery {
     ))]
 pub async fn history(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
     let HistoryQuery { what, last } = query(&request)?;
-    let (what, last) = (what.unwrap_or(What::Runs), last.unwrap_or(50));
+    let (what, last) = (what.unwrap_or(ListingKind::Runs), last.unwrap_or(50));
     if last > LONGEST_HISTORY {
         return Err(Problem::WrongData(format!("last is {last}; ask for {LONGEST_HISTORY} rows or fewer")));
     }

@@ -1,7 +1,7 @@
 use super::plot::{label_step, round_ticks};
 use super::trends::ScorePoint;
 use super::*;
-use history::listing::{MissingRow, TimingRow};
+use history::{MissingRow, Operation, Recorded, StepTiming};
 use statistics::interval::Interval;
 
 /// Data of `runs` runs; every seventh run is a deployment.
@@ -30,11 +30,13 @@ fn trends(runs: usize) -> Trends {
             })
             .collect(),
         timings: (0..2 * runs)
-            .map(|i| TimingRow {
+            .map(|i| Recorded {
                 run: i as i64,
                 started: time(i / 2),
-                what: ["ingestion", "training"][i % 2].to_owned(),
-                seconds: 0.03 + 0.01 * wave(i) + 0.02 * (i % 2) as f64,
+                record: StepTiming {
+                    operation: [Operation::Ingestion, Operation::Training][i % 2],
+                    seconds: 0.03 + 0.01 * wave(i) + 0.02 * (i % 2) as f64,
+                },
             })
             .collect(),
     }

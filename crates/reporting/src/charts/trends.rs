@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::Result;
 use common::model::metrics::Confusion;
 use common::production::promotion::Comparison;
-use history::listing::{ComparisonRow, MissingRow, TimingRow};
+use history::{Candidate, ComparisonRow, MissingRow, Operation, TimingRow};
 use plotters::prelude::*;
 use statistics::interval::{self, Interval};
 
@@ -52,21 +52,12 @@ pub struct ScorePoint {
 impl Trends {
     /// Extracts the data from the history.
     pub fn of(past: &Past) -> Self {
-        let counts = |row: [i64; 4]| {
-            let [true_positives, false_positives, false_negatives, true_negatives] = row.map(|count| count as u64);
-            Confusion { true_positives, false_positives, false_negatives, true_negatives }
-        };
         let everyone = |challenger| Comparison { challenger, champion: None }.everyone_exits().f1();
         let checks = past.checks.iter().map(|check| ScorePoint {
             time: check.started.clone(),
-            f1: check.f1,
+            f1: check.confusion.f1(),
             interval: check.f1_low.zip(check.f1_high).map(|(low, high)| Interval { low, high }),
-            constant: Some(everyone(counts([
-                check.true_positives,
-                check.false_positives,
-                check.false_negatives,
-                check.true_negatives,
-            ]))),
+            constant: Some(everyone(check.confusion)),
             deployed: false,
         });
         // Computed only for the newest releases, because an interval takes thousands of random draws. A model that went
@@ -74,15 +65,14 @@ impl Trends {
         let shown = past.releases.len().saturating_sub(MOST_RUNS);
         let mut known: HashMap<&str, Option<Confusion>> = HashMap::new();
         let mut intervals: HashMap<&str, Option<Interval>> = HashMap::new();
-        let releases = past.releases[shown..].iter().map(|release| {
-            let of_it =
-                |row: &&ComparisonRow| row.model_sha256 == release.model_sha256 && row.contestant == "new model";
+        let releases = past.releases[shown..].iter().map(|row| &row.switch).map(|release| {
+            let of_it = |row: &&ComparisonRow| {
+                row.promotion.challenger_sha256 == release.model_sha256 && row.compared.model == Candidate::NewModel
+            };
             let model = release.model_sha256.as_str();
-            let counted = *known.entry(model).or_insert_with(|| {
-                past.comparisons.iter().rfind(of_it).map(|row| {
-                    counts([row.true_positives, row.false_positives, row.false_negatives, row.true_negatives])
-                })
-            });
+            let counted = *known
+                .entry(model)
+                .or_insert_with(|| past.comparisons.iter().rfind(of_it).map(|row| row.compared.confusion));
             ScorePoint {
                 time: release.live_from.clone(),
                 f1: release.f1,
@@ -184,8 +174,9 @@ pub fn missing_over_time<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> 
 
 /// Draws the durations of ingestion and training.
 pub fn seconds_over_time<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> Result<()> {
-    let kinds = [("ingestion", BLUE, SOLID), ("training", QUIET, DASHED)];
-    let rows: Vec<_> = trends.timings.iter().filter(|row| kinds.iter().any(|(what, ..)| *what == row.what)).collect();
+    let kinds = [(Operation::Ingestion, BLUE, SOLID), (Operation::Training, QUIET, DASHED)];
+    let drawn = |row: &&TimingRow| kinds.iter().any(|(operation, ..)| *operation == row.operation);
+    let rows: Vec<_> = trends.timings.iter().filter(drawn).collect();
     let title = "How long the steps take";
     let Some(last) = rows.len().checked_sub(1) else { return Plot::empty(area, title, NOTHING) };
     let longest = rows.iter().map(|row| row.seconds).fold(0.0, f64::max);
@@ -193,16 +184,16 @@ pub fn seconds_over_time<B: DrawingBackend>(area: &Area<B>, trends: &Trends) -> 
     let plot = Plot::new(area, title, ("run (UTC)", "seconds"), ends(last), (0.0, top))?;
     plot.vertical_ticks(short)?;
     plot.labels(&times(rows.iter().map(|row| &row.started)))?;
-    plot.legend(&kinds)?;
-    for (what, color, dash) in kinds {
+    plot.legend(&kinds.map(|(operation, color, dash)| (operation.as_str(), color, dash)))?;
+    for (operation, color, dash) in kinds {
         let points: Vec<_> = (0..)
             .zip(&rows)
-            .filter(|(_, row)| row.what == what)
+            .filter(|(_, row)| row.operation == operation)
             .map(|(place, row)| (f64::from(place), row.seconds))
             .collect();
         plot.line(&points, color, 0.14, dash)?;
         if rows.len() <= MOST_MARKERS {
-            points.into_iter().try_for_each(|point| plot.dot(point, 0.25, color, what == "ingestion"))?;
+            points.into_iter().try_for_each(|point| plot.dot(point, 0.25, color, operation == Operation::Ingestion))?;
         }
     }
     Ok(())

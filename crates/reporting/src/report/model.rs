@@ -3,7 +3,8 @@
 use anyhow::Result;
 use common::model::schema::PREDICTORS;
 use common::production::promotion::{Comparison, FEW_ROWS};
-use history::listing::CheckRow;
+use history::CheckRow;
+use statistics::confusion::Confusion;
 use statistics::interval;
 use statistics::odds::{odds_ratio, sensible_unit};
 
@@ -127,14 +128,15 @@ pub fn promotion(document: &mut Document, evidence: &Evidence) -> Result<()> {
     }
     document.paragraph(&format!(
         "All on the same {} test rows; promotion by the rule \"{}\"{}.",
-        grouped(first.n as u64),
-        first.rule,
-        first.champion.as_ref().map(|champion| format!(", against release {champion}")).unwrap_or_default()
+        grouped(first.compared.confusion.n()),
+        first.promotion.rule.as_str(),
+        first.promotion.champion.as_ref().map(|champion| format!(", against release {champion}")).unwrap_or_default()
     ));
     let rows = comparison.iter().map(|row| {
-        let counts = [row.true_positives, row.false_positives, row.false_negatives, row.true_negatives];
-        let f1 = format!("{:.4}", row.f1);
-        [row.contestant.clone(), f1].into_iter().chain(counts.map(|count| grouped(count as u64))).collect()
+        let Confusion { true_positives, false_positives, false_negatives, true_negatives } = row.compared.confusion;
+        let counts = [true_positives, false_positives, false_negatives, true_negatives].map(grouped);
+        let f1 = format!("{:.4}", row.compared.confusion.f1());
+        [row.compared.model.to_string(), f1].into_iter().chain(counts).collect()
     });
     document.table(&Table {
         columns: vec![
@@ -148,10 +150,10 @@ pub fn promotion(document: &mut Document, evidence: &Evidence) -> Result<()> {
         rows: rows.collect(),
         ..Table::default()
     });
-    for warning in serde_json::from_str::<Vec<String>>(&first.warnings).unwrap_or_default() {
-        document.warning(&warning);
+    for warning in &first.promotion.warnings {
+        document.warning(warning);
     }
-    if first.n < FEW_ROWS as i64 {
+    if first.compared.confusion.n() < FEW_ROWS {
         document.note("More labelled rows in the test data folder would make the choice a safer one.");
     }
     Ok(())
@@ -171,12 +173,12 @@ pub fn drift(document: &mut Document, evidence: &Evidence) -> Result<()> {
     let rows = checks.iter().rev().take(SHOWN).map(|check| {
         vec![
             minutes(&check.started),
-            grouped(check.n as u64),
-            format!("{:.4}", check.f1),
+            grouped(check.confusion.n()),
+            format!("{:.4}", check.confusion.f1()),
             interval_of(check),
-            check.verdict.clone(),
-            check.test.clone(),
-            if check.drifted == 1 { "drift" } else { "no drift" }.to_owned(),
+            check.verdict.to_string(),
+            check.test.as_str().to_owned(),
+            if check.drifted { "drift" } else { "no drift" }.to_owned(),
         ]
     });
     document.table(&Table {
@@ -206,10 +208,10 @@ fn shifts(document: &mut Document, evidence: &Evidence, check: &CheckRow) {
             shift.predictor.clone(),
             format!("{:.4}", shift.stability_index),
             format!("{:.4}", shift.stability_cutoff),
-            shift.ks_distance.map_or_else(|| "–".to_owned(), |distance| format!("{distance:.4}")),
+            shift.ks_statistic.map_or_else(|| "–".to_owned(), |statistic| format!("{statistic:.4}")),
             if shift.p_value < 0.001 { "< 0.001".to_owned() } else { format!("{:.3}", shift.p_value) },
             points(shift.risk_change),
-            shift.verdict.clone(),
+            shift.verdict.as_str().to_owned(),
         ]
     });
     document.table(&Table {
@@ -217,7 +219,7 @@ fn shifts(document: &mut Document, evidence: &Evidence, check: &CheckRow) {
             Column::left("new rows against the training data", 0.28),
             Column::right("stability index", 0.13),
             Column::right("cut-off", 0.10),
-            Column::right("KS distance", 0.12),
+            Column::right("KS statistic", 0.12),
             Column::right("p (Holm)", 0.11),
             Column::right("moves the risk", 0.13),
             Column::left("verdict", 0.13),

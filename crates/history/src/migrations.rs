@@ -1,0 +1,161 @@
+//! The migrations of the schema. Versions 1 to 3 are SQL files, one for each database. From version 4 on, a migration is
+//! a list of [`Change`]s that is stated once.
+//!
+//! An applied migration must never change: sqlx compares its checksum with the one recorded in the database.
+
+/// A kind of database, for the statements in which the three differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+    /// MySQL and MariaDB.
+    MySql,
+}
+
+/// Version and name of each migration, and the changes to the version before. The first one follows the SQL files.
+const CHANGES: &[(i64, &str, &[Change])] = &[(
+    4,
+    "names",
+    &[
+        Change::RenameColumn { table: "predictor_shifts", from: "ks_distance", to: "ks_statistic" },
+        Change::RenameColumn { table: "promotions", from: "model_sha256", to: "challenger_sha256" },
+        Change::RenameTable { from: "contestants", to: "compared_models" },
+        Change::RenameColumn { table: "compared_models", from: "contestant", to: "model" },
+        Change::RenameColumn { table: "timings", from: "what", to: "operation" },
+        Change::RenameColumn { table: "models", from: "left_out", to: "incomplete_rows" },
+    ],
+)];
+
+/// The newest schema version, which is the one that this program reads and writes.
+pub const VERSION: i64 = CHANGES[CHANGES.len() - 1].0;
+
+/// The frozen files. SQLite has one more, because it was supported before the other two databases.
+const SQLITE: &[(i64, &str, &str)] = &[
+    (1, "runs", include_str!("../migrations/sqlite/1_runs.sql")),
+    (2, "facts", include_str!("../migrations/sqlite/2_facts.sql")),
+    (3, "evidence", include_str!("../migrations/sqlite/3_evidence.sql")),
+];
+const POSTGRES: &[(i64, &str, &str)] = &[
+    (2, "facts", include_str!("../migrations/postgres/2_facts.sql")),
+    (3, "evidence", include_str!("../migrations/postgres/3_evidence.sql")),
+];
+const MYSQL: &[(i64, &str, &str)] = &[
+    (2, "facts", include_str!("../migrations/mysql/2_facts.sql")),
+    (3, "evidence", include_str!("../migrations/mysql/3_evidence.sql")),
+];
+
+/// Returns version, name and SQL text of each migration, in order.
+pub(crate) fn migrations(dialect: Dialect) -> Vec<(i64, &'static str, String)> {
+    let files = match dialect {
+        Dialect::Sqlite => SQLITE,
+        Dialect::Postgres => POSTGRES,
+        Dialect::MySql => MYSQL,
+    };
+    let files = files.iter().map(|(version, name, sql)| (*version, *name, (*sql).to_owned()));
+    let changes = CHANGES.iter().map(|(version, name, changes)| {
+        let statements: Vec<_> = changes.iter().map(|change| change.sql(dialect)).collect();
+        (*version, *name, statements.join("\n"))
+    });
+    files.chain(changes).collect()
+}
+
+/// A change of the schema.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    /// A new table of records, with a `run_id` and the index that lists its newest rows.
+    #[allow(dead_code, reason = "no table was added since version 3")]
+    CreateTable {
+        table: &'static str,
+        /// The name and type of each column, and whether it may be NULL.
+        columns: &'static [(&'static str, ColumnType, bool)],
+        /// The columns of the index after `run_id`. Their type must not be [`ColumnType::Text`], which MySQL cannot
+        /// index.
+        index: &'static [&'static str],
+    },
+    RenameTable {
+        from: &'static str,
+        to: &'static str,
+    },
+    RenameColumn {
+        table: &'static str,
+        from: &'static str,
+        to: &'static str,
+    },
+}
+
+/// The type of a new column.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "no table was added since version 3")]
+pub(crate) enum ColumnType {
+    /// A whole number or a boolean.
+    Integer,
+    Real,
+    /// A text of at most 255 characters.
+    Name,
+    /// A text of any length, or a list.
+    Text,
+    Sha256,
+}
+
+impl Change {
+    /// Returns the statements. MySQL commits each statement separately, so there they must be repeatable after an
+    /// interruption.
+    fn sql(self, dialect: Dialect) -> String {
+        match (self, dialect) {
+            (Self::CreateTable { table, columns, index }, _) => {
+                let column = |(name, kind, nullable): &(&str, ColumnType, bool)| {
+                    format!("{name} {}{}", kind.sql(dialect), if *nullable { "" } else { " NOT NULL" })
+                };
+                let columns: Vec<_> = columns.iter().map(column).collect();
+                let run_id = format!("run_id {} NOT NULL", ColumnType::Integer.sql(dialect));
+                let reference = "FOREIGN KEY (run_id) REFERENCES runs (id) ON DELETE CASCADE";
+                let (columns, keys) = (columns.join(", "), [&["run_id"], index].concat().join(", "));
+                match dialect {
+                    Dialect::MySql => format!(
+                        "CREATE TABLE IF NOT EXISTS {table} ({run_id}, {columns}, KEY {table}_by_run ({keys}), {reference})
+                        CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;"
+                    ),
+                    _ => format!(
+                        "CREATE TABLE {table} ({run_id}, {columns}, {reference});
+                        CREATE INDEX {table}_by_run ON {table} ({keys});"
+                    ),
+                }
+            }
+            (Self::RenameTable { from, to }, Dialect::MySql) => {
+                mysql_if(&format!("tables WHERE table_name = '{from}'"), &format!("ALTER TABLE {from} RENAME TO {to}"))
+            }
+            (Self::RenameTable { from, to }, _) => format!("ALTER TABLE {from} RENAME TO {to};"),
+            (Self::RenameColumn { table, from, to }, Dialect::MySql) => mysql_if(
+                &format!("columns WHERE table_name = '{table}' AND column_name = '{from}'"),
+                &format!("ALTER TABLE {table} RENAME COLUMN {from} TO {to}"),
+            ),
+            (Self::RenameColumn { table, from, to }, _) => format!("ALTER TABLE {table} RENAME COLUMN {from} TO {to};"),
+        }
+    }
+}
+
+/// Returns statements that execute `statement` only if the information schema lists what it changes. MySQL has no `IF
+/// EXISTS` for a column.
+fn mysql_if(listed: &str, statement: &str) -> String {
+    format!(
+        "SET @change = IF(EXISTS(SELECT 1 FROM information_schema.{listed} AND table_schema = DATABASE()), '{statement}', 'DO 0');
+        PREPARE change_schema FROM @change;
+        EXECUTE change_schema;
+        DEALLOCATE PREPARE change_schema;"
+    )
+}
+
+impl ColumnType {
+    fn sql(self, dialect: Dialect) -> &'static str {
+        match (self, dialect) {
+            (Self::Integer, Dialect::Sqlite) => "INTEGER",
+            (Self::Integer, _) => "BIGINT",
+            (Self::Real, Dialect::Sqlite) => "REAL",
+            (Self::Real, _) => "DOUBLE PRECISION",
+            (Self::Name, Dialect::MySql) => "VARCHAR(255)",
+            (Self::Text, Dialect::MySql) => "MEDIUMTEXT",
+            (Self::Sha256, Dialect::MySql) => "CHAR(64)",
+            (Self::Name | Self::Text | Self::Sha256, _) => "TEXT",
+        }
+    }
+}
