@@ -93,7 +93,7 @@ fn renew_where_needed(config: &Config, steps: &Steps, run: &mut Run, repairs: &m
     }
     let repaired = !repairs.is_empty();
     let new_rows = match &config.input_database {
-        Some(input) => source::any_new(input, watermark(&inputs(config)?))?,
+        Some(input) => source::has_new(input, watermark(&inputs(config)?))?,
         None => false,
     };
     let mut new = new_files::since(&release, new_files::listed(config, steps)?, Some(run.history()))?;
@@ -162,7 +162,7 @@ fn plan(config: &Config) -> Result<Outcome> {
     let steps = Steps::of(config, None)?;
     let mut files = new_files::listed(config, &steps)?;
     if let Some(input) = &config.input_database {
-        let new = source::take_new(input, watermark(&inputs(config)?), scratch.path())?;
+        let new = source::read_new(input, watermark(&inputs(config)?), scratch.path())?;
         files.extend(new_files::hashed(new.batch.map(|batch| batch.file).into_iter().collect())?);
     }
     let mut history = History::open_existing(config)?;

@@ -3,7 +3,9 @@
 //! [`columns!`] declares a record with all its columns. Writing, reading, JSON, text tables and the description of the
 //! API follow from this one declaration.
 
-use anyhow::{Context, Result, bail};
+use std::any::type_name;
+
+use anyhow::{Context, Result};
 use common::files::checksum::Checksum;
 use common::files::ingested::record_of_names;
 use common::model::metrics::Confusion;
@@ -13,7 +15,7 @@ use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type as JsonType};
 use utoipa::openapi::{RefOr, Schema};
 
-use crate::value::Value;
+use crate::value::{Value, without_nul};
 
 /// A column of a record.
 #[derive(Clone, Copy, Debug)]
@@ -45,8 +47,8 @@ pub trait Field: Sized + Send + Unpin {
     const KIND: Kind;
     const NULLABLE: bool = false;
     fn to_value(&self) -> Value;
-    /// Fails if the value is not one that [`Self::to_value`] returns.
-    fn from_value(value: Value) -> Result<Self>;
+    /// Returns the field with this value; `None` if [`Self::to_value`] returns no such value.
+    fn from_value(value: &Value) -> Option<Self>;
 }
 
 /// A type whose values fill one or more columns: a field, or a record of fields.
@@ -69,7 +71,8 @@ impl<F: Field> Columns for F {
     }
 
     fn read(values: &mut impl Iterator<Item = Value>) -> Result<Self> {
-        F::from_value(values.next().context("a column is missing")?)
+        let value = values.next().context("a column is missing")?;
+        F::from_value(&value).with_context(|| format!("{:?} is not a known {}", value.cell(), type_name::<F>()))
     }
 }
 
@@ -97,7 +100,7 @@ pub fn serialize_row<S: Serializer>(columns: &[Column], values: &[Value], to: S)
             (Value::Integer(value), _) => object.serialize_entry(column.key, value)?,
             (Value::Real(value), _) => object.serialize_entry(column.key, value)?,
             (Value::Text(Some(text)), Kind::List) => {
-                let list = list_of(text).map_err(serde::ser::Error::custom)?;
+                let list: Vec<String> = serde_json::from_str(text).map_err(serde::ser::Error::custom)?;
                 object.serialize_entry(column.key, &list)?;
             }
             (Value::Text(value), _) => object.serialize_entry(column.key, value)?,
@@ -157,9 +160,11 @@ where
 }
 
 /// Declares a record: a struct whose fields are the columns, in this order. A column has the name of its field unless
-/// another follows after `=>`. With `impl`, the struct exists already, and its fields are described once more.
+/// another follows after `=>`. `in` gives the table to which the record is written. A listing of the table is ordered by
+/// the runs and then by the column after `then`; after `indexed` if the index of the table has both columns. With
+/// `impl`, the struct exists already, and its fields are described once more.
 macro_rules! columns {
-    ($(#[doc = $doc:literal])* $Record:ident {
+    ($(#[doc = $doc:literal])* $Record:ident $(in $table:literal $(then $then:literal)? $(indexed $index:literal)?)? {
         $($(#[doc = $text:literal])* $field:ident: $Type:ty $(=> $name:literal)?,)+
     }) => {
         $(#[doc = $doc])*
@@ -168,16 +173,21 @@ macro_rules! columns {
             $($(#[doc = $text])* pub $field: $Type,)+
         }
 
-        impl serde::Serialize for $Record {
-            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                $crate::columns::serialize_row(
-                    &$crate::columns::columns_of::<Self>(), &$crate::columns::values_of(self), to)
+        $crate::columns::columns!(
+            impl $Record $(in $table $(then $then)? $(indexed $index)?)? {
+                $($(#[doc = $text])* $field: $Type $(=> $name)?,)+
             }
-        }
-
-        $crate::columns::columns!(impl $Record { $($(#[doc = $text])* $field: $Type $(=> $name)?,)+ });
+        );
     };
-    (impl $Record:ident { $($(#[doc = $text:literal])* $field:ident: $Type:ty $(=> $name:literal)?,)+ }) => {
+    (impl $Record:ident $(in $table:literal $(then $then:literal)? $(indexed $index:literal)?)? {
+        $($(#[doc = $text:literal])* $field:ident: $Type:ty $(=> $name:literal)?,)+
+    }) => {
+        $(impl $crate::record::Table for $Record {
+            const TABLE: &'static str = $table;
+            const ORDER: &'static str = concat!("run_id" $(, ", ", $then)? $(, ", ", $index)?);
+            const NEWEST_FIRST: &'static str = concat!("run_id DESC" $(, ", ", $index, " DESC")?);
+        })?
+
         impl $crate::columns::Columns for $Record {
             fn add_columns(_: $crate::columns::Column, columns: &mut Vec<$crate::columns::Column>) {
                 $(<$Type as $crate::columns::Columns>::add_columns($crate::columns::Column {
@@ -214,10 +224,8 @@ macro_rules! text_field {
                 self.as_str().into()
             }
 
-            fn from_value(value: $crate::value::Value) -> anyhow::Result<Self> {
-                let text: String = $crate::columns::Field::from_value(value)?;
-                let known = [$(Self::$Variant),+].into_iter().find(|known| known.as_str() == text);
-                anyhow::Context::with_context(known, || format!("{text:?} is not a known {}", stringify!($Type)))
+            fn from_value(value: &$crate::value::Value) -> Option<Self> {
+                [$(Self::$Variant),+].into_iter().find(|known| known.to_value() == *value)
             }
         }
     };
@@ -294,104 +302,36 @@ impl Columns for Confusion {
     }
 }
 
-impl Field for i64 {
-    const KIND: Kind = Kind::Integer;
+/// Stores a type as one kind of [`Value`].
+macro_rules! field {
+    ($Type:ty: $Kind:ident as $Variant:ident, |$field:ident| $to:expr, |$value:ident| $from:expr) => {
+        impl Field for $Type {
+            const KIND: Kind = Kind::$Kind;
 
-    fn to_value(&self) -> Value {
-        (*self).into()
-    }
+            fn to_value(&self) -> Value {
+                let $field = self;
+                Value::$Variant(Some($to))
+            }
 
-    fn from_value(value: Value) -> Result<Self> {
-        match value {
-            Value::Integer(Some(value)) => Ok(value),
-            other => bail!("expected a whole number, found {other:?}"),
+            fn from_value(value: &Value) -> Option<Self> {
+                match value {
+                    Value::$Variant(Some($value)) => $from,
+                    _ => None,
+                }
+            }
         }
-    }
+    };
 }
 
-impl Field for u64 {
-    const KIND: Kind = Kind::Integer;
-
-    fn to_value(&self) -> Value {
-        (*self as i64).into() // a number of rows, far below 2^63
-    }
-
-    fn from_value(value: Value) -> Result<Self> {
-        let number = i64::from_value(value)?;
-        number.try_into().with_context(|| format!("expected a number of rows, found {number}"))
-    }
-}
-
-impl Field for bool {
-    const KIND: Kind = Kind::Boolean;
-
-    fn to_value(&self) -> Value {
-        i64::from(*self).into()
-    }
-
-    fn from_value(value: Value) -> Result<Self> {
-        Ok(i64::from_value(value)? != 0)
-    }
-}
-
-impl Field for f64 {
-    const KIND: Kind = Kind::Real;
-
-    fn to_value(&self) -> Value {
-        (*self).into()
-    }
-
-    fn from_value(value: Value) -> Result<Self> {
-        match value {
-            Value::Real(Some(value)) => Ok(value),
-            other => bail!("expected a number, found {other:?}"),
-        }
-    }
-}
-
-impl Field for String {
-    const KIND: Kind = Kind::Text;
-
-    fn to_value(&self) -> Value {
-        self.as_str().into()
-    }
-
-    fn from_value(value: Value) -> Result<Self> {
-        match value {
-            Value::Text(Some(text)) => Ok(text),
-            other => bail!("expected a text, found {other:?}"),
-        }
-    }
-}
-
-impl Field for Checksum {
-    const KIND: Kind = Kind::Text;
-
-    fn to_value(&self) -> Value {
-        self.as_str().into()
-    }
-
-    fn from_value(value: Value) -> Result<Self> {
-        String::from_value(value)?.parse()
-    }
-}
-
-impl Field for Vec<String> {
-    const KIND: Kind = Kind::List;
-
-    fn to_value(&self) -> Value {
-        let texts: Vec<&str> = self.iter().map(String::as_str).collect();
-        record_of_names(&texts).as_str().into()
-    }
-
-    fn from_value(value: Value) -> Result<Self> {
-        list_of(&String::from_value(value)?)
-    }
-}
-
-fn list_of(json: &str) -> Result<Vec<String>> {
-    serde_json::from_str(json).with_context(|| format!("expected a JSON list of texts, found {json:?}"))
-}
+field!(i64: Integer as Integer, |number| *number, |value| Some(*value));
+field!(u64: Integer as Integer, |count| *count as i64, |value| (*value).try_into().ok()); // counts are far below 2^63
+field!(bool: Boolean as Integer, |yes| i64::from(*yes), |value| Some(*value != 0));
+field!(f64: Real as Real, |number| *number, |value| Some(*value));
+field!(String: Text as Text, |text| without_nul(text), |value| Some(value.clone()));
+field!(Checksum: Text as Text, |checksum| checksum.to_string(), |value| value.parse().ok());
+field!(Vec<String>: List as Text,
+    |list| without_nul(&record_of_names(&list.iter().map(String::as_str).collect::<Vec<_>>())),
+    |value| serde_json::from_str(value).ok());
 
 impl<F: Field> Field for Option<F> {
     const KIND: Kind = F::KIND;
@@ -406,9 +346,9 @@ impl<F: Field> Field for Option<F> {
         }
     }
 
-    fn from_value(value: Value) -> Result<Self> {
+    fn from_value(value: &Value) -> Option<Self> {
         match value {
-            Value::Integer(None) | Value::Real(None) | Value::Text(None) => Ok(None),
+            Value::Integer(None) | Value::Real(None) | Value::Text(None) => Some(None),
             value => F::from_value(value).map(Some),
         }
     }

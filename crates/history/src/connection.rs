@@ -12,6 +12,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, FromRow};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::error::DatabaseError;
 use crate::value::{Value, arguments};
@@ -30,6 +31,15 @@ pub(crate) enum Connection {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
     MySql(MySqlConnection),
+}
+
+/// A kind of database, for the statements in which the three differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+    /// MySQL and MariaDB.
+    MySql,
 }
 
 /// Evaluates the same expression for each variant of [`Connection`]; inside it, `$Db` is the sqlx database type.
@@ -108,6 +118,14 @@ impl Connection {
         };
         let limit = if url.is_server() { CONNECT_LIMIT } else { ANSWER_LIMIT };
         within(limit, connect).await
+    }
+
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+            Self::MySql(_) => Dialect::MySql,
+        }
     }
 
     /// Executes one statement within [`ANSWER_LIMIT`].
@@ -241,4 +259,9 @@ pub(crate) async fn within<T>(limit: Duration, answer: impl Future<Output = sqlx
         Ok(answer) => Ok(answer.map_err(DatabaseError)?),
         Err(_) => Err(anyhow!("it did not answer within {} s", limit.as_secs())),
     }
+}
+
+/// Creates the runtime on which the asynchronous driver runs.
+pub(crate) fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("starting the database runtime")
 }

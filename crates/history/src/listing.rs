@@ -10,9 +10,9 @@ use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder};
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::History;
 use crate::columns::{Column, columns_of, schema_of, serialize_row, values_of};
 use crate::record::Listed;
+use crate::store::History;
 use crate::tables::drift::{CheckRow, ShiftRow};
 use crate::tables::promotions::ComparisonRow;
 use crate::tables::releases::ReleaseRow;
@@ -50,13 +50,13 @@ macro_rules! kinds {
             }
 
             fn newest(self, history: &mut History, last: u32) -> Result<Vec<Vec<Value>>> {
+                let (query, last) = (self.query(), [i64::from(last).into()]);
                 Ok(match self {
-                    $(Self::$Kind => history.newest::<$Row>(last)?.iter().map(values_of).collect(),)+
+                    $(Self::$Kind => history.records::<$Row>(&query, &last)?.iter().map(values_of).collect(),)+
                 })
             }
 
             /// Returns the query of the newest rows.
-            #[cfg(test)]
             fn query(self) -> String {
                 match self {
                     $(Self::$Kind => $Row::newest(),)+

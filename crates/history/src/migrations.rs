@@ -3,14 +3,7 @@
 //!
 //! An applied migration must never change: sqlx compares its checksum with the one recorded in the database.
 
-/// A kind of database, for the statements in which the three differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    Sqlite,
-    Postgres,
-    /// MySQL and MariaDB.
-    MySql,
-}
+use crate::connection::Dialect;
 
 /// Version and name of each migration, and the changes to the version before. The first one follows the SQL files.
 const CHANGES: &[(i64, &str, &[Change])] = &[(
@@ -156,6 +149,82 @@ impl ColumnType {
             (Self::Text, Dialect::MySql) => "MEDIUMTEXT",
             (Self::Sha256, Dialect::MySql) => "CHAR(64)",
             (Self::Name | Self::Text | Self::Sha256, _) => "TEXT",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use common::config::database::DatabaseUrl;
+    use testkit::databases::{Kind, fresh_name, shared};
+
+    use super::*;
+    use crate::connection::{Connection, Opening, runtime};
+    use crate::schema;
+    use crate::value::Value;
+
+    const NOTES: Change = Change::CreateTable {
+        table: "notes",
+        columns: &[
+            ("name", ColumnType::Name, false),
+            ("n", ColumnType::Integer, false),
+            ("share", ColumnType::Real, true),
+            ("sha256", ColumnType::Sha256, true),
+            ("lines", ColumnType::Text, false),
+        ],
+        index: &["name"],
+    };
+
+    /// Creates a table, twice where that must be possible, and writes and reads a row.
+    fn create_a_table(url: &DatabaseUrl) {
+        let work = async {
+            let mut connection = Connection::open(url, Opening::Create).await?;
+            schema::migrate(&mut connection).await?;
+            let dialect = connection.dialect();
+            for _ in 0..if dialect == Dialect::MySql { 2 } else { 1 } {
+                for statement in NOTES.sql(dialect).split_inclusive(';') {
+                    connection.execute(statement, &[]).await?;
+                }
+            }
+            let run =
+                "INSERT INTO runs (step, version, started, seconds, ended, outcome) VALUES ('', '', '', 0, '', '')";
+            connection.execute(run, &[]).await?;
+            let ids: Vec<(i64,)> = connection.fetch("SELECT id FROM runs", &[]).await?;
+            let text = "a line\n".repeat(100_000);
+            let row = [
+                ids[0].0.into(),
+                "größe".into(),
+                Value::Integer(Some(7)),
+                Value::Real(None),
+                Value::Text(None),
+                text.as_str().into(),
+            ];
+            let columns = ["run_id", "name", "n", "share", "sha256", "lines"];
+            connection.insert("notes", &columns, &[row.to_vec()]).await?;
+            let read: Vec<(String, i64, Option<f64>, Option<String>, String)> =
+                connection.fetch("SELECT name, n, share, sha256, lines FROM notes", &[]).await?;
+            assert_eq!(read, [("größe".to_owned(), 7, None, None, text)]);
+            connection.execute("DELETE FROM runs", &[]).await?;
+            let left: Vec<(i64,)> = connection.fetch("SELECT COUNT(*) FROM notes", &[]).await?;
+            if dialect != Dialect::Sqlite {
+                assert_eq!(left, [(0,)], "the rows are deleted with their run");
+            }
+            connection.close().await;
+            anyhow::Ok(())
+        };
+        runtime().unwrap().block_on(work).unwrap();
+    }
+
+    #[test]
+    fn a_new_table_is_stated_once_for_all_databases() {
+        let folder = tempfile::tempdir().unwrap();
+        create_a_table(&DatabaseUrl::parse("sqlite://new.sqlite", folder.path()).unwrap());
+        for server in [Kind::Postgres, Kind::MariaDb].into_iter().filter_map(shared) {
+            let name = fresh_name("table");
+            server.sql("", &format!("CREATE DATABASE {name}"));
+            create_a_table(&DatabaseUrl::parse(&server.url(&name), Path::new("/")).unwrap());
         }
     }
 }

@@ -2,15 +2,17 @@
 
 use std::ops::Deref;
 
-use serde::{Serialize, Serializer};
-
-use crate::columns::{Column, Columns, Field, columns_of, serialize_row, values_of};
+use crate::columns::{Column, Columns, Field, columns_of, values_of};
 use crate::value::Value;
 
 /// A record that is one row of a table.
 pub trait Table: Columns {
     /// The name of the table.
     const TABLE: &'static str;
+    /// The order of the rows in a listing.
+    const ORDER: &'static str;
+    /// The order in which the newest rows are found by an index, from its end.
+    const NEWEST_FIRST: &'static str;
 }
 
 /// A result of a step: rows of one or more tables.
@@ -91,12 +93,6 @@ impl<T: Columns> Columns for Recorded<T> {
     }
 }
 
-impl<T: Columns> Serialize for Recorded<T> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        serialize_row(&columns_of::<Self>(), &values_of(self), to)
-    }
-}
-
 /// Rows that can be listed.
 pub trait Listed: Columns {
     /// Returns the query of the newest rows, oldest first. Its placeholder is the maximum number of rows. It must read
@@ -104,16 +100,19 @@ pub trait Listed: Columns {
     fn newest() -> String;
 }
 
-/// Returns the query of the newest rows of `table`, in the order of their runs and then of the column `then`. With
-/// `indexed_by_both`, the index of the table has both columns. `join` adds the columns of another table.
-pub(crate) fn newest_of<T: Columns>(table: &str, then: Option<&str>, indexed_by_both: bool, join: &str) -> String {
-    let columns: Vec<_> = columns_of::<T>().iter().map(|column| column.name).collect();
-    let columns = columns.join(", ");
-    let order = then.map(|then| format!(", {then}")).unwrap_or_default();
-    let newest = if indexed_by_both { format!("{order} DESC") } else { String::new() };
+impl<T: Table> Listed for Recorded<T> {
+    fn newest() -> String {
+        newest_of::<Self, T>("")
+    }
+}
+
+/// Returns the query of the newest rows of the table `T`. `join` adds the columns of another table.
+pub(crate) fn newest_of<Row: Columns, T: Table>(join: &str) -> String {
+    let columns: Vec<_> = columns_of::<Row>().iter().map(|column| column.name).collect();
+    let (columns, table, newest_first, order) = (columns.join(", "), T::TABLE, T::NEWEST_FIRST, T::ORDER);
     format!(
-        "SELECT {columns} FROM (SELECT * FROM {table} ORDER BY run_id DESC{newest} LIMIT ?) AS newest {join}
+        "SELECT {columns} FROM (SELECT * FROM {table} ORDER BY {newest_first} LIMIT ?) AS newest {join}
         JOIN (SELECT id, started FROM runs) AS runs ON runs.id = run_id
-        ORDER BY run_id{order}"
+        ORDER BY {order}"
     )
 }

@@ -4,10 +4,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
-use crate::connection::{Connection, DATASET_LIMIT, with_driver};
+use crate::connection::{Connection, DATASET_LIMIT, Dialect, with_driver};
 use crate::error::DatabaseError;
 pub use crate::migrations::VERSION;
-use crate::migrations::{Dialect, migrations};
+use crate::migrations::migrations;
 
 /// Returns the schema version of a database; 0 if it has no schema yet.
 pub(crate) async fn version(connection: &mut Connection) -> Result<i64> {
@@ -34,16 +34,10 @@ pub(crate) fn check_not_newer(version: i64) -> Result<()> {
 pub(crate) async fn migrate(connection: &mut Connection) -> Result<()> {
     let found = version(connection).await?;
     check_not_newer(found)?;
-    if found < VERSION { migrate_to(connection, VERSION).await } else { Ok(()) }
-}
-
-/// Applies the missing migrations up to `version`.
-pub(crate) async fn migrate_to(connection: &mut Connection, version: i64) -> Result<()> {
-    let dialect = match connection {
-        Connection::Sqlite(_) => Dialect::Sqlite,
-        Connection::Postgres(_) => Dialect::Postgres,
-        Connection::MySql(_) => Dialect::MySql,
-    };
+    if found == VERSION {
+        return Ok(());
+    }
+    let dialect = connection.dialect();
     if dialect == Dialect::MySql {
         // sqlx also acquires a lock, but passes a negative timeout, which MariaDB refuses. Closing the connection
         // releases the lock.
@@ -54,14 +48,10 @@ pub(crate) async fn migrate_to(connection: &mut Connection, version: i64) -> Res
         }
         forget_interrupted_migration(connection).await?;
     }
-    let wanted = migrations(dialect).into_iter().filter(|(number, ..)| *number <= version);
-    let migrator = Migrator::with_migrations(
-        wanted
-            .map(|(version, name, sql)| {
-                Migration::new(version, name.into(), MigrationType::Simple, AssertSqlSafe(sql).into_sql_str(), false)
-            })
-            .collect(),
-    );
+    let migration = |(version, name, sql): (i64, &'static str, String)| {
+        Migration::new(version, name.into(), MigrationType::Simple, AssertSqlSafe(sql).into_sql_str(), false)
+    };
+    let migrator = Migrator::with_migrations(migrations(dialect).into_iter().map(migration).collect());
     let run = async { with_driver!(connection, |connection: _Db| migrator.run(connection).await) };
     match tokio::time::timeout(DATASET_LIMIT, run).await {
         Ok(Ok(())) => Ok(()),
@@ -69,8 +59,8 @@ pub(crate) async fn migrate_to(connection: &mut Connection, version: i64) -> Res
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => DatabaseError(error).into(),
             other => anyhow!("{other}"), // the text includes the cause
         })
-        .with_context(|| format!("migrating its schema to version {version}")),
-        Err(_) => bail!("its schema was not migrated to version {version} within {} s", DATASET_LIMIT.as_secs()),
+        .with_context(|| format!("migrating its schema to version {VERSION}")),
+        Err(_) => bail!("its schema was not migrated to version {VERSION} within {} s", DATASET_LIMIT.as_secs()),
     }
 }
 

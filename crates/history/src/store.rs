@@ -1,4 +1,4 @@
-//! The open history: opening, appending and querying.
+//! The open history: how it is found, created and opened, and how work is done with its connection.
 
 use std::fs;
 use std::path::Path;
@@ -10,14 +10,14 @@ use common::config::database::{DatabaseUrl, ServerUrl};
 use common::files::lock::Lock;
 use sqlx::migrate::MigrateDatabase;
 use sqlx::{MySql, Postgres};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
 use crate::columns::{Columns, Stored};
-use crate::connection::{BUSY_LIMIT, CONNECT_LIMIT, Connection, Opening, ReadRow, within};
+use crate::connection::{BUSY_LIMIT, CONNECT_LIMIT, Connection, Opening, ReadRow, runtime, within};
 use crate::error::DatabaseError;
+use crate::schema;
 use crate::sqlite_file::FileStamp;
 use crate::value::Value;
-use crate::{schema, tables};
 
 /// A history that is open.
 pub struct History {
@@ -171,11 +171,11 @@ impl History {
         match Self::connect(url, Opening::Existing) {
             Err(error) if DatabaseError::is_missing_database(&error) => {
                 let runtime = runtime()?;
-                let made = runtime.block_on(within(CONNECT_LIMIT, Db::create_database(server.secret())));
+                let created = runtime.block_on(within(CONNECT_LIMIT, Db::create_database(server.secret())));
                 // If two processes create the database concurrently, the later one fails; the database then exists.
-                Self::connect(url, Opening::Existing).map_err(|error| match made {
+                Self::connect(url, Opening::Existing).map_err(|error| match created {
                     Ok(()) => error,
-                    Err(refused) => refused.context("it has no such database, and we may not make one"),
+                    Err(refused) => refused.context("it has no such database, and this user may not create one"),
                 })
             }
             other => other,
@@ -226,16 +226,6 @@ impl History {
         &self.url
     }
 
-    /// Returns the names of the tables, each with its number of rows.
-    pub fn row_counts(&mut self) -> Result<Vec<(&'static str, u64)>> {
-        let count = |table: &'static str| {
-            let query = format!("SELECT COUNT(*) FROM {table}");
-            let counts: Vec<(i64,)> = self.fetch(&query, &[])?;
-            Ok((table, counts.first().map_or(0, |(count,)| *count as u64)))
-        };
-        tables::TABLES.iter().copied().map(count).collect()
-    }
-
     /// Runs a query and returns its rows in order.
     pub(crate) fn fetch<T: ReadRow>(&mut self, query: &str, values: &[Value]) -> Result<Vec<T>> {
         let rows = self.execute(async |connection| connection.fetch(query, values).await);
@@ -266,7 +256,7 @@ impl History {
     pub(crate) fn execute<T>(&mut self, work: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let Self { url, runtime, connection, limit, .. } = self;
         let done = runtime.block_on(async {
-            let asked = async {
+            let answer = async {
                 if let Some(open) = connection.as_mut().filter(|_| url.is_server())
                     && !open.is_alive().await
                 {
@@ -275,12 +265,12 @@ impl History {
                 work(connection.as_mut().with_context(|| format!("the connection to {url} is lost"))?).await
             };
             match *limit {
-                Some(limit) => within(limit, async { Ok(asked.await) }).await?,
-                None => asked.await,
+                Some(limit) => within(limit, async { Ok(answer.await) }).await?,
+                None => answer.await,
             }
         });
         if done.is_err() {
-            let _given_up = connection.take();
+            let _discarded = connection.take();
         }
         done
     }
@@ -294,9 +284,4 @@ impl History {
         })
         .with_context(|| format!("writing to the history {}", self.url))
     }
-}
-
-/// Creates the runtime on which the asynchronous driver runs.
-pub(crate) fn runtime() -> Result<Runtime> {
-    Builder::new_current_thread().enable_all().build().context("starting the database runtime")
 }

@@ -14,7 +14,10 @@ pub mod scores;
 pub mod statistics;
 pub mod timings;
 
+use anyhow::Result;
+
 use crate::record::Table;
+use crate::store::History;
 
 /// All tables except sqlx's own; `runs` comes first, because the others refer to it.
 pub(crate) const TABLES: &[&str] = &[
@@ -38,3 +41,15 @@ pub(crate) const TABLES: &[&str] = &[
     dependencies::DependencyVersions::TABLE,
     datasets::CLIENTS,
 ];
+
+impl History {
+    /// Returns the names of the tables, each with its number of rows.
+    pub fn row_counts(&mut self) -> Result<Vec<(&'static str, u64)>> {
+        let count = |table: &'static str| {
+            let query = format!("SELECT COUNT(*) FROM {table}");
+            let counts: Vec<(i64,)> = self.fetch(&query, &[])?;
+            Ok((table, counts.first().map_or(0, |(count,)| *count as u64)))
+        };
+        TABLES.iter().copied().map(count).collect()
+    }
+}

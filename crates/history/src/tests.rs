@@ -4,11 +4,19 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use common::config::Config;
+use common::config::{Config, DriftTest, Promotion};
+use common::files::checksum::Checksum;
+use common::model::metrics::Confusion;
+use common::production::promotion::Comparison;
+use serde_json::json;
 
 use crate::connection::Opening;
+use crate::listing::ListingKind;
 use crate::sqlite_file::FileStamp;
-use crate::{History, Operation, State, StepTiming, schema};
+use crate::{
+    Candidate, ComparisonRow, DriftCheck, DriftVerdict, History, Operation, PromotionDecision, ScoredData, StepTiming,
+    TimingRow, compared_models,
+};
 
 /// Writes a config and its folders, and loads it. The database is history.sqlite in the same folder.
 pub(crate) fn config(folder: &Path) -> Config {
@@ -122,37 +130,80 @@ fn two_processes_write_at_once() {
     assert_eq!(rows(&config, "runs"), 40);
 }
 
-/// Upgrades a history that was recorded by a program of schema version 1.
 #[test]
-fn a_history_of_version_1_is_brought_up_to_date_with_all_its_rows() {
+fn a_record_is_read_as_it_was_written() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
-    let mut old = History::connect(&config.database, Opening::Create).unwrap();
-    let rows = "
-        INSERT INTO runs (step, version, started, seconds) VALUES ('scoring', '0.1.0', '2026-11-22T23:59:59.5Z', 1.25);
-        INSERT INTO runs (step, version, started, seconds, error) VALUES ('x', '0.1.0', '2026-11-23T00:00:00Z', 1, 'no');
-        INSERT INTO ingested_files VALUES (1, 'o''neil.csv', 'aa', 3, 1, 0);
-        INSERT INTO scores VALUES (1, 'bb', '[\"t.csv\"]', 4, 1, 1, 1, 1, 0.5);
-        INSERT INTO timings VALUES (1, 'training', 0.5);
-        INSERT INTO missing_percentages VALUES (1, 'exited', 1.5);
-        INSERT INTO checked_files VALUES (1, 'r1', 'a.csv', 'aa');
-        INSERT INTO latest_versions VALUES (1, 'serde', '1.99.0');";
-    old.execute(async |connection| {
-        schema::migrate_to(connection, 1).await?;
-        connection.execute_raw(rows).await
+    let sha256 = Checksum::of_bytes(b"model");
+    let confusion = Confusion { true_positives: 7, false_positives: 1, false_negatives: 2, true_negatives: 9 };
+    let check = DriftCheck {
+        release: "o'neil\u{1F980}".to_owned(),
+        data: vec!["a \"b\".csv".to_owned(), "größe\\.csv".to_owned()],
+        confusion,
+        f1_low: None,
+        f1_high: Some(0.9),
+        recorded_f1: 1.0 / 3.0,
+        test: DriftTest::Interval,
+        verdict: DriftVerdict::CannotTell,
+        drifted: true,
+    };
+    let score = ScoredData {
+        release: None,
+        model_sha256: sha256.clone(),
+        data: Vec::new(),
+        confusion: Confusion::default(),
+        threshold: Some(0.5),
+    };
+    let decision = PromotionDecision {
+        challenger_sha256: sha256,
+        champion: None,
+        rule: Promotion::IfBetter,
+        promoted: false,
+        warnings: vec!["worse; \"much\"".to_owned()],
+    };
+    let comparison = Comparison { challenger: confusion, champion: None };
+    crate::record(&config, "test", |run| {
+        run.add(check.clone());
+        run.add(vec![score.clone()]);
+        run.add((decision.clone(), compared_models(&comparison)));
+        Ok(())
     })
     .unwrap();
-    drop(old);
-    assert_eq!(History::state(&config).unwrap(), State::Behind(1));
-
     let mut history = History::open(&config).unwrap();
-    let counts = history.row_counts().unwrap().into_iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>();
-    let kept = ["ingested_files", "scores", "timings", "missing_percentages", "checked_files", "dependencies"];
-    assert_eq!(counts[0], ("runs", 2));
-    assert_eq!(counts[1..].iter().map(|(table, _)| *table).collect::<Vec<_>>(), kept);
-    let runs: Vec<(String, String)> = history.fetch("SELECT outcome, ended FROM runs ORDER BY id", &[]).unwrap();
-    assert_eq!(runs[0], ("done".to_owned(), "2026-11-23T00:00:00.750Z".to_owned()));
-    assert_eq!(runs[1].0, "failed");
-    assert_eq!(history.latest_known("serde").unwrap().unwrap().0, "1.99.0");
-    assert_eq!(History::state(&config).unwrap(), State::Current);
+    let read = history.newest_check().unwrap().unwrap();
+    assert_eq!((read.run, &read.record), (1, &check));
+    assert_eq!(history.newest_score().unwrap().unwrap().record, score);
+    let rows = history.newest::<ComparisonRow>(10).unwrap();
+    let models: Vec<_> = rows.iter().map(|row| row.compared.model).collect();
+    assert_eq!(models, [Candidate::EveryoneExits, Candidate::NewModel, Candidate::NobodyExits]);
+    assert!(rows.iter().all(|row| row.promotion == decision));
+    assert_eq!(rows[1].compared.confusion, confusion);
+    let json = serde_json::to_value(history.listing(ListingKind::Checks, 1).unwrap()).unwrap();
+    let row = &json["rows"][0];
+    assert_eq!(
+        (&row["verdict"], &row["drifted"], &row["test"]),
+        (&json!("cannot tell"), &json!(true), &json!("interval"))
+    );
+    assert_eq!((&row["data"], &row["f1_low"], &row["n"]), (&json!(check.data), &json!(null), &json!(19)));
+    assert_eq!(serde_json::to_value(DriftVerdict::CannotTell).unwrap(), "cannot_tell", "as fullprocess writes it");
+    let (columns, cells) = history.listing(ListingKind::Checks, 1).unwrap().table();
+    assert_eq!((columns.len(), cells[0].len(), columns[4], cells[0][4].as_str()), (16, 16, "n", "19"));
+}
+
+#[test]
+fn a_text_that_is_none_of_an_enum_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    crate::record(&config, "test", |run| {
+        run.add(StepTiming { operation: Operation::Training, seconds: 0.5 });
+        Ok(())
+    })
+    .unwrap();
+    let mut history = History::open(&config).unwrap();
+    let edit = "UPDATE timings SET operation = 'cooking'";
+    history.execute(async |connection| connection.execute(edit, &[]).await).unwrap();
+    let error = format!("{:#}", history.newest::<TimingRow>(1).unwrap_err());
+    for part in ["history.sqlite", "operation", "\"cooking\" is not a known"] {
+        assert!(error.contains(part), "{part} is not in {error}");
+    }
 }

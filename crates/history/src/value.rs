@@ -49,16 +49,14 @@ impl From<i64> for Value {
     }
 }
 
-impl From<f64> for Value {
-    fn from(value: f64) -> Self {
-        Self::Real(Some(value))
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Text(Some(without_nul(value)))
     }
 }
 
-impl From<&str> for Value {
-    /// Replaces each NUL with a visible symbol, because no database accepts a NUL in a text and error messages may
-    /// quote one.
-    fn from(value: &str) -> Self {
-        Self::Text(Some(value.replace('\0', "\u{2400}")))
-    }
+/// Replaces each NUL with a visible symbol, because no database accepts a NUL in a text and error messages may quote
+/// one.
+pub(crate) fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{2400}")
 }

@@ -21,7 +21,7 @@ use common::files::versioned::VersionedFolder;
 use common::files::{DataFile, FINAL_DATA, INGESTED_FILES, INGESTION_RECORD, QUARANTINE};
 use dataset::Engine;
 use fs_err as fs;
-use history::source::{self, NewRows, TakenBatch};
+use history::source::{self, NewBatch, NewRows};
 use history::{MissingPercentage, Operation, StepTiming};
 use serde::Serialize;
 
@@ -43,11 +43,11 @@ pub fn run(config: &Config) -> Result<Outcome> {
         run.keep_lock(Lock::acquire(&config.output_folder, "ingestion")?);
         let engine = dataset::open(config)?;
         let mut files = inputs(&*engine, config)?;
-        let NewRows { batch, without_mark } = take_new(config, &files)?;
+        let NewRows { batch, without_watermark: without_mark } = take_new(config, &files)?;
         files.extend(batch.as_ref().map(|batch| batch.file.clone()));
         // The file of a batch gets its name after its rows have been checked; the batch counts once the description
         // that names it is published.
-        let keep = || batch.map_or(Ok(()), TakenBatch::keep);
+        let keep = || batch.map_or(Ok(()), NewBatch::publish);
         let outcome = Outcome { without_mark, ..ingest(&*engine, &files, &config.output_folder, keep)? };
         let ingested = &outcome.ingested;
         run.add_dataset(ingested.clone(), config.output_folder.join(FINAL_DATA));
@@ -63,12 +63,12 @@ pub fn run(config: &Config) -> Result<Outcome> {
 
 /// Takes the rows of the input database that are in no earlier batch among `files`.
 fn take_new(config: &Config, files: &[DataFile]) -> Result<NewRows> {
-    let Some(input) = &config.input_database else { return Ok(NewRows { batch: None, without_mark: 0 }) };
+    let Some(input) = &config.input_database else { return Ok(NewRows { batch: None, without_watermark: 0 }) };
     let folder = ingested::batches(config);
     if fs::exists(&folder)? {
         atomic::sweep(&folder)?;
     }
-    let new = source::take_new(input, ingested::watermark(files), &folder)?;
+    let new = source::read_new(input, ingested::watermark(files), &folder)?;
     if files.is_empty() && new.batch.is_none() {
         bail!("{} holds no CSV file, and {} of {} no row", config.input_folder.display(), input.name(), input.url);
     }

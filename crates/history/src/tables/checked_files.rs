@@ -3,14 +3,13 @@
 use anyhow::Result;
 use common::files::checksum::Checksum;
 
-use crate::History;
 use crate::columns::{columns, values_of};
-use crate::record::Table;
+use crate::store::History;
 
 columns! {
     /// A file that a release was checked against. The result is the decision of the same run: `no_drift` if the release
     /// was found good, `kept` if it had drifted and the new model was no better.
-    CheckedFile {
+    CheckedFile in "checked_files" {
         /// The release's id.
         release: String => "release_id",
         /// The file's name.
@@ -18,10 +17,6 @@ columns! {
         /// SHA-256 of the file's content.
         sha256: Checksum,
     }
-}
-
-impl Table for CheckedFile {
-    const TABLE: &'static str = "checked_files";
 }
 
 impl History {

@@ -5,14 +5,14 @@ use common::files::checksum::Checksum;
 use common::files::ingested::{Ingested, IngestedFile};
 
 use crate::columns::columns;
-use crate::record::{Record, Table};
+use crate::record::Record;
 
 /// The table of the dataset's rows.
 pub(crate) const CLIENTS: &str = "clients";
 
 columns! {
     /// A compiled dataset.
-    DatasetRecord {
+    DatasetRecord in "datasets" {
         /// SHA-256 of finaldata.csv.
         sha256: Checksum,
         /// Number of rows.
@@ -26,7 +26,7 @@ columns! {
 
 columns! {
     /// A file, or a batch of a database's rows, from which a dataset was compiled.
-    IngestedFileRecord {
+    IngestedFileRecord in "ingested_files" {
         /// The name of the file.
         name: String,
         /// SHA-256 of the file's content.
@@ -44,7 +44,7 @@ columns! {
 
 columns! {
     /// The missing values in one column of an ingested file.
-    MissingValues {
+    MissingValues in "ingested_missing_values" {
         /// The name of the file.
         name: String,
         /// The name of the column.
@@ -52,18 +52,6 @@ columns! {
         /// Number of missing values.
         missing: u64,
     }
-}
-
-impl Table for DatasetRecord {
-    const TABLE: &'static str = "datasets";
-}
-
-impl Table for IngestedFileRecord {
-    const TABLE: &'static str = "ingested_files";
-}
-
-impl Table for MissingValues {
-    const TABLE: &'static str = "ingested_missing_values";
 }
 
 /// Returns the records of an ingestion. `stored` states whether the rows are written to `clients`.

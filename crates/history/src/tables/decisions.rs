@@ -3,7 +3,6 @@
 use serde::{Serialize, Serializer};
 
 use crate::columns::{columns, text_enum};
-use crate::record::Table;
 
 text_enum! {
     /// The decision of a full process.
@@ -34,7 +33,7 @@ impl Serialize for Decision {
 
 columns! {
     /// The decision of a full process with its reason.
-    DecisionRecord {
+    DecisionRecord in "decisions" {
         /// The decision.
         decision: Decision,
         /// The reason, as a sentence.
@@ -42,8 +41,4 @@ columns! {
         /// The id of the release that is live afterwards.
         live: Option<String> => "live_release",
     }
-}
-
-impl Table for DecisionRecord {
-    const TABLE: &'static str = "decisions";
 }

@@ -2,13 +2,12 @@
 
 use anyhow::Result;
 
-use crate::History;
 use crate::columns::columns;
-use crate::record::Table;
+use crate::store::History;
 
 columns! {
     /// A dependency of the program.
-    DependencyVersions {
+    DependencyVersions in "dependencies" {
         /// The name of the crate.
         name: String,
         /// The version in this program.
@@ -16,10 +15,6 @@ columns! {
         /// The newest version, if the registry returned one.
         latest: Option<String> => "latest_version",
     }
-}
-
-impl Table for DependencyVersions {
-    const TABLE: &'static str = "dependencies";
 }
 
 impl History {

@@ -7,13 +7,13 @@ pub use common::model::shift::PredictorShift;
 use common::model::shift::ShiftVerdict;
 use serde::{Deserialize, Serialize};
 
-use crate::History;
 use crate::columns::{columns, text_enum, text_field};
-use crate::record::{Listed, Recorded, Table, newest_of};
+use crate::record::Recorded;
+use crate::store::History;
 
 columns! {
     /// The score of the live release on new rows, together with the score recorded at its deployment.
-    DriftCheck {
+    DriftCheck in "drift_checks" {
         /// The id of the live release.
         release: String => "release_id",
         /// The names of the new files.
@@ -51,7 +51,7 @@ text_enum! {
 }
 
 columns! {
-    impl PredictorShift {
+    impl PredictorShift in "predictor_shifts" indexed "predictor" {
         /// The name of the predictor.
         predictor: String,
         /// The population stability index.
@@ -76,26 +76,6 @@ text_field!(ShiftVerdict: NotShifted, Harmless, Shifted);
 pub type CheckRow = Recorded<DriftCheck>;
 /// The shift of one predictor between the training data and new rows, with the run of the drift check.
 pub type ShiftRow = Recorded<PredictorShift>;
-
-impl Table for DriftCheck {
-    const TABLE: &'static str = "drift_checks";
-}
-
-impl Table for PredictorShift {
-    const TABLE: &'static str = "predictor_shifts";
-}
-
-impl Listed for CheckRow {
-    fn newest() -> String {
-        newest_of::<Self>(DriftCheck::TABLE, None, false, "")
-    }
-}
-
-impl Listed for ShiftRow {
-    fn newest() -> String {
-        newest_of::<Self>(PredictorShift::TABLE, Some("predictor"), true, "")
-    }
-}
 
 impl History {
     /// Returns the newest drift check; `None` if there is none.

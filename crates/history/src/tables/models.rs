@@ -5,11 +5,11 @@ use common::model::Model;
 use common::model::schema::PREDICTORS;
 
 use crate::columns::columns;
-use crate::record::{Record, Table};
+use crate::record::Record;
 
 columns! {
     /// A trained model.
-    ModelRecord {
+    ModelRecord in "models" {
         /// SHA-256 of the model file.
         sha256: Checksum,
         /// SHA-256 of the dataset on which the model was trained.
@@ -33,7 +33,7 @@ columns! {
 
 columns! {
     /// A coefficient of a trained model, or its intercept.
-    Coefficient {
+    Coefficient in "coefficients" {
         /// The name of the predictor, or `intercept`.
         term: String,
         /// Change of the log-odds of leaving per unit of the predictor.
@@ -41,14 +41,6 @@ columns! {
         /// The standard error of the coefficient.
         standard_error: f64,
     }
-}
-
-impl Table for ModelRecord {
-    const TABLE: &'static str = "models";
-}
-
-impl Table for Coefficient {
-    const TABLE: &'static str = "coefficients";
 }
 
 /// Returns the records of a model whose file has this checksum.

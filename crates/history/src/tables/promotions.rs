@@ -6,11 +6,11 @@ use common::model::metrics::Confusion;
 use common::production::promotion::Comparison;
 
 use crate::columns::{columns, text_enum, text_field};
-use crate::record::{Listed, Recorded, Table, newest_of};
+use crate::record::{Listed, Recorded, newest_of};
 
 columns! {
     /// The decision about a new model.
-    PromotionDecision {
+    PromotionDecision in "promotions" {
         /// SHA-256 of the new model's file.
         challenger_sha256: Checksum,
         /// The id of the release that was live, if there was one.
@@ -26,7 +26,7 @@ columns! {
 
 columns! {
     /// The result of one model or baseline on the test rows of a comparison.
-    ComparedModel {
+    ComparedModel in "compared_models" indexed "model" {
         /// The new model, the deployed model, or a baseline that predicts the same outcome for every client.
         model: Candidate,
         /// Its counts on the test rows.
@@ -63,17 +63,9 @@ columns! {
 /// The result of one model or baseline on the test rows of a comparison, with the decision and the run.
 pub type ComparisonRow = Recorded<ComparedAndDecided>;
 
-impl Table for PromotionDecision {
-    const TABLE: &'static str = "promotions";
-}
-
-impl Table for ComparedModel {
-    const TABLE: &'static str = "compared_models";
-}
-
 impl Listed for ComparisonRow {
     fn newest() -> String {
-        newest_of::<Self>(ComparedModel::TABLE, Some("model"), true, "JOIN promotions USING (run_id)")
+        newest_of::<Self, ComparedModel>("JOIN promotions USING (run_id)")
     }
 }
 

@@ -4,15 +4,17 @@ use anyhow::Result;
 use common::files::checksum::Checksum;
 use common::production::release::{Production, Release};
 use jiff::{SignedDuration, Timestamp};
+use serde::{Serialize, Serializer};
 
-use crate::columns::{columns, columns_of, text_enum};
-use crate::record::{Listed, Table};
+use crate::columns::{columns, columns_of, serialize_row, text_enum, values_of};
+use crate::record::Listed;
 use crate::run::{Run, timestamp};
-use crate::{History, value::Value};
+use crate::store::History;
+use crate::value::Value;
 
 columns! {
     /// A release that went live.
-    WentLive {
+    WentLive in "releases" {
         /// The release's id.
         release: String => "release_id",
         /// How the release went live: `deployed`, `rolled back`, or `found live` if the switch itself was not recorded.
@@ -53,8 +55,10 @@ columns! {
     }
 }
 
-impl Table for WentLive {
-    const TABLE: &'static str = "releases";
+impl Serialize for ReleaseRow {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        serialize_row(&columns_of::<Self>(), &values_of(self), to)
+    }
 }
 
 /// Returns the columns of a [`ReleaseRow`], with an expression for the end of its period.

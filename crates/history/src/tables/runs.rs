@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 
-use crate::History;
 use crate::columns::{columns, text_enum};
-use crate::record::{Listed, Table};
+use crate::record::Listed;
+use crate::store::History;
 
 columns! {
     /// A run of a step, as it is written.
-    RunRecord {
+    RunRecord in "runs" {
         /// The name of the step.
         step: String,
         /// The version of the program.
@@ -26,10 +26,6 @@ columns! {
         /// The name of the process, which is the same for all steps of one `fullprocess`.
         process: Option<String>,
     }
-}
-
-impl Table for RunRecord {
-    const TABLE: &'static str = "runs";
 }
 
 text_enum! {

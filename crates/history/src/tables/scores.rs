@@ -4,13 +4,13 @@ use anyhow::Result;
 use common::files::checksum::Checksum;
 use common::model::metrics::Confusion;
 
-use crate::History;
 use crate::columns::columns;
-use crate::record::{Listed, Recorded, Table, newest_of};
+use crate::record::Recorded;
+use crate::store::History;
 
 columns! {
     /// The score of a model on labelled data.
-    ScoredData {
+    ScoredData in "scores" {
         /// The id of the release, if the deployed model was scored.
         release: Option<String> => "release_id",
         /// SHA-256 of the model file.
@@ -26,16 +26,6 @@ columns! {
 
 /// A score with its run.
 pub type ScoreRow = Recorded<ScoredData>;
-
-impl Table for ScoredData {
-    const TABLE: &'static str = "scores";
-}
-
-impl Listed for ScoreRow {
-    fn newest() -> String {
-        newest_of::<Self>(ScoredData::TABLE, None, false, "")
-    }
-}
 
 impl History {
     /// Returns the newest score; `None` if there is none.

@@ -1,11 +1,11 @@
 //! The tables `missing_percentages` and `summary_statistics`: the columns of the compiled dataset.
 
 use crate::columns::columns;
-use crate::record::{Listed, Table};
+use crate::record::Listed;
 
 columns! {
     /// Missing values in one column of the compiled dataset.
-    MissingPercentage {
+    MissingPercentage in "missing_percentages" {
         /// The name of the column.
         column: String => "column_name",
         /// Percentage of missing values, from 0 to 100.
@@ -15,7 +15,7 @@ columns! {
 
 columns! {
     /// Statistics of one numeric column of the compiled dataset; `None` if the column has no such value.
-    SummaryStatistics {
+    SummaryStatistics in "summary_statistics" {
         /// The name of the column.
         column: String => "column_name",
         /// The mean.
@@ -47,14 +47,6 @@ columns! {
         /// Percentage missing in `exited`, from 0 to 100.
         exited: Option<f64>,
     }
-}
-
-impl Table for MissingPercentage {
-    const TABLE: &'static str = "missing_percentages";
-}
-
-impl Table for SummaryStatistics {
-    const TABLE: &'static str = "summary_statistics";
 }
 
 impl Listed for MissingRow {

@@ -1,11 +1,11 @@
 //! The table `timings`: durations of the steps.
 
 use crate::columns::{columns, text_enum};
-use crate::record::{Listed, Recorded, Table, newest_of};
+use crate::record::Recorded;
 
 columns! {
     /// The duration of a step or of a trial of it.
-    StepTiming {
+    StepTiming in "timings" then "operation" {
         /// What was measured.
         operation: Operation,
         /// The measured duration in seconds.
@@ -29,13 +29,3 @@ text_enum! {
 
 /// A duration with its run.
 pub type TimingRow = Recorded<StepTiming>;
-
-impl Table for StepTiming {
-    const TABLE: &'static str = "timings";
-}
-
-impl Listed for TimingRow {
-    fn newest() -> String {
-        newest_of::<Self>(StepTiming::TABLE, Some("operation"), false, "")
-    }
-}
