@@ -7,11 +7,12 @@ use common::files::ingested::ListedFile;
 use common::model::shift::{PredictorShift, ShiftVerdict};
 use common::production::release::Release;
 pub use history::Decision;
+use history::DriftVerdict;
 use serde::Serialize;
 use statistics::interval::Interval;
 
 use crate::NewScore;
-use crate::drift::{Check, Verdict};
+use crate::drift::Check;
 
 /// The result of a run.
 #[derive(Debug, Serialize)]
@@ -31,7 +32,7 @@ pub struct Outcome {
     /// Number of rows in the new files whose `exited` is known.
     pub new_n: Option<u64>,
     /// Whether the score has fallen by more than chance explains.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<DriftVerdict>,
     /// Shift of each predictor between that release's training data and the new rows, most important first.
     pub shifts: Vec<PredictorShift>,
     /// Reservations about the new model, each as a sentence.
@@ -72,7 +73,7 @@ impl cli::Outcome for Outcome {
         let replaced = self.outcome == Decision::Redeployed;
         let drift = match (self.new_n, self.verdict) {
             (Some(0), _) => Some("no row of the new files has a known exited, so nothing can be said about drift"),
-            (_, Some(Verdict::CannotTell)) if replaced => Some(
+            (_, Some(DriftVerdict::CannotTell)) if replaced => Some(
                 "the score is lower, but by no more than chance explains (\"drift_test\": \"interval\" would wait)",
             ),
             _ => None,

@@ -186,8 +186,8 @@ impl Connection {
     }
 
     /// Inserts one row into a table with a generated id; returns the id.
-    pub async fn insert_with_id(&mut self, table: &str, columns: &[&str], row: Vec<Value>) -> Result<i64> {
-        self.insert(table, columns, &[row]).await?;
+    pub async fn insert_with_id(&mut self, table: &str, columns: &[&str], row: &[Vec<Value>]) -> Result<i64> {
+        self.insert(table, columns, row).await?;
         let last = match self {
             Self::Sqlite(_) => "SELECT last_insert_rowid()",
             Self::Postgres(_) => "SELECT lastval()",

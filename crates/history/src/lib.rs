@@ -6,8 +6,8 @@
 //! records are written after the work, in one transaction. The history is append-only. [`History`] reads it back;
 //! [`source`] reads client rows from other databases.
 //!
-//! The modules build on each other in this order: [`columns`] stores typed values, [`mod@record`] makes rows of them,
-//! each module of [`tables`] declares the records of a table, `run` writes them, and [`listing`] lists them.
+//! The modules build on each other in this order: `columns` stores typed values, `record` makes rows of them, each
+//! module of `tables` declares the records of a table, `run` writes them, and [`listing`] lists them.
 
 #![warn(missing_docs)]
 

@@ -11,9 +11,8 @@ use common::files::lock::Lock;
 use jiff::Timestamp;
 
 use crate::clients;
-use crate::columns::{columns_of, values_of};
 use crate::connection::Connection;
-use crate::record::{Record, Table, TableRows};
+use crate::record::{Record, TableRows};
 use crate::store::History;
 use crate::tables::datasets::ingestion_records;
 use crate::tables::runs::{RunOutcome, RunRecord};
@@ -158,8 +157,8 @@ fn run_record(step: &'static str, process: Option<String>, start: Start, error: 
 
 /// Writes one run with its rows.
 async fn write(connection: &mut Connection, run: &RunRecord, rows: &[TableRows]) -> Result<()> {
-    let columns: Vec<_> = columns_of::<RunRecord>().iter().map(|column| column.name).collect();
-    let id = connection.insert_with_id(RunRecord::TABLE, &columns, values_of(run)).await?;
+    let TableRows { table, columns, rows: run } = TableRows::of(std::slice::from_ref(run));
+    let id = connection.insert_with_id(table, &columns, &run).await?;
     for TableRows { table, columns, rows } in rows {
         let columns = [&["run_id"], &columns[..]].concat();
         let rows: Vec<_> = rows.iter().map(|row| [&[id.into()], &row[..]].concat()).collect();

@@ -61,7 +61,7 @@ impl History {
         Self::open_with(config, |url| match url {
             // This check runs after the lock of the opening is released: it may wait for another process's transaction,
             // and readers must not wait for that.
-            DatabaseUrl::Sqlite(path) => Self::open_file(url, path, Opening::Create)?.writable(),
+            DatabaseUrl::Sqlite(path) => Self::open_file(url, path)?.writable(),
             _ => Self::connect(url, Opening::Existing)?.of_this_version()?.writable(),
         })
     }
@@ -102,7 +102,7 @@ impl History {
     /// it.
     pub fn set_up(config: &Config) -> Result<Self> {
         Self::open_with(config, |url| match url {
-            DatabaseUrl::Sqlite(path) => Self::open_file(url, path, Opening::Create),
+            DatabaseUrl::Sqlite(path) => Self::open_file(url, path),
             DatabaseUrl::Postgres(server) => Self::create::<Postgres>(url, server),
             DatabaseUrl::MySql(server) => Self::create::<MySql>(url, server),
         })
@@ -157,13 +157,12 @@ impl History {
     /// Opens a SQLite file under a lock, because two concurrent first runs must not both migrate it or both switch it
     /// to the write-ahead log. The lock is a separate file: closing any other handle of the database file would release
     /// SQLite's own locks on it.
-    fn open_file(url: &DatabaseUrl, path: &Path, opening: Opening) -> Result<Self> {
+    fn open_file(url: &DatabaseUrl, path: &Path) -> Result<Self> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         }
         let _opening = Lock::wait(&path.with_added_extension("lock"), BUSY_LIMIT)?;
-        let history = Self::connect(url, opening)?;
-        if opening == Opening::Create { history.migrated() } else { history.of_this_version() }
+        Self::connect(url, Opening::Create)?.migrated()
     }
 
     /// Creates the database if the server has none of this name.
@@ -219,11 +218,6 @@ impl History {
     /// Sets a time limit for each following query.
     pub fn set_query_limit(&mut self, limit: Duration) {
         self.limit = Some(limit);
-    }
-
-    /// Returns the URL of the database.
-    pub fn url(&self) -> &DatabaseUrl {
-        &self.url
     }
 
     /// Runs a query and returns its rows in order.
