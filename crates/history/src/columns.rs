@@ -155,7 +155,7 @@ where
             })
         };
         let values: Vec<Value> = columns.iter().enumerate().map(value).collect::<sqlx::Result<_>>()?;
-        T::read(&mut values.into_iter()).map(Stored).map_err(|error| sqlx::Error::Decode(error.into()))
+        T::read(&mut values.into_iter()).map(Stored).map_err(|error| sqlx::Error::Decode(format!("{error:#}").into()))
     }
 }
 

@@ -15,7 +15,7 @@ impl fmt::Display for DatabaseError {
         match &self.0 {
             sqlx::Error::Database(error) => f.write_str(error.message()),
             sqlx::Error::Io(error) => error.fmt(f),
-            sqlx::Error::Decode(error) => write!(f, "{error:#}"),
+            sqlx::Error::Decode(error) => error.fmt(f),
             other => other.fmt(f),
         }
     }

@@ -172,7 +172,7 @@ mod tests {
             ("n", ColumnType::Integer, false),
             ("share", ColumnType::Real, true),
             ("sha256", ColumnType::Sha256, true),
-            ("lines", ColumnType::Text, false),
+            ("content", ColumnType::Text, false),
         ],
         index: &["name"],
     };
@@ -201,11 +201,14 @@ mod tests {
                 Value::Text(None),
                 text.as_str().into(),
             ];
-            let columns = ["run_id", "name", "n", "share", "sha256", "lines"];
+            let columns = ["run_id", "name", "n", "share", "sha256", "content"];
             connection.insert("notes", &columns, &[row.to_vec()]).await?;
-            let read: Vec<(String, i64, Option<f64>, Option<String>, String)> =
-                connection.fetch("SELECT name, n, share, sha256, lines FROM notes", &[]).await?;
-            assert_eq!(read, [("größe".to_owned(), 7, None, None, text)]);
+            let read: Vec<(String, i64, Option<f64>)> =
+                connection.fetch("SELECT name, n, share FROM notes", &[]).await?;
+            assert_eq!(read, [("größe".to_owned(), 7, None)]);
+            let read: Vec<(Option<String>, String)> =
+                connection.fetch("SELECT sha256, content FROM notes", &[]).await?;
+            assert_eq!(read, [(None, text)]);
             connection.execute("DELETE FROM runs", &[]).await?;
             let left: Vec<(i64,)> = connection.fetch("SELECT COUNT(*) FROM notes", &[]).await?;
             if dialect != Dialect::Sqlite {
