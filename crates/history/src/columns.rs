@@ -245,7 +245,7 @@ macro_rules! text_enum {
             /// All variants, in the order in which they are declared.
             pub const ALL: &[Self] = &[$(Self::$Variant),+];
 
-            /// Returns the text.
+            /// Returns the text as the history stores it.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$Variant => $text,)+

@@ -38,7 +38,7 @@ pub(crate) enum Connection {
 pub(crate) enum Dialect {
     Sqlite,
     Postgres,
-    /// MySQL and MariaDB.
+    /// MySQL or MariaDB, which speak the same protocol.
     MySql,
 }
 

@@ -17,7 +17,7 @@ pub trait Table: Columns {
 
 /// A result of a step: rows of one or more tables.
 pub trait Record {
-    /// Appends the rows.
+    /// Appends the rows of this result.
     fn add_to(&self, rows: &mut Vec<TableRows>);
 }
 
@@ -62,7 +62,7 @@ pub struct Recorded<T> {
     pub run: i64,
     /// Start of the run (UTC, RFC 3339).
     pub started: String,
-    /// The record itself.
+    /// The record that the run has added.
     pub record: T,
 }
 

@@ -11,11 +11,11 @@ use crate::record::Record;
 pub(crate) const CLIENTS: &str = "clients";
 
 columns! {
-    /// A compiled dataset.
+    /// The compiled dataset of an ingestion.
     DatasetRecord in "datasets" {
         /// SHA-256 of finaldata.csv.
         sha256: Checksum,
-        /// Number of rows.
+        /// Number of rows in finaldata.csv.
         rows: u64 => "row_count",
         /// Number of corporations that are listed both as left and as active.
         contradictory_corporations: u64,

@@ -34,7 +34,7 @@ impl Serialize for Decision {
 columns! {
     /// The decision of a full process with its reason.
     DecisionRecord in "decisions" {
-        /// The decision.
+        /// The decision that was made.
         decision: Decision,
         /// The reason, as a sentence.
         reason: String,

@@ -8,7 +8,7 @@ use crate::columns::columns;
 use crate::record::Record;
 
 columns! {
-    /// A trained model.
+    /// A model that was trained.
     ModelRecord in "models" {
         /// SHA-256 of the model file.
         sha256: Checksum,

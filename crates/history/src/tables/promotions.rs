@@ -29,7 +29,7 @@ columns! {
     ComparedModel in "compared_models" indexed "model" {
         /// The new model, the deployed model, or a baseline that predicts the same outcome for every client.
         model: Candidate,
-        /// Its counts on the test rows.
+        /// Confusion matrix on the test rows.
         confusion: Confusion,
     }
 }
@@ -37,9 +37,9 @@ columns! {
 text_enum! {
     /// A model or baseline that is compared with others.
     Candidate {
-        /// The challenger.
+        /// The challenger: the model that was just trained.
         NewModel = "new model",
-        /// The champion.
+        /// The champion: the model of the live release.
         DeployedModel = "deployed model",
         /// The baseline that predicts of every client that it leaves.
         EveryoneExits = "everyone exits",
@@ -55,7 +55,7 @@ columns! {
     ComparedAndDecided {
         /// The result of the model or baseline.
         compared: ComparedModel,
-        /// The decision.
+        /// The decision about the new model.
         promotion: PromotionDecision,
     }
 }

@@ -18,13 +18,13 @@ columns! {
     SummaryStatistics in "summary_statistics" {
         /// The name of the column.
         column: String => "column_name",
-        /// The mean.
+        /// Mean of the known values.
         mean: Option<f64>,
-        /// The median.
+        /// Median of the known values.
         median: Option<f64>,
         /// The sample standard deviation.
         std: Option<f64>,
-        /// The mode.
+        /// Mode of the known values.
         mode: Option<f64>,
     }
 }

@@ -6,7 +6,7 @@ use crate::record::Recorded;
 columns! {
     /// The duration of a step or of a trial of it.
     StepTiming in "timings" then "operation" {
-        /// What was measured.
+        /// The work that was measured.
         operation: Operation,
         /// The measured duration in seconds.
         seconds: f64,
