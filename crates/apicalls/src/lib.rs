@@ -72,7 +72,7 @@ pub fn run(config: &Config, url: Option<&str>) -> Result<Outcome> {
                 );
             }
         }
-        run.facts.dependencies = dependencies(&outcome.calls);
+        run.add(dependencies(&outcome.calls));
         let _lock = Lock::acquire(&config.output_model, "step")?;
         atomic::write(&config.output_model.join(API_RETURNS), outcome.by_lines()?.as_bytes())?;
         Ok(outcome)

@@ -69,7 +69,7 @@ impl CircuitBreaker {
         };
         let mut history = result?;
         if let Some(history) = &mut history {
-            history.hurry(DATABASE_LIMIT);
+            history.set_query_limit(DATABASE_LIMIT);
         }
         Ok(history)
     }

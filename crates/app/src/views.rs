@@ -10,8 +10,7 @@ use common::config::is_address;
 use common::files::{FINAL_DATA, INGESTION_RECORD, csv_files};
 use common::model::schema::Predictors;
 use dataset::Description;
-use history::History;
-use history::listing::RunRow;
+use history::{History, RunRow};
 use insight::{Call, CallList, Evidence, Figures, Section};
 
 use crate::cache::{FileIdentity, SourceCache};
@@ -101,7 +100,7 @@ impl Views {
         clients: &RankedClients,
     ) -> Result<Arc<Overview>> {
         let mut history = circuit_breaker.open(config)?.context("there is no history yet")?;
-        let newest = history.runs(1)?;
+        let newest = history.newest::<RunRow>(1)?;
         // Test data on shared storage are read again only when the release or the history changes.
         let test = if is_address(&config.test_data) { Vec::new() } else { csv_files(&config.test_data)? };
         let key = OverviewKey {

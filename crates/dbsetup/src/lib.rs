@@ -8,8 +8,8 @@ use std::fmt;
 use anyhow::{Context, Result, bail};
 use common::cli;
 use common::config::Config;
-use history::listing::{Listing, ReleaseRow, What};
-use history::{History, State};
+use history::listing::{Listing, ListingKind};
+use history::{History, ReleaseRow, State, WentLive};
 use jiff::{Timestamp, civil, tz::TimeZone};
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ pub enum Request {
     /// Only report whether that is needed.
     Check,
     /// List the newest rows of one kind; the number is their maximum.
-    History(What, u32),
+    History(ListingKind, u32),
     /// Report the release that was live at a time.
     At(Timestamp),
 }
@@ -89,7 +89,7 @@ pub fn run(config: &Config, request: Request) -> Result<Outcome> {
             ),
             State::Missing => bail!("{} holds no history yet; run dbsetup", config.database),
         },
-        Request::History(what, last) => Outcome::History(existing(config)?.listing(what, last)?),
+        Request::History(kind, last) => Outcome::History(existing(config)?.listing(kind, last)?),
         Request::At(time) => Outcome::At(At { at: time, release: existing(config)?.live_at(time)? }),
     })
 }
@@ -124,12 +124,13 @@ impl fmt::Display for Outcome {
                 database.tables.iter().try_for_each(row)
             }
             Self::History(listing) => {
-                let (columns, rows) = listing.rows.table();
-                write_table(f, columns, &rows)
+                let (columns, rows) = listing.table();
+                write_table(f, &columns, &rows)
             }
             Self::At(At { at, release: None }) => write!(f, "nothing was live at {at}"),
             Self::At(At { at, release: Some(release) }) => {
-                let ReleaseRow { release, action, live_from, live_until, f1, n, run, .. } = release;
+                let ReleaseRow { switch, live_until, run } = release;
+                let WentLive { release, action, live_from, f1, n, .. } = switch;
                 write!(f, "at {at}: {release}, {action} in run {run}, live from {live_from} ")?;
                 match live_until {
                     Some(until) => write!(f, "until {until}")?,
@@ -146,7 +147,7 @@ fn write_table(f: &mut fmt::Formatter, columns: &[&str], rows: &[Vec<String>]) -
     let widths: Vec<usize> = columns
         .iter()
         .enumerate()
-        .map(|(place, name)| rows.iter().map(|row| row[place].chars().count()).chain([name.len()]).max().unwrap_or(0))
+        .map(|(index, name)| rows.iter().map(|row| row[index].chars().count()).chain([name.len()]).max().unwrap_or(0))
         .collect();
     let line = |cells: &mut dyn Iterator<Item = &str>| {
         let cells: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();

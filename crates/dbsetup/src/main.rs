@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use dbsetup::Request;
-use history::listing::What;
+use history::listing::ListingKind;
 use jiff::Timestamp;
 
 /// Create the history database or migrate it, and print what it contains; or read the history
@@ -18,7 +18,7 @@ struct Arguments {
     check: bool,
     /// Print the newest rows, oldest first: runs, scores, timings, missing, releases, checks, shifts or comparisons
     #[arg(long, value_name = "WHAT", num_args = 0..=1, default_missing_value = "runs")]
-    history: Option<What>,
+    history: Option<ListingKind>,
     /// How many rows of the history to print
     #[arg(long, value_name = "N", default_value_t = 20, requires = "history")]
     last: u32,

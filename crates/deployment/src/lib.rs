@@ -115,7 +115,7 @@ fn switch(
 ) -> Result<DeploymentOutcome> {
     history::record(config, "deployment", |run| {
         let production = Production::of(config);
-        run.hold(Lock::acquire(&production.lock_folder(), "deployment")?);
+        run.keep_lock(Lock::acquire(&production.lock_folder(), "deployment")?);
         run.repair =
             "production was switched, and the next fullprocess or deployment records it: do not run this again";
         run.note_unrecorded_release(&production)?;

@@ -215,7 +215,7 @@ mod tests {
         let config = workspace.config();
         history::record(&config, "diagnostics", |run| {
             let latest = Some("1.99.0".to_owned());
-            run.facts.dependencies.push(DependencyVersions { name: "serde".into(), current: "1.0.0".into(), latest });
+            run.add(DependencyVersions { name: "serde".into(), current: "1.0.0".into(), latest });
             Ok(())
         })
         .unwrap();

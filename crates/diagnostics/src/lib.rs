@@ -14,7 +14,7 @@ use common::cli;
 use common::config::Config;
 use common::production::release::Production;
 use dataset::{ColumnStatistics, MissingPercent, Reading};
-use history::History;
+use history::{History, MissingPercentage, Operation, StepTiming, SummaryStatistics};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -60,13 +60,22 @@ pub fn run(config: &Config) -> Result<Outcome> {
         };
         let health = health(config, description.missing, Some(run.history()))?;
         let Health { timing_seconds, missing_percent, dependencies } = &health;
-        run.facts.timings =
-            vec![("trial ingestion", timing_seconds.ingestion), ("trial training", timing_seconds.training)];
-        run.facts.missing_percentages = missing_percent.iter().map(|m| (m.column.to_owned(), m.percent)).collect();
-        run.facts.dependencies = dependencies.iter().map(Dependency::versions).collect();
+        run.add(vec![
+            StepTiming { operation: Operation::TrialIngestion, seconds: timing_seconds.ingestion },
+            StepTiming { operation: Operation::TrialTraining, seconds: timing_seconds.training },
+        ]);
+        let percent = |m: &MissingPercent| MissingPercentage { column: m.column.to_owned(), percent: m.percent };
+        run.add(missing_percent.iter().map(percent).collect::<Vec<_>>());
+        run.add(dependencies.iter().map(Dependency::versions).collect::<Vec<_>>());
         let summary_statistics = description.summary;
-        run.facts.summary_statistics =
-            summary_statistics.iter().map(|s| (s.column, [s.mean, s.median, s.std, s.mode])).collect();
+        let statistics = |s: &ColumnStatistics| SummaryStatistics {
+            column: s.column.to_owned(),
+            mean: s.mean,
+            median: s.median,
+            std: s.std,
+            mode: s.mode,
+        };
+        run.add(summary_statistics.iter().map(statistics).collect::<Vec<_>>());
         Ok(Outcome { predictions, summary_statistics, health })
     })
 }

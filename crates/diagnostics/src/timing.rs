@@ -6,8 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use common::config::Config;
 use common::files::atomic::Scratch;
-use history::History;
-use history::listing::{Rows, What};
+use history::{History, Operation, TimingRow};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -34,9 +33,11 @@ pub fn measure(config: &Config, history: Option<&mut History>) -> Result<Timing>
 const SEARCHED: u32 = 200;
 
 fn newest(history: &mut History) -> Result<Option<Timing>> {
-    let Rows::Timings(rows) = history.listing(What::Timings, SEARCHED)?.rows else { return Ok(None) };
-    let seconds = |step: &str| rows.iter().rfind(|row| row.what == step).map(|row| row.seconds);
-    let (Some(ingestion), Some(training)) = (seconds("ingestion"), seconds("training")) else { return Ok(None) };
+    let rows = history.newest::<TimingRow>(SEARCHED)?;
+    let seconds = |operation| rows.iter().rfind(|row| row.operation == operation).map(|row| row.seconds);
+    let (Some(ingestion), Some(training)) = (seconds(Operation::Ingestion), seconds(Operation::Training)) else {
+        return Ok(None);
+    };
     Ok(Some(Timing { ingestion, training }))
 }
 

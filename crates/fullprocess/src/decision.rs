@@ -1,7 +1,7 @@
 //! The decision of a run, as a pure function of what the run has found. The real run and the dry run use the same
 //! function.
 
-use serde::Serialize;
+pub use history::Decision;
 
 /// What a run has found before it decides.
 #[derive(Clone, Copy, Debug)]
@@ -39,41 +39,6 @@ pub enum Action {
     ReportAndCallApi,
     /// Train a model. If the promotion rule prefers it to the live one: deploy it, create the reports and call the API.
     Train,
-}
-
-/// The decision of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decision {
-    /// There are no new data, and the reports belong to the live release.
-    NothingToDo,
-    /// There are no new data, but the reports did not belong to the live release and were created again.
-    Reported,
-    /// The live model has not drifted on the new data.
-    NoDrift,
-    /// The live model has drifted, and a new one has been deployed.
-    Redeployed,
-    /// The live model has drifted, but the new one is no better and `promotion` is `if_better`.
-    Kept,
-    /// Nothing had been deployed, and a first model was deployed.
-    Bootstrapped,
-    /// The live release or the compiled dataset was damaged or lost and has been repaired; nothing else had to be done.
-    Repaired,
-}
-
-impl Decision {
-    /// Returns the name of the decision as in the JSON of the outcome.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NothingToDo => "nothing_to_do",
-            Self::Reported => "reported",
-            Self::NoDrift => "no_drift",
-            Self::Redeployed => "redeployed",
-            Self::Kept => "kept",
-            Self::Bootstrapped => "bootstrapped",
-            Self::Repaired => "repaired",
-        }
-    }
 }
 
 /// Decides what a run does. After [`Action::Train`] the decision becomes [`Decision::Kept`] if the promotion rule keeps
@@ -135,14 +100,6 @@ mod tests {
                     assert_eq!(expected, [decide(facts)], "{facts:?}");
                 }
             }
-        }
-    }
-
-    #[test]
-    fn the_name_of_a_decision_is_its_json() {
-        use Decision::{Bootstrapped, Kept, NoDrift, NothingToDo, Redeployed, Repaired, Reported};
-        for decision in [NothingToDo, Reported, NoDrift, Redeployed, Kept, Bootstrapped, Repaired] {
-            assert_eq!(serde_json::to_value(decision).unwrap(), decision.as_str());
         }
     }
 }

@@ -4,16 +4,16 @@ use std::fmt;
 
 use common::cli;
 use common::model::shift::{PredictorShift, ShiftVerdict};
+use history::DriftVerdict;
 
 use crate::decision::Decision;
-use crate::drift::Verdict;
 use crate::outcome::Outcome;
 
 impl cli::Outcome for Outcome {
     fn warnings(&self) -> Vec<String> {
         let drift = match (self.new_n, self.verdict) {
             (Some(0), _) => Some("no row of the new files has a known exited, so drift cannot be tested"),
-            (_, Some(Verdict::CannotTell)) if self.outcome == Decision::Redeployed => Some(
+            (_, Some(DriftVerdict::CannotTell)) if self.outcome == Decision::Redeployed => Some(
                 "the score is lower, but by no more than chance explains; \"drift_test\": \"interval\" would \
                  keep the model",
             ),
@@ -97,7 +97,7 @@ mod tests {
             new_f1: Some(0.5),
             new_f1_interval: None,
             new_n: Some(40),
-            verdict: Some(Verdict::CannotTell),
+            verdict: Some(DriftVerdict::CannotTell),
             shifts: Vec::new(),
             promotion_warnings: vec!["it is worse".to_owned()],
             repairs: Vec::new(),

@@ -6,27 +6,15 @@
 use common::config::DriftTest;
 use common::model::metrics::Confusion;
 use common::model::score::Score;
-use serde::{Deserialize, Serialize};
+use history::DriftVerdict;
 use statistics::interval::{self, Interval};
 use statistics::trend::Limits;
-
-/// Whether the score has fallen by more than chance explains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// It has fallen: the whole 95 % interval of the new F1 minus the recorded F1 is below 0.
-    Drifted,
-    /// It has not fallen.
-    NotDrifted,
-    /// It has fallen, but chance may explain that; or no client left and none was predicted to leave.
-    CannotTell,
-}
 
 /// The result of a drift check of the live model on new rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Check {
     /// Whether the score has fallen by more than chance explains, whichever test decides.
-    pub verdict: Verdict,
+    pub verdict: DriftVerdict,
     /// Confidence interval (95 %) of the F1 score on new rows; `None` if no client left and none was predicted to
     /// leave.
     pub interval: Option<Interval>,
@@ -41,29 +29,18 @@ pub struct Check {
 pub fn check(test: DriftTest, recorded: &Score, new: &Confusion, past: &[f64]) -> Check {
     let lower = !new.has_no_positive() && new.f1() < recorded.f1;
     let verdict = match interval::f1_difference(&recorded.confusion, new) {
-        Some(difference) if difference.high < 0.0 => Verdict::Drifted,
-        _ if lower || new.has_no_positive() => Verdict::CannotTell,
-        _ => Verdict::NotDrifted,
+        Some(difference) if difference.high < 0.0 => DriftVerdict::Drifted,
+        _ if lower || new.has_no_positive() => DriftVerdict::CannotTell,
+        _ => DriftVerdict::NotDrifted,
     };
     let drifted = match test {
         DriftTest::Raw => lower,
-        DriftTest::Interval => verdict == Verdict::Drifted,
+        DriftTest::Interval => verdict == DriftVerdict::Drifted,
         DriftTest::History => {
             !new.has_no_positive() && Limits::of(past).is_some_and(|limits| limits.is_below(new.f1()))
         }
     };
     Check { verdict, interval: interval::f1(new), drifted }
-}
-
-impl Verdict {
-    /// Returns the text of the verdict, for example `not drifted`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Drifted => "drifted",
-            Self::NotDrifted => "not drifted",
-            Self::CannotTell => "cannot tell",
-        }
-    }
 }
 
 #[cfg(test)]
@@ -80,7 +57,7 @@ mod tests {
         Score { model_sha256: Checksum::of_bytes(b"m"), f1: confusion.f1(), n, confusion, threshold: 0.5 }
     }
 
-    fn decided(test: DriftTest, recorded: Confusion, new: Confusion) -> (Verdict, bool) {
+    fn decided(test: DriftTest, recorded: Confusion, new: Confusion) -> (DriftVerdict, bool) {
         let check = check(test, &score(recorded), &new, &[]);
         (check.verdict, check.drifted)
     }
@@ -88,24 +65,24 @@ mod tests {
     #[test]
     fn a_small_drop_on_few_rows_is_raw_drift_and_may_be_chance() {
         let (recorded, new) = (counts(30, 10), counts(7, 3));
-        assert_eq!(decided(DriftTest::Raw, recorded, new), (Verdict::CannotTell, true));
-        assert_eq!(decided(DriftTest::Interval, recorded, new), (Verdict::CannotTell, false));
+        assert_eq!(decided(DriftTest::Raw, recorded, new), (DriftVerdict::CannotTell, true));
+        assert_eq!(decided(DriftTest::Interval, recorded, new), (DriftVerdict::CannotTell, false));
     }
 
     #[test]
     fn the_same_drop_on_many_rows_is_drift() {
         let (recorded, new) = (counts(3000, 1000), counts(7000, 3000));
-        assert_eq!(decided(DriftTest::Raw, recorded, new), (Verdict::Drifted, true));
-        assert_eq!(decided(DriftTest::Interval, recorded, new), (Verdict::Drifted, true));
+        assert_eq!(decided(DriftTest::Raw, recorded, new), (DriftVerdict::Drifted, true));
+        assert_eq!(decided(DriftTest::Interval, recorded, new), (DriftVerdict::Drifted, true));
     }
 
     #[test]
     fn no_drop_is_no_drift_and_no_positive_no_evidence() {
         for test in [DriftTest::Raw, DriftTest::Interval] {
-            assert_eq!(decided(test, counts(30, 10), counts(30, 10)), (Verdict::NotDrifted, false));
-            assert_eq!(decided(test, counts(30, 10), counts(0, 0)), (Verdict::CannotTell, false));
+            assert_eq!(decided(test, counts(30, 10), counts(30, 10)), (DriftVerdict::NotDrifted, false));
+            assert_eq!(decided(test, counts(30, 10), counts(0, 0)), (DriftVerdict::CannotTell, false));
             let nobody = Confusion { true_negatives: 9, ..Confusion::default() };
-            assert_eq!(decided(test, counts(30, 10), nobody), (Verdict::CannotTell, false));
+            assert_eq!(decided(test, counts(30, 10), nobody), (DriftVerdict::CannotTell, false));
         }
     }
 

@@ -114,7 +114,7 @@ fn preview(config: &Config) -> Result<Outcome> {
         _ => None, // the release is not live yet, so it cannot be scored
     };
     if let Some(history) = history {
-        history.leave(); // a normal close would merge the write-ahead log into the file
+        history.end_with_process(); // a normal close would merge the write-ahead log into the file
     }
     let (decision, _) = decide(state.facts(config, checked.as_ref().map(|(_, check)| check.drifted)));
     Ok(Outcome::new(decision, &state, &new, checked, true))

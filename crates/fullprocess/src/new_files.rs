@@ -15,7 +15,7 @@ use crate::steps::Steps;
 /// Returns the new files. Ingests all files first, if there are new data, the dataset is lost, or there is no release.
 pub fn ingest(config: &Config, steps: &Steps, state: &State, history: &mut History) -> Result<Vec<ListedFile>> {
     let has_new_rows = match &config.input_database {
-        Some(input) => source::any_new(input, watermark(&inputs(config)?))?,
+        Some(input) => source::has_new(input, watermark(&inputs(config)?))?,
         None => false,
     };
     let new = since(state, listed(config, steps)?, Some(history))?;
@@ -32,7 +32,7 @@ pub fn ingest(config: &Config, steps: &Steps, state: &State, history: &mut Histo
 pub fn after_ingestion(config: &Config, steps: &Steps, scratch: &Scratch) -> Result<Vec<ListedFile>> {
     let mut files = listed(config, steps)?;
     if let Some(input) = &config.input_database {
-        let new = source::take_new(input, watermark(&inputs(config)?), scratch.path())?;
+        let new = source::read_new(input, watermark(&inputs(config)?), scratch.path())?;
         files.extend(with_checksums(new.batch.map(|batch| batch.file).into_iter().collect())?);
     }
     Ok(files)

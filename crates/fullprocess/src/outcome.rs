@@ -3,11 +3,12 @@
 use common::files::ingested::ListedFile;
 use common::model::shift::PredictorShift;
 use common::outcomes::ScoringOutcome;
+use history::DriftVerdict;
 use serde::Serialize;
 use statistics::interval::Interval;
 
 use crate::decision::Decision;
-use crate::drift::{Check, Verdict};
+use crate::drift::Check;
 use crate::state::State;
 
 /// The outcome of a run.
@@ -28,7 +29,7 @@ pub struct Outcome {
     /// Number of rows in the new files whose `exited` is known.
     pub new_n: Option<u64>,
     /// Whether the score has fallen by more than chance explains.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<DriftVerdict>,
     /// Shift of each predictor between that release's training data and the new rows, most important first.
     pub shifts: Vec<PredictorShift>,
     /// Reservations about the new model, each as a sentence.

@@ -7,8 +7,7 @@ use common::files::ingested::ListedFile;
 use common::outcomes::ScoringOutcome;
 use common::production::promotion::Comparison;
 use common::production::release::{Production, Release};
-use history::{DriftCheck, Facts, PromotionRecord, Run, Start};
-use statistics::interval::Interval;
+use history::{DecisionRecord, DriftCheck, PromotionDecision, Run, Start, compared_models};
 
 use crate::drift::Check;
 use crate::new_files::checked_by;
@@ -26,14 +25,14 @@ pub fn drift_check(
         release: release.id.clone(),
         data: score.data.clone(),
         confusion: score.confusion,
-        f1_interval: check.interval.map(|Interval { low, high }| (low, high)),
-        shifts: score.shifts.clone(),
+        f1_low: check.interval.map(|interval| interval.low),
+        f1_high: check.interval.map(|interval| interval.high),
         recorded_f1: release.manifest.score.f1,
-        verdict: check.verdict.as_str(),
-        test: config.drift_test.as_str(),
+        verdict: check.verdict,
+        test: config.drift_test,
         drifted: check.drifted,
     };
-    run.record_now("drift check", start, &Facts { drift_check: Some(record), ..Facts::default() })
+    run.record_now("drift check", start, (record, score.shifts.clone()))
 }
 
 /// Records the comparison immediately, because the report of this run shows it.
@@ -45,29 +44,24 @@ pub fn promotion(
     challenger_sha256: Checksum,
     comparison: Comparison,
 ) -> Result<()> {
-    let record = PromotionRecord {
-        comparison,
+    let decision = PromotionDecision {
         challenger_sha256,
         champion: champion.map(|release| release.id.clone()),
-        rule: config.promotion.as_str(),
+        rule: config.promotion,
         promoted: comparison.promotes(config.promotion),
         warnings: comparison.warnings(),
     };
-    run.record_now("promotion", start, &Facts { promotion: Some(record), ..Facts::default() })
+    run.record_now("promotion", start, (decision, compared_models(&comparison)))
 }
 
 /// Records that `release` need not be checked against the `new` files again.
 pub fn checked_files(run: &mut Run, release: &Release, new: &[ListedFile]) {
-    run.facts.checked_files = new.iter().map(|file| checked_by(file, release)).collect();
+    run.add(new.iter().map(|file| checked_by(file, release)).collect::<Vec<_>>());
 }
 
 /// Records the decision, and the live release if its switch has not been recorded yet.
 pub fn decision(run: &mut Run, config: &Config, outcome: &Outcome) -> Result<()> {
     run.note_unrecorded_release(&Production::of(config))?;
-    run.facts.decision = Some(history::Decision {
-        decision: outcome.outcome.as_str(),
-        reason: outcome.to_string(),
-        live: outcome.live.clone(),
-    });
+    run.add(DecisionRecord { decision: outcome.outcome, reason: outcome.to_string(), live: outcome.live.clone() });
     Ok(())
 }

@@ -11,42 +11,60 @@ use common::files::ingested::Ingested;
 use common::model::schema::COLUMNS;
 use sqlx::postgres::PgConnection;
 
-use crate::connection::{Connection, DATASET_LIMIT, Value, within};
+use crate::connection::{Connection, DATASET_LIMIT, within};
+use crate::value::Value;
 
 /// Rows per INSERT statement: enough to make the overhead of a statement small, few enough to stay in the processor's
 /// cache.
-const ROWS_A_STATEMENT: usize = 250;
+const ROWS_PER_STATEMENT: usize = 250;
 /// Size in bytes of one chunk sent to COPY.
 const COPY_BYTES: usize = 256 * 1024;
 
-/// Replaces the rows of `clients` with those of `dataset`, the finaldata.csv that `facts` describes. Must be called in
-/// a transaction.
-pub(crate) async fn replace(connection: &mut Connection, dataset: &Path, facts: &Ingested) -> Result<()> {
+/// Makes `clients` contain the rows of the finaldata.csv at `path`, which `ingested` describes, or no row if there is no
+/// path. Must be called in a transaction, before the dataset is recorded.
+pub(crate) async fn update(connection: &mut Connection, ingested: &Ingested, path: Option<&Path>) -> Result<()> {
+    lock(connection).await?;
+    match path {
+        Some(_) if is_stored(connection, ingested).await? => Ok(()),
+        Some(path) => replace(connection, path, ingested).await,
+        None => clear(connection).await,
+    }
+}
+
+/// Returns whether `clients` already contains this dataset.
+async fn is_stored(connection: &mut Connection, ingested: &Ingested) -> Result<bool> {
+    let newest = "SELECT sha256, stored FROM datasets ORDER BY run_id DESC LIMIT 1";
+    let newest: Vec<(String, i64)> = connection.fetch(newest, &[]).await?;
+    let rows: Vec<(i64,)> = connection.fetch("SELECT COUNT(*) FROM clients", &[]).await?;
+    Ok(newest == [(ingested.dataset_sha256.as_str().to_owned(), 1)] && rows == [(ingested.rows as i64,)])
+}
+
+async fn replace(connection: &mut Connection, dataset: &Path, ingested: &Ingested) -> Result<()> {
     clear(connection).await?;
     let lines = lines(dataset)?;
     let rows = match connection {
         Connection::Postgres(connection) => copy(connection, lines).await,
         connection => insert(connection, lines).await,
     };
-    let rows = rows.with_context(|| format!("putting {} into its table clients", dataset.display()))?;
-    if rows != facts.rows {
-        bail!("{} holds {rows} rows where {} were ingested; run ingestion again", dataset.display(), facts.rows);
+    let rows = rows.with_context(|| format!("writing {} to its table clients", dataset.display()))?;
+    if rows != ingested.rows {
+        bail!("{} has {rows} rows, but {} were ingested; run ingestion again", dataset.display(), ingested.rows);
     }
     Ok(())
 }
 
 /// Serialises concurrent ingestions, because each must see the rows that the previous one has written. Readers are not
 /// blocked.
-pub(crate) async fn begin(connection: &mut Connection) -> Result<()> {
+async fn lock(connection: &mut Connection) -> Result<()> {
     match connection {
-        Connection::Postgres(_) => connection.simple("LOCK TABLE clients IN EXCLUSIVE MODE").await,
+        Connection::Postgres(_) => connection.execute_raw("LOCK TABLE clients IN EXCLUSIVE MODE").await,
         _ => Ok(()), // SQLite has one writer; in MySQL the DELETE locks every row
     }
 }
 
 /// Deletes all rows of `clients`. TRUNCATE would be faster in PostgreSQL, but a transaction that has not read the table
 /// yet would then find it empty. With DELETE, concurrent readers continue to see the rows of the previous dataset.
-pub(crate) async fn clear(connection: &mut Connection) -> Result<()> {
+async fn clear(connection: &mut Connection) -> Result<()> {
     connection.execute_within(DATASET_LIMIT, "DELETE FROM clients", &[]).await.context("emptying its table clients")
 }
 
@@ -58,7 +76,7 @@ fn lines(dataset: &Path) -> Result<BufReader<File>> {
     let mut header = String::new();
     lines.read_line(&mut header)?;
     if header.trim_end() != COLUMNS.join(",") {
-        bail!("{} has another header than ingestion writes; run ingestion again", dataset.display());
+        bail!("{} does not have the header that ingestion writes; run ingestion again", dataset.display());
     }
     Ok(lines)
 }
@@ -99,27 +117,27 @@ async fn insert(connection: &mut Connection, lines: impl BufRead) -> Result<u64>
     let row = format!("({})", vec!["?"; columns.len()].join(", "));
     let statement =
         |rows| format!("INSERT INTO clients ({}) VALUES {}", columns.join(", "), vec![row.as_str(); rows].join(", "));
-    let full = statement(ROWS_A_STATEMENT);
+    let full = statement(ROWS_PER_STATEMENT);
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(lines);
     let mut record = csv::StringRecord::new();
-    let (mut rows, mut values) = (0, Vec::with_capacity(ROWS_A_STATEMENT * columns.len()));
+    let (mut rows, mut values) = (0, Vec::with_capacity(ROWS_PER_STATEMENT * columns.len()));
     loop {
         let read = reader.read_record(&mut record)?;
         if read {
             rows += 1;
-            values.push(Value::from(rows));
-            values.push(Value::from(record.get(0).filter(|name| !name.is_empty())));
+            values.push(Value::from(rows as i64));
+            values.push(record.get(0).filter(|name| !name.is_empty()).map_or(Value::Text(None), Value::from));
             for field in record.iter().skip(1) {
                 values.push(number(field)?);
             }
         }
-        let waiting = values.len() / columns.len();
-        if waiting == ROWS_A_STATEMENT {
+        let pending = values.len() / columns.len();
+        if pending == ROWS_PER_STATEMENT {
             connection.execute_within(DATASET_LIMIT, &full, &values).await?;
             values.clear();
         } else if !read {
-            if waiting > 0 {
-                connection.execute_within(DATASET_LIMIT, &statement(waiting), &values).await?;
+            if pending > 0 {
+                connection.execute_within(DATASET_LIMIT, &statement(pending), &values).await?;
             }
             return Ok(rows);
         }
@@ -132,7 +150,7 @@ fn number(field: &str) -> Result<Value> {
         "" => Value::Integer(None),
         _ => match field.parse::<i64>() {
             Ok(whole) => Value::Integer(Some(whole)),
-            Err(_) => Value::Real(Some(field.parse().with_context(|| format!("\"{field}\" is not a number"))?)),
+            Err(_) => Value::Real(Some(field.parse().with_context(|| format!("{field:?} is not a number"))?)),
         },
     })
 }

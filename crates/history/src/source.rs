@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use common::config::database::{DatabaseUrl, InputDatabase, InputRows};
+use common::config::database::{InputDatabase, InputRows};
 use common::files::DataFile;
 use common::files::atomic::{self, AtomicFile};
 use common::files::batch::{Batch, Watermark};
@@ -16,8 +16,7 @@ use common::model::schema::COLUMNS;
 use futures_util::TryStreamExt;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use crate::connection::{Connection, DATASET_LIMIT, Opening, on_each, within};
-use crate::store::runtime;
+use crate::connection::{Connection, DATASET_LIMIT, Dialect, Opening, runtime, with_driver, within};
 
 /// Time limit for the next row. The first row may have to wait for a sort.
 const ROW_LIMIT: Duration = DATASET_LIMIT;
@@ -26,71 +25,72 @@ const ROW_LIMIT: Duration = DATASET_LIMIT;
 #[derive(Debug)]
 pub struct NewRows {
     /// The new rows; `None` if there are none.
-    pub batch: Option<TakenBatch>,
+    pub batch: Option<NewBatch>,
     /// Number of rows that are never read, because their value in the watermark column is missing.
-    pub without_mark: u64,
+    pub without_watermark: u64,
 }
 
 /// New rows in a file that still has its temporary name.
 #[derive(Debug)]
-pub struct TakenBatch {
+pub struct NewBatch {
     /// The temporary file, with the name that it will be given.
     pub file: DataFile,
     /// The final path of the file.
-    pub keep_at: PathBuf,
+    pub final_path: PathBuf,
 }
 
-impl TakenBatch {
+impl NewBatch {
     /// Renames the file to its final name. Until then, `atomic::sweep` would delete it as an unfinished file.
     ///
     /// # Errors
     /// Fails if the file cannot be renamed or its folder cannot be synchronised.
-    pub fn keep(self) -> Result<()> {
-        let folder = self.keep_at.parent().unwrap_or(Path::new("."));
-        std::fs::rename(&self.file.path, &self.keep_at)
-            .with_context(|| format!("writing {}", self.keep_at.display()))?;
+    pub fn publish(self) -> Result<()> {
+        let folder = self.final_path.parent().unwrap_or(Path::new("."));
+        std::fs::rename(&self.file.path, &self.final_path)
+            .with_context(|| format!("writing {}", self.final_path.display()))?;
         atomic::sync_folder(folder)
     }
 }
 
-/// Returns whether there is a row above `mark`, or any row if `mark` is `None`.
+/// Returns whether there is a row above `watermark`, or any row if `watermark` is `None`.
 ///
 /// # Errors
 /// Fails if the database does not answer, or lacks the table or the column; the error names the database.
-pub fn any_new(input: &InputDatabase, mark: Option<&Watermark>) -> Result<bool> {
+pub fn has_new(input: &InputDatabase, watermark: Option<&Watermark>) -> Result<bool> {
     with_connection(input, async |connection| {
-        let kind = Kind::of(&input.url);
-        let found = format!("SELECT COUNT(*) FROM (SELECT 1 AS one {} LIMIT 1) AS found", kind.above(input, mark));
-        let rows: Vec<(i64,)> = connection.fetch_as_is(found).await?;
+        let dialect = connection.dialect();
+        let found =
+            format!("SELECT COUNT(*) FROM (SELECT 1 AS one {} LIMIT 1) AS found", dialect.above(input, watermark));
+        let rows: Vec<(i64,)> = connection.fetch_verbatim(found).await?;
         Ok(rows.first().is_some_and(|(count,)| *count > 0))
     })
 }
 
-/// Writes the rows above `mark` to a temporary file in `folder`, in the order of the watermark column. A caller that
-/// uses the rows must then call [`TakenBatch::keep`].
+/// Writes the rows above `watermark` to a temporary file in `folder`, in the order of the watermark column. A caller that
+/// uses the rows must then call [`NewBatch::publish`].
 ///
 /// # Errors
-/// Fails like [`any_new`], and if the watermark column contains a value that cannot be a watermark.
-pub fn take_new(input: &InputDatabase, mark: Option<&Watermark>, folder: &Path) -> Result<NewRows> {
+/// Fails like [`has_new`], and if the watermark column contains a value that cannot be a watermark.
+pub fn read_new(input: &InputDatabase, watermark: Option<&Watermark>, folder: &Path) -> Result<NewRows> {
     with_connection(input, async |connection| {
-        let kind = Kind::of(&input.url);
-        let missing = format!("SELECT COUNT(*) {} WHERE input.{} IS NULL", kind.from(input), input.column);
-        let missing: Vec<(i64,)> = connection.fetch_as_is(missing).await?;
-        let without_mark = missing.first().map_or(0, |(count,)| *count as u64);
+        let dialect = connection.dialect();
+        let missing = format!("SELECT COUNT(*) {} WHERE input.{} IS NULL", dialect.from(input), input.column);
+        let missing: Vec<(i64,)> = connection.fetch_verbatim(missing).await?;
+        let without_watermark = missing.first().map_or(0, |(count,)| *count as u64);
 
         std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-        let taken = folder.join(".taken.partial");
-        let Some(up_to) = write_rows(connection, kind.select(input, mark), kind, &taken).await? else {
-            std::fs::remove_file(&taken).with_context(|| format!("removing {}", taken.display()))?;
-            return Ok(NewRows { batch: None, without_mark });
+        let partial = folder.join(".taken.partial");
+        let Some(up_to) = write_rows(connection, dialect.select(input, watermark), dialect, &partial).await? else {
+            std::fs::remove_file(&partial).with_context(|| format!("removing {}", partial.display()))?;
+            return Ok(NewRows { batch: None, without_watermark });
         };
-        let batch = Batch::new(input, mark.cloned(), up_to);
+        let batch = Batch::new(input, watermark.cloned(), up_to);
         let name = batch.file_name(input);
         let path = folder.join(format!(".{name}.partial"));
-        std::fs::rename(&taken, &path).with_context(|| format!("writing {}", path.display()))?;
-        let keep_at = folder.join(&name);
+        std::fs::rename(&partial, &path).with_context(|| format!("writing {}", path.display()))?;
+        let final_path = folder.join(&name);
         let file = DataFile { name, path, batch: Some(batch) };
-        Ok(NewRows { batch: Some(TakenBatch { file, keep_at }), without_mark })
+        Ok(NewRows { batch: Some(NewBatch { file, final_path }), without_watermark })
     })
 }
 
@@ -101,30 +101,35 @@ fn with_connection<T>(input: &InputDatabase, work: impl AsyncFnOnce(&mut Connect
         connection.close().await;
         done
     });
-    done.with_context(|| format!("taking rows of {} from {} (config key \"input_database\")", input.name(), input.url))
+    done.with_context(|| format!("reading rows of {} from {} (config key \"input_database\")", input.name(), input.url))
 }
 
 /// Writes the rows of the query `select` to `path`. Returns the highest value of the watermark column; `None` if there
 /// is no row.
-async fn write_rows(connection: &mut Connection, select: String, kind: Kind, path: &Path) -> Result<Option<Watermark>> {
+async fn write_rows(
+    connection: &mut Connection,
+    select: String,
+    dialect: Dialect,
+    path: &Path,
+) -> Result<Option<Watermark>> {
     let mut csv = csv::Writer::from_writer(AtomicFile::create(path)?);
     csv.write_record(COLUMNS).with_context(|| format!("writing {}", path.display()))?;
     let mut highest = None;
-    on_each!(connection, |connection: _Kind| {
+    with_driver!(connection, |connection: _Db| {
         let mut rows = sqlx::query(sqlx::AssertSqlSafe(select)).fetch(connection);
         while let Some(row) = within(ROW_LIMIT, rows.try_next()).await? {
-            let [fields @ .., mark, mark_type] = texts(&row)?;
+            let [fields @ .., watermark, watermark_type] = texts(&row)?;
             let exited = fields[COLUMNS.len() - 1].as_deref().map(zero_or_one);
             let others = fields[..COLUMNS.len() - 1].iter().map(|field| field.as_deref());
             csv.write_record(others.chain([exited]).map(Option::unwrap_or_default))
                 .with_context(|| format!("writing {}", path.display()))?;
-            highest = mark.map(|mark| (mark, mark_type));
+            highest = watermark.map(|watermark| (watermark, watermark_type));
         }
     });
     let file =
         csv.into_inner().map_err(|error| error.into_error()).with_context(|| format!("writing {}", path.display()))?;
     file.commit()?;
-    highest.map(|(mark, mark_type)| kind.mark(&mark, mark_type.as_deref())).transpose()
+    highest.map(|(watermark, watermark_type)| dialect.to_watermark(&watermark, watermark_type.as_deref())).transpose()
 }
 
 /// Returns the texts of the five columns, of the watermark column and, in SQLite, of the type of the watermark.
@@ -134,8 +139,8 @@ where
     for<'r> Option<String>: Decode<'r, R::Database> + Type<R::Database>,
 {
     let mut texts = [const { None }; 7];
-    for (place, text) in texts.iter_mut().enumerate() {
-        *text = row.try_get(place)?;
+    for (index, text) in texts.iter_mut().enumerate() {
+        *text = row.try_get(index)?;
     }
     Ok(texts)
 }
@@ -149,24 +154,8 @@ fn zero_or_one(text: &str) -> &str {
     }
 }
 
-/// The kind of the database, for the queries in which the three differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Sqlite,
-    Postgres,
-    MySql,
-}
-
-impl Kind {
-    fn of(url: &DatabaseUrl) -> Self {
-        match url {
-            DatabaseUrl::Sqlite(_) => Self::Sqlite,
-            DatabaseUrl::Postgres(_) => Self::Postgres,
-            DatabaseUrl::MySql(_) => Self::MySql,
-        }
-    }
-
-    fn select(self, input: &InputDatabase, mark: Option<&Watermark>) -> String {
+impl Dialect {
+    fn select(self, input: &InputDatabase, watermark: Option<&Watermark>) -> String {
         let text = |column: &str| match self {
             // A cast to text would keep only 15 digits of a number.
             Self::Sqlite => format!(
@@ -181,7 +170,7 @@ impl Kind {
         columns.push(if self == Self::Sqlite { format!("typeof({column})") } else { "NULL".to_owned() });
         // Without the prefix `input.`, the name would refer to the text column of the SELECT, in which 10 sorts before
         // 9.
-        format!("SELECT {} {} ORDER BY input.{column}", columns.join(", "), self.above(input, mark))
+        format!("SELECT {} {} ORDER BY input.{column}", columns.join(", "), self.above(input, watermark))
     }
 
     fn from(self, input: &InputDatabase) -> String {
@@ -191,9 +180,9 @@ impl Kind {
         }
     }
 
-    fn above(self, input: &InputDatabase, mark: Option<&Watermark>) -> String {
+    fn above(self, input: &InputDatabase, watermark: Option<&Watermark>) -> String {
         let (from, column) = (self.from(input), &input.column);
-        match mark {
+        match watermark {
             None => format!("{from} WHERE input.{column} IS NOT NULL"),
             // In SQLite a literal has its own type; in the other databases a quoted literal takes the type of the
             // column.
@@ -201,12 +190,12 @@ impl Kind {
                 format!("{from} WHERE input.{column} > {number}")
             }
             // A watermark contains no character that could end the literal (`Watermark::text`).
-            Some(mark) => format!("{from} WHERE input.{column} > '{mark}'"),
+            Some(watermark) => format!("{from} WHERE input.{column} > '{watermark}'"),
         }
     }
 
-    fn mark(self, text: &str, sqlite_type: Option<&str>) -> Result<Watermark> {
-        let mark = match (self, sqlite_type) {
+    fn to_watermark(self, text: &str, sqlite_type: Option<&str>) -> Result<Watermark> {
+        let watermark = match (self, sqlite_type) {
             (Self::Sqlite, Some("integer")) => text.parse().ok().map(Watermark::Integer),
             (Self::Sqlite, Some("text")) => Watermark::text(text),
             (Self::Sqlite, _) => None,
@@ -216,49 +205,51 @@ impl Kind {
                 _ => Watermark::text(text),
             },
         };
-        match mark {
-            Some(mark) => Ok(mark),
-            None => bail!("its growing column holds \"{text}\"; expected whole numbers, dates, times or plain texts"),
+        match watermark {
+            Some(watermark) => Ok(watermark),
+            None => bail!("its growing column contains {text:?}; expected whole numbers, dates, times or plain texts"),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use common::config::database::DatabaseUrl;
+
     use super::*;
 
     #[test]
-    fn a_mark_is_what_the_column_compares_by() {
-        for (kind, text, sqlite_type, mark) in [
-            (Kind::Postgres, "10000", None, Watermark::Integer(10000)),
-            (Kind::Postgres, "000123", None, Watermark::Text("000123".into())),
-            (Kind::MySql, "2026-11-23 09:00:00.5", None, Watermark::Text("2026-11-23 09:00:00.5".into())),
-            (Kind::MySql, "9223372036854775808", None, Watermark::Text("9223372036854775808".into())),
-            (Kind::Sqlite, "7", Some("integer"), Watermark::Integer(7)),
-            (Kind::Sqlite, "7", Some("text"), Watermark::Text("7".into())),
+    fn a_watermark_is_what_the_column_compares_by() {
+        for (dialect, text, sqlite_type, watermark) in [
+            (Dialect::Postgres, "10000", None, Watermark::Integer(10000)),
+            (Dialect::Postgres, "000123", None, Watermark::Text("000123".into())),
+            (Dialect::MySql, "2026-11-23 09:00:00.5", None, Watermark::Text("2026-11-23 09:00:00.5".into())),
+            (Dialect::MySql, "9223372036854775808", None, Watermark::Text("9223372036854775808".into())),
+            (Dialect::Sqlite, "7", Some("integer"), Watermark::Integer(7)),
+            (Dialect::Sqlite, "7", Some("text"), Watermark::Text("7".into())),
         ] {
-            assert_eq!(kind.mark(text, sqlite_type).unwrap(), mark, "{kind:?} {text}");
+            assert_eq!(dialect.to_watermark(text, sqlite_type).unwrap(), watermark, "{dialect:?} {text}");
         }
-        for (kind, text, sqlite_type) in
-            [(Kind::Sqlite, "7.5", Some("real")), (Kind::Postgres, "o'neil", None), (Kind::MySql, "a/b", None)]
+        for (dialect, text, sqlite_type) in
+            [(Dialect::Sqlite, "7.5", Some("real")), (Dialect::Postgres, "o'neil", None), (Dialect::MySql, "a/b", None)]
         {
-            let error = kind.mark(text, sqlite_type).unwrap_err().to_string();
+            let error = dialect.to_watermark(text, sqlite_type).unwrap_err().to_string();
             assert!(error.contains(text) && error.contains("whole numbers"), "{error}");
         }
     }
 
     #[test]
-    fn the_rows_above_a_mark_are_asked_for_by_the_columns_own_type() {
+    fn the_rows_above_a_watermark_are_asked_for_by_the_columns_own_type() {
         let url = DatabaseUrl::parse("sqlite://crm.db", Path::new("/")).unwrap();
         let rows = InputRows::Query("SELECT * FROM a -- all".into());
         let input = InputDatabase::new(url, rows, "id").unwrap();
-        for (kind, mark, condition) in [
-            (Kind::Sqlite, Watermark::Integer(9), "input.id > 9"),
-            (Kind::Sqlite, Watermark::Text("9".into()), "input.id > '9'"),
-            (Kind::Postgres, Watermark::Integer(9), "input.id > '9'"),
-            (Kind::MySql, Watermark::Integer(9), "input.id > '9'"),
+        for (dialect, watermark, condition) in [
+            (Dialect::Sqlite, Watermark::Integer(9), "input.id > 9"),
+            (Dialect::Sqlite, Watermark::Text("9".into()), "input.id > '9'"),
+            (Dialect::Postgres, Watermark::Integer(9), "input.id > '9'"),
+            (Dialect::MySql, Watermark::Integer(9), "input.id > '9'"),
         ] {
-            let select = kind.select(&input, Some(&mark));
+            let select = dialect.select(&input, Some(&watermark));
             assert!(
                 select.contains(&format!("FROM (SELECT * FROM a -- all\n) AS input WHERE {condition} ")),
                 "{select}"

@@ -22,41 +22,42 @@ use common::files::{DataFile, FINAL_DATA, INGESTED_FILES, INGESTION_RECORD, QUAR
 use common::outcomes::{IngestionOutcome, InputFiles};
 use dataset::Engine;
 use fs_err as fs;
-use history::source::{self, NewRows, TakenBatch};
+use history::source::{self, NewBatch, NewRows};
+use history::{MissingPercentage, Operation, StepTiming};
 use serde::Serialize;
 
 /// Ingests according to `config`, and records the run in the history.
 pub fn run(config: &Config) -> Result<IngestionOutcome> {
     history::record(config, "ingestion", |run| {
-        run.hold(Lock::acquire(&config.output_folder, "ingestion")?);
+        run.keep_lock(Lock::acquire(&config.output_folder, "ingestion")?);
         let engine = dataset::open(config)?;
         let mut files = inputs(&*engine, config)?;
-        let NewRows { batch, without_mark: without_watermark } = take_new(config, &files)?;
+        let NewRows { batch, without_watermark } = take_new(config, &files)?;
         files.extend(batch.as_ref().map(|batch| batch.file.clone()));
         // The file of a batch gets its name after its rows have been checked; the batch counts once the description
         // that names it is published.
-        let keep = || batch.map_or(Ok(()), TakenBatch::keep);
+        let keep = || batch.map_or(Ok(()), NewBatch::publish);
         let outcome = IngestionOutcome { without_watermark, ..ingest(&*engine, &files, &config.output_folder, keep)? };
         let ingested = &outcome.ingested;
-        run.facts.ingested = Some((ingested.clone(), config.output_folder.join(FINAL_DATA)));
-        run.facts.timings.push(("ingestion", outcome.seconds));
-        run.facts.missing_percentages = ingested
-            .missing
-            .iter()
-            .map(|(column, missing)| (column.clone(), 100.0 * *missing as f64 / ingested.rows as f64))
-            .collect();
+        run.add_dataset(ingested.clone(), config.output_folder.join(FINAL_DATA));
+        run.add(StepTiming { operation: Operation::Ingestion, seconds: outcome.seconds });
+        let percent = |(column, missing): (&String, &u64)| MissingPercentage {
+            column: column.clone(),
+            percent: 100.0 * *missing as f64 / ingested.rows as f64,
+        };
+        run.add(ingested.missing.iter().map(percent).collect::<Vec<_>>());
         Ok(outcome)
     })
 }
 
 /// Reads the rows of the input database that are in no earlier batch among `files`.
 fn take_new(config: &Config, files: &[DataFile]) -> Result<NewRows> {
-    let Some(input) = &config.input_database else { return Ok(NewRows { batch: None, without_mark: 0 }) };
+    let Some(input) = &config.input_database else { return Ok(NewRows { batch: None, without_watermark: 0 }) };
     let folder = ingested::batches(config);
     if fs::exists(&folder)? {
         atomic::sweep(&folder)?;
     }
-    let new = source::take_new(input, ingested::watermark(files), &folder)?;
+    let new = source::read_new(input, ingested::watermark(files), &folder)?;
     if files.is_empty() && new.batch.is_none() {
         bail!("{} has no CSV file, and {} of {} has no row", config.input_folder.display(), input.name(), input.url);
     }

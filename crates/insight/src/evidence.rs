@@ -11,8 +11,7 @@ use common::model::Model;
 use common::production::release::{Production, Release};
 use dataset::{ColumnStatistics, Description, Engine, MissingPercent, Reading};
 use diagnostics::dependencies::{self, Dependency};
-use history::History;
-use history::listing::{CheckRow, ComparisonRow, MissingRow, ReleaseRow, Rows, ShiftRow, TimingRow, What};
+use history::{CheckRow, ComparisonRow, History, MissingRow, ReleaseRow, ShiftRow, TimingRow};
 use statistics::interval::Interval;
 use statistics::ranking::Pair;
 
@@ -123,17 +122,18 @@ impl Evidence {
 
     /// The comparison in which the live model was promoted, best F1 first; empty if it was deployed by hand.
     pub fn comparison(&self) -> Vec<&ComparisonRow> {
-        let of_live = |row: &&ComparisonRow| row.model_sha256 == self.score.model_sha256.as_str() && row.promoted == 1;
+        let of_live =
+            |row: &&ComparisonRow| row.promotion.challenger_sha256 == self.score.model_sha256 && row.promotion.promoted;
         let last = self.past.comparisons.iter().rfind(of_live).map(|row| row.run);
         let mut rows: Vec<_> = self.past.comparisons.iter().filter(|row| Some(row.run) == last).collect();
-        rows.sort_by(|a, b| b.f1.total_cmp(&a.f1));
+        rows.sort_by(|a, b| b.compared.confusion.f1().total_cmp(&a.compared.confusion.f1()));
         rows
     }
 
     /// The check of the previous release that found drift and led to the live release; `None` if there is none.
     pub fn check_that_led_here(&self) -> Option<&CheckRow> {
         let run = self.comparison().first()?.run;
-        self.past.checks.iter().rfind(|check| check.run < run && check.drifted == 1)
+        self.past.checks.iter().rfind(|check| check.run < run && check.drifted)
     }
 
     /// The checks of the live release.
@@ -151,27 +151,15 @@ impl Evidence {
 
 impl Past {
     fn read(history: &mut History) -> Result<Self> {
-        let mut past = Self::default();
         let drawn = MOST_RUNS as u32;
-        for (what, rows) in [
-            (What::Checks, READ_RUNS),
-            (What::Shifts, READ_RUNS * 3),
-            (What::Comparisons, READ_RUNS * 4),
-            (What::Releases, READ_RUNS),
-            (What::Missing, drawn),
-            (What::Timings, drawn * 4),
-        ] {
-            match history.listing(what, rows)?.rows {
-                Rows::Checks(rows) => past.checks = rows,
-                Rows::Shifts(rows) => past.shifts = rows,
-                Rows::Comparisons(rows) => past.comparisons = rows,
-                Rows::Releases(rows) => past.releases = rows,
-                Rows::Missing(rows) => past.missing = rows,
-                Rows::Timings(rows) => past.timings = rows,
-                Rows::Runs(_) | Rows::Scores(_) => {}
-            }
-        }
-        Ok(past)
+        Ok(Self {
+            checks: history.newest(READ_RUNS)?,
+            shifts: history.newest(READ_RUNS * 3)?,
+            comparisons: history.newest(READ_RUNS * 4)?,
+            releases: history.newest(READ_RUNS)?,
+            missing: history.newest(drawn)?,
+            timings: history.newest(drawn * 4)?,
+        })
     }
 }
 

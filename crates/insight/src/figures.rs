@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use charts::{Matrix, ScorePoint, TimeSeries, Trends};
+use common::files::checksum::Checksum;
 use common::production::promotion::Comparison;
-use history::listing::{CheckRow, ComparisonRow, MissingRow};
+use history::{Candidate, CheckRow, MissingRow, Operation, ReleaseRow};
 use statistics::confusion::Confusion;
-use statistics::interval::{self, Interval};
+use statistics::interval;
 
 use crate::evidence::{Evidence, MOST_RUNS, Past, interval_of};
 use crate::wording::label;
@@ -46,32 +47,29 @@ fn trends(past: &Past) -> Trends {
 }
 
 fn check_point(check: &CheckRow) -> ScorePoint {
-    let counts = [check.true_positives, check.false_positives, check.false_negatives, check.true_negatives];
     ScorePoint {
         time: check.started.clone(),
-        f1: check.f1,
+        f1: check.confusion.f1(),
         interval: interval_of(check),
-        baseline: Some(everyone_exits(&confusion(counts))),
+        baseline: Some(everyone_exits(&check.confusion)),
         deployed: false,
     }
 }
 
-/// The recorded scores of the newest releases. Only of these, because an interval takes thousands of random draws; that
-/// of a model that went live several times is computed once.
+/// The recorded scores of the releases. The interval and the baseline are known if the release's model was compared.
 fn release_points(past: &Past) -> impl Iterator<Item = ScorePoint> {
-    let counts = |model: &str| {
-        let of_model = |row: &&ComparisonRow| row.model_sha256 == model && row.contestant == "new model";
-        let row = past.comparisons.iter().rfind(of_model)?;
-        Some(confusion([row.true_positives, row.false_positives, row.false_negatives, row.true_negatives]))
-    };
-    let mut known: HashMap<&str, (Option<Interval>, Option<f64>)> = HashMap::new();
-    past.releases[past.releases.len().saturating_sub(MOST_RUNS)..].iter().map(move |release| {
-        let model = release.model_sha256.as_str();
-        let (interval, baseline) = *known.entry(model).or_insert_with(|| {
-            let counts = counts(model);
-            (counts.and_then(|counts| interval::f1(&counts)), counts.map(|counts| everyone_exits(&counts)))
-        });
-        ScorePoint { time: release.live_from.clone(), f1: release.f1, interval, baseline, deployed: true }
+    let new_models = past.comparisons.iter().filter(|row| row.compared.model == Candidate::NewModel);
+    let counts: HashMap<&Checksum, &Confusion> =
+        new_models.map(|row| (&row.promotion.challenger_sha256, &row.compared.confusion)).collect();
+    past.releases.iter().map(move |ReleaseRow { switch, .. }| {
+        let counts = counts.get(&switch.model_sha256).copied();
+        ScorePoint {
+            time: switch.live_from.clone(),
+            f1: switch.f1,
+            interval: counts.and_then(interval::f1),
+            baseline: counts.map(everyone_exits),
+            deployed: true,
+        }
     })
 }
 
@@ -94,19 +92,14 @@ fn missing(rows: &[MissingRow]) -> TimeSeries {
 
 /// The newest durations of ingestion and training.
 fn seconds(past: &Past) -> TimeSeries {
-    let kinds = ["ingestion", "training"];
-    let rows: Vec<_> = past.timings.iter().filter(|row| kinds.contains(&row.what.as_str())).collect();
+    let kinds = [Operation::Ingestion, Operation::Training];
+    let rows: Vec<_> = past.timings.iter().filter(|row| kinds.contains(&row.operation)).collect();
     let rows = &rows[rows.len().saturating_sub(MOST_RUNS)..];
-    let line = |kind: &str| {
-        let of_kind = rows.iter().enumerate().filter(|(_, row)| row.what == kind);
-        (kind.to_owned(), of_kind.map(|(index, row)| (index, row.seconds)).collect())
+    let line = |kind: Operation| {
+        let of_kind = rows.iter().enumerate().filter(|(_, row)| row.operation == kind);
+        (kind.to_string(), of_kind.map(|(index, row)| (index, row.seconds)).collect())
     };
     TimeSeries { times: rows.iter().map(|row| row.started.clone()).collect(), lines: kinds.map(line).into() }
-}
-
-fn confusion(counts: [i64; 4]) -> Confusion {
-    let [true_positives, false_positives, false_negatives, true_negatives] = counts.map(|count| count as u64);
-    Confusion { true_positives, false_positives, false_negatives, true_negatives }
 }
 
 /// F1 of the baseline "everyone exits" on the rows of these counts.

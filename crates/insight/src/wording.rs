@@ -1,7 +1,7 @@
 //! Numbers, columns, reasons and drift checks in plain words.
 
 pub use charts::numbers::{grouped, percent, whole_percent};
-use history::listing::CheckRow;
+use history::{CheckRow, DriftVerdict};
 use statistics::interval::Interval;
 
 use crate::call_list::{Change, Help, Reason};
@@ -83,26 +83,26 @@ pub(crate) fn help(help: &Help, threshold: f64) -> String {
 
 /// Describes a drift check in two sentences.
 pub(crate) fn check(check: &CheckRow) -> String {
-    let verdict = match check.verdict.as_str() {
-        "cannot tell" => "Chance may explain the difference.",
-        "drifted" => "The score has fallen by more than chance explains.",
-        _ => "The score has not fallen.",
+    let verdict = match check.verdict {
+        DriftVerdict::CannotTell => "Chance may explain the difference.",
+        DriftVerdict::Drifted => "The score has fallen by more than chance explains.",
+        DriftVerdict::NotDrifted => "The score has not fallen.",
     };
     format!(
         "On {} new rows the model reached F1 {:.4} ({}), against the recorded {:.4}. {verdict} The configured test, \
          \"{}\", decided: {}.",
-        grouped(check.n as u64),
-        check.f1,
+        grouped(check.confusion.n()),
+        check.confusion.f1(),
         interval(interval_of(check)),
         check.recorded_f1,
-        check.test,
+        check.test.as_str(),
         decision(check)
     )
 }
 
 /// Whether a check found drift.
 pub(crate) fn decision(check: &CheckRow) -> &'static str {
-    if check.drifted == 1 { "drift" } else { "no drift" }
+    if check.drifted { "drift" } else { "no drift" }
 }
 
 /// A 95 % confidence interval of a score.

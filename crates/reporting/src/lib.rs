@@ -54,7 +54,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
         let contents = reports.iter().map(|(name, content)| (*name, content.as_slice()));
         ReportFacts::new(&evidence.score.model, contents).write(&config.output_model)?;
         let Evidence { score, calls, .. } = evidence;
-        run.facts.scores.push(scoring::scored_data(&score, true));
+        run.add(scoring::scored_data(&score, true));
         Ok(Outcome { release: score.model, f1: score.f1, n: score.n, calls: calls.called, files })
     })
 }

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use charts::{Matrix, confusion_matrix, png as picture_of};
-use common::config::Threshold;
+use common::config::{DriftTest, Threshold};
 use common::files::checksum::Checksum;
 use common::model::metrics::Confusion;
-
+use history::{DriftCheck, DriftVerdict, MissingPercentage, Operation, StepTiming};
 use scoring::Outcome;
 use testkit::Workspace;
 
@@ -193,9 +193,9 @@ fn the_report_tells_what_the_score_and_the_history_hold_of_one_release() {
     assert!(sentences.contains(&format!("recorded {:.4}", check["recorded_f1"].as_f64().unwrap())), "{text}");
     let comparisons = listing("comparisons");
     let last: Vec<_> = comparisons.as_array().unwrap().iter().rev().take(4).collect();
-    for contestant in last {
-        let f1 = format!("{:.4}", contestant["f1"].as_f64().unwrap());
-        let name = contestant["contestant"].as_str().unwrap();
+    for model in last {
+        let f1 = format!("{:.4}", model["f1"].as_f64().unwrap());
+        let name = model["model"].as_str().unwrap();
         assert!(text.lines().any(|line| line.contains(name) && line.contains(&f1)), "{name} {f1}: {text}");
     }
     for wanted in
@@ -254,19 +254,20 @@ fn five_hundred_checks_and_a_hundred_files_still_make_a_small_report() {
     workspace.deploy();
     let release = common::production::release::Production::of(&workspace.config()).live().unwrap().id;
     let recorded = || -> anyhow::Result<()> {
-        for check in 0..500 {
+        for check in 0..500_u32 {
             history::record(&workspace.config(), "test", |run| {
-                run.facts.timings = vec![("ingestion", 0.01 * f64::from(check % 7)), ("training", 0.02)];
-                run.facts.missing_percentages = vec![("exited".to_owned(), f64::from(check % 5))];
-                run.facts.drift_check = Some(history::DriftCheck {
+                run.add(StepTiming { operation: Operation::Ingestion, seconds: 0.01 * f64::from(check % 7) });
+                run.add(StepTiming { operation: Operation::Training, seconds: 0.02 });
+                run.add(MissingPercentage { column: "exited".to_owned(), percent: f64::from(check % 5) });
+                run.add(DriftCheck {
                     release: release.clone(),
                     data: vec![format!("{check}.csv")],
-                    confusion: confusion(30 + check as u64 % 9, 10, 10, 50),
-                    f1_interval: Some((0.6, 0.9)),
-                    shifts: Vec::new(),
+                    confusion: confusion(30 + u64::from(check % 9), 10, 10, 50),
+                    f1_low: Some(0.6),
+                    f1_high: Some(0.9),
                     recorded_f1: 1.0,
-                    verdict: "cannot tell",
-                    test: "interval",
+                    verdict: DriftVerdict::CannotTell,
+                    test: DriftTest::Interval,
                     drifted: false,
                 });
                 Ok(())

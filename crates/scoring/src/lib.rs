@@ -45,7 +45,13 @@ impl Options {
 
 /// Returns the score as the history stores it. `deployed` states whether the deployed model was scored.
 pub fn scored_data(outcome: &Outcome, deployed: bool) -> ScoredData {
-    ScoredData { score: outcome.score(), release: deployed.then(|| outcome.model.clone()), data: outcome.data.clone() }
+    ScoredData {
+        release: deployed.then(|| outcome.model.clone()),
+        model_sha256: outcome.model_sha256.clone(),
+        data: outcome.data.clone(),
+        confusion: outcome.confusion,
+        threshold: Some(outcome.threshold.value()),
+    }
 }
 
 /// Scores according to `options`, writes latestscore.txt if they are the defaults, and records the run in the history.
@@ -64,7 +70,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
             atomic::sweep(&config.output_model)?;
             outcome.score().write(&config.output_model)?;
         }
-        run.facts.scores.push(scored_data(&outcome, options.deployed));
+        run.add(scored_data(&outcome, options.deployed));
         Ok(outcome)
     })
 }

@@ -25,6 +25,7 @@ use common::model::pickle::pickle;
 use common::model::schema::PREDICTORS;
 use common::model::{Fit, Model, TrainingData};
 use dataset::{Engine, TrainingRows};
+use history::{Operation, StepTiming};
 use serde::Serialize;
 
 use crate::newton::{Optimum, Spread};
@@ -67,8 +68,8 @@ pub fn run(config: &Config) -> Result<Outcome> {
         atomic::write(&config.output_model.join(PICKLE), &pickle(&model))?;
         let model_sha256 = model.save(&config.output_model.join(MODEL))?;
         let seconds = start.elapsed().as_secs_f64();
-        run.facts.timings.push(("training", seconds));
-        run.facts.model = Some((model_sha256.clone(), model.clone()));
+        run.add(StepTiming { operation: Operation::Training, seconds });
+        run.add(history::model_records(&model_sha256, &model));
         Ok(Outcome { model_sha256, model, seconds, fit_seconds, relative_error })
     })
 }

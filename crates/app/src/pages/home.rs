@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use common::config::Config;
 use common::files::csv_files_if_any;
-use history::listing::RunRow;
+use history::{RunOutcome, RunRow};
 use insight::wording::{grouped, minutes};
 use insight::{CallList, Cell, Part, Table};
 use jiff::Timestamp;
@@ -75,7 +75,7 @@ fn last_run(run: Option<&RunRow>) -> Markup {
                 1..120 => { ", " (ago) " minutes ago" }
                 _ => { ", " (ago / 60) " hours ago" }
             }
-            @if run.outcome == "failed" { ", and " strong.warning { "failed" } }
+            @if run.outcome == RunOutcome::Failed { ", and " strong.warning { "failed" } }
             @if let Some(message) = &run.message { ": " (message) }
             @if ago > OVERDUE { ". " strong.warning { "Check whether cron is still running." } }
         }

@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use common::api::Endpoint;
 use common::config::service::{CHALLENGE_HEADER, PROOF_HEADER};
-use history::History;
+use history::{DriftVerdict, History, RunOutcome};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,9 +16,6 @@ use crate::problem::{OrNotReady, Problem, UnavailableErrors};
 use crate::queue::unqueued;
 use crate::response::ok;
 use crate::state::State;
-
-/// The drift verdicts, as the history stores them.
-const VERDICTS: [&str; 3] = ["not drifted", "cannot tell", "drifted"];
 
 /// Confirms that the process answers.
 #[derive(Serialize, ToSchema)]
@@ -142,17 +139,17 @@ fn add_model(snapshot: &mut Snapshot, Status { served, refused, failures }: Stat
 
 fn add_history(snapshot: &mut Snapshot, history: &mut History) -> anyhow::Result<()> {
     if let Some(score) = history.newest_score()? {
-        snapshot.gauge("risk_last_f1", "Newest F1 score in the history, of any model and data", score.f1);
+        snapshot.gauge("risk_last_f1", "Newest F1 score in the history, of any model and data", score.confusion.f1());
     }
     if let Some(check) = history.newest_check()? {
-        let verdicts = VERDICTS.map(|verdict| (verdict, i64::from(check.verdict == verdict)));
-        snapshot.labelled("risk_drift", "1 for the newest drift verdict", "verdict", &verdicts);
+        let verdicts = DriftVerdict::ALL.iter().map(|verdict| (verdict.as_str(), i64::from(*verdict == check.verdict)));
+        snapshot.labelled("risk_drift", "1 for the newest drift verdict", "verdict", &verdicts.collect::<Vec<_>>());
     }
     if let Some(run) = history.newest_process()? {
         if let Ok(started) = run.started.parse::<Timestamp>() {
             snapshot.gauge("risk_last_run_timestamp_seconds", "When the newest fullprocess started", seconds(started));
         }
-        let failed = f64::from(run.outcome == "failed");
+        let failed = f64::from(run.outcome == RunOutcome::Failed);
         snapshot.gauge("risk_last_run_failed", "1 if the newest fullprocess failed", failed);
     }
     Ok(())

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use common::api::Endpoint;
 use dataset::{ColumnStatistics, Reading};
 use diagnostics::Health;
-use history::listing::{Listing, What};
+use history::listing::{Listing, ListingKind};
 use insight::call_list;
 use serde::{Deserialize, Serialize};
 
@@ -116,13 +116,13 @@ pub async fn calllist(request: HttpRequest, state: Data<State>) -> Result<HttpRe
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HistoryQuery {
-    what: Option<What>,
+    what: Option<ListingKind>,
     last: Option<u32>,
 }
 
 /// History of runs, scores, drift checks, promotions and releases.
 #[utoipa::path(get, path = Endpoint::History.documented_path(), tag = "reports",
-    params(("what" = Option<What>, Query, description = "Kind of rows; default: runs"),
+    params(("what" = Option<ListingKind>, Query, description = "Kind of rows; default: runs"),
         ("last" = Option<u32>, Query, maximum = 10_000, description = "Number of rows; default: 50")),
     responses(
         (status = 200, body = Listing, description = "The newest rows, oldest first"),
@@ -130,7 +130,7 @@ struct HistoryQuery {
     ))]
 pub async fn history(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
     let HistoryQuery { what, last } = query(&request)?;
-    let (what, last) = (what.unwrap_or(What::Runs), last.unwrap_or(50));
+    let (what, last) = (what.unwrap_or(ListingKind::Runs), last.unwrap_or(50));
     if last > LONGEST_HISTORY {
         return Err(Problem::WrongData(format!("last is {last}, but an answer has at most {LONGEST_HISTORY} rows")));
     }

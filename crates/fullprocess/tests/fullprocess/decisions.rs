@@ -92,10 +92,10 @@ fn a_worse_model_is_deployed_with_a_warning_unless_only_a_better_one_may_be() {
     assert!(stderr.contains("warning: the new model is worse than the deployed one"), "{stderr}");
     assert_ne!(live(&workspace).id, first.id);
     let comparisons = workspace.run_json("dbsetup", &["--history", "comparisons", "--last", "4"]);
-    let contestants: Vec<_> =
-        comparisons["rows"].as_array().unwrap().iter().map(|row| (&row["contestant"], &row["f1"])).collect();
+    let models: Vec<_> =
+        comparisons["rows"].as_array().unwrap().iter().map(|row| (&row["model"], &row["f1"])).collect();
     let expected = [("deployed model", 0.8), ("everyone exits", 2.0 / 3.0), ("new model", 0.2), ("nobody exits", 0.0)];
-    assert_eq!(contestants, expected.map(|(name, f1)| (json!(name), json!(f1))).each_ref().map(|(a, b)| (a, b)));
+    assert_eq!(models, expected.map(|(name, f1)| (json!(name), json!(f1))).each_ref().map(|(a, b)| (a, b)));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use common::model::schema::PREDICTORS;
 use common::production::promotion::{Comparison, FEW_ROWS};
-use history::listing::CheckRow;
+use history::CheckRow;
+use statistics::confusion::Confusion;
 use statistics::odds::{odds_ratio, sensible_unit};
 
 use crate::evidence::{Evidence, interval_of};
@@ -111,23 +112,24 @@ pub fn promotion(evidence: &Evidence) -> Section {
     }
     section.parts.push(Part::Text(format!(
         "The new model was compared on {} test rows{} and promoted by the rule \"{}\".",
-        grouped(first.n as u64),
-        first.champion.as_ref().map(|champion| format!(" with release {champion}")).unwrap_or_default(),
-        first.rule
+        grouped(first.compared.confusion.n()),
+        first.promotion.champion.as_ref().map(|champion| format!(" with release {champion}")).unwrap_or_default(),
+        first.promotion.rule.as_str()
     )));
     let rows = comparison.iter().map(|row| {
-        let counts = [row.true_positives, row.false_positives, row.false_negatives, row.true_negatives];
-        let f1 = format!("{:.4}", row.f1);
-        [row.contestant.clone(), f1].into_iter().chain(counts.map(|count| grouped(count as u64))).collect()
+        let Confusion { true_positives, false_positives, false_negatives, true_negatives } = row.compared.confusion;
+        let counts = [true_positives, false_positives, false_negatives, true_negatives].map(grouped);
+        let f1 = format!("{:.4}", row.compared.confusion.f1());
+        [row.compared.model.to_string(), f1].into_iter().chain(counts).collect()
     });
     let columns = ["Model", "#F1", "#True positives", "#False positives", "#False negatives", "#True negatives"];
     section.parts.push(Part::Table(Table::of_texts("Comparison on the test data", &columns, rows).with_caption(
         "False positives stayed but were predicted to leave. False negatives left but were predicted to stay.",
     )));
-    for warning in serde_json::from_str::<Vec<String>>(&first.warnings).unwrap_or_default() {
-        section.parts.push(Part::Warning(capitalised(&warning) + "."));
+    for warning in &first.promotion.warnings {
+        section.parts.push(Part::Warning(capitalised(warning) + "."));
     }
-    if first.n < FEW_ROWS as i64 {
+    if first.compared.confusion.n() < FEW_ROWS {
         section.parts.push(Part::Note(
             "More labelled rows in the test data folder would make the comparison more reliable.".to_owned(),
         ));
@@ -145,16 +147,16 @@ pub fn drift(evidence: &Evidence) -> Section {
         return section;
     };
     let words = format!("Newest drift check, {} UTC: {}", minutes(&newest.started), wording::check(newest));
-    section.parts.push(if newest.drifted == 1 { Part::Warning(words) } else { Part::Text(words) });
+    section.parts.push(if newest.drifted { Part::Warning(words) } else { Part::Text(words) });
     shifts(&mut section, evidence, newest);
     let rows = checks.iter().rev().take(SHOWN).map(|check| {
         vec![
             minutes(&check.started),
-            grouped(check.n as u64),
-            format!("{:.4}", check.f1),
+            grouped(check.confusion.n()),
+            format!("{:.4}", check.confusion.f1()),
             wording::interval(interval_of(check)),
-            check.verdict.clone(),
-            check.test.clone(),
+            check.verdict.to_string(),
+            check.test.as_str().to_owned(),
             decision(check).to_owned(),
         ]
     });
@@ -174,10 +176,10 @@ fn shifts(section: &mut Section, evidence: &Evidence, check: &CheckRow) {
             shift.predictor.clone(),
             format!("{:.4}", shift.stability_index),
             format!("{:.4}", shift.stability_cutoff),
-            shift.ks_distance.map_or_else(|| "–".to_owned(), |statistic| format!("{statistic:.4}")),
+            shift.ks_statistic.map_or_else(|| "–".to_owned(), |statistic| format!("{statistic:.4}")),
             if shift.p_value < 0.001 { "< 0.001".to_owned() } else { format!("{:.3}", shift.p_value) },
             points(shift.risk_change),
-            shift.verdict.clone(),
+            shift.verdict.as_str().to_owned(),
         ]
     });
     let columns = ["Predictor", "#PSI", "#PSI cutoff", "#KS statistic", "#p (Holm)", "#Change of risk", "Verdict"];

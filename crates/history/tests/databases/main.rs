@@ -8,6 +8,7 @@ mod clients;
 mod concurrency;
 mod faults;
 mod input;
+mod migrations;
 mod setup;
 
 use std::io::{Read, Write};

@@ -11,7 +11,7 @@ use crate::{Database, OUTPUTS, check_clients, check_message, decision, on_each_h
 
 impl Database {
     /// Creates another database of the same kind.
-    fn another(&self, name: &str) -> Self {
+    pub fn another(&self, name: &str) -> Self {
         match self {
             Self::File(path) => Self::File(path.with_file_name(format!("{name}.sqlite"))),
             Self::On(server, _) => {

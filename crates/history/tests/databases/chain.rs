@@ -61,7 +61,7 @@ fn every_table_holds_what_the_steps_did() {
         // Training: the same data give the same model.
         let training = workspace.run_json("training", &[]);
         let model = |columns: &[&str]| database.rows(columns, "FROM models ORDER BY run_id");
-        let whole = ["sha256", "dataset_sha256", "row_count", "exited", "left_out", "newton_steps"];
+        let whole = ["sha256", "dataset_sha256", "row_count", "exited", "incomplete_rows", "newton_steps"];
         let expected: Vec<_> = [&training["model_sha256"], &training["training"]["dataset_sha256"]]
             .into_iter()
             .chain(["rows", "exited", "left_out"].map(|key| &training["training"][key]))
@@ -133,7 +133,7 @@ fn every_table_holds_what_the_steps_did() {
             );
         }
         assert_eq!(database.count(&of("missing_percentages")), 5);
-        let timings = database.column("what", &format!("{} ORDER BY what", of("timings")));
+        let timings = database.column("operation", &format!("{} ORDER BY operation", of("timings")));
         assert_eq!(timings, ["trial ingestion", "trial training"]);
     });
 }
@@ -174,12 +174,12 @@ fn drift_no_drift_and_a_rollback_are_recorded_and_read_back() {
             database.rows(&["COALESCE(champion, 'none')", "rule_name", "promoted"], "FROM promotions ORDER BY run_id");
         assert_eq!(promotions, [["none", "on_drift", "1"], [first.as_str(), "on_drift", "1"]]);
         let last = format!(
-            "FROM contestants WHERE run_id = (SELECT run_id FROM promotions WHERE model_sha256 = {})",
+            "FROM compared_models WHERE run_id = (SELECT run_id FROM promotions WHERE challenger_sha256 = {})",
             model(&second)
         );
-        let contestants = database.rows(&["contestant", "n"], &format!("{last} ORDER BY contestant"));
+        let models = database.rows(&["model", "n"], &format!("{last} ORDER BY model"));
         let expected = ["deployed model", "everyone exits", "new model", "nobody exits"];
-        assert_eq!(contestants, expected.map(|name| [name, "8"]));
+        assert_eq!(models, expected.map(|name| [name, "8"]));
         let decisions = database.column("decision", "FROM decisions ORDER BY run_id");
         assert_eq!(decisions, ["bootstrapped", "no_drift", "redeployed", "nothing_to_do"]);
         assert_eq!(database.count("FROM (SELECT DISTINCT process FROM runs WHERE process IS NOT NULL) AS p"), 4);

@@ -1,0 +1,233 @@
+//! The migrations of the schema. Versions 1 to 3 are SQL files, one for each database. From version 4 on, a migration is
+//! a list of [`Change`]s that is stated once.
+//!
+//! An applied migration must never change: sqlx compares its checksum with the one recorded in the database.
+
+use crate::connection::Dialect;
+
+/// Version and name of each migration, and the changes to the version before. The first one follows the SQL files.
+const CHANGES: &[(i64, &str, &[Change])] = &[(
+    4,
+    "names",
+    &[
+        Change::RenameColumn { table: "predictor_shifts", from: "ks_distance", to: "ks_statistic" },
+        Change::RenameColumn { table: "promotions", from: "model_sha256", to: "challenger_sha256" },
+        Change::RenameTable { from: "contestants", to: "compared_models" },
+        Change::RenameColumn { table: "compared_models", from: "contestant", to: "model" },
+        Change::RenameColumn { table: "timings", from: "what", to: "operation" },
+        Change::RenameColumn { table: "models", from: "left_out", to: "incomplete_rows" },
+    ],
+)];
+
+/// The newest schema version, which is the one that this program reads and writes.
+pub const VERSION: i64 = CHANGES[CHANGES.len() - 1].0;
+
+/// The frozen files. SQLite has one more, because it was supported before the other two databases.
+const SQLITE: &[(i64, &str, &str)] = &[
+    (1, "runs", include_str!("../migrations/sqlite/1_runs.sql")),
+    (2, "facts", include_str!("../migrations/sqlite/2_facts.sql")),
+    (3, "evidence", include_str!("../migrations/sqlite/3_evidence.sql")),
+];
+const POSTGRES: &[(i64, &str, &str)] = &[
+    (2, "facts", include_str!("../migrations/postgres/2_facts.sql")),
+    (3, "evidence", include_str!("../migrations/postgres/3_evidence.sql")),
+];
+const MYSQL: &[(i64, &str, &str)] = &[
+    (2, "facts", include_str!("../migrations/mysql/2_facts.sql")),
+    (3, "evidence", include_str!("../migrations/mysql/3_evidence.sql")),
+];
+
+/// Returns version, name and SQL text of each migration, in order.
+pub(crate) fn migrations(dialect: Dialect) -> Vec<(i64, &'static str, String)> {
+    let files = match dialect {
+        Dialect::Sqlite => SQLITE,
+        Dialect::Postgres => POSTGRES,
+        Dialect::MySql => MYSQL,
+    };
+    let files = files.iter().map(|(version, name, sql)| (*version, *name, (*sql).to_owned()));
+    let changes = CHANGES.iter().map(|(version, name, changes)| {
+        let statements: Vec<_> = changes.iter().map(|change| change.sql(dialect)).collect();
+        (*version, *name, statements.join("\n"))
+    });
+    files.chain(changes).collect()
+}
+
+/// A change of the schema.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    /// A new table of records, with a `run_id` and the index that lists its newest rows.
+    #[allow(dead_code, reason = "no table was added since version 3")]
+    CreateTable {
+        table: &'static str,
+        /// The name and type of each column, and whether it may be NULL.
+        columns: &'static [(&'static str, ColumnType, bool)],
+        /// The columns of the index after `run_id`. Their type must not be [`ColumnType::Text`], which MySQL cannot
+        /// index.
+        index: &'static [&'static str],
+    },
+    RenameTable {
+        from: &'static str,
+        to: &'static str,
+    },
+    RenameColumn {
+        table: &'static str,
+        from: &'static str,
+        to: &'static str,
+    },
+}
+
+/// The type of a new column.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "no table was added since version 3")]
+pub(crate) enum ColumnType {
+    /// A whole number or a boolean.
+    Integer,
+    Real,
+    /// A text of at most 255 characters.
+    Name,
+    /// A text of any length, or a list.
+    Text,
+    Sha256,
+}
+
+impl Change {
+    /// Returns the statements. MySQL commits each statement separately, so there they must be repeatable after an
+    /// interruption.
+    fn sql(self, dialect: Dialect) -> String {
+        match (self, dialect) {
+            (Self::CreateTable { table, columns, index }, _) => {
+                let column = |(name, kind, nullable): &(&str, ColumnType, bool)| {
+                    format!("{name} {}{}", kind.sql(dialect), if *nullable { "" } else { " NOT NULL" })
+                };
+                let columns: Vec<_> = columns.iter().map(column).collect();
+                let run_id = format!("run_id {} NOT NULL", ColumnType::Integer.sql(dialect));
+                let reference = "FOREIGN KEY (run_id) REFERENCES runs (id) ON DELETE CASCADE";
+                let (columns, keys) = (columns.join(", "), [&["run_id"], index].concat().join(", "));
+                match dialect {
+                    Dialect::MySql => format!(
+                        "CREATE TABLE IF NOT EXISTS {table} ({run_id}, {columns}, KEY {table}_by_run ({keys}), {reference})
+                        CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;"
+                    ),
+                    _ => format!(
+                        "CREATE TABLE {table} ({run_id}, {columns}, {reference});
+                        CREATE INDEX {table}_by_run ON {table} ({keys});"
+                    ),
+                }
+            }
+            (Self::RenameTable { from, to }, Dialect::MySql) => {
+                mysql_if(&format!("tables WHERE table_name = '{from}'"), &format!("ALTER TABLE {from} RENAME TO {to}"))
+            }
+            (Self::RenameTable { from, to }, _) => format!("ALTER TABLE {from} RENAME TO {to};"),
+            (Self::RenameColumn { table, from, to }, Dialect::MySql) => mysql_if(
+                &format!("columns WHERE table_name = '{table}' AND column_name = '{from}'"),
+                &format!("ALTER TABLE {table} RENAME COLUMN {from} TO {to}"),
+            ),
+            (Self::RenameColumn { table, from, to }, _) => format!("ALTER TABLE {table} RENAME COLUMN {from} TO {to};"),
+        }
+    }
+}
+
+/// Returns statements that execute `statement` only if the information schema lists what it changes. MySQL has no `IF
+/// EXISTS` for a column.
+fn mysql_if(listed: &str, statement: &str) -> String {
+    format!(
+        "SET @change = IF(EXISTS(SELECT 1 FROM information_schema.{listed} AND table_schema = DATABASE()), '{statement}', 'DO 0');
+        PREPARE change_schema FROM @change;
+        EXECUTE change_schema;
+        DEALLOCATE PREPARE change_schema;"
+    )
+}
+
+impl ColumnType {
+    fn sql(self, dialect: Dialect) -> &'static str {
+        match (self, dialect) {
+            (Self::Integer, Dialect::Sqlite) => "INTEGER",
+            (Self::Integer, _) => "BIGINT",
+            (Self::Real, Dialect::Sqlite) => "REAL",
+            (Self::Real, _) => "DOUBLE PRECISION",
+            (Self::Name, Dialect::MySql) => "VARCHAR(255)",
+            (Self::Text, Dialect::MySql) => "MEDIUMTEXT",
+            (Self::Sha256, Dialect::MySql) => "CHAR(64)",
+            (Self::Name | Self::Text | Self::Sha256, _) => "TEXT",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use common::config::database::DatabaseUrl;
+    use testkit::databases::{Kind, fresh_name, shared};
+
+    use super::*;
+    use crate::connection::{Connection, Opening, runtime};
+    use crate::schema;
+    use crate::value::Value;
+
+    const NOTES: Change = Change::CreateTable {
+        table: "notes",
+        columns: &[
+            ("name", ColumnType::Name, false),
+            ("n", ColumnType::Integer, false),
+            ("share", ColumnType::Real, true),
+            ("sha256", ColumnType::Sha256, true),
+            ("content", ColumnType::Text, false),
+        ],
+        index: &["name"],
+    };
+
+    /// Creates a table, twice where that must be possible, and writes and reads a row.
+    fn create_a_table(url: &DatabaseUrl) {
+        let work = async {
+            let mut connection = Connection::open(url, Opening::Create).await?;
+            schema::migrate(&mut connection).await?;
+            let dialect = connection.dialect();
+            for _ in 0..if dialect == Dialect::MySql { 2 } else { 1 } {
+                for statement in NOTES.sql(dialect).split_inclusive(';') {
+                    connection.execute(statement, &[]).await?;
+                }
+            }
+            let run =
+                "INSERT INTO runs (step, version, started, seconds, ended, outcome) VALUES ('', '', '', 0, '', '')";
+            connection.execute(run, &[]).await?;
+            let ids: Vec<(i64,)> = connection.fetch("SELECT id FROM runs", &[]).await?;
+            let text = "a line\n".repeat(100_000);
+            let row = [
+                ids[0].0.into(),
+                "größe".into(),
+                Value::Integer(Some(7)),
+                Value::Real(None),
+                Value::Text(None),
+                text.as_str().into(),
+            ];
+            let columns = ["run_id", "name", "n", "share", "sha256", "content"];
+            connection.insert("notes", &columns, &[row.to_vec()]).await?;
+            let read: Vec<(String, i64, Option<f64>)> =
+                connection.fetch("SELECT name, n, share FROM notes", &[]).await?;
+            assert_eq!(read, [("größe".to_owned(), 7, None)]);
+            let read: Vec<(Option<String>, String)> =
+                connection.fetch("SELECT sha256, content FROM notes", &[]).await?;
+            assert_eq!(read, [(None, text)]);
+            connection.execute("DELETE FROM runs", &[]).await?;
+            let left: Vec<(i64,)> = connection.fetch("SELECT COUNT(*) FROM notes", &[]).await?;
+            if dialect != Dialect::Sqlite {
+                assert_eq!(left, [(0,)], "the rows are deleted with their run");
+            }
+            connection.close().await;
+            anyhow::Ok(())
+        };
+        runtime().unwrap().block_on(work).unwrap();
+    }
+
+    #[test]
+    fn a_new_table_is_stated_once_for_all_databases() {
+        let folder = tempfile::tempdir().unwrap();
+        create_a_table(&DatabaseUrl::parse("sqlite://new.sqlite", folder.path()).unwrap());
+        for server in [Kind::Postgres, Kind::MariaDb].into_iter().filter_map(shared) {
+            let name = fresh_name("table");
+            server.sql("", &format!("CREATE DATABASE {name}"));
+            create_a_table(&DatabaseUrl::parse(&server.url(&name), Path::new("/")).unwrap());
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The tables `drift_checks` and `predictor_shifts`: the live release on new rows.
+
+use anyhow::Result;
+use common::config::DriftTest;
+use common::model::metrics::Confusion;
+pub use common::model::shift::PredictorShift;
+use common::model::shift::ShiftVerdict;
+use serde::{Deserialize, Serialize};
+
+use crate::columns::{columns, text_enum, text_field};
+use crate::record::Recorded;
+use crate::store::History;
+
+columns! {
+    /// The score of the live release on new rows, together with the score recorded at its deployment.
+    DriftCheck in "drift_checks" {
+        /// The id of the live release.
+        release: String => "release_id",
+        /// The names of the new files.
+        data: Vec<String>,
+        /// The counts on the new rows.
+        confusion: Confusion,
+        /// Lower bound of the 95 % confidence interval of F1; `None` if no client left and none was predicted to leave.
+        f1_low: Option<f64>,
+        /// Upper bound of the 95 % confidence interval of F1; `None` if `f1_low` is `None`.
+        f1_high: Option<f64>,
+        /// The F1 score recorded when the release was deployed.
+        recorded_f1: f64,
+        /// The name of the test that decided.
+        test: DriftTest,
+        /// Whether the score has fallen by more than chance explains: `drifted`, `not drifted` or `cannot tell`.
+        verdict: DriftVerdict,
+        /// Whether the test reported drift.
+        drifted: bool,
+    }
+}
+
+text_enum! {
+    /// Whether the score of the live release has fallen by more than chance explains. The history stores the text; the
+    /// JSON of fullprocess has underscores in it.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    DriftVerdict {
+        /// It has not fallen.
+        NotDrifted = "not drifted",
+        /// It has fallen, but chance may explain that; or no client left and none was predicted to leave.
+        CannotTell = "cannot tell",
+        /// It has fallen: the whole 95 % interval of the new F1 minus the recorded F1 is below 0.
+        Drifted = "drifted",
+    }
+}
+
+columns! {
+    impl PredictorShift in "predictor_shifts" indexed "predictor" {
+        /// The name of the predictor.
+        predictor: String,
+        /// The population stability index.
+        stability_index: f64,
+        /// The value that the stability index exceeds by chance in 5 of 100 cases.
+        stability_cutoff: f64,
+        /// The two-sample Kolmogorov–Smirnov statistic; `None` if no new value is known.
+        ks_statistic: Option<f64>,
+        /// The p-value, Holm-corrected.
+        p_value: f64,
+        /// Effect of the shift on the predicted risk of a client that is average in the other predictors.
+        risk_change: f64,
+        /// The verdict: `shifted`, `harmless` or `not shifted`.
+        verdict: ShiftVerdict,
+    }
+}
+
+text_field!(DriftTest: Raw, Interval, History);
+text_field!(ShiftVerdict: NotShifted, Harmless, Shifted);
+
+/// A drift check with its run.
+pub type CheckRow = Recorded<DriftCheck>;
+/// The shift of one predictor between the training data and new rows, with the run of the drift check.
+pub type ShiftRow = Recorded<PredictorShift>;
+
+impl History {
+    /// Returns the newest drift check; `None` if there is none.
+    pub fn newest_check(&mut self) -> Result<Option<CheckRow>> {
+        Ok(self.newest(1)?.pop())
+    }
+}
