@@ -1,7 +1,7 @@
 //! A run of a step: its work, and the transaction that records it.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -127,18 +127,14 @@ impl Run {
         let mut rows = Vec::new();
         record.add_to(&mut rows);
         let run = run_record(step, self.process.clone(), start, None);
-        self.history.transaction(async |connection| write(connection, &run, &rows).await)
+        self.history.transaction(async |connection| write(connection, &run, None, &rows).await)
     }
 
     fn write(&mut self, error: Option<String>) -> Result<()> {
         let Self { history, step, process, start, rows, dataset, store_dataset, .. } = self;
         let run = run_record(step, process.clone(), *start, error);
-        history.transaction(async |connection| {
-            if let Some((ingested, path)) = dataset {
-                clients::update(connection, ingested, store_dataset.then_some(path.as_path())).await?;
-            }
-            write(connection, &run, rows).await
-        })
+        let dataset = dataset.as_ref().map(|(ingested, path)| (ingested, store_dataset.then_some(path.as_path())));
+        history.transaction(async |connection| write(connection, &run, dataset, rows).await)
     }
 }
 
@@ -155,10 +151,19 @@ fn run_record(step: &'static str, process: Option<String>, start: Start, error: 
     }
 }
 
-/// Writes one run with its rows.
-async fn write(connection: &mut Connection, run: &RunRecord, rows: &[TableRows]) -> Result<()> {
+/// Writes one run with its rows, and the dataset that it has compiled, if there is one; its rows are in the file at the
+/// path if they are to be stored.
+async fn write(
+    connection: &mut Connection,
+    run: &RunRecord,
+    dataset: Option<(&Ingested, Option<&Path>)>,
+    rows: &[TableRows],
+) -> Result<()> {
     let TableRows { table, columns, rows: run } = TableRows::of(std::slice::from_ref(run));
     let id = connection.insert_with_id(table, &columns, &run).await?;
+    if let Some((ingested, path)) = dataset {
+        clients::update(connection, ingested, path).await?;
+    }
     for TableRows { table, columns, rows } in rows {
         let columns = [&["run_id"], &columns[..]].concat();
         let rows: Vec<_> = rows.iter().map(|row| [&[id.into()], &row[..]].concat()).collect();
