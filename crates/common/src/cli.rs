@@ -106,9 +106,9 @@ impl<'a> Progress<'a> {
         self.line(|| format!("{count} {}", self.what));
     }
 
-    /// Shows the description and the text `how_far`. The line changes at most every 200 ms.
-    pub fn tell(&self, how_far: impl FnOnce() -> String) {
-        self.line(|| format!("{}: {}", self.what, how_far()));
+    /// Shows the description and a text. The line changes at most every 200 ms.
+    pub fn show_text(&self, text: impl FnOnce() -> String) {
+        self.line(|| format!("{}: {}", self.what, text()));
     }
 
     fn line(&self, text: impl FnOnce() -> String) {

@@ -104,7 +104,7 @@ impl Model {
     }
 
     /// Returns the standard deviation of each predictor in the training data, or 0 if the model file holds none.
-    pub fn deviations(&self) -> [f64; 3] {
+    pub fn standard_deviations(&self) -> [f64; 3] {
         self.sketches.as_ref().map_or([0.0; 3], |sketches| sketches.each_ref().map(|sketch| sketch.standard_deviation))
     }
 
@@ -237,7 +237,7 @@ pub(crate) mod tests {
         let payload = &newer[52..newer.len() - 1];
         let read = Model::decode(&with_header(1, payload)).unwrap();
         assert_eq!(read, model);
-        assert_eq!((read.averages(), read.deviations()), (model.medians, [0.0; 3]));
+        assert_eq!((read.averages(), read.standard_deviations()), (model.medians, [0.0; 3]));
     }
 
     #[test]

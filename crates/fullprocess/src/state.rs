@@ -5,7 +5,7 @@ use common::config::Config;
 use common::files::ingested::Ingested;
 use common::files::{API_RETURNS, FINAL_DATA};
 use common::production::release::{Health, Production, Release};
-use common::production::reports::ReportFacts;
+use common::production::reports::ReportRecord;
 use history::History;
 use serde::Deserialize;
 
@@ -69,7 +69,7 @@ impl State {
         let text = std::fs::read(config.output_model.join(API_RETURNS)).unwrap_or_default();
         let returns = serde_json::from_slice::<ApiReturns>(&text);
         returns.is_ok_and(|returns| returns.release == release.id)
-            && ReportFacts::are_of(&release.id, &config.output_model)
+            && ReportRecord::are_of(&release.id, &config.output_model)
     }
 }
 

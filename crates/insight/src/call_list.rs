@@ -7,18 +7,18 @@
 
 mod answer;
 pub mod csv;
+pub(crate) mod reasons;
 
 use anyhow::{Context, Result};
 use common::config::Threshold;
 use common::model::Model;
 use common::model::schema::{PREDICTORS, Predictors};
 use dataset::{Client, Clients};
-use serde::Serialize;
 use statistics::interval::{Exits, exits};
 use statistics::odds;
-use utoipa::ToSchema;
 
 pub use self::answer::Answer;
+pub use self::reasons::{Change, Help, Reason};
 use crate::wording;
 
 /// A list may be cut off only beyond this many clients, because a cluster may have more clients than anyone reads.
@@ -63,47 +63,6 @@ pub struct Call {
     pub previous_risk: Option<f64>,
     /// The predictors of the client's newest row; `None` for a missing value.
     pub predictors: Predictors,
-}
-
-/// One predictor's contribution to a client's risk.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Reason {
-    /// Name of the predictor's column.
-    pub predictor: &'static str,
-    /// The client's value; a missing value is imputed with its median in the training data.
-    pub value: f64,
-    /// Whether the value was missing and has been imputed.
-    pub imputed: bool,
-    /// The average client's value.
-    pub average: f64,
-    /// Difference in the log-odds of leaving between the client and a client with the average value of this predictor.
-    pub log_odds: f64,
-    /// The same difference as a factor of the odds: `exp(log_odds)`.
-    pub odds_factor: f64,
-    /// The risk that the client would have with the average value of this predictor.
-    pub risk_at_average: f64,
-}
-
-/// The smallest change that would lower a client's risk below the threshold.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Change {
-    /// Name of the only predictor that changes.
-    pub predictor: &'static str,
-    /// The predictor's current value.
-    pub from: f64,
-    /// The value after the change.
-    pub to: f64,
-}
-
-/// What would lower a client's risk below the threshold.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Help {
-    /// The risk is already below the threshold.
-    NotNeeded,
-    /// This change of one predictor.
-    Change(Change),
-    /// No change of a single predictor is enough.
-    Nothing,
 }
 
 impl Call {
@@ -194,7 +153,7 @@ impl CallList {
             return Help::NotNeeded;
         }
         let values = self.model.imputed(&call.predictors);
-        let deviations = self.model.deviations();
+        let deviations = self.model.standard_deviations();
         let changes = (0..PREDICTORS.len()).filter_map(|j| {
             let risk = |value| self.risk_with(&values, j, value);
             let to = odds::value_below(values[j], self.model.coefficients[j], threshold, risk)?;

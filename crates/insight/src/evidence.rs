@@ -12,7 +12,6 @@ use common::production::release::{Production, Release};
 use dataset::{ColumnStatistics, Description, Engine, MissingPercent, Reading};
 use diagnostics::dependencies::{self, Dependency};
 use history::{CheckRow, ComparisonRow, History, MissingRow, ReleaseRow, ShiftRow, TimingRow};
-use statistics::interval::Interval;
 use statistics::ranking::Pair;
 
 use crate::call_list::CallList;
@@ -161,9 +160,4 @@ impl Past {
             timings: history.newest(drawn * 4)?,
         })
     }
-}
-
-/// The 95 % confidence interval of a check's score; `None` if it is unknown.
-pub fn interval_of(check: &CheckRow) -> Option<Interval> {
-    check.f1_low.zip(check.f1_high).map(|(low, high)| Interval { low, high })
 }

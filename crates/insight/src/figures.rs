@@ -10,8 +10,8 @@ use history::{Candidate, CheckRow, MissingRow, Operation, ReleaseRow};
 use statistics::confusion::Confusion;
 use statistics::interval;
 
-use crate::evidence::{Evidence, MOST_RUNS, Past, interval_of};
-use crate::wording::label;
+use crate::evidence::{Evidence, MOST_RUNS, Past};
+use crate::wording::{interval_of, label};
 
 /// The figures as SVG; the PNG files, the PDF and the web page show the same drawings.
 pub struct Figures {

@@ -4,8 +4,7 @@ pub use charts::numbers::{grouped, percent, whole_percent};
 use history::{CheckRow, DriftVerdict};
 use statistics::interval::Interval;
 
-use crate::call_list::{Change, Help, Reason};
-use crate::evidence::interval_of;
+use crate::call_list::reasons::{Change, Help, Reason};
 
 /// Formats a difference of probabilities in percentage points: "+1.2", "−0.4", "0.0".
 pub fn points(difference: f64) -> String {
@@ -98,6 +97,11 @@ pub(crate) fn check(check: &CheckRow) -> String {
         check.test.as_str(),
         decision(check)
     )
+}
+
+/// The 95 % confidence interval of a check's score; `None` if it is unknown.
+pub(crate) fn interval_of(check: &CheckRow) -> Option<Interval> {
+    check.f1_low.zip(check.f1_high).map(|(low, high)| Interval { low, high })
 }
 
 /// Whether a check found drift.

@@ -16,7 +16,7 @@ use common::config::Config;
 use common::files::atomic;
 use common::files::lock::Lock;
 use common::files::{CALL_LIST, CONFUSION_MATRIX, MODEL_QUALITY, REPORT, TIME_TRENDS};
-use common::production::reports::ReportFacts;
+use common::production::reports::ReportRecord;
 use insight::call_list::csv::csv;
 use insight::{Evidence, Figures};
 use serde::Serialize;
@@ -52,7 +52,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
             files.push(path);
         }
         let contents = reports.iter().map(|(name, content)| (*name, content.as_slice()));
-        ReportFacts::new(&evidence.score.model, contents).write(&config.output_model)?;
+        ReportRecord::new(&evidence.score.model, contents).write(&config.output_model)?;
         let Evidence { score, calls, .. } = evidence;
         run.add(scoring::scored_data(&score, true));
         Ok(Outcome { release: score.model, f1: score.f1, n: score.n, calls: calls.called, files })

@@ -15,19 +15,19 @@ use crate::files::atomic;
 use crate::files::checksum::Checksum;
 use crate::files::{CALL_LIST, CONFUSION_MATRIX, MODEL_QUALITY, REPORT, REPORT_RECORD, TIME_TRENDS};
 
-/// The reports that [`ReportFacts`] describes.
+/// The reports that [`ReportRecord`] describes.
 pub const REPORTS: [&str; 5] = [CONFUSION_MATRIX, TIME_TRENDS, MODEL_QUALITY, CALL_LIST, REPORT];
 
 /// The release to which the reports belong, and the checksums of the reports.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct ReportFacts {
+pub struct ReportRecord {
     /// Id of the release.
     release: String,
     /// SHA-256 of each report, by file name.
     sha256: BTreeMap<String, Checksum>,
 }
 
-impl ReportFacts {
+impl ReportRecord {
     /// Creates the record of `reports` (name and content) of `release`.
     pub fn new<'a>(release: &str, reports: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         let checksum = |(name, content): (&str, &[u8])| (name.to_owned(), Checksum::of_bytes(content));
@@ -58,21 +58,21 @@ mod tests {
     fn every_report_is_checked_against_its_release_and_its_checksum() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        assert!(!ReportFacts::are_of("1", folder));
+        assert!(!ReportRecord::are_of("1", folder));
         for name in REPORTS {
             fs::write(folder.join(name), name).unwrap();
         }
-        ReportFacts::new("1", REPORTS.map(|name| (name, name.as_bytes()))).write(folder).unwrap();
-        assert!(ReportFacts::are_of("1", folder) && !ReportFacts::are_of("2", folder));
+        ReportRecord::new("1", REPORTS.map(|name| (name, name.as_bytes()))).write(folder).unwrap();
+        assert!(ReportRecord::are_of("1", folder) && !ReportRecord::are_of("2", folder));
         for name in REPORTS {
             fs::write(folder.join(name), "of another release").unwrap();
-            assert!(!ReportFacts::are_of("1", folder), "{name} is another");
+            assert!(!ReportRecord::are_of("1", folder), "{name} is another");
             fs::remove_file(folder.join(name)).unwrap();
-            assert!(!ReportFacts::are_of("1", folder), "{name} is gone");
+            assert!(!ReportRecord::are_of("1", folder), "{name} is gone");
             fs::write(folder.join(name), name).unwrap();
         }
-        assert!(ReportFacts::are_of("1", folder));
+        assert!(ReportRecord::are_of("1", folder));
         fs::write(folder.join(REPORT_RECORD), "{").unwrap();
-        assert!(!ReportFacts::are_of("1", folder));
+        assert!(!ReportRecord::are_of("1", folder));
     }
 }

@@ -22,12 +22,8 @@ use crate::spark::connection::Connection;
 use crate::spark::files::{self, InputFile};
 use crate::spark::lines::{self, Lines};
 use crate::spark::plan::{Existing, Format};
-use crate::spark::rules::READABLE;
+use crate::spark::rules::{FILE, READABLE};
 use crate::spark::sql::{self, Cells};
-
-/// The column that identifies the first file that contains a row, as its index (from 0) in ingestedfiles.txt. It is the
-/// only order that a dataset on shared storage has.
-pub const FILE: &str = "ingested_file";
 
 /// Maximum number of names given as examples of a contradiction.
 const EXAMPLES: usize = 10;

@@ -227,7 +227,7 @@ impl Connection {
                     return Err(Failure::Other(failed(&"the thread that receives the answer exited unexpectedly")));
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    progress.tell(|| format!("{} s {status}", begin.elapsed().as_secs()));
+                    progress.show_text(|| format!("{} s {status}", begin.elapsed().as_secs()));
                     if begin.elapsed() > limit {
                         running.cancel();
                         let why = format!(

@@ -7,10 +7,9 @@ use crate::quarantine::check_malformed_share;
 use anyhow::{Context, Result};
 use common::model::schema::COLUMNS;
 
-use crate::spark::compile::FILE;
 use crate::spark::connection::Connection;
 use crate::spark::files::{self, InputFile, name_of_file};
-use crate::spark::rules::{self, LAYOUT, READABLE, clean, not_blank};
+use crate::spark::rules::{self, FILE, LAYOUT, READABLE, clean, not_blank};
 use crate::spark::sql::{self, Cells};
 use crate::spark::view::View;
 

@@ -11,8 +11,11 @@
 use crate::rules::{ABSENT, LARGEST_EXACT, LONGEST_NAME, MISSING, Malformed};
 use common::model::schema::{COLUMNS, PREDICTORS, TARGET};
 
-use crate::spark::compile::FILE;
 use crate::spark::sql;
+
+/// The column that identifies the first file that contains a row, as its index (from 0) in ingestedfiles.txt. It is the
+/// only order that a dataset on shared storage has.
+pub const FILE: &str = "ingested_file";
 
 /// The condition that a line is a valid row. The column is a number and not a boolean, because Sail is inconsistent
 /// about whether a boolean may be NULL.

@@ -19,11 +19,10 @@ use common::model::schema::{COLUMNS, CORPORATION, PREDICTORS, TARGET};
 use statistics::distribution::Distribution;
 use statistics::sketch::Sketch;
 
-use crate::spark::compile::FILE;
 use crate::spark::connection::Connection;
 use crate::spark::distribution::{Column, Moments, count, every, moments, sum_where};
 use crate::spark::plan::{Existing, Format};
-use crate::spark::rules::READABLE;
+use crate::spark::rules::{FILE, READABLE};
 use crate::spark::sql::{self, Cells};
 use crate::spark::view::View;
 

@@ -43,9 +43,15 @@ fn unknown_format(workspace: &Workspace, id: &str) {
 type Damage = (fn(&Workspace, &str), &'static [&'static str]);
 
 const DAMAGES: [Damage; 6] = [
-    (|w, id| fs::write(w.path(of(id, "trainedmodel.bin")), "RISK").unwrap(), &["trainedmodel.bin", "not as it was"]),
+    (
+        |w, id| fs::write(w.path(of(id, "trainedmodel.bin")), "RISK").unwrap(),
+        &["trainedmodel.bin", "has changed since its deployment"],
+    ),
     (unknown_format, &["trainedmodel.bin", "format version 99"]),
-    (|w, id| fs::write(w.path(of(id, "trainedmodel.pkl")), "").unwrap(), &["trainedmodel.pkl", "not as it was"]),
+    (
+        |w, id| fs::write(w.path(of(id, "trainedmodel.pkl")), "").unwrap(),
+        &["trainedmodel.pkl", "has changed since its deployment"],
+    ),
     (|w, id| fs::remove_file(w.path(of(id, "latestscore.txt"))).unwrap(), &["latestscore.txt", "No such file"]),
     (|w, id| fs::write(w.path(of(id, "manifest.json")), "{").unwrap(), &["manifest.json"]),
     (|w, id| fs::remove_dir_all(w.path(of(id, ""))).unwrap(), &["manifest.json", "No such file"]),

@@ -6,7 +6,7 @@ use history::CheckRow;
 use statistics::confusion::Confusion;
 use statistics::odds::{odds_ratio, sensible_unit};
 
-use crate::evidence::{Evidence, interval_of};
+use crate::evidence::Evidence;
 use crate::figures::Figures;
 use crate::section::{Part, Section, Table};
 use crate::wording::{self, capitalised, decision, grouped, minutes, number, percent, points};
@@ -29,7 +29,7 @@ pub fn model(evidence: &Evidence) -> Section {
         grouped(training.left_out),
         if evidence.has_newer_data() { " The compiled data are newer than its training data." } else { "" }
     )));
-    let deviations = model.deviations();
+    let deviations = model.standard_deviations();
     let rows = (0..PREDICTORS.len()).map(|j| {
         let unit = sensible_unit(deviations[j]);
         let odds = odds_ratio(model.coefficients[j], model.standard_errors[j], unit);
@@ -154,7 +154,7 @@ pub fn drift(evidence: &Evidence) -> Section {
             minutes(&check.started),
             grouped(check.confusion.n()),
             format!("{:.4}", check.confusion.f1()),
-            wording::interval(interval_of(check)),
+            wording::interval(wording::interval_of(check)),
             check.verdict.to_string(),
             check.test.as_str().to_owned(),
             decision(check).to_owned(),
