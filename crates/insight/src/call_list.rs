@@ -172,6 +172,19 @@ impl CallList {
         self.reasons(call).map(move |reason| wording::reason(&reason, risk))
     }
 
+    /// The sentences for the two strongest reasons that change the risk in whole percent; for the strongest reason if
+    /// none of them does.
+    pub fn main_reasons_in_words(&self, call: &Call) -> Vec<String> {
+        let mut reasons: Vec<Reason> = self.reasons(call).collect();
+        let strongest = reasons[0];
+        reasons.retain(|reason| wording::changes_the_risk(reason, call.risk));
+        reasons.truncate(2);
+        if reasons.is_empty() {
+            reasons.push(strongest);
+        }
+        reasons.iter().map(|reason| wording::reason(reason, call.risk)).collect()
+    }
+
     /// The words for [`Self::what_would_help`].
     pub fn help_in_words(&self, call: &Call) -> String {
         wording::help(&self.what_would_help(call), self.threshold.value())

@@ -62,11 +62,18 @@ pub(crate) fn reason(reason: &Reason, risk: f64) -> String {
         true => format!("{subject} is unknown and taken to be the median, {value} (average {average})."),
         false => format!("{subject} is {value} (average {average})."),
     };
-    let (now, then) = (rounded(risk), rounded(reason.risk_at_average));
-    match now == then {
-        true => format!("{fact} With an average value the risk would be about the same."),
-        false => format!("{fact} With an average value the risk would be {then} instead of {now}."),
+    match changes_the_risk(reason, risk) {
+        true => {
+            let (now, then) = (rounded(risk), rounded(reason.risk_at_average));
+            format!("{fact} With an average value the risk would be {then} instead of {now}.")
+        }
+        false => format!("{fact} With an average value the risk would be about the same."),
     }
+}
+
+/// Whether a client's `risk`, in whole percent, would differ with the average value of the predictor.
+pub(crate) fn changes_the_risk(reason: &Reason, risk: f64) -> bool {
+    rounded(risk) != rounded(reason.risk_at_average)
 }
 
 /// Describes what would lower a client's risk below `threshold`.

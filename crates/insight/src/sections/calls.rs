@@ -30,7 +30,7 @@ pub fn calls(list: &CallList) -> Section {
     let columns = ["#Rank", "Corporation", "#Risk", "#Change", "Why", "What would lower the risk"];
     let rows = list.calls[..shown].iter().map(|call| row(list, call));
     section.parts.push(Part::Table(Table::new("Today's calls", &columns, rows).with_caption(format!(
-        "Change: percentage points since the client's previous row. Why: the two strongest reasons; the averages are those of \
+        "Change: percentage points since the client's previous row. Why: the strongest reasons, at most two; the averages are those of \
          the training data. What would lower the risk: the smallest change of one value that brings the risk below \
          {threshold}, from which on a client is predicted to leave."
     ))));
@@ -49,7 +49,7 @@ fn row(list: &CallList, call: &Call) -> Vec<Cell> {
         Cell::Client(call.corporation.clone()),
         Cell::Risk(call.risk),
         Cell::Change(call.change()),
-        Cell::Lines(list.reasons_in_words(call).take(2).collect()),
+        Cell::Lines(list.main_reasons_in_words(call)),
         Cell::Text(list.help_in_words(call)),
     ]
 }
