@@ -145,7 +145,7 @@ pub const MOST_VALUES: u64 = 100_000;
 /// How malformed rows are handled when a table is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MalformedRows {
-    /// Malformed rows are left out and counted, as long as they are few ([`crate::quarantine::TOLERATED_MALFORMED_SHARE`]).
+    /// Malformed rows are left out and counted, as long as they are few (5 % of the lines of a file).
     LeaveOut,
     /// A malformed row is an error, because no row may be lost or because the file was written by this program.
     Refuse,

@@ -1,20 +1,20 @@
 //! Client tables: finding, reading, checking, merging and describing them. This is the only crate that depends on polars
 //! and on the client of Spark Connect.
 //!
-//! [`engine`] contains the traits through which the steps use client tables. [`rules`] defines a valid file and a valid
-//! row, [`quarantine`] counts and lists the rows that are not, [`row`] parses values. There are two engines: [`local`]
+//! `engine` contains the traits through which the steps use client tables. `rules` defines a valid file and a valid
+//! row, `quarantine` counts and lists the rows that are not, [`row`] parses values. There are two engines: [`local`]
 //! works in this process (polars), `spark` on a cluster (Spark Connect, cargo feature `cluster`). [`basis`] and
 //! [`likelihood`] are the sums of a step of training's solver.
 
 #![warn(missing_docs)]
 
 pub mod basis;
-pub mod engine;
+mod engine;
 pub mod likelihood;
 pub mod local;
-pub mod quarantine;
+mod quarantine;
 pub mod row;
-pub mod rules;
+mod rules;
 #[cfg(feature = "cluster")]
 pub mod spark;
 
