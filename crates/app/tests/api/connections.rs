@@ -217,7 +217,8 @@ fn requests_that_were_sent_before_sigterm_are_answered() {
 
 #[test]
 fn a_second_sigterm_ends_it_at_once() {
-    let waiting = "touch \"$(dirname \"$0\")/started\"\nwhile [ ! -e \"$(dirname \"$0\")/go\" ]; do sleep 0.01; done";
+    let waiting = "folder=$(dirname \"$0\")\ntouch \"$folder/started\"\n\
+                   while [ -d \"$folder\" -a ! -e \"$folder/go\" ]; do sleep 0.01; done";
     let mut api = Api::with_cargo(waiting);
     let mut running = send(&api, &HEALTH.replace("/health/live", "/diagnostics"));
     wait_for_file(&api.workspace.path(".stand-in/started"));

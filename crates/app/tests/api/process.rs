@@ -17,7 +17,7 @@ fn waiting_cargo(work: &str) -> String {
     format!(
         "folder=$(dirname \"$0\")
 touch \"$folder/started\"
-while [ ! -e \"$folder/go\" ]; do sleep 0.01; done
+while [ -d \"$folder\" -a ! -e \"$folder/go\" ]; do sleep 0.01; done
 {work}
 cat > Cargo.lock <<'END'
 [[package]]

@@ -131,7 +131,7 @@ fn who_waits_for_a_diagnosis_gets_the_one_that_is_made_meanwhile() {
 #[test]
 fn a_queue_that_is_full_is_answered_with_503_and_when_to_come_again() {
     let waiting = "folder=$(dirname \"$0\")\ntouch \"$folder/started\"\n\
-                   while [ ! -e \"$folder/go\" ]; do sleep 0.01; done\nexit 1";
+                   while [ -d \"$folder\" -a ! -e \"$folder/go\" ]; do sleep 0.01; done\nexit 1";
     let api = Api::with_cargo(waiting);
     thread::scope(|scope| {
         let first = scope.spawn(|| api.get("/diagnostics"));
