@@ -11,7 +11,7 @@ use common::files::ingested::record_of_names;
 use common::model::metrics::Confusion;
 use serde::Serializer;
 use serde::ser::SerializeMap;
-use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
+use sqlx::{ColumnIndex, Decode, Row, Type};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type as JsonType};
 use utoipa::openapi::{RefOr, Schema};
 
@@ -134,29 +134,22 @@ pub fn schema_of<T: Columns>(description: &str) -> Schema {
     object.into()
 }
 
-/// A record that is read from a row of any of the three databases. The columns of the query must be those of the
-/// record, in the same order.
-pub struct Stored<T>(pub T);
-
-impl<'r, R: Row, T: Columns> FromRow<'r, R> for Stored<T>
+/// Reads the values of a row of any of the three databases. Its columns must be of these kinds, in the same order.
+pub fn decode<R: Row>(row: &R, kinds: &[Kind]) -> sqlx::Result<Vec<Value>>
 where
     usize: ColumnIndex<R>,
-    i64: Decode<'r, R::Database> + Type<R::Database>,
-    f64: Decode<'r, R::Database> + Type<R::Database>,
-    String: Decode<'r, R::Database> + Type<R::Database>,
+    i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    f64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
 {
-    fn from_row(row: &'r R) -> sqlx::Result<Self> {
-        let columns = columns_of::<T>();
-        let value = |(index, column): (usize, &Column)| {
-            Ok(match column.kind {
-                Kind::Integer | Kind::Boolean => Value::Integer(row.try_get(index)?),
-                Kind::Real => Value::Real(row.try_get(index)?),
-                Kind::Text | Kind::List => Value::Text(row.try_get(index)?),
-            })
-        };
-        let values: Vec<Value> = columns.iter().enumerate().map(value).collect::<sqlx::Result<_>>()?;
-        T::read(&mut values.into_iter()).map(Stored).map_err(|error| sqlx::Error::Decode(format!("{error:#}").into()))
-    }
+    let value = |(index, kind): (usize, &Kind)| {
+        Ok(match kind {
+            Kind::Integer | Kind::Boolean => Value::Integer(row.try_get(index)?),
+            Kind::Real => Value::Real(row.try_get(index)?),
+            Kind::Text | Kind::List => Value::Text(row.try_get(index)?),
+        })
+    };
+    kinds.iter().enumerate().map(value).collect()
 }
 
 /// Declares a record: a struct whose fields are the columns, in this order. A column has the name of its field unless

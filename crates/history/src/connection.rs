@@ -14,6 +14,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, FromRow};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::columns::{Kind, decode};
 use crate::error::DatabaseError;
 use crate::value::{Value, arguments};
 
@@ -158,6 +159,18 @@ impl Connection {
         within(ANSWER_LIMIT, async {
             with_driver!(self, |connection: Db| {
                 sqlx::query_as_with::<Db, T, _>(sql, arguments::<Db>(values)?).fetch_all(connection).await
+            })
+        })
+        .await
+    }
+
+    /// Runs a query whose columns are of these kinds, and returns the values of its rows in order.
+    pub async fn fetch_values(&mut self, sql: &str, values: &[Value], kinds: &[Kind]) -> Result<Vec<Vec<Value>>> {
+        let sql = self.statement(sql);
+        within(ANSWER_LIMIT, async {
+            with_driver!(self, |connection: Db| {
+                let query = sqlx::query_with::<Db, _>(sql, arguments::<Db>(values)?);
+                query.try_map(|row| decode(&row, kinds)).fetch_all(connection).await
             })
         })
         .await

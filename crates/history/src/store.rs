@@ -12,7 +12,7 @@ use sqlx::migrate::MigrateDatabase;
 use sqlx::{MySql, Postgres};
 use tokio::runtime::Runtime;
 
-use crate::columns::{Columns, Stored};
+use crate::columns::{Columns, Kind, columns_of};
 use crate::connection::{BUSY_LIMIT, CONNECT_LIMIT, Connection, Opening, ReadRow, runtime, within};
 use crate::error::DatabaseError;
 use crate::schema;
@@ -223,13 +223,25 @@ impl History {
     /// Runs a query and returns its rows in order.
     pub(crate) fn fetch<T: ReadRow>(&mut self, query: &str, values: &[Value]) -> Result<Vec<T>> {
         let rows = self.execute(async |connection| connection.fetch(query, values).await);
-        let rows = rows.and_then(|rows| self.check_unchanged().map(|()| rows));
-        rows.with_context(|| format!("reading the history {}", self.url))
+        self.checked(rows)
     }
 
     /// Runs a query whose columns are those of a record.
     pub(crate) fn records<T: Columns>(&mut self, query: &str, values: &[Value]) -> Result<Vec<T>> {
-        Ok(self.fetch::<Stored<T>>(query, values)?.into_iter().map(|Stored(record)| record).collect())
+        // Only this function is generic: the driver's code is compiled once, and not in every crate that reads records.
+        let kinds: Vec<Kind> = columns_of::<T>().iter().map(|column| column.kind).collect();
+        let records = self.rows(query, values, &kinds)?.into_iter().map(|row| T::read(&mut row.into_iter()));
+        records.collect::<Result<_>>().with_context(|| format!("reading the history {}", self.url))
+    }
+
+    fn rows(&mut self, query: &str, values: &[Value], kinds: &[Kind]) -> Result<Vec<Vec<Value>>> {
+        let rows = self.execute(async |connection| connection.fetch_values(query, values, kinds).await);
+        self.checked(rows)
+    }
+
+    fn checked<T>(&self, rows: Result<T>) -> Result<T> {
+        let rows = rows.and_then(|rows| self.check_unchanged().map(|()| rows));
+        rows.with_context(|| format!("reading the history {}", self.url))
     }
 
     /// Fails if a file that was opened as [`Opening::Immutable`] has changed.
