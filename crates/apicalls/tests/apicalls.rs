@@ -115,9 +115,9 @@ fn a_wrong_answer_fails_the_run_with_what_the_server_said() {
     let problem = r#"{"type": "about:blank", "title": "no", "status": 500, "detail": "the disk is on fire"}"#;
     let page = "<html><body>Bad gateway, says the proxy</body></html>";
     let long = format!("<html>{}the end</html>", "x".repeat(100_000));
-    // Indices of these calls in their order.
-    let (prediction, scoring, statistics, diagnosis) = (2, 4, 5, 6);
-    let cases: &[(&str, usize, &str, &str, &[&str])] = &[
+    let (prediction, scoring) = ("POST /prediction", "GET /scoring");
+    let (statistics, diagnosis) = ("GET /summarystats", "GET /diagnostics");
+    let cases: &[(&str, &str, &str, &str, &[&str])] = &[
         ("a problem document", prediction, "500 Internal Server Error", problem, &["500", "the disk is on fire"]),
         ("a problem at a late call", diagnosis, "503 Service Unavailable", problem, &["503", "the disk is on fire"]),
         ("a page that says no", scoring, "404 Not Found", page, &["404", "says the proxy"]),
@@ -130,7 +130,7 @@ fn a_wrong_answer_fails_the_run_with_what_the_server_said() {
     ];
     for (what, wrong, status, answer, parts) in cases {
         let (good, status, answer, by) = (good.clone(), (*status).to_owned(), (*answer).to_owned(), release.clone());
-        let wrong_call = CALLS[*wrong];
+        let wrong_call = *wrong;
         let url = stub(move |call, stream| match call == wrong_call {
             true => respond(stream, &status, &answer, &by),
             false => respond(stream, "200 OK", &good, &by),

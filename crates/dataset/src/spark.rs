@@ -3,7 +3,7 @@
 //! Every request is one SQL query that returns sums, counts or few rows; the data stay on the cluster. `connection`
 //! sends requests and waits for answers, `execution` follows an answer to its end, `client` makes the remote calls;
 //! `plan` and `view` build statements, `row` decodes answers. `files` finds files and computes their checksums,
-//! `lines` reads and counts them, `rules` expresses in SQL what a valid row is; `compile` merges files into a
+//! `lines` reads and counts them, `row_rules` expresses in SQL what a valid row is; `compile` merges files into a
 //! dataset on the storage that the cluster shares; `table` queries a table; `distribution` counts its values.
 //! `sql` formats numbers and names so that both engines read them alike.
 //!
@@ -21,7 +21,7 @@ mod files;
 mod lines;
 mod plan;
 pub mod row;
-mod rules;
+mod row_rules;
 mod sql;
 mod table;
 mod view;

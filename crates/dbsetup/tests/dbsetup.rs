@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::Workspace;
 
-/// The tables of schema version 4, in order.
+/// The tables of the schema, in order.
 const TABLES: [&str; 19] = [
     "runs",
     "ingested_files",
@@ -37,14 +37,18 @@ fn it_makes_the_database_and_is_safe_to_repeat() {
     let workspace = Workspace::new();
     let first = workspace.run_json("dbsetup", &[]);
     assert_eq!(first["database"], json!(workspace.path("history.sqlite")));
-    assert_eq!(first["schema_version"], 4);
+    assert_eq!(first["schema_version"], history::SCHEMA_VERSION);
     assert_eq!(rows(&first), TABLES.map(|table| (table, 0)));
     assert!(workspace.read("history.sqlite").starts_with(b"SQLite format 3\0"));
     for _ in 0..2 {
         assert_eq!(workspace.run_json("dbsetup", &[]), first);
     }
     let text = workspace.run("dbsetup", &[]);
-    assert!(text.contains("history.sqlite has schema version 4") && text.contains("dependencies"), "{text}");
+    assert!(
+        text.contains(&format!("history.sqlite has schema version {}", history::SCHEMA_VERSION))
+            && text.contains("dependencies"),
+        "{text}"
+    );
 }
 
 #[test]

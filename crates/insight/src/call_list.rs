@@ -18,7 +18,7 @@ use statistics::interval::{Exits, exits};
 use statistics::odds;
 
 pub use self::answer::Answer;
-pub use self::reasons::{Change, Help, Reason};
+pub use self::reasons::{Change, Reason, Remedy};
 use crate::wording;
 
 /// A list may be cut off only beyond this many clients, because a cluster may have more clients than anyone reads.
@@ -147,10 +147,10 @@ impl CallList {
 
     /// Finds the smallest change of one predictor, measured in its standard deviations, that would lower the risk below
     /// the threshold.
-    pub fn what_would_help(&self, call: &Call) -> Help {
+    pub fn remedy(&self, call: &Call) -> Remedy {
         let threshold = self.threshold.value();
         if call.risk < threshold {
-            return Help::NotNeeded;
+            return Remedy::NotNeeded;
         }
         let values = self.model.imputed(&call.predictors);
         let deviations = self.model.standard_deviations();
@@ -161,8 +161,8 @@ impl CallList {
             Some(((to - values[j]).abs() / unit, Change { predictor: PREDICTORS[j], from: values[j], to }))
         });
         match changes.min_by(|a, b| a.0.total_cmp(&b.0)) {
-            Some((_, change)) => Help::Change(change),
-            None => Help::Nothing,
+            Some((_, change)) => Remedy::Change(change),
+            None => Remedy::Nothing,
         }
     }
 
@@ -185,9 +185,9 @@ impl CallList {
         reasons.iter().map(|reason| wording::reason(reason, call.risk)).collect()
     }
 
-    /// The words for [`Self::what_would_help`].
-    pub fn help_in_words(&self, call: &Call) -> String {
-        wording::help(&self.what_would_help(call), self.threshold.value())
+    /// The words for [`Self::remedy`].
+    pub fn remedy_in_words(&self, call: &Call) -> String {
+        wording::remedy(&self.remedy(call), self.threshold.value())
     }
 
     /// The risk of a client with these predictors, but with another `value` of predictor `j`.

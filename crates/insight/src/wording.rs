@@ -4,7 +4,7 @@ pub use charts::numbers::{grouped, percent, whole_percent};
 use history::{CheckRow, DriftVerdict};
 use statistics::interval::Interval;
 
-use crate::call_list::reasons::{Change, Help, Reason};
+use crate::call_list::reasons::{Change, Reason, Remedy};
 
 /// Formats a difference of probabilities in percentage points: "+1.2", "−0.4", "0.0".
 pub fn points(difference: f64) -> String {
@@ -77,11 +77,11 @@ pub(crate) fn changes_the_risk(reason: &Reason, risk: f64) -> bool {
 }
 
 /// Describes what would lower a client's risk below `threshold`.
-pub(crate) fn help(help: &Help, threshold: f64) -> String {
-    match help {
-        Help::NotNeeded => format!("already below {}", whole_percent(threshold)),
-        Help::Nothing => "no single change is enough".to_owned(),
-        Help::Change(Change { predictor, from, to }) => {
+pub(crate) fn remedy(remedy: &Remedy, threshold: f64) -> String {
+    match remedy {
+        Remedy::NotNeeded => format!("already below {}", whole_percent(threshold)),
+        Remedy::Nothing => "no single change is enough".to_owned(),
+        Remedy::Change(Change { predictor, from, to }) => {
             format!("{} {} instead of {}", label(predictor), count(*to), count(*from))
         }
     }

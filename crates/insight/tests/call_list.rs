@@ -10,7 +10,7 @@ use common::model::{Fit, Model, TrainingData};
 use dataset::MalformedRows;
 use dataset::local::Table;
 use insight::call_list::csv::{csv, neutralised};
-use insight::call_list::{CallList, Help};
+use insight::call_list::{CallList, Remedy};
 use insight::{Cell, Part};
 use statistics::sketch::Sketch;
 
@@ -131,7 +131,7 @@ fn the_risk_at_the_average_is_the_models_own() {
 fn the_smallest_change_is_just_enough() {
     let list = list("a,0,0,10,0\nunder,500,5000,1,0\n", 50);
     let call = &list.calls[0];
-    let Help::Change(change) = list.what_would_help(call) else { panic!("nothing helps") };
+    let Remedy::Change(change) = list.remedy(call) else { panic!("nothing helps") };
     let risk = |value: f64| {
         let mut predictors = call.predictors;
         predictors[PREDICTORS.iter().position(|name| *name == change.predictor).unwrap()] = Some(value);
@@ -142,9 +142,9 @@ fn the_smallest_change_is_just_enough() {
     // A change of 56 in last month's activity is 0.55 of its standard deviations, and one of 1,101 in last year's is
     // 1.1: the former is the smaller change.
     assert_eq!(change.predictor, "lastmonth_activity");
-    assert_eq!(list.help_in_words(call), "last month's activity 56 instead of 0");
-    assert_eq!(list.what_would_help(&list.calls[1]), Help::NotNeeded);
-    assert_eq!(list.help_in_words(&list.calls[1]), "already below 50 %");
+    assert_eq!(list.remedy_in_words(call), "last month's activity 56 instead of 0");
+    assert_eq!(list.remedy(&list.calls[1]), Remedy::NotNeeded);
+    assert_eq!(list.remedy_in_words(&list.calls[1]), "already below 50 %");
 }
 
 #[test]

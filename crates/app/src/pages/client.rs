@@ -119,7 +119,7 @@ fn summary(list: &CallList, call: &Call, exited: Option<bool>) -> Markup {
                 @else { "It is not among the " (grouped(list.calls.len() as u64)) " clients with the highest risk. Only these are ranked." }
             }
             dt { "What would lower the risk below " (whole_percent(list.threshold.value())) }
-            dd { (list.help_in_words(call)) }
+            dd { (list.remedy_in_words(call)) }
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::spark::connection::Connection;
 use crate::spark::files::{self, InputFile};
 use crate::spark::lines::{self, Lines};
 use crate::spark::plan::{Existing, Format};
-use crate::spark::rules::{FILE, READABLE};
+use crate::spark::row_rules::{FILE, READABLE};
 use crate::spark::sql::{self, Cells};
 
 /// Maximum number of names given as examples of a contradiction.

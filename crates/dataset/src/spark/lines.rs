@@ -9,7 +9,7 @@ use common::model::schema::COLUMNS;
 
 use crate::spark::connection::Connection;
 use crate::spark::files::{self, InputFile, name_of_file};
-use crate::spark::rules::{self, FILE, LAYOUT, READABLE, clean, not_blank};
+use crate::spark::row_rules::{self, FILE, LAYOUT, READABLE, clean, not_blank};
 use crate::spark::sql::{self, Cells};
 use crate::spark::view::View;
 
@@ -82,14 +82,14 @@ impl<'a> Lines<'a> {
             self.table(&all),
             not_blank("value")
         );
-        rules::checked(&lines)
+        row_rules::checked(&lines)
     }
 
     /// Returns a table of files: names, indices, layouts, and the numbers of the lines that contain their headers.
     fn table(&self, files: &[usize]) -> String {
         let values = files.iter().map(|i| {
             let file = &self.files[*i];
-            let layout = rules::layout(&file.columns, file.width);
+            let layout = row_rules::layout(&file.columns, file.width);
             format!("({}, {i}, {layout}, {})", sql::text(&file.probed.name), file.header_line)
         });
         format!("(VALUES {}) AS f(name, file, {LAYOUT}, header_line)", values.collect::<Vec<_>>().join(", "))
@@ -164,7 +164,7 @@ impl<'a> Lines<'a> {
             );
             let query = format!(
                 "SELECT file, line, reason, value FROM ({}) WHERE reason IS NOT NULL ORDER BY file, line{limit}",
-                rules::reasoned(&lines)
+                row_rules::reasoned(&lines)
             );
             self.connection.each("reading the malformed rows", query, |row| {
                 let mut cells = Cells::of(&row);

@@ -22,7 +22,7 @@ use statistics::sketch::Sketch;
 use crate::spark::connection::Connection;
 use crate::spark::distribution::{Column, Moments, count, every, moments, sum_where};
 use crate::spark::plan::{Existing, Format};
-use crate::spark::rules::{FILE, READABLE};
+use crate::spark::row_rules::{FILE, READABLE};
 use crate::spark::sql::{self, Cells};
 use crate::spark::view::View;
 

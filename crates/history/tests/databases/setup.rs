@@ -18,11 +18,14 @@ fn it_makes_the_database_from_nothing_and_is_safe_to_repeat() {
             check_message(&error, &[&database.shown(), "dbsetup"]);
         }
         let first = workspace.run_json("dbsetup", &[]);
-        assert_eq!((&first["database"], &first["schema_version"]), (&json!(database.shown()), &json!(4)));
+        assert_eq!(
+            (&first["database"], &first["schema_version"]),
+            (&json!(database.shown()), &json!(history::SCHEMA_VERSION))
+        );
         let tables = first["tables"].as_array().unwrap();
         assert!(tables.len() == 19 && tables.iter().all(|table| table["rows"] == 0), "{first}");
         assert_eq!(workspace.run_json("dbsetup", &[]), first);
-        assert_eq!(workspace.run_json("dbsetup", &["--check"])["schema_version"], 4);
+        assert_eq!(workspace.run_json("dbsetup", &["--check"])["schema_version"], history::SCHEMA_VERSION);
         check_message(&workspace.run("dbsetup", &[]), &[&database.shown()]);
     });
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use statistics::interval::Exits;
 use utoipa::ToSchema;
 
-use super::{CallList, Change, Help, Reason};
+use super::{CallList, Change, Reason, Remedy};
 use crate::wording;
 
 /// The answer to `GET /calllist`.
@@ -62,9 +62,9 @@ impl CallList {
                 .reasons(call)
                 .map(|reason| Worded { text: wording::reason(&reason, call.risk), what: reason })
                 .collect(),
-            what_would_help: match self.what_would_help(call) {
-                Help::Change(change) => Some(Worded { text: self.help_in_words(call), what: change }),
-                Help::NotNeeded | Help::Nothing => None,
+            what_would_help: match self.remedy(call) {
+                Remedy::Change(change) => Some(Worded { text: self.remedy_in_words(call), what: change }),
+                Remedy::NotNeeded | Remedy::Nothing => None,
             },
         });
         let Exits { expected, low, high, .. } = self.expected;

@@ -25,7 +25,7 @@ pub fn csv(list: &CallList) -> Result<Vec<u8>> {
         ];
         let shares = list.shares(call).map(|share| share.log_odds.to_string());
         let record = record.into_iter().chain(call.predictors.map(number)).chain(shares);
-        writer.write_record(record.chain([reasons.join(" "), list.help_in_words(call)]))?;
+        writer.write_record(record.chain([reasons.join(" "), list.remedy_in_words(call)]))?;
     }
     writer.into_inner().context("writing the call list")
 }

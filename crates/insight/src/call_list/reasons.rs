@@ -35,7 +35,7 @@ pub struct Change {
 
 /// What would lower a client's risk below the threshold.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Help {
+pub enum Remedy {
     /// The risk is already below the threshold.
     NotNeeded,
     /// This change of one predictor.

@@ -50,6 +50,6 @@ fn row(list: &CallList, call: &Call) -> Vec<Cell> {
         Cell::Risk(call.risk),
         Cell::Change(call.change()),
         Cell::Lines(list.main_reasons_in_words(call)),
-        Cell::Text(list.help_in_words(call)),
+        Cell::Text(list.remedy_in_words(call)),
     ]
 }
