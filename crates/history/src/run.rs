@@ -126,8 +126,12 @@ impl Run {
     pub fn record_now(&mut self, step: &'static str, start: Start, record: impl Record) -> Result<()> {
         let mut rows = Vec::new();
         record.add_to(&mut rows);
+        self.write_now(step, start, &rows)
+    }
+
+    fn write_now(&mut self, step: &'static str, start: Start, rows: &[TableRows]) -> Result<()> {
         let run = run_record(step, self.process.clone(), start, None);
-        self.history.transaction(async |connection| write(connection, &run, None, &rows).await)
+        self.history.transaction(async |connection| write(connection, &run, None, rows).await)
     }
 
     fn write(&mut self, error: Option<String>) -> Result<()> {
