@@ -2,8 +2,7 @@
 //! parses it into the same type. The crate of a step defines how its outcome is shown to people.
 
 use jiff::Timestamp;
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::config::Threshold;
@@ -55,7 +54,6 @@ pub struct ScoringOutcome {
     #[schema(value_type = BTreeMap<String, u64>)]
     pub confusion: Confusion,
     /// Probability from which a client was predicted to leave.
-    #[serde(deserialize_with = "threshold")]
     #[schema(value_type = f64)]
     pub threshold: Threshold,
     /// Number of unlabelled rows (without a known `exited`), which were not scored.
@@ -86,11 +84,6 @@ impl ScoringOutcome {
             threshold: self.threshold.value(),
         }
     }
-}
-
-fn threshold<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Threshold, D::Error> {
-    let threshold = Threshold::new(f64::deserialize(deserializer)?);
-    threshold.ok_or_else(|| D::Error::custom("the threshold is not between 0 and 1"))
 }
 
 /// The outcome of `deployment`: of a deployment, a rollback or a list.

@@ -25,8 +25,8 @@ use crate::likelihood::{Parameters, Sums};
 /// An engine that finds, merges and opens client tables.
 ///
 /// Every implementation passes the conformance suite in `tests/conformance`. All answers are deterministic: the same
-/// input gives the same answer, whatever the number of threads or workers, except for the last bits of sums of floating-
-/// point numbers (an engine on a cluster adds them in an unspecified order; relative error below 1e-12).
+/// input gives the same answer, whatever the number of threads or workers, except for the last bits of sums
+/// (an engine on a cluster adds in an unspecified order; relative error below 1e-12).
 pub trait Engine: Send + Sync {
     /// Returns the CSV files of `folder`, sorted by name (bytewise). Hidden files, folders and other files are skipped.
     ///

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 
+use crate::row::write_text;
 use crate::rules::Malformed;
 
 /// Maximum share of malformed rows in one file. Up to it, they are set aside and the other rows are used.
@@ -9,6 +10,16 @@ pub const TOLERATED_MALFORMED_SHARE: f64 = 0.05;
 
 /// The header of quarantine.csv.
 pub const QUARANTINE_HEADER: &[u8] = b"file,line,reason,row\n";
+
+/// Appends a malformed row as a line of quarantine.csv.
+pub fn write_row(out: &mut Vec<u8>, file: &str, line: u64, reason: &str, row: &str) {
+    write_text(out, file);
+    out.extend_from_slice(format!(",{line},").as_bytes());
+    write_text(out, reason);
+    out.push(b',');
+    write_text(out, row);
+    out.push(b'\n');
+}
 
 /// Counts the malformed rows of one file. They are reported as rows, but their share is computed in lines, because an
 /// unclosed quote merges many lines into one row.

@@ -15,6 +15,9 @@ pub const MISSING: [&str; 19] = [
 /// The index of a column that a file does not have.
 pub const ABSENT: usize = usize::MAX;
 
+/// Maximum number of names given as examples of clients that are listed both as left and as active.
+pub const EXAMPLES: usize = 10;
+
 /// Checks that `files` files together contain at least one row.
 ///
 /// # Errors

@@ -20,8 +20,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::quarantine::{MalformedCount, QUARANTINE_HEADER};
-use crate::rules::check_any_row;
+use crate::quarantine::{MalformedCount, QUARANTINE_HEADER, write_row};
+use crate::rules::{EXAMPLES, check_any_row};
 use anyhow::{Context, Result, bail};
 use common::files::DataFile;
 use common::files::checksum::{self, Checksum};
@@ -31,7 +31,7 @@ use fs_err::File;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::local::reader::{MalformedRow, Next, RowReader};
-use crate::row::{Row, write_text};
+use crate::row::Row;
 
 const READERS: usize = 2;
 /// Size of a batch's text, in bytes: large enough to make passing it between threads cheap, small enough to stay in the
@@ -42,8 +42,6 @@ const QUEUE_LENGTH: usize = 16;
 /// Number of bytes of malformed rows in one file from which their share is checked while reading, so that a file of the
 /// wrong kind fails early.
 const MUCH_QUARANTINE: usize = 16 * 1024 * 1024;
-/// Maximum number of names given as examples of a contradiction.
-const EXAMPLES: usize = 10;
 
 /// Merges `files`, in the order given. Writes the distinct rows to `dataset` and the unreadable rows to `quarantine`,
 /// both with a header. `progress` is called from time to time with the number of rows read so far.
@@ -181,15 +179,9 @@ impl Batch {
 
     /// Adds a malformed row; returns its size in the quarantine, in bytes.
     fn set_aside(&mut self, file_name: &str, row: &MalformedRow) -> usize {
-        let out = &mut self.quarantine;
-        let before = out.len();
-        write_text(out, file_name);
-        out.extend_from_slice(format!(",{},", row.line).as_bytes());
-        write_text(out, &row.reason.to_string());
-        out.push(b',');
-        write_text(out, row.text);
-        out.push(b'\n');
-        out.len() - before
+        let before = self.quarantine.len();
+        write_row(&mut self.quarantine, file_name, row.line, &row.reason.to_string(), row.text);
+        self.quarantine.len() - before
     }
 }
 

@@ -4,29 +4,26 @@
 //! of the ingestion on this machine names the current folder; it is replaced last and atomically, so a write that fails
 //! or is killed leaves a folder to which nothing refers.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use crate::MalformedRows;
-use crate::quarantine::QUARANTINE_HEADER;
-use crate::rules::check_any_row;
+use crate::quarantine::{QUARANTINE_HEADER, write_row};
+use crate::rules::{EXAMPLES, check_any_row};
 use anyhow::{Context, Result};
 use common::config::cluster::Cluster;
 use common::files::checksum::Checksum;
 use common::files::ingested::{Ingested, IngestedFile};
 use common::files::{DataFile, QUARANTINE};
 use common::model::schema::{COLUMNS, CORPORATION, TARGET, by_column};
+use fs_err::File;
 
 use crate::spark::connection::Connection;
 use crate::spark::files::{self, InputFile};
-use crate::spark::lines::{self, Lines};
+use crate::spark::lines::Lines;
 use crate::spark::plan::{Existing, Format};
 use crate::spark::row_rules::{FILE, READABLE};
 use crate::spark::sql::{self, Cells};
-
-/// Maximum number of names given as examples of a contradiction.
-const EXAMPLES: usize = 10;
 
 /// Merges `files` into a dataset at `location`; the malformed rows are written to the folder `stage`.
 pub fn compile(
@@ -104,16 +101,17 @@ fn as_text() -> String {
 }
 
 fn write_quarantine(lines: &Lines, bad: &[usize], path: &Path) -> Result<()> {
-    let create = || File::create(path).with_context(|| format!("creating {}", path.display()));
-    let mut out = BufWriter::new(create()?);
-    out.write_all(QUARANTINE_HEADER).context("writing the quarantine")?;
+    let mut out = BufWriter::new(File::create(path)?);
+    out.write_all(QUARANTINE_HEADER)?;
     if !bad.is_empty() {
         lines.malformed(bad, None, |file, line, reason, row| {
             let name = lines.files.get(file).map_or("", |file| &file.probed.file.name);
-            lines::write_quarantined(&mut out, name, line, reason, row)
+            let mut text = Vec::new();
+            write_row(&mut text, name, line, reason, row);
+            Ok(out.write_all(&text)?)
         })?;
     }
-    out.flush().context("writing the quarantine")
+    Ok(out.flush()?)
 }
 
 /// The properties of a dataset that has been written.

@@ -1,7 +1,5 @@
 //! The lines of many files as one relation, with counts for each file.
 
-use std::io::Write;
-
 use crate::MalformedRows;
 use crate::quarantine::check_malformed_share;
 use anyhow::{Context, Result};
@@ -206,11 +204,4 @@ fn contents(connection: &Connection, files: &[&InputFile]) -> Vec<(View, String)
         (view, query)
     };
     groups.into_iter().map(query).collect()
-}
-
-/// Writes a malformed row as a line of quarantine.csv.
-pub fn write_quarantined(out: &mut impl Write, file: &str, line: u64, reason: &str, row: &str) -> Result<()> {
-    let mut record = csv::WriterBuilder::new().from_writer(Vec::new());
-    record.write_record([file, &line.to_string(), reason, row])?;
-    out.write_all(&record.into_inner()?).context("writing the quarantine")
 }
