@@ -4,6 +4,7 @@
 //! A key is a field of [`Config`], with its type, its default and its range. Only rules between keys are functions.
 
 pub mod cluster;
+mod columns;
 pub mod database;
 mod paths;
 mod policy;
@@ -22,7 +23,9 @@ use crate::config::cluster::{Cluster, EngineAddress};
 use crate::config::database::{DatabaseUrl, InputDatabase};
 use crate::config::paths::{check_distinct, check_input, check_output, resolve};
 use crate::config::service::{Bind, HostName, TokenSource};
+use crate::schema::Schema;
 
+pub use columns::schema_of_json;
 pub use paths::is_address;
 pub use policy::{DriftTest, Promotion, Regularization, Threshold};
 
@@ -56,6 +59,9 @@ pub struct Config {
     /// Folder of the deployed releases.
     #[serde(rename = "prod_deployment_path")]
     pub production: PathBuf,
+    /// The columns of the client table.
+    #[serde(default, deserialize_with = "columns::schema")]
+    pub columns: Schema,
     /// Database of the history; by default the SQLite file `history.sqlite` beside the config file.
     #[serde(rename = "database_url", default)]
     pub database: DatabaseUrl,

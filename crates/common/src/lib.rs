@@ -13,3 +13,5 @@ pub mod files;
 pub mod model;
 pub mod outcomes;
 pub mod production;
+pub mod schema;
+pub mod values;

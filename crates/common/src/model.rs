@@ -11,8 +11,9 @@
 //! Loading checks all of these, executes nothing and needs a bounded amount of memory, whatever the file holds. On the
 //! same kind of processor, the same data give the same bytes: a model contains no time, host name or random number.
 
+pub mod effect;
+mod legacy;
 pub mod pickle;
-pub mod schema;
 pub mod score;
 pub mod shift;
 
@@ -21,14 +22,16 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use fs_err::File;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use statistics::sketch::Sketch;
 
 use crate::config::Regularization;
 use crate::files::atomic;
 use crate::files::checksum::Checksum;
-use crate::model::schema::Predictors;
+use crate::model::effect::{Effect, LevelEffect, Term};
+use crate::schema::{MOST_TERMS, Predictor, Schema};
+use crate::values::{Value, ValueRef, borrowed};
 
 /// The metrics of a set of predictions, re-exported.
 pub use statistics::confusion as metrics;
@@ -36,21 +39,18 @@ pub use statistics::confusion as metrics;
 /// A fitted L2-penalised logistic regression, with the quality of its fit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
-    /// Change of the log-odds of leaving per unit of each predictor, in the order of [`crate::model::schema::PREDICTORS`].
-    pub coefficients: [f64; 3],
-    /// Log-odds of leaving if every predictor is 0.
+    /// The columns of the table on which the model was trained.
+    pub schema: Schema,
+    /// Effect of each predictor, in the order of [`Schema::predictors`].
+    pub effects: Vec<Effect>,
+    /// Log-odds of leaving if every number is 0 and no level is known.
     pub intercept: f64,
-    /// Standard errors of the three coefficients and, last, of the intercept.
-    pub standard_errors: [f64; 4],
-    /// Median of each predictor in the training rows, which is imputed for a missing value.
-    pub medians: [f64; 3],
+    /// Standard error of the intercept.
+    pub intercept_error: f64,
     /// How the optimum was reached and certified.
     pub fit: Fit,
     /// The rows on which the model was trained.
     pub training: TrainingData,
-    /// Summary of each predictor's values in the dataset on which the model was trained; `None` in a model file of
-    /// version 1.
-    pub sketches: Option<[Sketch; 3]>,
 }
 
 /// The certificate of the optimum.
@@ -82,30 +82,57 @@ pub struct TrainingData {
 }
 
 impl Model {
-    /// Returns the log-odds of leaving for complete predictors.
-    pub fn log_odds(&self, predictors: &[f64; 3]) -> f64 {
-        self.coefficients.iter().zip(predictors).map(|(b, x)| b * x).sum::<f64>() + self.intercept
+    /// Returns the log-odds of leaving for predictors in the order of the schema. A missing predictor is imputed as the
+    /// model imputes it.
+    pub fn log_odds<'a>(&self, predictors: impl IntoIterator<Item = Option<ValueRef<'a>>>) -> f64 {
+        let terms = self.effects.iter().zip(predictors).zip(self.schema.predictors());
+        terms.map(|((effect, value), predictor)| effect.contribution(value, predictor.transform)).sum::<f64>()
+            + self.intercept
     }
 
-    /// Returns the probability of leaving. The training median is imputed for a missing predictor.
-    pub fn probability(&self, predictors: &Predictors) -> f64 {
-        1.0 / (1.0 + (-self.log_odds(&self.imputed(predictors))).exp())
+    /// Returns the probability of leaving for predictors in the order of the schema. A missing predictor is imputed as
+    /// the model imputes it.
+    pub fn probability(&self, predictors: &[Option<Value>]) -> f64 {
+        probability(self.log_odds(borrowed(predictors)))
     }
 
-    /// Returns the predictors, with the training median imputed for missing ones.
-    pub fn imputed(&self, predictors: &Predictors) -> [f64; 3] {
-        std::array::from_fn(|i| predictors[i].unwrap_or(self.medians[i]))
+    /// Returns the contribution of predictor `j` to the log-odds.
+    pub fn contribution(&self, j: usize, value: Option<ValueRef>) -> f64 {
+        self.effects[j].contribution(value, self.schema.predictors()[j].transform)
     }
 
-    /// Returns the average client's predictors: the means of the training data, or the medians if the model file holds
-    /// no means.
-    pub fn averages(&self) -> [f64; 3] {
-        self.sketches.as_ref().map_or(self.medians, |sketches| sketches.each_ref().map(|sketch| sketch.mean))
+    /// Returns the predictors with missing ones imputed: the training median of a number, the most frequent level of a
+    /// category.
+    pub fn imputed(&self, predictors: &[Option<Value>]) -> Vec<Value> {
+        let impute = |(value, effect): (&Option<Value>, &Effect)| value.clone().unwrap_or_else(|| effect.imputed());
+        predictors.iter().zip(&self.effects).map(impute).collect()
     }
 
-    /// Returns the standard deviation of each predictor in the training data, or 0 if the model file holds none.
-    pub fn standard_deviations(&self) -> [f64; 3] {
-        self.sketches.as_ref().map_or([0.0; 3], |sketches| sketches.each_ref().map(|sketch| sketch.standard_deviation))
+    /// Returns the average client's predictors: the mean of a number in the training data, or the median if the model
+    /// file holds no mean; the most frequent level of a category.
+    pub fn averages(&self) -> Vec<Value> {
+        self.effects.iter().map(Effect::average).collect()
+    }
+
+    /// Returns the terms of the regression without the intercept: one for each number, one for each level of each
+    /// category.
+    pub fn terms(&self) -> impl Iterator<Item = Term<'_>> {
+        self.effects.iter().zip(self.schema.predictors()).flat_map(|(effect, predictor)| {
+            let term = |level, coefficient, standard_error| Term { predictor, level, coefficient, standard_error };
+            match effect {
+                Effect::Number(number) => vec![term(None, number.coefficient, number.standard_error)],
+                Effect::Category(category) => {
+                    let of_level = |level: &'_ LevelEffect| (level.coefficient, level.standard_error);
+                    let levels = category.levels.iter().map(|level| (level, of_level(level)));
+                    levels.map(|(level, (b, error))| term(Some(level.name.as_str()), b, error)).collect()
+                }
+            }
+        })
+    }
+
+    /// Whether a predictor has a level that no training row had. All indicators of this predictor are then 0.
+    pub fn has_unseen_level<'a>(&self, predictors: impl IntoIterator<Item = Option<ValueRef<'a>>>) -> bool {
+        self.effects.iter().zip(predictors).any(|(effect, value)| effect.is_unseen(value))
     }
 
     /// Reads a model file. Returns the model and the checksum of the file.
@@ -156,30 +183,49 @@ impl Model {
         let found = rest.len();
         ensure!(found as u64 == length, "it is cut short or has something appended: {found} of {length} bytes");
         ensure!(Sha256::digest(rest).as_slice() == checksum, "its checksum does not match its content");
-        // A file of version 1 ends before the sketches; appending an encoded `None` makes it a file of version 2.
-        let payload = if version == 1 { [rest, &[0]].concat() } else { rest.to_vec() };
-        let (model, read): (Self, usize) = bincode::serde::decode_from_slice(&payload, ENCODING)?;
-        ensure!(read == payload.len(), "bytes follow the model");
+        let model: Self = match version {
+            1 | 2 => legacy::decode(version, rest)?,
+            _ => decode_payload(rest)?,
+        };
         model.check()?;
         Ok(model)
     }
 
     /// Fails if the model holds a number that no fitted model can have. All users of a model rely on this check.
     fn check(&self) -> Result<()> {
-        let Self { coefficients, intercept, standard_errors, medians, fit, training, sketches } = self;
-        let mut numbers = coefficients.iter().chain(medians).chain([intercept, &fit.log_likelihood]);
-        ensure!(numbers.all(|number| number.is_finite()), "it holds a number that is not finite");
-        let mut sizes = standard_errors.iter().chain([&fit.gradient_norm, &fit.newton_decrement]);
+        let Self { schema, effects, intercept, intercept_error, fit, training } = self;
+        let fits = |(effect, predictor): (&Effect, &Predictor)| predictor.is_category() == effect.is_category();
         ensure!(
-            sizes.all(|size| size.is_finite() && *size >= 0.0),
+            effects.len() == schema.predictors().len() && effects.iter().zip(schema.predictors()).all(fits),
+            "its effects do not belong to its columns"
+        );
+        let terms = self.terms().map(|term| (term.coefficient, term.standard_error));
+        let terms: Vec<(f64, f64)> = terms.chain([(*intercept, *intercept_error)]).collect();
+        ensure!(terms.len() - 1 <= MOST_TERMS, "it has more than {MOST_TERMS} terms");
+        let numbers = terms.iter().all(|(coefficient, _)| coefficient.is_finite());
+        ensure!(numbers && fit.log_likelihood.is_finite(), "it holds a number that is not finite");
+        let mut sizes = terms.iter().map(|(_, error)| *error).chain([fit.gradient_norm, fit.newton_decrement]);
+        ensure!(
+            sizes.all(|size| size.is_finite() && size >= 0.0),
             "a standard error or its certificate is negative or not finite"
         );
         ensure!(Regularization::new(fit.regularization).is_some(), "its regularisation is not a positive number");
         ensure!(training.exited <= training.rows, "its number of clients that left is larger than its number of rows");
-        let sound = sketches.iter().flatten().all(Sketch::is_sound);
-        ensure!(sound, "its summary of the training data is inconsistent");
+        ensure!(effects.iter().all(Effect::is_sound), "its summary of the training data is inconsistent");
         Ok(())
     }
+}
+
+/// Returns the probability that belongs to log-odds.
+pub fn probability(log_odds: f64) -> f64 {
+    1.0 / (1.0 + (-log_odds).exp())
+}
+
+/// Decodes the whole payload of a model file.
+fn decode_payload<T: DeserializeOwned>(payload: &[u8]) -> Result<T> {
+    let (decoded, read) = bincode::serde::decode_from_slice(payload, ENCODING)?;
+    ensure!(read == payload.len(), "bytes follow the model");
+    Ok(decoded)
 }
 
 /// Returns a model file: the header that the module documentation describes, and the payload.
@@ -189,11 +235,11 @@ fn with_header(version: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The size of the largest model file, and the most memory that decoding may use, in bytes. Real files have fewer than
-/// 20,000.
+/// 300,000.
 const LARGEST_FILE: usize = 1024 * 1024;
 
 const MAGIC: &[u8; 8] = b"RISKMODL";
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 /// With this limit bincode checks every length in the payload before it allocates memory for it.
 const ENCODING: bincode::config::Configuration<
     bincode::config::LittleEndian,
@@ -204,13 +250,21 @@ const ENCODING: bincode::config::Configuration<
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::model::effect::{CategoryEffect, NumberEffect};
+    use crate::schema::{Columns, Ignored, Kind, Target, Transform};
+    use statistics::levels::LevelSummary;
+    use statistics::sketch::Sketch;
 
-    pub(crate) fn model() -> Model {
+    /// A model with the default columns, of coefficients, medians and sketches.
+    pub(crate) fn with_numbers(numbers: [(f64, f64, Option<Sketch>); 3]) -> Model {
+        let effect = |(coefficient, median, sketch)| {
+            Effect::Number(NumberEffect { coefficient, standard_error: 0.004, median, sketch })
+        };
         Model {
-            coefficients: [-0.01, 7e-5, 0.025],
+            schema: Schema::default(),
+            effects: numbers.map(effect).into(),
             intercept: 0.7,
-            standard_errors: [0.004, 1e-4, 0.02, 0.5],
-            medians: [73.0, 955.0, 14.0],
+            intercept_error: 0.5,
             fit: Fit {
                 regularization: 1.0,
                 gradient_norm: 1e-12,
@@ -219,30 +273,80 @@ pub(crate) mod tests {
                 log_likelihood: -14.5,
             },
             training: TrainingData { dataset_sha256: Checksum::of_bytes(b"d"), rows: 26, exited: 15, left_out: 2 },
-            sketches: Some([[1.0, 2.0], [3.0, 5.0], [0.0, 9.0]].map(|values| Sketch::of(values.map(Some)).unwrap())),
         }
+    }
+
+    pub(crate) fn model() -> Model {
+        let sketch = |values: [f64; 2]| Sketch::of(values.map(Some));
+        with_numbers([
+            (-0.01, 73.0, sketch([1.0, 2.0])),
+            (7e-5, 955.0, sketch([3.0, 5.0])),
+            (0.025, 14.0, sketch([0.0, 9.0])),
+        ])
+    }
+
+    /// A model of 1,000 clients with a number from 0 to 99 and a category.
+    pub(crate) fn with_category() -> Model {
+        let columns = Columns {
+            id: "customer id".to_owned(),
+            target: Target { name: "Churn".to_owned(), positive: "Yes".to_owned(), negative: "No".to_owned() },
+            predictors: [("tenure", Kind::Number), ("Contract", Kind::Category)]
+                .map(|(name, kind)| Predictor {
+                    name: name.to_owned(),
+                    kind,
+                    transform: if kind == Kind::Number { Transform::Log1p } else { Transform::None },
+                    label: name.to_owned(),
+                    unit: None,
+                })
+                .into(),
+            ignored: Ignored::All,
+        };
+        let level = |name: &str, coefficient| LevelEffect { name: name.to_owned(), coefficient, standard_error: 0.1 };
+        let sketch = Sketch::of((0..1000).map(|i| Some(f64::from(i % 100))));
+        Model {
+            schema: columns.try_into().unwrap(),
+            effects: vec![
+                Effect::Number(NumberEffect { coefficient: -0.3, standard_error: 0.01, median: 49.5, sketch }),
+                Effect::Category(CategoryEffect {
+                    levels: vec![level("Month-to-month", 0.9), level("Two year", -0.9)],
+                    most_frequent: 0,
+                    summary: LevelSummary { counts: vec![600, 400], unseen: 0, missing: 0 },
+                }),
+            ],
+            ..model()
+        }
+    }
+
+    fn number(model: &mut Model, j: usize) -> &mut NumberEffect {
+        match &mut model.effects[j] {
+            Effect::Number(number) => number,
+            Effect::Category(_) => panic!("a category"),
+        }
+    }
+
+    fn category(model: &mut Model, j: usize) -> &mut CategoryEffect {
+        match &mut model.effects[j] {
+            Effect::Category(category) => category,
+            Effect::Number(_) => panic!("a number"),
+        }
+    }
+
+    fn numbers(values: [Option<f64>; 3]) -> Vec<Option<Value>> {
+        values.map(|value| value.map(Value::Number)).into()
     }
 
     #[test]
     fn what_is_encoded_decodes_and_the_bytes_repeat() {
-        let bytes = model().encode().unwrap();
-        assert_eq!(Model::decode(&bytes).unwrap(), model());
-        assert_eq!(bytes, model().encode().unwrap());
-    }
-
-    #[test]
-    fn a_file_of_version_1_is_a_model_without_sketches() {
-        let model = Model { sketches: None, ..model() };
-        let newer = model.encode().unwrap();
-        let payload = &newer[52..newer.len() - 1];
-        let read = Model::decode(&with_header(1, payload)).unwrap();
-        assert_eq!(read, model);
-        assert_eq!((read.averages(), read.standard_deviations()), (model.medians, [0.0; 3]));
+        for model in [model(), with_category()] {
+            let bytes = model.encode().unwrap();
+            assert_eq!(Model::decode(&bytes).unwrap(), model);
+            assert_eq!(bytes, model.encode().unwrap());
+        }
     }
 
     #[test]
     fn every_cut_and_every_flipped_bit_is_noticed() {
-        let bytes = model().encode().unwrap();
+        let bytes = with_category().encode().unwrap();
         for length in 0..bytes.len() {
             assert!(Model::decode(&bytes[..length]).is_err(), "cut to {length} bytes");
         }
@@ -282,23 +386,30 @@ pub(crate) mod tests {
 
     #[test]
     fn a_number_that_no_fit_gives_is_neither_written_nor_read() {
-        let sketch = || Sketch::of([1.0, 2.0, 3.0].map(Some)).unwrap();
-        let damaged: [fn(&mut Model); 12] = [
-            |model| model.coefficients[1] = f64::INFINITY,
+        let damaged: [fn(&mut Model); 20] = [
+            |model| number(model, 0).coefficient = f64::INFINITY,
             |model| model.intercept = f64::NAN,
-            |model| model.medians[2] = f64::NAN,
-            |model| model.standard_errors[0] = f64::NAN,
-            |model| model.standard_errors[3] = f64::INFINITY,
-            |model| model.standard_errors[1] = -1.0,
+            |model| number(model, 0).median = f64::NAN,
+            |model| number(model, 0).standard_error = f64::NAN,
+            |model| model.intercept_error = f64::INFINITY,
+            |model| number(model, 0).standard_error = -1.0,
             |model| model.fit.regularization = 0.0,
             |model| model.fit.newton_decrement = f64::NAN,
             |model| model.fit.gradient_norm = -1.0,
             |model| model.fit.log_likelihood = f64::NEG_INFINITY,
             |model| model.training.exited = 27,
-            |model| model.sketches.iter_mut().flatten().for_each(|sketch| sketch.counts.clear()),
+            |model| number(model, 0).sketch.as_mut().unwrap().counts.clear(),
+            |model| category(model, 1).levels[1].coefficient = f64::NAN,
+            |model| category(model, 1).levels[1].standard_error = -1.0,
+            |model| category(model, 1).levels.reverse(),
+            |model| category(model, 1).levels.clear(),
+            |model| category(model, 1).most_frequent = 2,
+            |model| category(model, 1).summary.counts.clear(),
+            |model| model.effects.reverse(),
+            |model| model.effects.truncate(1),
         ];
         for (i, damage) in damaged.iter().enumerate() {
-            let mut model = Model { sketches: Some([sketch(), sketch(), sketch()]), ..model() };
+            let mut model = with_category();
             assert!(model.encode().is_ok());
             damage(&mut model);
             assert!(model.encode().is_err(), "damage {i} is written");
@@ -308,17 +419,36 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_missing_predictor_counts_as_its_median() {
-        let imputed = model().probability(&[Some(10.0), Some(955.0), Some(3.0)]);
-        assert_eq!(model().probability(&[Some(10.0), None, Some(3.0)]), imputed);
+    fn a_missing_predictor_counts_as_its_imputed_value() {
+        let imputed = model().probability(&numbers([Some(10.0), Some(955.0), Some(3.0)]));
+        assert_eq!(model().probability(&numbers([Some(10.0), None, Some(3.0)])), imputed);
         assert!((0.0..=1.0).contains(&imputed));
+        let model = with_category();
+        let known = model.log_odds([Some(ValueRef::Number(49.5)), Some(ValueRef::Level("Month-to-month"))]);
+        assert_eq!(model.log_odds([None, None]), known);
+        assert_eq!(known, -0.3 * 49.5f64.ln_1p() + 0.9 + 0.7);
+    }
+
+    #[test]
+    fn an_unseen_level_has_no_effect_and_is_counted() {
+        let model = with_category();
+        let unseen = [Some(ValueRef::Number(0.0)), Some(ValueRef::Level("weekly"))];
+        assert_eq!((model.log_odds(unseen), model.has_unseen_level(unseen)), (0.7, true));
+        assert!(!model.has_unseen_level([None, Some(ValueRef::Level("Two year"))]));
+    }
+
+    #[test]
+    fn terms_are_named_after_column_and_level() {
+        let names: Vec<String> = with_category().terms().map(|term| term.name().into_owned()).collect();
+        assert_eq!(names, ["tenure", "Contract=Month-to-month", "Contract=Two year"]);
     }
 
     #[test]
     fn extreme_log_odds_give_probabilities_and_no_nan() {
-        let extreme = Model { coefficients: [1e3, 0.0, 0.0], ..model() };
-        assert_eq!(extreme.probability(&[Some(1e6), None, None]), 1.0);
-        let extreme = Model { coefficients: [-1e3, 0.0, 0.0], ..model() };
-        assert_eq!(extreme.probability(&[Some(1e6), None, None]), 0.0);
+        for (coefficient, expected) in [(1e3, 1.0), (-1e3, 0.0)] {
+            let mut extreme = model();
+            number(&mut extreme, 0).coefficient = coefficient;
+            assert_eq!(extreme.probability(&numbers([Some(1e6), None, None])), expected);
+        }
     }
 }

@@ -13,14 +13,16 @@ use common::files::checksum::Checksum;
 use common::files::ingested::Ingested;
 use common::model::Model;
 use common::model::metrics::Confusion;
-use common::model::schema::Predictors;
+use common::schema::Schema;
+use common::values::{ColumnDistribution, Predictors, ValueRef};
 use serde::Serialize;
-use statistics::distribution::Distribution;
+use statistics::levels::{LevelCounts, LevelSummary};
 use statistics::sketch::Sketch;
 use utoipa::ToSchema;
 
 use crate::basis::Basis;
-use crate::likelihood::{Parameters, Sums};
+use crate::design::{Category, Design};
+use crate::likelihood::Sums;
 
 /// An engine that finds, merges and opens client tables.
 ///
@@ -28,6 +30,9 @@ use crate::likelihood::{Parameters, Sums};
 /// input gives the same answer, whatever the number of threads or workers, except for the last bits of sums
 /// (an engine on a cluster adds in an unspecified order; relative error below 1e-12).
 pub trait Engine: Send + Sync {
+    /// The columns of every table that this engine reads.
+    fn schema(&self) -> &Schema;
+
     /// Returns the CSV files of `folder`, sorted by name (bytewise). Hidden files, folders and other files are skipped.
     ///
     /// # Errors
@@ -73,7 +78,8 @@ pub trait Engine: Send + Sync {
 
 /// A client table, with one row per client and time.
 ///
-/// Every method reads the whole table once or twice. Each fails if the storage or the cluster fails.
+/// Every method reads the whole table once or twice. Each fails if the storage or the cluster fails, and if it is given
+/// a model of other columns.
 pub trait Clients: Send + Sync {
     /// Returns the number of rows that could not be read and are left out.
     fn malformed(&self) -> u64;
@@ -85,16 +91,18 @@ pub trait Clients: Send + Sync {
     /// Returns the rows that training uses, with the values that training needs before its first step.
     ///
     /// # Errors
-    /// Fails on a cluster if the table is not the compiled dataset.
+    /// Fails if a category has more than [`common::schema::MOST_LEVELS`] levels or the table more than
+    /// [`common::schema::MOST_TERMS`] terms; the error names the column. Fails on a cluster if the table is not the
+    /// compiled dataset.
     fn training_rows(&self) -> Result<Box<dyn TrainingRows + '_>>;
 
     /// Compares the predictions of a model with the known outcomes. A probability equal to the threshold predicts that
     /// the client leaves; a missing predictor is imputed with the model's median.
     fn score(&self, model: &Model, threshold: Threshold) -> Result<Counts>;
 
-    /// Returns how often each value of each predictor occurs, in the order of [`common::model::schema::PREDICTORS`]. An
-    /// engine may thin a distribution of more than [`MOST_VALUES`] distinct values.
-    fn distributions(&self) -> Result<[Distribution; 3]>;
+    /// Returns how often each value of each predictor occurs, in the order of the schema. An engine may thin the
+    /// distribution of a number with more than [`MOST_VALUES`] distinct values.
+    fn distributions(&self) -> Result<Vec<ColumnDistribution>>;
 
     /// Returns the current clients as `model` scores them, in any order: either all, or at least the `most` clients of
     /// the highest risk.
@@ -104,15 +112,15 @@ pub trait Clients: Send + Sync {
     fn newest(&self, model: &Model, most: usize) -> Result<Newest>;
 
     /// Returns every row of one client, oldest first; on a cluster rows of one file are in any order.
-    fn rows_of(&self, corporation: &str) -> Result<Vec<ClientRow>>;
+    fn rows_of(&self, id: &str) -> Result<Vec<ClientRow>>;
 
-    /// Returns the clients whose name contains `part`, ignoring case (Unicode lower case): at most `most` distinct
-    /// names in bytewise order, and the total number of distinct matches.
+    /// Returns the clients whose id contains `part`, ignoring case (Unicode lower case): at most `most` distinct
+    /// ids in bytewise order, and the total number of distinct matches.
     fn search(&self, part: &str, most: usize) -> Result<(Vec<String>, usize)>;
 
-    /// Calls `visit` with every row, in the order of the table if it has one. Intended for tables that fit on this
-    /// machine, such as the test data.
-    fn each(&self, visit: &mut dyn FnMut(Option<&str>, &ClientRow)) -> Result<()>;
+    /// Calls `visit` with the id, the predictors and the target of every row, in the order of the table if it has one.
+    /// Intended for tables that fit on this machine, such as the test data.
+    fn each(&self, visit: &mut VisitRow) -> Result<()>;
 
     /// Writes every row with its probability of leaving and its prediction (1 or 0) to `path`, either completely or not
     /// at all. Returns the number of rows. This process writes one CSV file in the order of the table and replaces an
@@ -121,8 +129,14 @@ pub trait Clients: Send + Sync {
     fn write_predictions(&self, model: &Model, threshold: Threshold, path: &Path) -> Result<u64>;
 }
 
+/// A function that is called with the id, the predictors and the target of a row.
+pub type VisitRow<'v> = dyn FnMut(Option<&str>, &[Option<ValueRef>], Option<bool>) + 'v;
+
 /// The rows of a table that have every predictor and the target.
 pub trait TrainingRows {
+    /// Returns the columns of the regression.
+    fn design(&self) -> &Design;
+
     /// Returns the statistics of the rows that training needs before its first step.
     fn summary(&self) -> &TrainingSummary;
 
@@ -135,7 +149,7 @@ pub trait TrainingRows {
     ///
     /// The relative error of the gradient is no larger than that of each row's residual, even if all predictions are
     /// nearly certain; [`Sums::gradient_error`] bounds the rest.
-    fn sums(&self, basis: &Basis, parameters: &Parameters) -> Result<Sums>;
+    fn sums(&self, basis: &Basis, parameters: &[f64]) -> Result<Sums>;
 }
 
 /// Number of distinct values of a column up to which a distribution is exact. Engines may thin a distribution only
@@ -183,18 +197,64 @@ pub struct TrainingSummary {
     pub exited: u64,
     /// Number of rows that are left out because a value is missing.
     pub left_out: u64,
-    /// Median of each predictor in `rows`; `None` if there is no row.
-    pub medians: [Option<f64>; 3],
-    /// Sketch of each predictor over *all* rows, because new rows will have missing values as well; `None` if a
-    /// predictor is always missing.
-    pub sketches: Option<[Sketch; 3]>,
+    /// Summary of each predictor, in the order of the schema.
+    pub predictors: Vec<PredictorSummary>,
+}
+
+/// What training needs to know about one predictor.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PredictorSummary {
+    /// Summary of a number.
+    Number {
+        /// Median of the training rows; `None` if there is no row.
+        median: Option<f64>,
+        /// Sketch over *all* rows, because new rows will have missing values as well; `None` if the predictor is always
+        /// missing.
+        sketch: Option<Sketch>,
+    },
+    /// Summary of a category.
+    Category {
+        /// The levels in the training rows, sorted bytewise.
+        levels: Vec<String>,
+        /// Number of training rows of each level.
+        counts: Vec<u64>,
+        /// Counts over *all* rows, because new rows will have missing values as well.
+        summary: LevelSummary,
+    },
+}
+
+impl TrainingSummary {
+    /// Returns the columns of the regression that belong to this summary. The most frequent level of a category has no
+    /// indicator; the first one in the order of the levels if several are equally frequent.
+    pub fn design(&self) -> Design {
+        let counts = self.predictors.iter().filter_map(PredictorSummary::counts);
+        let category = |counts: &[u64]| Category { levels: counts.len(), reference: most_frequent(counts) };
+        let categories: Vec<Category> = counts.map(category).collect();
+        Design::new(self.predictors.len() - categories.len(), categories)
+    }
+}
+
+impl PredictorSummary {
+    /// Number of training rows of each level; `None` for a number.
+    fn counts(&self) -> Option<&[u64]> {
+        match self {
+            Self::Number { .. } => None,
+            Self::Category { counts, .. } => Some(counts),
+        }
+    }
+}
+
+/// Returns the index of the largest count; the first one if several are equally large, 0 if there is none.
+pub fn most_frequent(counts: &[u64]) -> usize {
+    let largest = counts.iter().copied().max().unwrap_or(0);
+    counts.iter().position(|count| *count == largest).unwrap_or(0)
 }
 
 /// A sample of the training rows.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
-    /// The predictors of each row, in the order of [`common::model::schema::PREDICTORS`].
-    pub predictors: Vec<[f64; 3]>,
+    /// The columns of the design for each row, without the constant: transformed numbers, and indicators as 0 or 1.
+    pub columns: Vec<Vec<f64>>,
     /// Whether the client left, for each row.
     pub exited: Vec<bool>,
 }
@@ -208,12 +268,14 @@ pub struct Counts {
     pub unlabelled: u64,
     /// Number of rows in the confusion matrix in which a predictor was imputed.
     pub imputed: u64,
+    /// Number of rows in the confusion matrix with a level that no training row had.
+    pub unseen: u64,
 }
 
-/// One row of a client, without its name.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// One row of a client, without its id.
+#[derive(Clone, Debug, PartialEq)]
 pub struct ClientRow {
-    /// The predictors, in the order of [`common::model::schema::PREDICTORS`].
+    /// The predictors, in the order of the schema.
     pub predictors: Predictors,
     /// Whether the client left; `None` if unknown.
     pub exited: Option<bool>,
@@ -228,7 +290,7 @@ pub struct Newest {
     pub total: u64,
     /// Sum of the risks of all current clients, that is, the expected number that will leave.
     pub risk: f64,
-    /// Number of rows without a corporation.
+    /// Number of rows without an id.
     pub without_name: u64,
 }
 
@@ -236,7 +298,7 @@ pub struct Newest {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Client {
     /// The client's id.
-    pub corporation: String,
+    pub id: String,
     /// The predictors of its newest row.
     pub predictors: Predictors,
     /// The predictors of the row before; `None` if there is only one row.
@@ -246,8 +308,10 @@ pub struct Client {
 /// Statistics of the columns of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Description {
-    /// Statistics of every numeric column, in file order.
+    /// Statistics of every numeric column, in file order. The target counts as 1 and 0.
     pub summary: Vec<ColumnStatistics>,
+    /// Statistics of every category, in file order.
+    pub categories: Vec<CategoryStatistics>,
     /// Percentage of missing values of every column, in file order.
     pub missing: Vec<MissingPercent>,
 }
@@ -256,7 +320,7 @@ pub struct Description {
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ColumnStatistics {
     /// The column's name.
-    pub column: &'static str,
+    pub column: String,
     /// Arithmetic mean of the values that are not missing.
     pub mean: Option<f64>,
     /// Median of the values that are not missing; the mean of the two middle values if their number is even.
@@ -267,18 +331,59 @@ pub struct ColumnStatistics {
     pub mode: Option<f64>,
 }
 
+/// Statistics of one category.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct CategoryStatistics {
+    /// The column's name.
+    pub column: String,
+    /// The most frequent level; the first one in bytewise order if several are equally frequent; `None` if every value
+    /// is missing.
+    pub mode: Option<String>,
+    /// The levels in bytewise order.
+    pub levels: Vec<LevelShare>,
+}
+
+/// How often one level occurs.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct LevelShare {
+    /// The level as it is in the data.
+    pub level: String,
+    /// Number of rows.
+    pub count: u64,
+    /// Share of the rows whose value is not missing, from 0 to 1.
+    pub share: f64,
+}
+
+impl CategoryStatistics {
+    /// Computes the statistics of a column from the counts of its levels.
+    pub fn of(column: &str, levels: &LevelCounts) -> Self {
+        let known: u64 = levels.counts.values().sum();
+        let share = |(level, count): (&String, &u64)| LevelShare {
+            level: level.clone(),
+            count: *count,
+            share: *count as f64 / known as f64,
+        };
+        let counts: Vec<u64> = levels.counts.values().copied().collect();
+        Self {
+            column: column.to_owned(),
+            mode: levels.counts.keys().nth(most_frequent(&counts)).cloned(),
+            levels: levels.counts.iter().map(share).collect(),
+        }
+    }
+}
+
 /// Percentage of missing values in one column.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct MissingPercent {
     /// The column's name.
-    pub column: &'static str,
+    pub column: String,
     /// The percentage, from 0 to 100.
     pub percent: f64,
 }
 
 impl MissingPercent {
     /// Computes the percentage from the number of `missing` values among `rows` rows; 0 if there is no row.
-    pub fn of(column: &'static str, missing: u64, rows: u64) -> Self {
-        Self { column, percent: 100.0 * missing as f64 / rows.max(1) as f64 }
+    pub fn of(column: &str, missing: u64, rows: u64) -> Self {
+        Self { column: column.to_owned(), percent: 100.0 * missing as f64 / rows.max(1) as f64 }
     }
 }

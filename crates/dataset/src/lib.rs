@@ -9,6 +9,7 @@
 #![warn(missing_docs)]
 
 pub mod basis;
+pub mod design;
 mod engine;
 pub mod likelihood;
 pub mod local;
@@ -20,18 +21,29 @@ pub mod spark;
 
 use anyhow::Result;
 use common::config::Config;
+use common::schema::Schema;
 
 pub use engine::*;
+pub use rules::UnknownColumn;
 
-/// Opens the engine that `config` names, or the engine of this process if it names none.
+/// Opens the engine that `config` names, or the engine of this process if it names none, for tables with the columns that
+/// `config` names.
 ///
 /// # Errors
 /// Fails if the cluster cannot be reached, or if this program was built without the feature `cluster`.
 pub fn open(config: &Config) -> Result<Box<dyn Engine>> {
+    open_for(config, &config.columns)
+}
+
+/// Opens the engine like [`open`], for tables with the columns of `schema`, such as those of the live release.
+///
+/// # Errors
+/// Fails like [`open`].
+pub fn open_for(config: &Config, schema: &Schema) -> Result<Box<dyn Engine>> {
     match &config.engine {
-        None => Ok(Box::new(local::Local)),
+        None => Ok(Box::new(local::Local::new(schema))),
         #[cfg(feature = "cluster")]
-        Some(cluster) => spark::connect(config, cluster),
+        Some(cluster) => spark::connect(config, cluster, schema),
         #[cfg(not(feature = "cluster"))]
         Some(cluster) => anyhow::bail!(
             "key \"engine\" in {}: {} needs a program that was built with the feature \"cluster\"; install protoc and \

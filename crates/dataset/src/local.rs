@@ -11,6 +11,7 @@ mod engine;
 pub mod likelihood;
 pub mod reader;
 mod table;
+mod training;
 
 pub use engine::Local;
 pub use table::Table;

@@ -1,8 +1,8 @@
 //! The rows that cannot be read: what quarantine.csv contains, and how many of them a file may have.
 
 use anyhow::{Result, bail};
+use common::values::write_csv_text;
 
-use crate::row::write_text;
 use crate::rules::Malformed;
 
 /// Maximum share of malformed rows in one file. Up to it, they are set aside and the other rows are used.
@@ -13,11 +13,11 @@ pub const QUARANTINE_HEADER: &[u8] = b"file,line,reason,row\n";
 
 /// Appends a malformed row as a line of quarantine.csv.
 pub fn write_row(out: &mut Vec<u8>, file: &str, line: u64, reason: &str, row: &str) {
-    write_text(out, file);
+    write_csv_text(out, file);
     out.extend_from_slice(format!(",{line},").as_bytes());
-    write_text(out, reason);
+    write_csv_text(out, reason);
     out.push(b',');
-    write_text(out, row);
+    write_csv_text(out, row);
     out.push(b'\n');
 }
 

@@ -4,13 +4,7 @@ use std::fmt;
 use std::str;
 
 use anyhow::{Result, anyhow, bail};
-use common::model::schema::{COLUMNS, TARGET};
-
-/// The spellings that pandas reads as missing (`STR_NA_VALUES` of pandas 3).
-pub const MISSING: [&str; 19] = [
-    "", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "<NA>", "#NA", "#N/A", "#N/A N/A",
-    "1.#IND", "1.#QNAN", "-1.#IND", "-1.#QNAN",
-];
+use common::schema::{Schema, Target};
 
 /// The index of a column that a file does not have.
 pub const ABSENT: usize = usize::MAX;
@@ -29,11 +23,12 @@ pub fn check_any_row(rows: u64, files: usize) -> Result<()> {
     Ok(())
 }
 
-/// Returns the index of each of [`COLUMNS`] in a header; the target may be [`ABSENT`].
+/// Returns the index of each column of `schema` in a header; the target may be [`ABSENT`].
 ///
 /// # Errors
-/// Fails if a column is missing, unknown or present twice; the error names the column.
-pub fn find_columns<'a>(header: impl Iterator<Item = &'a [u8]>) -> Result<[usize; 5]> {
+/// Fails if a column is missing, unknown or present twice; the error names the column. An [`UnknownColumn`] is one that
+/// the schema neither has nor ignores.
+pub fn find_columns<'a>(schema: &Schema, header: impl Iterator<Item = &'a [u8]>) -> Result<Vec<usize>> {
     let names = header
         .map(|name| str::from_utf8(name).map(str::trim))
         .collect::<Result<Vec<_>, _>>()
@@ -41,53 +36,77 @@ pub fn find_columns<'a>(header: impl Iterator<Item = &'a [u8]>) -> Result<[usize
     if names.iter().any(|name| name.contains('\0')) {
         bail!("the header (line 1) contains NUL characters, as UTF-16 does; save the file as UTF-8");
     }
-    let expected = COLUMNS.join(", ");
-    if let Some(unknown) = names.iter().find(|name| !COLUMNS.contains(name)) {
-        let shown: String = unknown.chars().take(60).collect();
-        bail!("column \"{shown}\" (line 1) is unknown; expected {expected}");
+    let is_known = |name: &str| schema.columns().any(|column| column == name) || schema.ignores(name);
+    if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+        return Err(UnknownColumn { name: unknown.chars().take(63).collect(), expected: expected(schema) }.into());
     }
-    let mut indices = [0; 5];
-    for (index, column) in indices.iter_mut().zip(COLUMNS) {
+    let target = schema.width() - 1;
+    let find = |(position, column): (usize, &str)| {
         let mut found = names.iter().enumerate().filter(|(_, name)| **name == column);
-        *index = match found.next() {
+        let index = match found.next() {
             Some((index, _)) => index,
-            None if column == TARGET => ABSENT,
-            None => bail!("column {column} is missing in line 1; expected {expected}"),
+            None if position == target => ABSENT,
+            None => bail!("column {column} is missing in line 1; expected {}", expected(schema)),
         };
         if found.next().is_some() {
             bail!("column {column} occurs twice in line 1; keep one");
         }
-    }
-    Ok(indices)
+        Ok(index)
+    };
+    schema.columns().enumerate().map(find).collect()
 }
 
 /// Checks that a file which is used for more than predictions has the target.
 ///
 /// # Errors
 /// Fails if the target is [`ABSENT`].
-pub fn check_target(indices: &[usize; 5]) -> Result<()> {
+pub fn check_target(schema: &Schema, indices: &[usize]) -> Result<()> {
     if indices.contains(&ABSENT) {
-        bail!("column {TARGET} is missing in line 1; expected {}", COLUMNS.join(", "));
+        bail!("column {} is missing in line 1; expected {}", schema.target().name, expected(schema));
     }
     Ok(())
 }
 
-/// The reason why a field or a row cannot be read.
+/// Returns the names of the columns that a file must have.
+pub fn expected(schema: &Schema) -> String {
+    schema.columns().collect::<Vec<_>>().join(", ")
+}
+
+/// A column of a file that the schema neither has nor ignores.
+#[derive(Debug)]
+pub struct UnknownColumn {
+    name: String,
+    expected: String,
+}
+
+impl std::error::Error for UnknownColumn {}
+
+impl fmt::Display for UnknownColumn {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "column \"{}\" (line 1) is unknown; expected {}", self.name, self.expected)
+    }
+}
+
+/// The reason why a field or a row cannot be read. The texts name the column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Malformed {
     /// The number of fields in the row, and the number of columns in the header.
     FieldCount(usize, usize),
     /// The text of this column is not a number.
-    NotANumber(&'static str),
-    /// The number in this column is negative.
-    Negative(&'static str),
-    /// The number in this column is above 2^53, where whole numbers are no longer exact.
-    TooLarge(&'static str),
-    /// `exited` is not 0, 1 or missing.
-    NotZeroOrOne,
-    /// The name contains a control character or is longer than [`LONGEST_NAME`]. A line break indicates an unclosed
-    /// quote, and no database accepts a NUL.
-    InvalidName,
+    NotANumber(String),
+    /// The number in this column is not finite.
+    NotFinite(String),
+    /// The count in this column is negative.
+    Negative(String),
+    /// The count in this column is above 2^53, where whole numbers are no longer exact.
+    TooLarge(String),
+    /// The number in this column is −1 or below, where its transform log1p is not defined.
+    NoLogarithm(String),
+    /// The target is neither of its labels.
+    NotALabel(Target),
+    /// The text of this column contains a control character or is longer than [`LONGEST_TEXT`]. A line break indicates
+    /// an unclosed quote, and no database accepts a NUL.
+    InvalidText(String),
     /// A quote is not closed on its line, in a format in which every row is one line.
     OpenQuote,
 }
@@ -97,11 +116,15 @@ impl fmt::Display for Malformed {
         match self {
             Self::FieldCount(found, expected) => write!(f, "{found} fields where the header has {expected}"),
             Self::NotANumber(column) => write!(f, "{column} is not a number"),
+            Self::NotFinite(column) => write!(f, "{column} is not a finite number"),
             Self::Negative(column) => write!(f, "{column} is negative"),
             Self::TooLarge(column) => write!(f, "{column} is larger than 9007199254740992, the largest exact count"),
-            Self::NotZeroOrOne => write!(f, "exited is not 0, 1 or missing"),
-            Self::InvalidName => {
-                write!(f, "corporation holds a control character or is longer than {LONGEST_NAME} bytes")
+            Self::NoLogarithm(column) => write!(f, "{column} is not above -1, which its transform log1p needs"),
+            Self::NotALabel(Target { name, positive, negative }) => {
+                write!(f, "{name} is not {negative}, {positive} or missing")
+            }
+            Self::InvalidText(column) => {
+                write!(f, "{column} holds a control character or is longer than {LONGEST_TEXT} bytes")
             }
             Self::OpenQuote => write!(f, "a quote is not closed on its line, or text follows it"),
         }
@@ -121,5 +144,5 @@ pub fn exceeds_exact(text: &str) -> bool {
     digits.trim_matches('0') > "9007199254740992"
 }
 
-/// Maximum length of a name, in bytes.
-pub const LONGEST_NAME: usize = 1000;
+/// Maximum length of an id or a level, in bytes.
+pub const LONGEST_TEXT: usize = 1000;

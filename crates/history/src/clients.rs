@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use common::files::ingested::Ingested;
-use common::model::schema::COLUMNS;
+use common::schema::Schema;
 use sqlx::postgres::PgConnection;
 
 use crate::connection::{Connection, DATASET_LIMIT, within};
@@ -75,7 +75,7 @@ fn lines(dataset: &Path) -> Result<BufReader<File>> {
     let mut lines = BufReader::with_capacity(COPY_BYTES, file);
     let mut header = String::new();
     lines.read_line(&mut header)?;
-    if header.trim_end() != COLUMNS.join(",") {
+    if header.trim_end() != Schema::default().header() {
         bail!("{} does not have the header that ingestion writes; run ingestion again", dataset.display());
     }
     Ok(lines)
@@ -83,7 +83,10 @@ fn lines(dataset: &Path) -> Result<BufReader<File>> {
 
 /// Sends the lines to PostgreSQL unchanged, each preceded by its row number; returns the number of rows.
 async fn copy(connection: &mut PgConnection, mut lines: impl BufRead) -> Result<u64> {
-    let statement = format!("COPY clients (number, {}) FROM STDIN (FORMAT csv)", COLUMNS.join(", "));
+    let statement = format!(
+        "COPY clients (number, {}) FROM STDIN (FORMAT csv)",
+        Schema::default().columns().collect::<Vec<_>>().join(", ")
+    );
     let mut copying = within(DATASET_LIMIT, connection.copy_in_raw(&statement)).await?;
     let (mut rows, mut piece) = (0, Vec::with_capacity(COPY_BYTES + 4096));
     loop {
@@ -113,7 +116,8 @@ async fn copy(connection: &mut PgConnection, mut lines: impl BufRead) -> Result<
 }
 
 async fn insert(connection: &mut Connection, lines: impl BufRead) -> Result<u64> {
-    let columns = [&["number"], &COLUMNS[..]].concat();
+    let schema = Schema::default();
+    let columns: Vec<&str> = ["number"].into_iter().chain(schema.columns()).collect();
     let row = format!("({})", vec!["?"; columns.len()].join(", "));
     let statement =
         |rows| format!("INSERT INTO clients ({}) VALUES {}", columns.join(", "), vec![row.as_str(); rows].join(", "));

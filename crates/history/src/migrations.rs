@@ -6,18 +6,21 @@
 use crate::connection::Dialect;
 
 /// Version and name of each migration, and the changes to the version before. The first one follows the SQL files.
-const CHANGES: &[(i64, &str, &[Change])] = &[(
-    4,
-    "names",
-    &[
-        Change::RenameColumn { table: "predictor_shifts", from: "ks_distance", to: "ks_statistic" },
-        Change::RenameColumn { table: "promotions", from: "model_sha256", to: "challenger_sha256" },
-        Change::RenameTable { from: "contestants", to: "compared_models" },
-        Change::RenameColumn { table: "compared_models", from: "contestant", to: "model" },
-        Change::RenameColumn { table: "timings", from: "what", to: "operation" },
-        Change::RenameColumn { table: "models", from: "left_out", to: "incomplete_rows" },
-    ],
-)];
+const CHANGES: &[(i64, &str, &[Change])] = &[
+    (
+        4,
+        "names",
+        &[
+            Change::RenameColumn { table: "predictor_shifts", from: "ks_distance", to: "ks_statistic" },
+            Change::RenameColumn { table: "promotions", from: "model_sha256", to: "challenger_sha256" },
+            Change::RenameTable { from: "contestants", to: "compared_models" },
+            Change::RenameColumn { table: "compared_models", from: "contestant", to: "model" },
+            Change::RenameColumn { table: "timings", from: "what", to: "operation" },
+            Change::RenameColumn { table: "models", from: "left_out", to: "incomplete_rows" },
+        ],
+    ),
+    (5, "categories", &[Change::AddColumn { table: "predictor_shifts", column: "chi_square", kind: ColumnType::Real }]),
+];
 
 /// The newest schema version, which is the one that this program reads and writes.
 pub const VERSION: i64 = CHANGES[CHANGES.len() - 1].0;
@@ -64,6 +67,12 @@ pub(crate) enum Change {
         /// The columns of the index after `run_id`. Their type must not be [`ColumnType::Text`], which MySQL cannot
         /// index.
         index: &'static [&'static str],
+    },
+    /// A new column, NULL in the rows that exist.
+    AddColumn {
+        table: &'static str,
+        column: &'static str,
+        kind: ColumnType,
     },
     RenameTable {
         from: &'static str,
@@ -112,6 +121,15 @@ impl Change {
                         "CREATE TABLE {table} ({run_id}, {columns}, {reference});
                         CREATE INDEX {table}_by_run ON {table} ({keys});"
                     ),
+                }
+            }
+            (Self::AddColumn { table, column, kind }, _) => {
+                let add = format!("ALTER TABLE {table} ADD COLUMN {column} {}", kind.sql(dialect));
+                match dialect {
+                    Dialect::MySql => {
+                        format!("ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column} {};", kind.sql(dialect))
+                    }
+                    _ => format!("{add};"),
                 }
             }
             (Self::RenameTable { from, to }, Dialect::MySql) => {

@@ -12,7 +12,7 @@ use common::config::database::{InputDatabase, InputRows};
 use common::files::DataFile;
 use common::files::atomic::{self, AtomicFile};
 use common::files::batch::{Batch, Watermark};
-use common::model::schema::COLUMNS;
+use common::schema::Schema;
 use futures_util::TryStreamExt;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
@@ -113,14 +113,15 @@ async fn write_rows(
     path: &Path,
 ) -> Result<Option<Watermark>> {
     let mut csv = csv::Writer::from_writer(AtomicFile::create(path)?);
-    csv.write_record(COLUMNS).with_context(|| format!("writing {}", path.display()))?;
+    let schema = Schema::default();
+    csv.write_record(schema.columns()).with_context(|| format!("writing {}", path.display()))?;
     let mut highest = None;
     with_driver!(connection, |connection: _Db| {
         let mut rows = sqlx::query(sqlx::AssertSqlSafe(select)).fetch(connection);
         while let Some(row) = within(ROW_LIMIT, rows.try_next()).await? {
             let [fields @ .., watermark, watermark_type] = texts(&row)?;
-            let exited = fields[COLUMNS.len() - 1].as_deref().map(zero_or_one);
-            let others = fields[..COLUMNS.len() - 1].iter().map(|field| field.as_deref());
+            let exited = fields[schema.width() - 1].as_deref().map(zero_or_one);
+            let others = fields[..schema.width() - 1].iter().map(|field| field.as_deref());
             csv.write_record(others.chain([exited]).map(Option::unwrap_or_default))
                 .with_context(|| format!("writing {}", path.display()))?;
             highest = watermark.map(|watermark| (watermark, watermark_type));
@@ -165,7 +166,7 @@ impl Dialect {
             Self::MySql => format!("CAST({column} AS CHAR)"),
         };
         let column = &input.column;
-        let mut columns: Vec<_> = COLUMNS.iter().map(|column| text(column)).collect();
+        let mut columns: Vec<_> = Schema::default().columns().map(text).collect();
         columns.push(text(column));
         columns.push(if self == Self::Sqlite { format!("typeof({column})") } else { "NULL".to_owned() });
         // Without the prefix `input.`, the name would refer to the text column of the SELECT, in which 10 sorts before

@@ -29,6 +29,19 @@ pub enum Method {
     Permutation,
 }
 
+/// Chi-square test.
+#[derive(Clone, Copy, Debug)]
+pub struct ChiSquare {
+    /// Statistic.
+    pub statistic: f64,
+    /// P-value.
+    pub p_value: f64,
+}
+/// Chi-square test.
+pub fn chi_square(_training: &[u64], _new: &[u64], _seed: u64) -> Option<ChiSquare> {
+    None
+}
+
 /// Number of permutations; no p-value is below 1/2001.
 const PERMUTATIONS: usize = 2000;
 

@@ -5,11 +5,11 @@
 //! certifies the result. `objective` is the function that is minimised: it sums over rows and knows nothing about
 //! steps.
 
-mod cholesky;
 mod newton;
 mod objective;
 mod start;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::time::Instant;
@@ -21,12 +21,16 @@ use common::files::atomic;
 use common::files::checksum::Checksum;
 use common::files::lock::Lock;
 use common::files::{MODEL, PICKLE};
+use common::model::effect::{CategoryEffect, Effect, LevelEffect, NumberEffect};
 use common::model::pickle::pickle;
-use common::model::schema::PREDICTORS;
 use common::model::{Fit, Model, TrainingData};
-use dataset::{Engine, TrainingRows};
+use common::schema::Schema;
+use common::values::Value;
+use dataset::{Engine, PredictorSummary, TrainingRows, TrainingSummary, most_frequent};
 use history::{Operation, StepTiming};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use statistics::levels::LevelSummary;
+use statistics::sketch::Sketch;
 
 use crate::newton::{Optimum, Spread};
 use crate::objective::PenalisedLikelihood;
@@ -36,7 +40,8 @@ use crate::objective::PenalisedLikelihood;
 pub struct Outcome {
     /// SHA-256 of trainedmodel.bin.
     pub model_sha256: Checksum,
-    #[serde(flatten)]
+    /// The model.
+    #[serde(flatten, serialize_with = "flat")]
     pub model: Model,
     /// Seconds for reading the data, fitting and writing.
     pub seconds: f64,
@@ -46,6 +51,43 @@ pub struct Outcome {
     /// less than 1e-13 per standard deviation of a predictor count as 0. The largest value is 1: not even the sign is
     /// certain.
     pub relative_error: f64,
+}
+
+/// Serialises a model by term: coefficients and standard errors in the order of `terms`, the last standard error is that of
+/// the intercept; `medians` are the values that are imputed, by predictor.
+fn flat<S: Serializer>(model: &Model, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Flat<'a> {
+        coefficients: Vec<f64>,
+        intercept: f64,
+        standard_errors: Vec<f64>,
+        medians: Vec<Value>,
+        fit: &'a Fit,
+        training: &'a TrainingData,
+        sketches: Option<Vec<Summary<'a>>>,
+        terms: Vec<Cow<'a, str>>,
+    }
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Summary<'a> {
+        Number(&'a Sketch),
+        Category(&'a LevelSummary),
+    }
+    let summary = |effect: &'_ Effect| match effect {
+        Effect::Number(number) => number.sketch.as_ref().map(Summary::Number),
+        Effect::Category(category) => Some(Summary::Category(&category.summary)),
+    };
+    let flat = Flat {
+        coefficients: model.terms().map(|term| term.coefficient).collect(),
+        intercept: model.intercept,
+        standard_errors: model.terms().map(|term| term.standard_error).chain([model.intercept_error]).collect(),
+        medians: model.effects.iter().map(Effect::imputed).collect(),
+        fit: &model.fit,
+        training: &model.training,
+        sketches: model.effects.iter().map(summary).collect(),
+        terms: model.terms().map(|term| term.name()).collect(),
+    };
+    flat.serialize(serializer)
 }
 
 /// Largest relative error for which coefficients count as exact.
@@ -100,21 +142,54 @@ pub fn train(engine: &dyn Engine, output: &Path, regularization: Regularization)
         );
     }
     if summary.exited == 0 || summary.exited == summary.rows {
-        let class = u8::from(summary.exited > 0);
-        bail!("all {} rows of the dataset in {folder} have exited = {class}; a model needs both classes", summary.rows);
+        let target = engine.schema().target();
+        let (name, class) = (&target.name, target.label(summary.exited > 0));
+        bail!("all {} rows of the dataset in {folder} have {name} = {class}; a model needs both classes", summary.rows);
     }
 
     let clock = Instant::now();
-    let optimum = fit(&*rows, regularization).with_context(|| format!("training on the dataset in {folder}"))?;
+    let optimum =
+        fit(engine.schema(), &*rows, regularization).with_context(|| format!("training on the dataset in {folder}"))?;
     let fit_seconds = clock.elapsed().as_secs_f64();
 
-    let [Some(lastmonth), Some(lastyear), Some(employees)] = summary.medians else { bail!("a predictor has no value") };
-    let [a, b, c, intercept] = optimum.parameters;
-    let model = Model {
-        coefficients: [a, b, c],
-        intercept,
-        standard_errors: optimum.standard_errors,
-        medians: [lastmonth, lastyear, employees],
+    let relative_error = optimum.relative_error;
+    Ok(Trained { model: model(engine.schema(), summary, optimum, regularization)?, fit_seconds, relative_error })
+}
+
+/// Combines the optimum and the summaries of the training rows into a model.
+fn model(
+    schema: &Schema,
+    summary: &TrainingSummary,
+    optimum: Optimum,
+    regularization: Regularization,
+) -> Result<Model> {
+    let mut terms = optimum.coefficients.iter().copied().zip(optimum.standard_errors.iter().copied());
+    let mut term = || terms.next().context("the fit has fewer coefficients than the columns have terms");
+    let effect = |predictor: &PredictorSummary| -> Result<Effect> {
+        Ok(match predictor {
+            PredictorSummary::Number { median, sketch } => {
+                let (coefficient, standard_error) = term()?;
+                let median = median.context("a predictor has no value")?;
+                Effect::Number(NumberEffect { coefficient, standard_error, median, sketch: sketch.clone() })
+            }
+            PredictorSummary::Category { levels, counts, summary } => {
+                let level = |name: &String| {
+                    let (coefficient, standard_error) = term()?;
+                    Ok(LevelEffect { name: name.clone(), coefficient, standard_error })
+                };
+                Effect::Category(CategoryEffect {
+                    levels: levels.iter().map(level).collect::<Result<_>>()?,
+                    most_frequent: most_frequent(counts),
+                    summary: summary.clone(),
+                })
+            }
+        })
+    };
+    Ok(Model {
+        schema: schema.clone(),
+        effects: summary.predictors.iter().map(effect).collect::<Result<_>>()?,
+        intercept: optimum.intercept,
+        intercept_error: optimum.standard_errors.last().copied().context("the fit has no standard errors")?,
         fit: Fit {
             regularization: regularization.c(),
             gradient_norm: optimum.gradient_norm,
@@ -128,19 +203,17 @@ pub fn train(engine: &dyn Engine, output: &Path, regularization: Regularization)
             exited: summary.exited,
             left_out: summary.left_out,
         },
-        sketches: summary.sketches.clone(),
-    };
-    Ok(Trained { model, fit_seconds, relative_error: optimum.relative_error })
+    })
 }
 
 /// Minimises from the first start that leads to the optimum. With values of 10^15, smartcore's start can be so far from
 /// the optimum that no step leads back.
-fn fit(rows: &dyn TrainingRows, regularization: Regularization) -> Result<Optimum> {
-    let spread = Spread::of(rows.summary());
+fn fit(schema: &Schema, rows: &dyn TrainingRows, regularization: Regularization) -> Result<Optimum> {
+    let spread = Spread::of(rows.summary(), schema.predictors());
     let objective = PenalisedLikelihood::new(rows, regularization);
     let mut reasons = Vec::new();
     for start in start::starts(rows, &spread, regularization)? {
-        match newton::minimise(&objective, &spread, &start)? {
+        match newton::minimise(&objective, rows.design(), &spread, &start)? {
             Ok(optimum) => return Ok(optimum),
             Err(reason) => reasons.push(format!("no convergence: {reason}")),
         }
@@ -178,11 +251,13 @@ impl fmt::Display for Outcome {
             self.seconds,
             self.fit_seconds
         )?;
-        writeln!(f, "  {:<22}{:>16}{:>16}", "", "coefficient", "standard error")?;
-        let names = PREDICTORS.iter().chain([&"intercept"]);
-        let values = self.model.coefficients.iter().chain([&self.model.intercept]);
-        for ((name, value), error) in names.zip(values).zip(self.model.standard_errors) {
-            writeln!(f, "  {name:<22}{value:>16.9}{error:>16.9}")?;
+        let terms = self.model.terms().map(|term| (term.name(), term.coefficient, term.standard_error));
+        let intercept = ("intercept".into(), self.model.intercept, self.model.intercept_error);
+        let terms: Vec<_> = terms.chain([intercept]).collect();
+        let width = terms.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0).max(20) + 2;
+        writeln!(f, "  {:<width$}{:>16}{:>16}", "", "coefficient", "standard error")?;
+        for (name, value, error) in terms {
+            writeln!(f, "  {name:<width$}{value:>16.9}{error:>16.9}")?;
         }
         write!(
             f,

@@ -6,10 +6,11 @@
 //! Python's `pickletools`, protocol 4.
 
 use crate::model::Model;
-use crate::model::schema::PREDICTORS;
 
 /// Returns the content of trainedmodel.pkl. The same model always gives the same bytes.
 pub fn pickle(model: &Model) -> Vec<u8> {
+    let coefficients: Vec<f64> = model.terms().map(|term| term.coefficient).collect();
+    let columns: Vec<&str> = model.schema.predictors().iter().map(|predictor| predictor.name.as_str()).collect();
     let mut out = Pickler(vec![0x80, 4]);
     out.call("sklearn.linear_model", "LogisticRegression", []);
     out.memoize();
@@ -17,15 +18,15 @@ pub fn pickle(model: &Model) -> Vec<u8> {
     out.attribute("classes_", &|out| out.array("int64", &|out| out.list(&[0, 1], |out, class| out.int(*class))));
     out.attribute("coef_", &|out| {
         out.array("float64", &|out| {
-            out.list(&[model.coefficients], |out, row| out.list(row, |out, b| out.float(*b)));
+            out.list(&[&coefficients], |out, row| out.list(row, |out, b| out.float(*b)));
         });
     });
     out.attribute("intercept_", &|out| {
         out.array("float64", &|out| out.list(&[model.intercept], |out, b| out.float(*b)));
     });
-    out.attribute("n_features_in_", &|out| out.int(PREDICTORS.len() as i32));
+    out.attribute("n_features_in_", &|out| out.int(columns.len() as i32));
     out.attribute("feature_names_in_", &|out| {
-        out.array("object", &|out| out.list(&PREDICTORS, |out, name| out.text(name)));
+        out.array("object", &|out| out.list(&columns, |out, name| out.text(name)));
     });
     out.attribute("n_iter_", &|out| {
         let steps = i32::try_from(model.fit.newton_steps).unwrap_or(i32::MAX);

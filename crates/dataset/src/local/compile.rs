@@ -9,7 +9,7 @@
 //! full; the table of rows is reserved once, that of corporations is copied as it grows. These figures are measured
 //! peaks of the process beyond the 20 MB that it needs for any data.
 //!
-//! Rows are equal if all five values are equal, where missing equals missing, as in pandas' `drop_duplicates`. They are
+//! Rows are equal if all values are equal, where missing equals missing, as in pandas' `drop_duplicates`. They are
 //! compared by 128-bit fingerprints (XXH3 with a new random seed in every run, so that a file cannot be constructed to
 //! cause collisions). Among 10^9 rows the probability of a collision is below 10^-20.
 
@@ -26,12 +26,12 @@ use anyhow::{Context, Result, bail};
 use common::files::DataFile;
 use common::files::checksum::{self, Checksum};
 use common::files::ingested::{Ingested, IngestedFile};
-use common::model::schema::{COLUMNS, by_column};
+use common::schema::Schema;
 use fs_err::File;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use crate::local::reader::{MalformedRow, Next, RowReader};
-use crate::row::Row;
+use crate::local::reader::{MalformedRow, Next, Row, RowReader};
+use crate::row::write_canonical;
 
 const READERS: usize = 2;
 /// Size of a batch's text, in bytes: large enough to make passing it between threads cheap, small enough to stay in the
@@ -43,7 +43,7 @@ const QUEUE_LENGTH: usize = 16;
 /// wrong kind fails early.
 const MUCH_QUARANTINE: usize = 16 * 1024 * 1024;
 
-/// Merges `files`, in the order given. Writes the distinct rows to `dataset` and the unreadable rows to `quarantine`,
+/// Merges `files` with the columns of `schema`, in the order given. Writes the distinct rows to `dataset` and the unreadable rows to `quarantine`,
 /// both with a header. `progress` is called from time to time with the number of rows read so far.
 ///
 /// # Errors
@@ -51,6 +51,7 @@ const MUCH_QUARANTINE: usize = 16 * 1024 * 1024;
 /// while it is read; the error names the file. Also fails if no file has a single row, because an empty result must not
 /// replace an existing dataset.
 pub fn compile(
+    schema: &Schema,
     files: &[DataFile],
     dataset: &mut impl Write,
     quarantine: &mut impl Write,
@@ -58,7 +59,7 @@ pub fn compile(
 ) -> Result<Ingested> {
     let seed = RandomState::new().hash_one(0);
     let bytes = files.iter().filter_map(|file| file.path.metadata().ok()).map(|metadata| metadata.len()).sum();
-    let mut merge = Merge::new(dataset, bytes)?;
+    let mut merge = Merge::new(schema, dataset, bytes)?;
     quarantine.write_all(QUARANTINE_HEADER)?;
     let (senders, receivers): (Vec<_>, Vec<_>) = files.iter().map(|_| sync_channel(QUEUE_LENGTH)).unzip();
     let queue = Mutex::new(files.iter().zip(senders));
@@ -68,7 +69,7 @@ pub fn compile(
             scope.spawn(|| {
                 let take = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
                 while let Some((file, sender)) = take() {
-                    let outcome = read(file, seed, &sender).with_context(|| file.path.display().to_string());
+                    let outcome = read(schema, file, seed, &sender).with_context(|| file.path.display().to_string());
                     // Fails only if the merging thread has stopped, in which case the result is not needed.
                     let _ = sender.send(Message::End(Box::new(outcome)));
                 }
@@ -102,33 +103,37 @@ struct BatchRow {
     start: usize,
     end: usize,
     fingerprint: u128,
-    /// The corporation's fingerprint, and whether it left; `None` if either is missing.
+    /// The client's fingerprint, and whether it left; `None` if either is missing.
     exit: Option<(u128, bool)>,
-    missing: [bool; 5],
+    missing: MissingColumns,
 }
+
+/// The columns that are missing in a row: bit k for column k of the schema, which has fewer than 128 columns.
+type MissingColumns = u128;
 
 /// The results for a file that has been read completely.
 struct FileEnd {
     sha256: Checksum,
     rows: u64,
     quarantined: u64,
-    missing: [u64; 5],
+    missing: Vec<u64>,
 }
 
 /// Reads one file to its end and sends its rows.
-fn read(file: &DataFile, seed: u64, sender: &SyncSender<Message>) -> Result<FileEnd> {
+fn read(schema: &Schema, file: &DataFile, seed: u64, sender: &SyncSender<Message>) -> Result<FileEnd> {
     let handle = File::open(&file.path)?;
     let before = handle.metadata()?;
-    let mut reader = RowReader::new(&handle)?;
+    let mut reader = RowReader::new(schema, &handle)?;
     let mut batch = Batch::default();
-    let mut end = FileEnd { sha256: Checksum::of_bytes(b""), rows: 0, quarantined: 0, missing: [0; 5] };
+    let mut end =
+        FileEnd { sha256: Checksum::of_bytes(b""), rows: 0, quarantined: 0, missing: vec![0; schema.width()] };
     let mut malformed = MalformedCount::default();
     let mut quarantined_bytes = 0;
     while let Some(next) = reader.read_next()? {
         match next {
             Next::Row(row) => {
                 end.rows += 1;
-                let missing = batch.push(&row, seed);
+                let missing = batch.push(schema, &row, seed);
                 count_missing(&mut end.missing, missing);
             }
             Next::Malformed(row) => {
@@ -158,18 +163,20 @@ fn read(file: &DataFile, seed: u64, sender: &SyncSender<Message>) -> Result<File
 
 impl Batch {
     /// Adds a row; returns which of its columns are missing.
-    fn push(&mut self, row: &Row, seed: u64) -> [bool; 5] {
+    fn push(&mut self, schema: &Schema, row: &Row, seed: u64) -> MissingColumns {
         let start = self.text.len();
-        row.write_canonical(&mut self.text);
+        write_canonical(&mut self.text, schema, row.id, row.predictors(), row.exited);
         let end = self.text.len();
-        let [lastmonth, lastyear, employees] = row.predictors.map(|value| value.is_none());
-        let missing = [row.corporation.is_none(), lastmonth, lastyear, employees, row.exited.is_none()];
+        let is_missing = [row.id.is_none()].into_iter().chain(row.predictors().map(|value| value.is_none()));
+        let is_missing = is_missing.chain([row.exited.is_none()]);
+        let missing =
+            is_missing.enumerate().fold(0, |bits, (column, is_missing)| bits | u128::from(is_missing) << column);
         self.rows.push(BatchRow {
             start,
             end,
             fingerprint: xxh3_128_with_seed(&self.text[start..end], seed),
-            exit: match (row.corporation, row.exited) {
-                (Some(name), Some(exited)) => Some((xxh3_128_with_seed(name.as_bytes(), seed), exited)),
+            exit: match (row.id, row.exited) {
+                (Some(id), Some(exited)) => Some((xxh3_128_with_seed(id.as_bytes(), seed), exited)),
                 _ => None,
             },
             missing,
@@ -185,25 +192,27 @@ impl Batch {
     }
 }
 
-/// Returns the corporation of a row in canonical text, without quotes.
+/// Returns the id of a row in canonical text, without quotes.
 fn first_field(row: &[u8]) -> Option<String> {
     let record = csv::ReaderBuilder::new().has_headers(false).from_reader(row).records().next()?.ok()?;
     record.get(0).map(str::to_owned)
 }
 
-fn count_missing(counts: &mut [u64; 5], missing: [bool; 5]) {
-    for (count, missing) in counts.iter_mut().zip(missing) {
-        *count += u64::from(missing);
+fn count_missing(counts: &mut [u64], mut missing: MissingColumns) {
+    while missing != 0 {
+        counts[missing.trailing_zeros() as usize] += 1;
+        missing &= missing - 1;
     }
 }
 
 /// The state of the merging thread: all files so far, as one table.
 struct Merge<'a, W> {
+    schema: &'a Schema,
     out: &'a mut W,
     bytes: u64,
     checksum: checksum::Hasher,
     rows: u64,
-    missing: [u64; 5],
+    missing: Vec<u64>,
     read: u64,
     seen: FingerprintSet,
     stayed: FingerprintSet,
@@ -214,13 +223,14 @@ struct Merge<'a, W> {
 
 impl<'a, W: Write> Merge<'a, W> {
     /// Creates a merge that writes to `out`; `bytes` is the approximate size of the whole input.
-    fn new(out: &'a mut W, bytes: u64) -> Result<Self> {
+    fn new(schema: &'a Schema, out: &'a mut W, bytes: u64) -> Result<Self> {
         let mut merge = Self {
+            schema,
             out,
             bytes,
             checksum: checksum::Hasher::default(),
             rows: 0,
-            missing: [0; 5],
+            missing: vec![0; schema.width()],
             read: 0,
             seen: FingerprintSet::default(),
             stayed: FingerprintSet::default(),
@@ -228,7 +238,7 @@ impl<'a, W: Write> Merge<'a, W> {
             contradictory: FingerprintSet::default(),
             examples: Vec::new(),
         };
-        merge.write(format!("{}\n", COLUMNS.join(",")).as_bytes())?;
+        merge.write(format!("{}\n", schema.header()).as_bytes())?;
         Ok(merge)
     }
 
@@ -257,7 +267,7 @@ impl<'a, W: Write> Merge<'a, W> {
                         rows: end.rows,
                         duplicates,
                         quarantined: end.quarantined,
-                        missing: by_column(end.missing),
+                        missing: self.schema.by_column(&end.missing),
                         batch: file.batch.clone(),
                         state: None,
                     });
@@ -311,7 +321,7 @@ impl<'a, W: Write> Merge<'a, W> {
         Ok(Ingested {
             dataset_sha256: self.checksum.finish(),
             rows: self.rows,
-            missing: by_column(self.missing),
+            missing: self.schema.by_column(&self.missing),
             files,
             contradictory_corporations: self.contradictory.len() as u64,
             contradictory_examples: self.examples,
@@ -357,7 +367,7 @@ mod tests {
             })
             .collect::<Result<_>>()?;
         let (mut dataset, mut quarantine) = (Vec::new(), Vec::new());
-        let facts = compile(&files, &mut dataset, &mut quarantine, &mut |_| {})?;
+        let facts = compile(&Schema::default(), &files, &mut dataset, &mut quarantine, &mut |_| {})?;
         assert_eq!(facts.dataset_sha256, Checksum::of_bytes(&dataset));
         let dataset = String::from_utf8(dataset)?;
         let quarantine = String::from_utf8(quarantine)?;
@@ -412,7 +422,9 @@ mod tests {
         let some = format!("{}{},oops,2,3,0\n", "a,1,2,3,0\n".repeat(20), "b".repeat(1000));
         std::fs::write(&path, format!("{HEADER}{}", some.repeat(1000))).unwrap();
         let mut quarantine = LargestWrite(0);
-        let facts = compile(&[DataFile::at(&path).unwrap()], &mut Vec::new(), &mut quarantine, &mut |_| {}).unwrap();
+        let facts =
+            compile(&Schema::default(), &[DataFile::at(&path).unwrap()], &mut Vec::new(), &mut quarantine, &mut |_| {})
+                .unwrap();
         assert_eq!(facts.files[0].quarantined, 1000);
         assert!(quarantine.0 < BATCH_BYTES + 2000, "{} bytes were held", quarantine.0);
     }

@@ -1,20 +1,25 @@
 //! The statistics of a table, column by column, as pandas defines them.
 
-use crate::{ColumnStatistics, MissingPercent};
+use std::collections::BTreeMap;
+
+use crate::{CategoryStatistics, ColumnStatistics, MissingPercent};
 use anyhow::Result;
-use common::model::schema::{COLUMNS, CORPORATION, PREDICTORS};
 use polars::prelude::*;
+use statistics::levels::LevelCounts;
 
 use crate::local::Table;
+use crate::local::table::Values;
 
-/// Returns the statistics of every numeric column, in file order.
-pub fn summary(table: &Table) -> Result<Vec<ColumnStatistics>> {
-    let numeric = COLUMNS.into_iter().filter(|column| *column != CORPORATION);
-    numeric
+/// Returns the statistics of every numeric column, in file order. The target counts as 1 and 0.
+pub fn numbers(table: &Table) -> Result<Vec<ColumnStatistics>> {
+    let schema = table.schema();
+    let numbers = schema.predictors().iter().filter(|predictor| !predictor.is_category());
+    let names = numbers.map(|predictor| &predictor.name).chain([&schema.target().name]);
+    names
         .map(|column| {
             let values = table.frame().column(column)?.as_materialized_series();
             Ok(ColumnStatistics {
-                column,
+                column: column.clone(),
                 mean: values.mean(),
                 median: values.median(),
                 std: values.std(1),
@@ -24,19 +29,31 @@ pub fn summary(table: &Table) -> Result<Vec<ColumnStatistics>> {
         .collect()
 }
 
-/// Returns the median of each predictor; `None` if it has no value.
-pub fn medians(table: &Table) -> Result<[Option<f64>; 3]> {
-    let mut medians = [None; 3];
-    for (median, column) in medians.iter_mut().zip(PREDICTORS) {
-        *median = table.frame().column(column)?.as_materialized_series().median();
+/// Returns the statistics of every category, in file order.
+pub fn categories(table: &Table) -> Result<Vec<CategoryStatistics>> {
+    let columns = table.schema().predictors().iter().zip(table.predictors()?);
+    let categories = columns.filter_map(|(predictor, values)| match values {
+        Values::Numbers(_) => None,
+        Values::Levels(indices, levels) => Some((predictor, level_counts(indices, levels))),
+    });
+    Ok(categories.map(|(predictor, counts)| CategoryStatistics::of(&predictor.name, &counts)).collect())
+}
+
+/// Counts the levels of a category.
+pub fn level_counts(indices: &UInt32Chunked, levels: &[String]) -> LevelCounts {
+    let mut counts = vec![0; levels.len()];
+    for index in indices.iter().flatten() {
+        counts[index as usize] += 1;
     }
-    Ok(medians)
+    let counts: BTreeMap<String, u64> = levels.iter().cloned().zip(counts).filter(|(_, count)| *count > 0).collect();
+    LevelCounts { counts, missing: indices.null_count() as u64 }
 }
 
 /// Returns the percentage of missing values in every column, in file order.
 pub fn missing(table: &Table) -> Result<Vec<MissingPercent>> {
-    COLUMNS
-        .into_iter()
+    table
+        .schema()
+        .columns()
         .map(|column| {
             let missing = table.frame().column(column)?.null_count();
             Ok(MissingPercent::of(column, missing as u64, table.height() as u64))
@@ -63,11 +80,11 @@ mod tests {
     #[test]
     fn statistics_as_pandas_gives_them() {
         let table = table("a,1,10,5,0\nb,2,10,5,1\nc,4,30,5,1\nd,9,30,5,\ne,,20,5,0\n");
-        let summary = summary(&table).unwrap();
+        let summary = numbers(&table).unwrap();
         assert_eq!(
             summary[0],
             ColumnStatistics {
-                column: "lastmonth_activity",
+                column: "lastmonth_activity".to_owned(),
                 mean: Some(4.0),
                 median: Some(3.0),
                 std: Some((38.0f64 / 3.0).sqrt()),
@@ -81,10 +98,10 @@ mod tests {
 
     #[test]
     fn too_few_values_have_no_statistics() {
-        let nothing = ColumnStatistics { column: "exited", mean: None, median: None, std: None, mode: None };
-        assert_eq!(summary(&table("a,1,2,3,\n")).unwrap()[3], nothing);
-        assert_eq!(summary(&table("")).unwrap()[3], nothing);
-        assert_eq!(summary(&table("a,1,2,3,1\n")).unwrap()[3].std, None);
+        let nothing = ColumnStatistics { column: "exited".to_owned(), mean: None, median: None, std: None, mode: None };
+        assert_eq!(numbers(&table("a,1,2,3,\n")).unwrap()[3], nothing);
+        assert_eq!(numbers(&table("")).unwrap()[3], nothing);
+        assert_eq!(numbers(&table("a,1,2,3,1\n")).unwrap()[3].std, None);
     }
 
     #[test]
@@ -93,5 +110,20 @@ mod tests {
             missing(&table("a,,2,3,0\n,1,2,3,1\nc,,2,3,\nd,1,2,3,1\n")).unwrap().iter().map(|c| c.percent).collect();
         assert_eq!(percents, [25.0, 50.0, 0.0, 0.0, 25.0]);
         assert!(missing(&table("")).unwrap().iter().all(|column| column.percent == 0.0));
+    }
+
+    #[test]
+    fn categories_have_shares_and_negative_numbers_statistics() {
+        let schema = crate::local::table::tests::schema();
+        let text = format!("{}\na,-1,x,no\nb,-3,y,yes\nc,-1,y,no\nd,,,\n", schema.header());
+        let table = Table::from_csv(&schema, text.as_bytes(), crate::MalformedRows::Refuse).unwrap();
+        let summary = numbers(&table).unwrap();
+        assert_eq!((summary[0].mean, summary[0].mode), (Some(-5.0 / 3.0), Some(-1.0)));
+        assert_eq!((summary[1].column.as_str(), summary[1].mean), ("gone", Some(1.0 / 3.0)));
+        let categories = categories(&table).unwrap();
+        assert_eq!((categories[0].column.as_str(), categories[0].mode.as_deref()), ("SELECT", Some("y")));
+        let shares: Vec<_> = categories[0].levels.iter().map(|level| (level.level.as_str(), level.count)).collect();
+        assert_eq!(shares, [("x", 1), ("y", 2)]);
+        assert_eq!(categories[0].levels[1].share, 2.0 / 3.0);
     }
 }

@@ -1,15 +1,10 @@
 //! The engine of this process: CSV files on this machine and tables in memory.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use crate::basis::Basis;
-use crate::likelihood::{Parameters, Sums};
-use crate::{
-    Client, ClientRow, Clients, Counts, Description, Engine, MalformedRows, Newest, PREDICTION_COLUMNS, Reading,
-    Sample, TrainingRows, TrainingSummary,
-};
 use anyhow::{Context, Result};
 use common::cli::Progress;
 use common::config::Threshold;
@@ -17,22 +12,39 @@ use common::files::atomic::AtomicFile;
 use common::files::checksum::Checksum;
 use common::files::ingested::Ingested;
 use common::files::{DataFile, FINAL_DATA, INGESTED_FILES, INGESTION_RECORD, QUARANTINE, csv_files};
-use common::model::Model;
-use common::model::schema::{COLUMNS, PREDICTORS, Predictors, TARGET};
+use common::model::{Model, probability};
+use common::schema::Schema;
+use common::values::{ColumnDistribution, ValueRef};
 use fs_err::File;
-use rayon::prelude::*;
 use statistics::distribution::Distribution;
-use statistics::sketch::Sketch;
 
-use crate::local::Table;
 use crate::local::compile::compile;
-use crate::local::describe;
-use crate::local::likelihood::Rows;
+use crate::local::describe::{self, level_counts};
+use crate::local::table::{Table, Values, owned_row, row_of};
+use crate::local::training::CompleteRows;
+use crate::row::write_canonical;
+use crate::{
+    Client, ClientRow, Clients, Counts, Description, Engine, MalformedRows, Newest, PREDICTION_COLUMNS, Reading,
+    TrainingRows, VisitRow,
+};
 
 /// The engine of this process.
-pub struct Local;
+pub struct Local {
+    schema: Schema,
+}
+
+impl Local {
+    /// Creates an engine for tables with the columns of `schema`.
+    pub fn new(schema: &Schema) -> Self {
+        Self { schema: schema.clone() }
+    }
+}
 
 impl Engine for Local {
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
     fn files(&self, folder: &Path) -> Result<Vec<DataFile>> {
         csv_files(folder)
     }
@@ -45,7 +57,8 @@ impl Engine for Local {
         let create = |name| Ok::<_, io::Error>(BufWriter::with_capacity(256 * 1024, File::create(stage.join(name))?));
         let (mut dataset, mut quarantine) = (create(FINAL_DATA)?, create(QUARANTINE)?);
         let progress = Progress::new("rows read");
-        let ingested = compile(files, &mut dataset, &mut quarantine, &mut |rows| progress.show(rows))?;
+        let mut show = |rows| progress.show(rows);
+        let ingested = compile(&self.schema, files, &mut dataset, &mut quarantine, &mut show)?;
         drop(progress);
         for mut file in [dataset, quarantine] {
             file.flush()?;
@@ -60,13 +73,13 @@ impl Engine for Local {
     fn compiled(&self, output: &Path) -> Result<Box<dyn Clients>> {
         let path = output.join(FINAL_DATA);
         let file = File::open(&path).with_context(|| format!("opening {}; run ingestion first", path.display()))?;
-        let table = Table::from_csv(file, MalformedRows::Refuse)
+        let table = Table::from_csv(&self.schema, file, MalformedRows::Refuse)
             .with_context(|| format!("reading {}; run ingestion again", path.display()))?;
         Ok(Box::new(table))
     }
 
     fn read(&self, files: &[DataFile], reading: Reading) -> Result<Box<dyn Clients>> {
-        Ok(Box::new(Table::read_all(files, reading)?))
+        Ok(Box::new(Table::read_all(&self.schema, files, reading)?))
     }
 
     fn retire(&self, _: &Ingested) {} // all of it is in the output folder
@@ -78,114 +91,132 @@ impl Clients for Table {
     }
 
     fn describe(&self) -> Result<Description> {
-        Ok(Description { summary: describe::summary(self)?, missing: describe::missing(self)? })
+        Ok(Description {
+            summary: describe::numbers(self)?,
+            categories: describe::categories(self)?,
+            missing: describe::missing(self)?,
+        })
     }
 
     fn training_rows(&self) -> Result<Box<dyn TrainingRows + '_>> {
-        let sketches = PREDICTORS
-            .into_par_iter()
-            .map(|predictor| Ok(Sketch::of(self.column(predictor)?)))
-            .collect::<Result<Vec<_>>>()?;
-        let complete = self.complete()?;
-        let summary = TrainingSummary {
-            dataset_sha256: self.checksum().clone(),
-            rows: complete.height() as u64,
-            exited: complete.values(TARGET)?.iter().sum::<f64>() as u64,
-            left_out: (self.height() - complete.height()) as u64,
-            medians: describe::medians(&complete)?,
-            sketches: sketches.into_iter().collect::<Option<Vec<_>>>().and_then(|sketches| sketches.try_into().ok()),
-        };
-        Ok(Box::new(CompleteRows { table: complete, summary }))
+        Ok(Box::new(CompleteRows::of(self)?))
     }
 
     fn score(&self, model: &Model, threshold: Threshold) -> Result<Counts> {
+        self.check(model)?;
+        let scored = ScoredRows::of(self, model)?;
         let mut counts = Counts::default();
-        for row in self.rows()? {
-            let Some(exited) = row.exited else {
+        for (row, exited) in self.target()?.iter().enumerate() {
+            let Some(exited) = exited else {
                 counts.unlabelled += 1;
                 continue;
             };
-            counts.imputed += u64::from(row.predictors.contains(&None));
-            counts.confusion.add(model.probability(&row.predictors) >= threshold.value(), exited);
+            counts.imputed += u64::from(scored.imputed[row]);
+            counts.unseen += u64::from(scored.unseen[row]);
+            counts.confusion.add(probability(scored.log_odds[row]) >= threshold.value(), exited == 1.0);
         }
         Ok(counts)
     }
 
-    fn distributions(&self) -> Result<[Distribution; 3]> {
-        let [lastmonth, lastyear, employees] = PREDICTORS.map(|predictor| self.column(predictor).map(Distribution::of));
-        Ok([lastmonth?, lastyear?, employees?])
+    fn distributions(&self) -> Result<Vec<ColumnDistribution>> {
+        let distribution = |values: &Values| match *values {
+            Values::Numbers(numbers) => ColumnDistribution::Numbers(Distribution::of(numbers.iter())),
+            Values::Levels(indices, levels) => ColumnDistribution::Levels(level_counts(indices, levels)),
+        };
+        Ok(self.predictors()?.iter().map(distribution).collect())
     }
 
     fn newest(&self, model: &Model, _: usize) -> Result<Newest> {
-        /// The state of a corporation while the rows are read.
-        #[derive(Default)]
+        /// The rows of a client that has been found.
         struct Seen<'a> {
-            corporation: &'a str,
-            newest: Option<Predictors>,
-            previous: Option<Predictors>,
-            exited: Option<bool>,
+            id: &'a str,
+            newest: usize,
+            previous: Option<usize>,
         }
+        self.check(model)?;
         let mut without_name = 0;
         let mut indices: HashMap<&str, usize> = HashMap::with_capacity(self.height());
         // In the order of the first rows, because the sum of the risks must not depend on the order of a hash table.
         let mut all: Vec<Seen> = Vec::new();
-        for row in self.rows()? {
-            let Some(corporation) = row.corporation else {
+        for (row, id) in self.ids()?.iter().enumerate() {
+            let Some(id) = id else {
                 without_name += 1;
                 continue;
             };
-            let index = *indices.entry(corporation).or_insert(all.len());
-            if index == all.len() {
-                all.push(Seen { corporation, ..Seen::default() });
+            match indices.entry(id) {
+                Entry::Occupied(entry) => {
+                    let seen = &mut all[*entry.get()];
+                    seen.previous = Some(seen.newest);
+                    seen.newest = row;
+                }
+                Entry::Vacant(entry) => {
+                    entry.insert(all.len());
+                    all.push(Seen { id, newest: row, previous: None });
+                }
             }
-            let seen = &mut all[index];
-            seen.previous = seen.newest.replace(row.predictors);
-            seen.exited = row.exited;
         }
+        let (predictors, target) = (self.predictors()?, self.target()?);
         let clients: Vec<Client> = all
             .into_iter()
-            .filter(|seen| seen.exited != Some(true))
-            .filter_map(|Seen { corporation, newest, previous, .. }| {
-                Some(Client { corporation: corporation.to_owned(), predictors: newest?, previous })
+            .filter(|seen| target.get(seen.newest) != Some(1.0))
+            .map(|seen| Client {
+                id: seen.id.to_owned(),
+                predictors: owned_row(&predictors, seen.newest),
+                previous: seen.previous.map(|row| owned_row(&predictors, row)),
             })
             .collect();
         let risk = clients.iter().map(|client| model.probability(&client.predictors)).sum();
         Ok(Newest { total: clients.len() as u64, risk, clients, without_name })
     }
 
-    fn rows_of(&self, corporation: &str) -> Result<Vec<ClientRow>> {
-        let rows = self.rows()?.filter(|row| row.corporation == Some(corporation));
-        Ok(rows.map(|row| ClientRow { predictors: row.predictors, exited: row.exited }).collect())
+    fn rows_of(&self, id: &str) -> Result<Vec<ClientRow>> {
+        let (predictors, target) = (self.predictors()?, self.target()?);
+        let rows = self.ids()?.iter().enumerate().filter(|(_, found)| *found == Some(id));
+        let rows = rows.map(|(row, _)| ClientRow {
+            predictors: owned_row(&predictors, row),
+            exited: target.get(row).map(|exited| exited == 1.0),
+        });
+        Ok(rows.collect())
     }
 
     fn search(&self, part: &str, most: usize) -> Result<(Vec<String>, usize)> {
         let part = part.to_lowercase();
-        let names = self.rows()?.filter_map(|row| row.corporation);
-        let found: BTreeSet<&str> = names.filter(|name| name.to_lowercase().contains(&part)).collect();
-        Ok((found.iter().take(most).map(|name| (*name).to_owned()).collect(), found.len()))
+        let ids = self.ids()?.iter().flatten();
+        let found: BTreeSet<&str> = ids.filter(|id| id.to_lowercase().contains(&part)).collect();
+        Ok((found.iter().take(most).map(|id| (*id).to_owned()).collect(), found.len()))
     }
 
-    fn each(&self, visit: &mut dyn FnMut(Option<&str>, &ClientRow)) -> Result<()> {
-        for row in self.rows()? {
-            visit(row.corporation, &ClientRow { predictors: row.predictors, exited: row.exited });
+    fn each(&self, visit: &mut VisitRow) -> Result<()> {
+        let (predictors, target) = (self.predictors()?, self.target()?);
+        let mut values = Vec::with_capacity(predictors.len());
+        for (row, (id, exited)) in self.ids()?.iter().zip(target.iter()).enumerate() {
+            values.clear();
+            values.extend(row_of(&predictors, row));
+            visit(id, &values, exited.map(|exited| exited == 1.0));
         }
         Ok(())
     }
 
     fn write_predictions(&self, model: &Model, threshold: Threshold, path: &Path) -> Result<u64> {
+        self.check(model)?;
+        let schema = Table::schema(self);
         let mut file = AtomicFile::create(path)?;
         let mut write = || -> Result<()> {
-            writeln!(file, "{},{}", COLUMNS.join(","), PREDICTION_COLUMNS.join(","))?;
+            let [probability_column, prediction_column] = PREDICTION_COLUMNS.map(|name| schema.free_name(name));
+            writeln!(file, "{},{probability_column},{prediction_column}", schema.header())?;
             let mut line = Vec::new();
-            for row in self.rows()? {
+            let mut result = Ok(());
+            self.each(&mut |id, predictors, exited| {
                 line.clear();
-                row.write_canonical(&mut line);
+                write_canonical(&mut line, schema, id, predictors.iter().copied(), exited);
                 line.pop();
-                let probability = model.probability(&row.predictors);
-                writeln!(line, ",{probability},{}", u8::from(probability >= threshold.value()))?;
-                file.write_all(&line)?;
-            }
-            Ok(())
+                let probability = probability(model.log_odds(predictors.iter().copied()));
+                let prediction = u8::from(probability >= threshold.value());
+                if result.is_ok() {
+                    result = writeln!(line, ",{probability},{prediction}").and_then(|()| file.write_all(&line));
+                }
+            })?;
+            Ok(result?)
         };
         write().with_context(|| format!("writing {}", path.display()))?;
         file.commit()?;
@@ -193,29 +224,49 @@ impl Clients for Table {
     }
 }
 
-/// The rows of a table without missing values, in contiguous columns.
-struct CompleteRows {
-    table: Table,
-    summary: TrainingSummary,
+/// The rows of a table as a model scores them.
+struct ScoredRows {
+    log_odds: Vec<f64>,
+    /// Whether a predictor is missing.
+    imputed: Vec<bool>,
+    /// Whether a predictor has a level that no training row had.
+    unseen: Vec<bool>,
 }
 
-impl CompleteRows {
-    fn rows(&self) -> Result<Rows<'_>> {
-        let [lastmonth, lastyear, employees] = PREDICTORS.map(|column| self.table.values(column));
-        Ok(Rows { predictors: [lastmonth?, lastyear?, employees?], target: self.table.values(TARGET)? })
-    }
-}
-
-impl TrainingRows for CompleteRows {
-    fn summary(&self) -> &TrainingSummary {
-        &self.summary
-    }
-
-    fn sample(&self, most: usize) -> Result<Sample> {
-        Ok(self.rows()?.sample(most))
-    }
-
-    fn sums(&self, basis: &Basis, parameters: &Parameters) -> Result<Sums> {
-        Ok(self.rows()?.sums(basis, parameters))
+impl ScoredRows {
+    /// Computes the rows column by column, so that each level of a category is looked up once.
+    fn of(table: &Table, model: &Model) -> Result<Self> {
+        let height = table.height();
+        let mut rows = Self { log_odds: vec![0.0; height], imputed: vec![false; height], unseen: vec![false; height] };
+        for (j, values) in table.predictors()?.into_iter().enumerate() {
+            let of_missing = model.contribution(j, None);
+            match values {
+                Values::Numbers(numbers) => {
+                    for (row, number) in numbers.iter().enumerate() {
+                        rows.log_odds[row] += match number {
+                            Some(number) => model.contribution(j, Some(ValueRef::Number(number))),
+                            None => of_missing,
+                        };
+                        rows.imputed[row] |= number.is_none();
+                    }
+                }
+                Values::Levels(indices, levels) => {
+                    let of_level = |level: &String| {
+                        let value = Some(ValueRef::Level(level));
+                        (model.contribution(j, value), model.effects[j].is_unseen(value))
+                    };
+                    let of_levels: Vec<(f64, bool)> = levels.iter().map(of_level).collect();
+                    for (row, index) in indices.iter().enumerate() {
+                        let (contribution, unseen) =
+                            index.map_or((of_missing, false), |index| of_levels[index as usize]);
+                        rows.log_odds[row] += contribution;
+                        rows.imputed[row] |= index.is_none();
+                        rows.unseen[row] |= unseen;
+                    }
+                }
+            }
+        }
+        rows.log_odds.iter_mut().for_each(|log_odds| *log_odds += model.intercept);
+        Ok(rows)
     }
 }

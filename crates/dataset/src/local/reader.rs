@@ -9,23 +9,63 @@ use std::str;
 
 use anyhow::{Context, Result, bail};
 use common::files::checksum::{Checksum, Hasher};
-use common::model::schema::COLUMNS;
+use common::schema::Schema;
+use common::values::ValueRef;
 
-use crate::rules::{Malformed, check_target, find_columns};
-
-use crate::row::{Row, parse_count, parse_exited, parse_name};
+use crate::row::{parse_id, parse_target, parse_value};
+use crate::rules::{Malformed, check_target, expected, find_columns};
 
 /// Maximum length of a row, in bytes. A longer row means that a quote is never closed or that the file is not a table.
 /// A reader needs at most a few times this amount of memory.
 const LONGEST_ROW: usize = 1024 * 1024;
 
 /// A reader of checked rows from a CSV stream.
-pub struct RowReader<R> {
+pub struct RowReader<'s, R> {
+    schema: &'s Schema,
     csv: csv::Reader<Source<R>>,
     record: csv::ByteRecord,
-    /// The index in the file of each of [`COLUMNS`].
-    columns: [usize; 5],
+    /// The index in the file of each column of the schema.
+    columns: Vec<usize>,
     width: usize,
+    /// The predictors of the current row.
+    values: Vec<Parsed>,
+}
+
+/// A checked value of the current record.
+#[derive(Clone, Copy)]
+enum Parsed {
+    Missing,
+    Number(f64),
+    /// The first `length` bytes of a field.
+    Text {
+        field: usize,
+        length: usize,
+    },
+}
+
+/// A checked row; its texts borrow from the reader's buffer.
+pub struct Row<'a> {
+    /// The client's id; `None` if missing.
+    pub id: Option<&'a str>,
+    /// Whether the client left; `None` if unknown.
+    pub exited: Option<bool>,
+    values: &'a [Parsed],
+    record: &'a csv::ByteRecord,
+}
+
+impl<'a> Row<'a> {
+    /// Returns the predictors in the order of the schema; `None` for a missing value.
+    pub fn predictors(&self) -> impl Iterator<Item = Option<ValueRef<'a>>> + use<'a> {
+        let record = self.record;
+        self.values.iter().map(move |value| match *value {
+            Parsed::Missing => None,
+            Parsed::Number(number) => Some(ValueRef::Number(number)),
+            // The text was checked when it was parsed.
+            Parsed::Text { field, length } => {
+                Some(ValueRef::Level(str::from_utf8(&record[field][..length]).unwrap_or_default()))
+            }
+        })
+    }
 }
 
 /// The next record of a stream: a valid row or a malformed one.
@@ -49,16 +89,16 @@ pub struct MalformedRow<'a> {
     pub reason: Malformed,
 }
 
-impl<R: Read> RowReader<R> {
+impl<'s, R: Read> RowReader<'s, R> {
     /// Creates a reader, and reads and checks the header.
-    pub fn new(stream: R) -> Result<Self> {
-        let reader = Self::for_prediction(stream)?;
-        check_target(&reader.columns)?;
+    pub fn new(schema: &'s Schema, stream: R) -> Result<Self> {
+        let reader = Self::for_prediction(schema, stream)?;
+        check_target(schema, &reader.columns)?;
         Ok(reader)
     }
 
     /// Creates a reader for clients whose outcome may be unknown: the target column may be absent.
-    pub fn for_prediction(stream: R) -> Result<Self> {
+    pub fn for_prediction(schema: &'s Schema, stream: R) -> Result<Self> {
         let source = Source { stream, hasher: Hasher::default(), window: Vec::new(), window_start: 0, record_start: 0 };
         let mut csv = csv::ReaderBuilder::new()
             .has_headers(false)
@@ -70,10 +110,10 @@ impl<R: Read> RowReader<R> {
             .from_reader(source);
         let mut record = csv::ByteRecord::new();
         if !csv.read_byte_record(&mut record).context("line 1")? {
-            bail!("the file is empty; expected the columns {}", COLUMNS.join(", "));
+            bail!("the file is empty; expected the columns {}", expected(schema));
         }
-        let columns = find_columns(record.iter())?;
-        Ok(Self { csv, width: record.len(), record, columns })
+        let columns = find_columns(schema, record.iter())?;
+        Ok(Self { schema, csv, width: record.len(), record, columns, values: Vec::new() })
     }
 
     /// Returns the next record; `None` at the end.
@@ -90,8 +130,8 @@ impl<R: Read> RowReader<R> {
             }
         };
         let raw = self.csv.get_ref().window(start, self.csv.position().byte());
-        match parse(&self.record, self.width, &self.columns, raw) {
-            Ok(row) => Ok(Some(Next::Row(row))),
+        match parse(self.schema, &self.record, self.width, &self.columns, raw, &mut self.values) {
+            Ok((id, exited)) => Ok(Some(Next::Row(Row { id, exited, values: &self.values, record: &self.record }))),
             Err(reason) => {
                 // The parser leaves empty lines at the beginning of the following row.
                 let empty = raw.iter().take_while(|byte| **byte == b'\n').count();
@@ -109,29 +149,35 @@ impl<R: Read> RowReader<R> {
     }
 }
 
+/// Checks a record. Returns the id and the target, and replaces `values` by the predictors.
 fn parse<'a>(
+    schema: &Schema,
     record: &'a csv::ByteRecord,
     width: usize,
-    columns: &[usize; 5],
+    columns: &[usize],
     raw: &[u8],
-) -> Result<Row<'a>, Malformed> {
+    values: &mut Vec<Parsed>,
+) -> Result<(Option<&'a str>, Option<bool>), Malformed> {
     if record.len() != width {
         return Err(Malformed::FieldCount(record.len(), width));
     }
-    let field = |column: usize| record.get(columns[column]).unwrap_or_default();
-    let mut name = field(0);
-    if columns[0] + 1 == width && is_crlf(raw) {
-        name = name.strip_suffix(b"\r").unwrap_or(name); // the parser includes it in the last field
+    let field = |column: usize| {
+        let field = record.get(columns[column]).unwrap_or_default();
+        match columns[column] + 1 == width && is_crlf(raw) {
+            true => field.strip_suffix(b"\r").unwrap_or(field), // the parser includes it in the last field
+            false => field,
+        }
+    };
+    let id = parse_id(schema, field(0))?;
+    values.clear();
+    for (j, predictor) in schema.predictors().iter().enumerate() {
+        values.push(match parse_value(predictor, field(j + 1))? {
+            None => Parsed::Missing,
+            Some(ValueRef::Number(number)) => Parsed::Number(number),
+            Some(ValueRef::Level(level)) => Parsed::Text { field: columns[j + 1], length: level.len() },
+        });
     }
-    Ok(Row {
-        corporation: parse_name(name)?,
-        predictors: [
-            parse_count(COLUMNS[1], field(1))?,
-            parse_count(COLUMNS[2], field(2))?,
-            parse_count(COLUMNS[3], field(3))?,
-        ],
-        exited: parse_exited(field(4))?,
-    })
+    Ok((id, parse_target(schema.target(), field(columns.len() - 1))?))
 }
 
 /// Returns whether the raw bytes of a row end with a carriage return and a line feed, or with a carriage return at the
@@ -190,19 +236,23 @@ impl<R: Read> Read for Source<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::write_canonical;
+    use std::sync::LazyLock;
+
+    static SCHEMA: LazyLock<Schema> = LazyLock::new(Schema::default);
 
     const HEADER: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n";
 
     /// Returns valid rows in canonical text and malformed rows as "line: reason", or the error that ended the reading.
     fn read(bytes: &[u8]) -> Result<Vec<String>, String> {
-        let mut reader = RowReader::new(bytes).map_err(|error| format!("{error:#}"))?;
+        let mut reader = RowReader::new(&SCHEMA, bytes).map_err(|error| format!("{error:#}"))?;
         let mut found = Vec::new();
         loop {
             match reader.read_next().map_err(|error| format!("{error:#}"))? {
                 None => break,
                 Some(Next::Row(row)) => {
                     let mut out = Vec::new();
-                    row.write_canonical(&mut out);
+                    write_canonical(&mut out, &SCHEMA, row.id, row.predictors(), row.exited);
                     found.push(String::from_utf8(out).unwrap().trim_end_matches('\n').to_owned());
                 }
                 Some(Next::Malformed(row)) => found.push(format!("{}: {}", row.line, row.reason)),
@@ -241,14 +291,15 @@ mod tests {
         let text = format!("\u{feff}{HEADER}a,1,2,3,0\n");
         for cut in 0..8 {
             let (first, second) = text.as_bytes().split_at(cut);
-            let mut reader = RowReader::new(first.chain(second)).unwrap_or_else(|error| panic!("{cut}: {error:#}"));
-            assert!(matches!(reader.read_next(), Ok(Some(Next::Row(row))) if row.corporation == Some("a")), "{cut}");
+            let mut reader =
+                RowReader::new(&SCHEMA, first.chain(second)).unwrap_or_else(|error| panic!("{cut}: {error:#}"));
+            assert!(matches!(reader.read_next(), Ok(Some(Next::Row(row))) if row.id == Some("a")), "{cut}");
         }
         let (first, rest) = text.as_bytes().split_at(1);
         let (second, third) = rest.split_at(1);
-        assert!(RowReader::new(first.chain(second).chain(third)).is_ok());
+        assert!(RowReader::new(&SCHEMA, first.chain(second).chain(third)).is_ok());
         for short in [&b"\xef"[..], b"\xef\xbb", b"\xef\xbb\xbf"] {
-            assert!(RowReader::new(short).is_err());
+            assert!(RowReader::new(&SCHEMA, short).is_err());
         }
     }
 
@@ -312,10 +363,10 @@ mod tests {
     #[test]
     fn a_name_over_lines_is_malformed_because_a_stray_quote_looks_the_same() {
         let text = format!("{HEADER}a,1,2,3,0\n\"b,1,2,3,0\nc,1,2,3,0\nd\",1,2,3,0\ne,1,2,3,0\n");
-        let mut reader = RowReader::new(text.as_bytes()).unwrap();
+        let mut reader = RowReader::new(&SCHEMA, text.as_bytes()).unwrap();
         reader.read_next().unwrap();
         let Some(Next::Malformed(row)) = reader.read_next().unwrap() else { panic!("not malformed") };
-        assert_eq!((row.line, row.lines, row.reason), (3, 3, Malformed::InvalidName));
+        assert_eq!((row.line, row.lines, row.reason), (3, 3, Malformed::InvalidText("corporation".to_owned())));
         assert!(matches!(reader.read_next(), Ok(Some(Next::Row(_)))));
     }
 
@@ -339,17 +390,17 @@ mod tests {
     #[test]
     fn only_a_prediction_does_without_the_target() {
         let text = "corporation,lastmonth_activity,lastyear_activity,number_of_employees\na,1,2,3\n";
-        assert!(RowReader::new(text.as_bytes()).is_err());
-        let mut reader = RowReader::for_prediction(text.as_bytes()).unwrap();
+        assert!(RowReader::new(&SCHEMA, text.as_bytes()).is_err());
+        let mut reader = RowReader::for_prediction(&SCHEMA, text.as_bytes()).unwrap();
         let Some(Next::Row(row)) = reader.read_next().unwrap() else { panic!("no row") };
-        assert_eq!((row.corporation, row.exited), (Some("a"), None));
+        assert_eq!((row.id, row.exited), (Some("a"), None));
     }
 
     #[test]
     fn a_quote_that_never_closes_ends_the_reading_before_it_eats_the_memory() {
         let endless = io::repeat(b'x').take(10 * LONGEST_ROW as u64);
         let bytes = format!("{HEADER}a,1,2,3,0\n\"");
-        let mut reader = RowReader::new(bytes.as_bytes().chain(endless)).unwrap();
+        let mut reader = RowReader::new(&SCHEMA, bytes.as_bytes().chain(endless)).unwrap();
         assert!(matches!(reader.read_next(), Ok(Some(Next::Row(_)))));
         let error = format!("{:#}", reader.read_next().err().unwrap());
         assert!(error.contains("line 3") && error.contains("quote"), "{error}");
@@ -358,7 +409,7 @@ mod tests {
     #[test]
     fn a_malformed_row_over_many_lines_knows_how_many() {
         let text = format!("{HEADER}a,1,2,3,0\n\"b,1,2,3,0\nc,1,2,3,0\nd,1,2,3,0\n");
-        let mut reader = RowReader::new(text.as_bytes()).unwrap();
+        let mut reader = RowReader::new(&SCHEMA, text.as_bytes()).unwrap();
         reader.read_next().unwrap();
         let Some(Next::Malformed(row)) = reader.read_next().unwrap() else { panic!("not malformed") };
         assert_eq!((row.line, row.lines), (3, 3));
@@ -373,10 +424,42 @@ mod tests {
                 read(text.as_bytes()).unwrap()[1..],
                 ["5: lastmonth_activity is not a number", "6: lastmonth_activity is not a number"]
             );
-            let mut reader = RowReader::new(text.as_bytes()).unwrap();
+            let mut reader = RowReader::new(&SCHEMA, text.as_bytes()).unwrap();
             reader.read_next().unwrap();
             let Some(Next::Malformed(row)) = reader.read_next().unwrap() else { panic!("not malformed") };
             assert_eq!(row.text, "b,x,2,3,0");
         }
+    }
+
+    #[test]
+    fn columns_of_any_name_and_kind() {
+        let schema = crate::local::table::tests::schema();
+        let text = "\"a \"\"b\"\", c\",skipped,key,gone,SELECT\r\n-1.5,?,k1,yes,\"two, \"\"2\"\"\"\r\n,?,k2,no, one\r\n1,?,k3,,\r\n\
+                    2,?,k4,maybe,x\r\n-2e400,?,k5,no,x\r\n";
+        let mut reader = RowReader::new(&schema, text.as_bytes()).unwrap();
+        let mut found = Vec::new();
+        while let Some(next) = reader.read_next().unwrap() {
+            found.push(match next {
+                Next::Row(row) => {
+                    let mut out = Vec::new();
+                    write_canonical(&mut out, &schema, row.id, row.predictors(), row.exited);
+                    String::from_utf8(out).unwrap()
+                }
+                Next::Malformed(row) => format!("{}: {}", row.line, row.reason),
+            });
+        }
+        assert_eq!(
+            found,
+            [
+                "k1,-1.5,\"two, \"\"2\"\"\",yes\n",
+                "k2,, one,no\n",
+                "k3,1,,\n",
+                "5: gone is not no, yes or missing",
+                "6: a \"b\", c is not a finite number"
+            ]
+        );
+        assert_eq!(schema.header(), "key,\"a \"\"b\"\", c\",SELECT,gone");
+        let error = RowReader::new(&schema, "key,SELECT,gone,other\n".as_bytes()).err().unwrap().to_string();
+        assert!(error.contains("column \"other\" (line 1) is unknown"), "{error}");
     }
 }

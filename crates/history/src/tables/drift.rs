@@ -60,6 +60,8 @@ columns! {
         stability_cutoff: f64,
         /// The two-sample Kolmogorov–Smirnov statistic; `None` if no new value is known.
         ks_statistic: Option<f64>,
+        /// The chi-square statistic of a category; `None` for a number or if no new value is known.
+        chi_square: Option<f64>,
         /// The p-value, Holm-corrected.
         p_value: f64,
         /// Effect of the shift on the predicted risk of a client that is average in the other predictors.

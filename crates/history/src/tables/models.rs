@@ -2,7 +2,6 @@
 
 use common::files::checksum::Checksum;
 use common::model::Model;
-use common::model::schema::PREDICTORS;
 
 use crate::columns::columns;
 use crate::record::Record;
@@ -34,7 +33,7 @@ columns! {
 columns! {
     /// A coefficient of a trained model, or its intercept.
     Coefficient in "coefficients" {
-        /// The name of the predictor, or `intercept`.
+        /// The name of the predictor, for a level followed by `=` and the level, or `intercept`.
         term: String,
         /// Change of the log-odds of leaving per unit of the predictor.
         coefficient: f64,
@@ -57,12 +56,15 @@ pub fn model_records(sha256: &Checksum, model: &Model) -> impl Record + use<> {
         gradient_norm: fit.gradient_norm,
         log_likelihood: fit.log_likelihood,
     };
-    let names = PREDICTORS.into_iter().chain(["intercept"]);
-    let values = model.coefficients.into_iter().chain([model.intercept]).zip(model.standard_errors);
-    let coefficients = names.zip(values).map(|(term, (coefficient, standard_error))| Coefficient {
-        term: term.to_owned(),
-        coefficient,
-        standard_error,
+    let terms = model.terms().map(|term| Coefficient {
+        term: term.name().into_owned(),
+        coefficient: term.coefficient,
+        standard_error: term.standard_error,
     });
-    (record, coefficients.collect::<Vec<_>>())
+    let intercept = Coefficient {
+        term: "intercept".to_owned(),
+        coefficient: model.intercept,
+        standard_error: model.intercept_error,
+    };
+    (record, terms.chain([intercept]).collect::<Vec<_>>())
 }

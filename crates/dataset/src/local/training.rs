@@ -1,0 +1,169 @@
+//! The rows of a table that training uses: those without a missing value, as columns of the regression.
+
+use anyhow::{Result, bail};
+use common::schema::{MOST_LEVELS, MOST_TERMS, Predictor, Schema, Transform};
+use polars::prelude::ChunkQuantile;
+use rayon::prelude::*;
+use statistics::levels::{LevelCounts, LevelSummary};
+use statistics::sketch::Sketch;
+
+use crate::basis::Basis;
+use crate::design::Design;
+use crate::likelihood::Sums;
+use crate::local::describe::level_counts;
+use crate::local::likelihood::Rows;
+use crate::local::table::{Table, Values};
+use crate::{PredictorSummary, Sample, TrainingRows, TrainingSummary};
+
+/// The complete rows of a table.
+pub struct CompleteRows {
+    table: Table,
+    /// The columns of the regression that are not simply a column of `table`.
+    columns: Vec<Column>,
+    summary: TrainingSummary,
+    design: Design,
+}
+
+/// A predictor as it enters the regression.
+enum Column {
+    /// A number of the table.
+    Number,
+    /// A transformed number.
+    Transformed(Vec<f64>),
+    /// Index of each row's level in the sorted levels of the training rows.
+    Levels(Vec<u32>),
+}
+
+impl CompleteRows {
+    /// Selects the rows of `all` without a missing predictor or target.
+    ///
+    /// # Errors
+    /// Fails if there are too many levels or terms; the error names the column.
+    pub fn of(all: &Table) -> Result<Self> {
+        let table = all.complete()?;
+        let values: Vec<_> = all.predictors()?.into_iter().zip(table.predictors()?).collect();
+        let predictors: Vec<(&Predictor, _)> = all.schema().predictors().iter().zip(values).collect();
+        let prepare = |(predictor, (all, complete)): (&Predictor, (Values, Values))| prepare(predictor, all, complete);
+        let prepared = predictors.into_par_iter().map(prepare).collect::<Result<Vec<_>>>()?;
+        let (columns, predictors): (Vec<_>, Vec<_>) = prepared.into_iter().unzip();
+        check_terms(all.schema(), &predictors)?;
+        let summary = TrainingSummary {
+            dataset_sha256: all.checksum().clone(),
+            rows: table.height() as u64,
+            exited: table.target()?.cont_slice()?.iter().sum::<f64>() as u64,
+            left_out: (all.height() - table.height()) as u64,
+            predictors,
+        };
+        Ok(Self { design: summary.design(), table, columns, summary })
+    }
+
+    fn rows(&self) -> Result<Rows<'_>> {
+        let (mut numbers, mut levels) = (Vec::new(), Vec::new());
+        for (column, values) in self.columns.iter().zip(self.table.predictors()?) {
+            match (column, values) {
+                (Column::Number, Values::Numbers(values)) => numbers.push(values.cont_slice()?),
+                (Column::Transformed(values), _) => numbers.push(values),
+                (Column::Levels(indices), _) => levels.push(indices.as_slice()),
+                (Column::Number, Values::Levels(..)) => bail!("a category is used as a number"),
+            }
+        }
+        Ok(Rows { design: &self.design, numbers, levels, target: self.table.target()?.cont_slice()? })
+    }
+}
+
+/// Returns the column of the regression and the summary of a predictor, from its values in all rows and in the complete
+/// rows.
+fn prepare(predictor: &Predictor, all: Values, complete: Values) -> Result<(Column, PredictorSummary)> {
+    match (all, complete) {
+        (Values::Levels(all, names), Values::Levels(complete, _)) => {
+            let (in_all, in_complete) = (level_counts(all, names), level_counts(complete, names));
+            check_levels(&predictor.name, in_complete.counts.len())?;
+            let levels: Vec<String> = in_complete.counts.keys().cloned().collect();
+            // The index of a level that no complete row has is never used.
+            let index = |name: &String| levels.binary_search(name).unwrap_or_default() as u32;
+            let indices: Vec<u32> = names.iter().map(index).collect();
+            let column = complete.iter().flatten().map(|level| indices[level as usize]).collect();
+            let summary = PredictorSummary::Category {
+                counts: in_complete.counts.into_values().collect(),
+                summary: summary_of(&levels, &in_all),
+                levels,
+            };
+            Ok((Column::Levels(column), summary))
+        }
+        (Values::Numbers(all), Values::Numbers(complete)) => {
+            let column = match predictor.transform {
+                Transform::None => Column::Number,
+                transform => {
+                    Column::Transformed(complete.iter().flatten().map(|number| transform.apply(number)).collect())
+                }
+            };
+            Ok((
+                column,
+                PredictorSummary::Number { median: ChunkQuantile::median(complete), sketch: Sketch::of(all.iter()) },
+            ))
+        }
+        _ => bail!("column {} is both a number and a category", predictor.name),
+    }
+}
+
+/// Summarises the levels of all rows; `levels` are those of the training rows.
+pub fn summary_of(levels: &[String], all: &LevelCounts) -> LevelSummary {
+    let counts: Vec<u64> = levels.iter().map(|level| all.counts.get(level).copied().unwrap_or(0)).collect();
+    let known: u64 = all.counts.values().sum();
+    LevelSummary { unseen: known - counts.iter().sum::<u64>(), counts, missing: all.missing }
+}
+
+/// Checks the number of levels of a column.
+///
+/// # Errors
+/// Fails if there are more than [`MOST_LEVELS`].
+pub fn check_levels(column: &str, levels: usize) -> Result<()> {
+    if levels > MOST_LEVELS {
+        bail!(
+            "column {column} has {levels} levels, but a category may have at most {MOST_LEVELS}; merge rare levels in the \
+             data, use a number, or name the column in \"ignored\" (config key \"columns\")"
+        );
+    }
+    Ok(())
+}
+
+/// Checks the number of terms.
+///
+/// # Errors
+/// Fails if there are more than [`MOST_TERMS`]; the error names the category with the most levels.
+pub fn check_terms(schema: &Schema, predictors: &[PredictorSummary]) -> Result<()> {
+    let levels = |summary: &PredictorSummary| match summary {
+        PredictorSummary::Number { .. } => 1,
+        PredictorSummary::Category { levels, .. } => levels.len(),
+    };
+    let terms: usize = predictors.iter().map(levels).sum();
+    let largest = schema.predictors().iter().zip(predictors).max_by_key(|(_, summary)| levels(summary));
+    if let Some((predictor, summary)) = largest.filter(|_| terms > MOST_TERMS) {
+        bail!(
+            "the columns have {terms} terms (a number is one, a level is one), but a model may have at most {MOST_TERMS}; \
+             column {} has the most levels, {}; merge rare levels in the data or name columns in \"ignored\" (config \
+             key \"columns\")",
+            predictor.name,
+            levels(summary)
+        );
+    }
+    Ok(())
+}
+
+impl TrainingRows for CompleteRows {
+    fn design(&self) -> &Design {
+        &self.design
+    }
+
+    fn summary(&self) -> &TrainingSummary {
+        &self.summary
+    }
+
+    fn sample(&self, most: usize) -> Result<Sample> {
+        Ok(self.rows()?.sample(most))
+    }
+
+    fn sums(&self, basis: &Basis, parameters: &[f64]) -> Result<Sums> {
+        Ok(self.rows()?.sums(basis, parameters))
+    }
+}
