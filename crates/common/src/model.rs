@@ -101,6 +101,17 @@ impl Model {
         self.effects[j].contribution(value, self.schema.predictors()[j].transform)
     }
 
+    /// Returns the difference that a change of predictor `j` makes to the log-odds.
+    pub fn difference(&self, j: usize, from: &Value, to: &Value) -> f64 {
+        let transform = self.schema.predictors()[j].transform;
+        match (&self.effects[j], from.number(), to.number()) {
+            (Effect::Number(effect), Some(from), Some(to)) => {
+                effect.coefficient * (transform.apply(to) - transform.apply(from))
+            }
+            _ => self.contribution(j, Some(to.borrowed())) - self.contribution(j, Some(from.borrowed())),
+        }
+    }
+
     /// Returns the predictors with missing ones imputed: the training median of a number, the most frequent level of a
     /// category.
     pub fn imputed(&self, predictors: &[Option<Value>]) -> Vec<Value> {

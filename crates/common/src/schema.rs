@@ -166,6 +166,12 @@ impl Schema {
         &self.predictors
     }
 
+    /// Returns the name of a column for people.
+    pub fn label<'a>(&'a self, column: &'a str) -> &'a str {
+        let predictor = self.predictors.iter().find(|predictor| predictor.name == column);
+        predictor.map_or(column, |predictor| &predictor.label)
+    }
+
     /// Number of columns: id, predictors and target.
     pub fn width(&self) -> usize {
         self.predictors.len() + 2

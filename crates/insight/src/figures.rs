@@ -6,12 +6,13 @@ use anyhow::Result;
 use charts::{Matrix, ScorePoint, TimeSeries, Trends};
 use common::files::checksum::Checksum;
 use common::production::promotion::Comparison;
+use common::schema::Schema;
 use history::{Candidate, CheckRow, MissingRow, Operation, ReleaseRow};
 use statistics::confusion::Confusion;
 use statistics::interval;
 
 use crate::evidence::{Evidence, MOST_RUNS, Past};
-use crate::wording::{interval_of, label};
+use crate::wording::interval_of;
 
 /// The figures as SVG; the PNG files, the PDF and the web page show the same drawings.
 pub struct Figures {
@@ -31,17 +32,17 @@ impl Figures {
         Ok(Self {
             confusion_matrix: charts::confusion_matrix(&matrix)?,
             model_quality: charts::model_quality(&evidence.pairs, threshold)?,
-            time_trends: charts::time_trends(&trends(&evidence.past))?,
+            time_trends: charts::time_trends(&trends(&evidence.past, &evidence.model.schema))?,
         })
     }
 }
 
-fn trends(past: &Past) -> Trends {
+fn trends(past: &Past, schema: &Schema) -> Trends {
     let mut scores: Vec<_> = past.checks.iter().map(check_point).chain(release_points(past)).collect();
     scores.sort_by(|a, b| a.time.cmp(&b.time));
     Trends {
         scores: scores.split_off(scores.len().saturating_sub(MOST_RUNS)),
-        missing: missing(&past.missing),
+        missing: missing(&past.missing, schema),
         seconds: seconds(past),
     }
 }
@@ -74,7 +75,7 @@ fn release_points(past: &Past) -> impl Iterator<Item = ScorePoint> {
 }
 
 /// The newest rows on missing values, as one line per column.
-fn missing(rows: &[MissingRow]) -> TimeSeries {
+fn missing(rows: &[MissingRow], schema: &Schema) -> TimeSeries {
     type Percent = fn(&MissingRow) -> Option<f64>;
     let columns: [(&str, Percent); 5] = [
         ("corporation", |row| row.corporation),
@@ -85,7 +86,7 @@ fn missing(rows: &[MissingRow]) -> TimeSeries {
     ];
     let line = |(column, percent): (&str, Percent)| {
         let known = rows.iter().enumerate().filter_map(|(index, row)| Some((index, percent(row)?)));
-        (label(column).to_owned(), known.collect())
+        (schema.label(column).to_owned(), known.collect())
     };
     TimeSeries { times: rows.iter().map(|row| row.started.clone()).collect(), lines: columns.map(line).into() }
 }

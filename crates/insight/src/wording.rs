@@ -1,6 +1,8 @@
 //! Numbers, columns, reasons and drift checks in plain words.
 
 pub use charts::numbers::{grouped, percent, whole_percent};
+use common::schema::{Kind, Predictor, Schema};
+use common::values::Value;
 use history::{CheckRow, DriftVerdict};
 use statistics::interval::Interval;
 
@@ -33,16 +35,6 @@ pub fn number_if_known(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), number)
 }
 
-/// The name of a column for readers.
-pub fn label(column: &str) -> &str {
-    match column {
-        "lastmonth_activity" => "last month's activity",
-        "lastyear_activity" => "last year's activity",
-        "number_of_employees" => "number of employees",
-        other => other,
-    }
-}
-
 /// A text with a capital first letter.
 pub fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
@@ -54,21 +46,39 @@ pub fn minutes(time: &str) -> String {
     time.get(..16).unwrap_or(time).replace('T', " ")
 }
 
+/// A value of a predictor for readers, with its unit.
+pub fn value(predictor: &Predictor, value: &Value) -> String {
+    match (value, &predictor.unit) {
+        (Value::Level(level), _) => level.clone(),
+        (Value::Number(number), None) => amount(predictor.kind, *number),
+        (Value::Number(number), Some(unit)) => format!("{} {unit}", amount(predictor.kind, *number)),
+    }
+}
+
 /// Describes one predictor's contribution to a client's `risk` by its consequence.
-pub(crate) fn reason(reason: &Reason, risk: f64) -> String {
-    let (value, average) = (count(reason.value), count(reason.average));
-    let subject = capitalised(label(reason.predictor));
+pub(crate) fn reason(schema: &Schema, reason: &Reason, risk: f64) -> String {
+    let Some(predictor) = predictor(schema, &reason.predictor) else { return String::new() };
+    let (now, average) = (value(predictor, &reason.value), value(predictor, &reason.average));
+    let subject = capitalised(&predictor.label);
+    let (imputed_as, average_is, ordinary) = match predictor.is_category() {
+        true => ("most common value", "most common", average.as_str()),
+        false => ("median", "average", "an average value"),
+    };
     let fact = match reason.imputed {
-        true => format!("{subject} is unknown and taken to be the median, {value} (average {average})."),
-        false => format!("{subject} is {value} (average {average})."),
+        true => format!("{subject} is unknown and taken to be the {imputed_as}, {now} ({average_is} {average})."),
+        false => format!("{subject} is {now} ({average_is} {average})."),
     };
     match changes_the_risk(reason, risk) {
         true => {
             let (now, then) = (rounded(risk), rounded(reason.risk_at_average));
-            format!("{fact} With an average value the risk would be {then} instead of {now}.")
+            format!("{fact} With {ordinary} the risk would be {then} instead of {now}.")
         }
-        false => format!("{fact} With an average value the risk would be about the same."),
+        false => format!("{fact} With {ordinary} the risk would be about the same."),
     }
+}
+
+fn predictor<'a>(schema: &'a Schema, name: &str) -> Option<&'a Predictor> {
+    schema.predictors().iter().find(|predictor| predictor.name == name)
 }
 
 /// Whether a client's `risk`, in whole percent, would differ with the average value of the predictor.
@@ -77,13 +87,16 @@ pub(crate) fn changes_the_risk(reason: &Reason, risk: f64) -> bool {
 }
 
 /// Describes what would lower a client's risk below `threshold`.
-pub(crate) fn remedy(remedy: &Remedy, threshold: f64) -> String {
+pub(crate) fn remedy(schema: &Schema, remedy: &Remedy, threshold: f64) -> String {
     match remedy {
         Remedy::NotNeeded => format!("already below {}", whole_percent(threshold)),
         Remedy::Nothing => "no single change is enough".to_owned(),
-        Remedy::Change(Change { predictor, from, to }) => {
-            format!("{} {} instead of {}", label(predictor), count(*to), count(*from))
-        }
+        Remedy::Change(Change { predictor: name, from, to }) => match predictor(schema, name) {
+            Some(predictor) => {
+                format!("{} {} instead of {}", predictor.label, value(predictor, to), value(predictor, from))
+            }
+            None => String::new(),
+        },
     }
 }
 
@@ -130,11 +143,14 @@ fn rounded(risk: f64) -> String {
     }
 }
 
-/// A count for readers; values from 10 on are rounded to whole numbers.
-fn count(value: f64) -> String {
-    match value {
-        value if value.fract() == 0.0 || value >= 10.0 => grouped(value.round() as u64),
-        value => format!("{value:.1}"),
+/// A number for readers: whole numbers and those from 10 to 10^15 without decimals, others with few digits.
+fn amount(kind: Kind, value: f64) -> String {
+    let sign = if value < 0.0 { "\u{2212}" } else { "" };
+    match value.abs() {
+        size if size > 1e16 => format!("{sign}{size:.3e}"),
+        size if size.fract() == 0.0 || size >= 10.0 => format!("{sign}{}", grouped(size.round() as u64)),
+        size if size >= 0.1 || kind == Kind::Count => format!("{sign}{size:.1}"),
+        size => format!("{sign}{size:.2e}"),
     }
 }
 
@@ -155,11 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_have_names_for_readers() {
-        assert_eq!(capitalised(label("lastyear_activity")), "Last year's activity");
-        assert_eq!(
-            (capitalised(""), capitalised("größe"), label("größe")),
-            (String::new(), "Größe".to_owned(), "größe")
-        );
+    fn texts_begin_with_a_capital_letter() {
+        assert_eq!((capitalised(""), capitalised("größe")), (String::new(), "Größe".to_owned()));
     }
 }

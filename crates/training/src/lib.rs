@@ -67,16 +67,6 @@ fn flat<S: Serializer>(model: &Model, serializer: S) -> Result<S::Ok, S::Error> 
         sketches: Option<Vec<Summary<'a>>>,
         terms: Vec<Cow<'a, str>>,
     }
-    #[derive(Serialize)]
-    #[serde(untagged)]
-    enum Summary<'a> {
-        Number(&'a Sketch),
-        Category(&'a LevelSummary),
-    }
-    let summary = |effect: &'_ Effect| match effect {
-        Effect::Number(number) => number.sketch.as_ref().map(Summary::Number),
-        Effect::Category(category) => Some(Summary::Category(&category.summary)),
-    };
     let flat = Flat {
         coefficients: model.terms().map(|term| term.coefficient).collect(),
         intercept: model.intercept,
@@ -84,10 +74,28 @@ fn flat<S: Serializer>(model: &Model, serializer: S) -> Result<S::Ok, S::Error> 
         medians: model.effects.iter().map(Effect::imputed).collect(),
         fit: &model.fit,
         training: &model.training,
-        sketches: model.effects.iter().map(summary).collect(),
+        sketches: model.effects.iter().map(Summary::of).collect(),
         terms: model.terms().map(|term| term.name()).collect(),
     };
     flat.serialize(serializer)
+}
+
+/// Summary of a predictor's values in the training data.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Summary<'a> {
+    Number(&'a Sketch),
+    Category(&'a LevelSummary),
+}
+
+impl<'a> Summary<'a> {
+    /// `None` if the model file holds none.
+    fn of(effect: &'a Effect) -> Option<Self> {
+        match effect {
+            Effect::Number(number) => number.sketch.as_ref().map(Self::Number),
+            Effect::Category(category) => Some(Self::Category(&category.summary)),
+        }
+    }
 }
 
 /// Largest relative error for which coefficients count as exact.

@@ -1,9 +1,11 @@
 //! The data of the model, their development over time, and the program's dependencies.
 
+use dataset::LevelShare;
+
 use crate::evidence::Evidence;
 use crate::figures::Figures;
 use crate::section::{Part, Section, Table};
-use crate::wording::{grouped, number_if_known};
+use crate::wording::{grouped, number_if_known, percent};
 
 /// Maximum number of files that are listed.
 const FILES_SHOWN: usize = 20;
@@ -54,6 +56,16 @@ pub fn data(evidence: &Evidence) -> Section {
     });
     let columns = ["Column", "#Mean", "#Median", "#Standard deviation", "#Mode", "#Missing"];
     section.parts.push(Part::Table(Table::of_texts("Columns of the data", &columns, rows)));
+    if !evidence.categories.is_empty() {
+        let levels = evidence.categories.iter().flat_map(|category| {
+            let row = |level: &LevelShare| {
+                vec![category.column.clone(), level.level.clone(), grouped(level.count), percent(level.share)]
+            };
+            category.levels.iter().map(row)
+        });
+        let columns = ["Column", "Level", "#Rows", "#Share"];
+        section.parts.push(Part::Table(Table::of_texts("Levels of the categories", &columns, levels)));
+    }
     section
 }
 
