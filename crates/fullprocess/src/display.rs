@@ -57,7 +57,11 @@ impl fmt::Display for Outcome {
             Decision::Redeployed => write!(f, "drift: {scores}; deployed {live}"),
             Decision::Kept => write!(f, "drift: {scores}; kept {live}: {}", self.promotion_warnings.join("; ")),
             Decision::ColumnsChanged => {
-                write!(f, "the columns of the config have changed ({}); ", self.columns_change.as_deref().unwrap_or_default())?;
+                write!(
+                    f,
+                    "the columns of the config have changed ({}); ",
+                    self.columns_change.as_deref().unwrap_or_default()
+                )?;
                 match self.dry_run {
                     true => write!(f, "a new model is trained and deployed instead of {live}"),
                     false => write!(f, "deployed {live}, trained on all files"),
