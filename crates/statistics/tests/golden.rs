@@ -248,11 +248,9 @@ struct OddsCase {
     ratios: [f64; 3],
     low: [f64; 3],
     high: [f64; 3],
-    average: [f64; 3],
     clients: Vec<[f64; 3]>,
     probabilities: Vec<f64>,
     log_odds: Vec<f64>,
-    average_log_odds: f64,
 }
 
 #[test]
