@@ -16,6 +16,7 @@
 pub mod confusion;
 pub mod distribution;
 pub mod interval;
+pub mod levels;
 pub mod odds;
 pub mod ranking;
 pub mod shift;
