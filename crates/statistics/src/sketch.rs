@@ -151,7 +151,7 @@ fn moments(distribution: &Distribution) -> Option<(f64, f64)> {
         return Some((mean, standard_deviation));
     }
     // A power of two, so the scaled values are exact unless they underflow. Every difference is below 1 in size.
-    let exponent = libm::frexp(min.abs().max(max.abs())).1 + 1;
+    let exponent = (libm::frexp(min.abs().max(max.abs())).1 + 1).max(-1000);
     let (mean, standard_deviation) = scaled_moments(distribution, min, libm::ldexp(1.0, -exponent));
     let rescaled = |value| libm::ldexp(value, exponent);
     Some((rescaled(mean).clamp(min, max), rescaled(standard_deviation).min(f64::MAX)))
