@@ -178,7 +178,7 @@ fn a_record_is_read_as_it_was_written() {
     assert_eq!(models, [Candidate::EveryoneExits, Candidate::NewModel, Candidate::NobodyExits]);
     assert!(rows.iter().all(|row| row.promotion == decision));
     assert_eq!(rows[1].compared.confusion, confusion);
-    let json = serde_json::to_value(history.listing(ListingKind::Checks, 1).unwrap()).unwrap();
+    let json = serde_json::to_value(history.listing(ListingKind::Checks, &config.columns, 1).unwrap()).unwrap();
     let row = &json["rows"][0];
     assert_eq!(
         (&row["verdict"], &row["drifted"], &row["test"]),
@@ -186,7 +186,8 @@ fn a_record_is_read_as_it_was_written() {
     );
     assert_eq!((&row["data"], &row["f1_low"], &row["n"]), (&json!(check.data), &json!(null), &json!(19)));
     assert_eq!(serde_json::to_value(DriftVerdict::CannotTell).unwrap(), "cannot_tell", "as fullprocess writes it");
-    let (columns, cells) = history.listing(ListingKind::Checks, 1).unwrap().table();
+    let listing = history.listing(ListingKind::Checks, &config.columns, 1).unwrap();
+    let (columns, cells) = listing.table();
     assert_eq!((columns.len(), cells[0].len(), columns[4], cells[0][4].as_str()), (16, 16, "n", "19"));
 }
 

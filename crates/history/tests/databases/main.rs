@@ -5,6 +5,7 @@
 
 mod chain;
 mod clients;
+mod columns;
 mod concurrency;
 mod faults;
 mod input;

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use common::schema::Schema;
 use history::listing::ListingKind;
 use history::{History, SCHEMA_VERSION, State};
 use serde_json::{Value, json};
@@ -72,7 +73,7 @@ fn as_listed_now(kind: ListingKind, row: &Value) -> Value {
 
 fn check_listings(history: &mut History, listed: &Value) {
     for kind in ListingKind::ALL {
-        let found = serde_json::to_value(history.listing(*kind, 1000).unwrap()).unwrap();
+        let found = serde_json::to_value(history.listing(*kind, &Schema::default(), 1000).unwrap()).unwrap();
         let expected = listed[kind.as_str()].as_array().unwrap();
         assert!(!expected.is_empty());
         let expected: Vec<_> = expected.iter().map(|row| as_listed_now(*kind, row)).collect();
@@ -148,7 +149,7 @@ fn a_sqlite_file_of_version_1_is_migrated_by_the_first_step() {
     let mut history = History::open(&config).unwrap();
     let listed: Value = serde_json::from_slice(&fs::read(fixture("sqlite.json")).unwrap()).unwrap();
     let mut rows = |kind| {
-        let listing = serde_json::to_value(history.listing(kind, 1000).unwrap()).unwrap();
+        let listing = serde_json::to_value(history.listing(kind, &Schema::default(), 1000).unwrap()).unwrap();
         listing["rows"].as_array().unwrap().clone()
     };
     for (kind, unknown) in [
