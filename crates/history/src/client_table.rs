@@ -64,11 +64,12 @@ impl ClientTable {
         names.join(", ")
     }
 
-    /// Returns whether the database's table has exactly these columns.
+    /// Returns whether the database's table has exactly these columns, and no replacement was interrupted.
     pub async fn is_current(&self, connection: &mut Connection) -> Result<bool> {
         let found = columns(connection).await?;
         let expected = |column: &ClientColumn| (column.name.clone(), column.content.type_name(self.dialect).to_owned());
-        Ok(found == self.columns.iter().map(expected).collect::<Vec<_>>())
+        let expected: Vec<_> = self.columns.iter().map(expected).collect();
+        Ok(found == expected && !was_interrupted(connection).await?)
     }
 
     /// Replaces the table by one with these columns, whose rows `fill` writes to the table of the given name. Readers see
@@ -199,6 +200,19 @@ async fn columns(connection: &mut Connection) -> Result<Vec<(String, String)>> {
     connection.fetch(&query, &[]).await.context("reading the columns of its table clients")
 }
 
+/// Returns whether a replacement was interrupted, or is in progress, in MySQL.
+async fn was_interrupted(connection: &mut Connection) -> Result<bool> {
+    if connection.dialect() != Dialect::MySql {
+        return Ok(false);
+    }
+    let query = format!(
+        "SELECT COUNT(*) FROM information_schema.tables
+        WHERE table_schema = DATABASE() AND table_name IN ('{NEW}', '{OLD}')"
+    );
+    let counts: Vec<(i64,)> = connection.fetch(&query, &[]).await?;
+    Ok(counts.first().is_some_and(|(count,)| *count > 0))
+}
+
 /// Waits for another process that exchanges the table in MySQL. Closing the connection releases the lock.
 async fn lock(connection: &mut Connection) -> Result<()> {
     let lock = "SELECT GET_LOCK(SHA1(CONCAT(DATABASE(), ' clients')), 50)";
@@ -211,4 +225,37 @@ async fn lock(connection: &mut Connection) -> Result<()> {
 
 async fn change(connection: &mut Connection, statement: &str) -> Result<()> {
     connection.execute_within(DATASET_LIMIT, statement, &[]).await.context("replacing its table clients")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row_number(predictors: &str) -> String {
+        let columns = format!(r#"{{"id": "id", "target": "t", "predictors": {predictors}}}"#);
+        let schema = common::config::schema_of_json(&columns).unwrap();
+        ClientTable::of(&schema, Dialect::Sqlite).columns[0].name.clone()
+    }
+
+    #[test]
+    fn the_row_number_has_a_free_name() {
+        assert_eq!(row_number(r#"["a"]"#), "number");
+        assert_eq!(row_number(r#"["number"]"#), "number_");
+        assert_eq!(row_number(r#"["Number", "NUMBER_"]"#), "number__", "databases do not distinguish case");
+    }
+
+    #[test]
+    fn the_default_table_is_that_of_the_migrations() {
+        let table = |dialect| ClientTable::of(&Schema::default(), dialect).definition(CLIENTS);
+        assert_eq!(
+            table(Dialect::Sqlite),
+            r#"CREATE TABLE clients ("number" INTEGER PRIMARY KEY, "corporation" TEXT, "lastmonth_activity" NUMERIC, "lastyear_activity" NUMERIC, "number_of_employees" NUMERIC, "exited" INTEGER)"#
+        );
+        assert_eq!(
+            table(Dialect::MySql),
+            "CREATE TABLE clients (`number` bigint PRIMARY KEY, `corporation` varchar(1000), `lastmonth_activity` double, \
+             `lastyear_activity` double, `number_of_employees` double, `exited` smallint) \
+             CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+        );
+    }
 }

@@ -1,14 +1,8 @@
-//! Tests of the table `clients` with the columns of any client table, and of its replacement when they change.
+//! Tests of the table `clients` with the columns of any client table.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
 
 use common::config::Config;
 use common::files::checksum::Checksum;
@@ -18,10 +12,10 @@ use serde_json::{Value, json};
 use testkit::Workspace;
 use testkit::databases::Kind;
 
-use crate::{Database, check_message, on_each_database, setup};
+use crate::{Database, check_message, on_each_database};
 
 /// Names that must be quoted in SQL, in each kind of database.
-const ODD: [&str; 14] = [
+pub const ODD: [&str; 14] = [
     "monthly charges",
     "say \"hi\"",
     "o'neil",
@@ -39,7 +33,7 @@ const ODD: [&str; 14] = [
 ];
 
 /// The columns of a table of customers, with odd names.
-fn odd_columns() -> Value {
+pub fn odd_columns() -> Value {
     let predictor = |(index, name): (usize, &&str)| match index % 3 {
         0 => json!({"name": name, "kind": "category"}),
         1 => json!(name),
@@ -54,7 +48,7 @@ fn odd_columns() -> Value {
 }
 
 /// Returns `n` rows of the table with [`odd_columns`].
-fn odd_rows(n: usize) -> String {
+pub fn odd_rows(n: usize) -> String {
     let mut rows = String::new();
     for i in 0..n {
         let _ = write!(rows, "client {i}");
@@ -72,14 +66,14 @@ fn odd_rows(n: usize) -> String {
 }
 
 /// Writes a finaldata.csv of these rows with the columns of the config, and records a run that has compiled it.
-fn store(workspace: &Workspace, rows: &str) -> anyhow::Result<()> {
+pub fn store(workspace: &Workspace, rows: &str) -> anyhow::Result<()> {
     let config = workspace.config();
     workspace.write("ingesteddata/finaldata.csv", &format!("{}\n{rows}", config.columns.header()));
     record(&config)
 }
 
 /// Records a run that has compiled the finaldata.csv of the config.
-fn record(config: &Config) -> anyhow::Result<()> {
+pub fn record(config: &Config) -> anyhow::Result<()> {
     let path = config.output_folder.join("finaldata.csv");
     let csv = fs::read(&path)?;
     let ingested = Ingested {
@@ -98,13 +92,18 @@ fn record(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Creates the history of the config.
-fn set_up(workspace: &Workspace) {
+pub fn set_up(workspace: &Workspace) {
     History::set_up(&workspace.config()).unwrap();
+}
+
+/// Returns rows of the default columns.
+pub fn default_rows(n: usize) -> String {
+    (0..n).fold(String::new(), |rows, i| rows + &format!("client {i},{i},0.5,3,{}\n", i % 2))
 }
 
 impl Database {
     /// Quotes an identifier.
-    fn quoted(&self, name: &str) -> String {
+    pub fn quoted(&self, name: &str) -> String {
         let quote = if self.is(Kind::MariaDb) { '`' } else { '"' };
         format!("{quote}{}{quote}", name.replace(quote, &format!("{quote}{quote}")))
     }
@@ -123,13 +122,13 @@ impl Database {
         text.lines().map(|line| line.replace("\\\\", "\\").split('\t').map(str::to_owned).collect()).collect()
     }
 
-    fn client_names(&self) -> Vec<String> {
+    pub fn client_names(&self) -> Vec<String> {
         self.client_columns().into_iter().map(|mut column| column.remove(0)).collect()
     }
 }
 
 /// Checks that `clients` contains these rows and has the columns of the config.
-fn check(workspace: &Workspace, database: &Database, rows: &str) {
+pub fn check(workspace: &Workspace, database: &Database, rows: &str) {
     let columns = workspace.config().columns;
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(rows.as_bytes());
     let records: Vec<_> = reader.records().map(Result::unwrap).collect();
@@ -166,99 +165,6 @@ fn any_columns_are_stored() {
     });
 }
 
-/// Rows of the default columns.
-fn default_rows(n: usize) -> String {
-    (0..n).fold(String::new(), |rows, i| rows + &format!("client {i},{i},0.5,3,{}\n", i % 2))
-}
-
-impl Database {
-    /// Returns everything that the database states about the definition of `clients`.
-    fn definition(&self) -> String {
-        let columns = "CAST(column_name AS TEXT), data_type, is_nullable, character_maximum_length";
-        match self {
-            Self::File(_) => self.sql("PRAGMA table_info(clients)"),
-            _ if self.is(Kind::MariaDb) => self.sql("SHOW CREATE TABLE clients"),
-            Self::On(..) => self.sql(&format!(
-                "SELECT {columns} FROM information_schema.columns WHERE table_name = 'clients' ORDER BY ordinal_position"
-            )),
-        }
-    }
-
-    /// Returns the names of all tables that begin with `clients`.
-    fn client_tables(&self) -> String {
-        self.sql(
-            match self {
-                Self::File(_) => "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'clients%'",
-                Self::On(..) => {
-                    "SELECT table_name FROM information_schema.tables WHERE table_name LIKE 'clients%' AND
-                table_schema IN ('public', (SELECT current_schema))"
-                }
-            }
-            .replace("(SELECT current_schema)", if self.is(Kind::MariaDb) { "DATABASE()" } else { "'public'" })
-            .as_str(),
-        )
-    }
-}
-
-#[test]
-fn the_table_is_replaced_when_its_columns_change_and_only_then() {
-    on_each_database(Workspace::new, |workspace, database| {
-        set_up(workspace);
-        let (definition, columns) = (database.definition(), setup::columns(database));
-        database.sql("CREATE INDEX mine ON clients (exited)");
-        let with_index = database.definition();
-        for n in [300, 100] {
-            store(workspace, &default_rows(n)).unwrap();
-            check(workspace, database, &default_rows(n));
-        }
-        assert_eq!(database.definition(), with_index);
-        database.sql(if database.is(Kind::MariaDb) { "DROP INDEX mine ON clients" } else { "DROP INDEX mine" });
-
-        let mut changes = Vec::new();
-        for (name, kind) in [("a", "number"), ("a", "category"), ("A", "category"), ("b", "category")] {
-            changes.push(json!({"id": "id", "target": "t", "predictors": [{"name": name, "kind": kind}]}));
-        }
-        changes
-            .push(json!({"id": "id", "target": {"name": "t", "positive": "0", "negative": "1"}, "predictors": ["b"]}));
-        changes
-            .push(json!({"id": "id", "target": {"name": "t", "positive": "1", "negative": "2"}, "predictors": ["b"]}));
-        for columns in changes {
-            workspace.set("columns", columns);
-            let rows = "x,1,1\ny,,\n,3,1\n"; // the same for each, so that only the columns tell that it must be replaced
-            store(workspace, rows).unwrap();
-            check(workspace, database, rows);
-        }
-        workspace.set("columns", odd_columns());
-        store(workspace, &odd_rows(300)).unwrap();
-        check(workspace, database, &odd_rows(300));
-
-        // Without a change of the rows, nothing is written again.
-        database.sql(&format!("UPDATE clients SET {} = 'marked'", database.quoted("monthly charges")));
-        store(workspace, &odd_rows(300)).unwrap();
-        assert_eq!(
-            database.count(&format!("FROM clients WHERE {} = 'marked'", database.quoted("monthly charges"))),
-            300
-        );
-
-        let default = default_columns();
-        workspace.set("columns", default);
-        store(workspace, &default_rows(100)).unwrap();
-        check(workspace, database, &default_rows(100));
-        assert_eq!(database.definition(), definition);
-        assert_eq!(setup::columns(database), columns);
-        assert_eq!(database.client_tables(), "clients");
-        assert_eq!(database.count("FROM runs WHERE outcome = 'done'"), 11);
-        assert_eq!(database.count("FROM datasets WHERE stored = 1"), 11);
-    });
-}
-
-/// Returns the default columns as a config states them.
-fn default_columns() -> Value {
-    let count = |name| json!({"name": name, "kind": "count"});
-    let predictors = ["lastmonth_activity", "lastyear_activity", "number_of_employees"].map(count);
-    json!({"id": "corporation", "target": "exited", "predictors": predictors})
-}
-
 #[test]
 fn a_hundred_categories_of_long_levels_are_stored() {
     on_each_database(Workspace::new, |workspace, database| {
@@ -289,103 +195,6 @@ fn random_text(seed: usize, length: usize) -> String {
         char::from(b'a' + ((state >> 33) % 26) as u8)
     };
     (0..length).map(letter).collect()
-}
-
-#[test]
-fn readers_see_the_previous_rows_until_the_new_ones_are_complete() {
-    on_each_database(Workspace::new, |workspace, database| {
-        set_up(workspace);
-        store(workspace, &default_rows(100)).unwrap();
-        workspace.set("columns", odd_columns());
-        let (rows, is_done) = (odd_rows(30_000), AtomicBool::new(false));
-        let seen = thread::scope(|scope| {
-            let reader = scope.spawn(|| {
-                let mut seen = Vec::new();
-                while !is_done.load(Ordering::Relaxed) {
-                    seen.push(database.count("FROM clients"));
-                }
-                seen
-            });
-            let stored = store(workspace, &rows);
-            is_done.store(true, Ordering::Relaxed);
-            stored.unwrap();
-            reader.join().unwrap()
-        });
-        assert!(seen.contains(&100) && seen.iter().all(|count| [100, 30_000].contains(count)), "{seen:?}");
-        assert!(seen.is_sorted(), "{seen:?}");
-        assert_eq!(database.count("FROM clients"), 30_000);
-    });
-}
-
-/// The variable that names the config of [`records_and_is_killed`].
-const KILLED: &str = "RISK_TEST_KILLED";
-
-/// Not a test of its own: the process that [`a_process_killed_while_it_replaces_the_table_is_made_good`] kills.
-#[test]
-fn records_and_is_killed() {
-    if let Some(config) = env::var_os(KILLED) {
-        record(&Config::load(Some(Path::new(&config))).unwrap()).unwrap();
-    }
-}
-
-#[test]
-fn a_process_killed_while_it_replaces_the_table_is_made_good() {
-    on_each_database(Workspace::new, |workspace, database| {
-        set_up(workspace);
-        store(workspace, &default_rows(100)).unwrap();
-        let (old, definition) = (database.definition(), setup::columns(database));
-        let (rows, mut killed) = (odd_rows(100_000), 0);
-        workspace.set("columns", odd_columns());
-        let header = workspace.config().columns.header();
-        workspace.write("ingesteddata/finaldata.csv", &format!("{header}\n{rows}"));
-        for milliseconds in [20, 50, 80, 120, 160, 200, 300, 400, 600, 1000] {
-            let mut process = Command::new(env::current_exe().unwrap());
-            process.args(["--exact", "columns::records_and_is_killed"]).env(KILLED, workspace.path("config.json"));
-            let mut process = process.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            thread::sleep(Duration::from_millis(milliseconds));
-            process.kill().unwrap();
-            if process.wait().unwrap().success() {
-                break;
-            }
-            killed += 1;
-            let is_old = database.definition() == old;
-            assert_eq!(database.count("FROM clients"), if is_old { 100 } else { 100_000 }, "{milliseconds} ms");
-            assert!(database.count("FROM runs") >= 1);
-        }
-        assert!(killed >= 2, "{killed}");
-        store(workspace, &rows).unwrap();
-        check(workspace, database, &rows);
-        assert_eq!(database.client_tables(), "clients");
-        workspace.set("columns", default_columns());
-        store(workspace, &default_rows(100)).unwrap();
-        check(workspace, database, &default_rows(100));
-        assert_eq!((database.definition(), setup::columns(database)), (old, definition));
-    });
-}
-
-/// MySQL commits each change of a table. These are the states between two changes.
-#[test]
-fn an_interrupted_replacement_is_repaired_in_mysql() {
-    let interruptions = [
-        "CREATE TABLE clients_being_written (number BIGINT PRIMARY KEY)",
-        "CREATE TABLE clients_being_replaced (number BIGINT PRIMARY KEY)",
-        "CREATE TABLE clients_being_written LIKE clients; RENAME TABLE clients TO clients_being_replaced",
-        "DROP TABLE clients",
-    ];
-    on_each_database(Workspace::new, |workspace, database| {
-        if !database.is(Kind::MariaDb) {
-            return;
-        }
-        set_up(workspace);
-        for (i, interruption) in interruptions.iter().enumerate() {
-            database.sql(interruption);
-            workspace.set("columns", if i % 2 == 0 { odd_columns() } else { default_columns() });
-            let rows = if i % 2 == 0 { odd_rows(50) } else { default_rows(50) };
-            store(workspace, &rows).unwrap();
-            check(workspace, database, &rows);
-            assert_eq!(database.client_tables(), "clients", "{interruption}");
-        }
-    });
 }
 
 #[test]

@@ -9,7 +9,9 @@ mod columns;
 mod concurrency;
 mod faults;
 mod input;
+mod input_columns;
 mod migrations;
+mod replacement;
 mod setup;
 
 use std::io::{Read, Write};
