@@ -14,6 +14,9 @@ use statistics::interval;
 use crate::evidence::{Evidence, MOST_RUNS, Past};
 use crate::wording::interval_of;
 
+/// Maximum number of columns in the figure of missing values; more lines could not be told apart.
+const MOST_COLUMNS: usize = 8;
+
 /// The figures as SVG; the PNG files, the PDF and the web page show the same drawings.
 pub struct Figures {
     /// Predicted and actual outcomes on the test data.
@@ -74,21 +77,21 @@ fn release_points(past: &Past) -> impl Iterator<Item = ScorePoint> {
     })
 }
 
-/// The newest rows on missing values, as one line per column.
+/// The newest rows on missing values, as one line per column; of many columns only those with the most missing values.
 fn missing(rows: &[MissingRow], schema: &Schema) -> TimeSeries {
-    type Percent = fn(&MissingRow) -> Option<f64>;
-    let columns: [(&str, Percent); 5] = [
-        ("corporation", |row| row.corporation),
-        ("lastmonth_activity", |row| row.lastmonth_activity),
-        ("lastyear_activity", |row| row.lastyear_activity),
-        ("number_of_employees", |row| row.number_of_employees),
-        ("exited", |row| row.exited),
-    ];
-    let line = |(column, percent): (&str, Percent)| {
-        let known = rows.iter().enumerate().filter_map(|(index, row)| Some((index, percent(row)?)));
-        (schema.label(column).to_owned(), known.collect())
+    let percents = |column: usize| rows.iter().map(move |row| row.percent.get(column).copied().flatten());
+    let mut columns: Vec<(usize, &str)> = schema.columns().enumerate().collect();
+    if columns.len() > MOST_COLUMNS {
+        let largest = |column: usize| percents(column).flatten().fold(0.0, f64::max);
+        columns.sort_by(|a, b| largest(b.0).total_cmp(&largest(a.0)));
+        columns.truncate(MOST_COLUMNS);
+    }
+    let line = |(column, name): (usize, &str)| {
+        let known = percents(column).enumerate().filter_map(|(index, percent)| Some((index, percent?)));
+        (schema.label(name).to_owned(), known.collect())
     };
-    TimeSeries { times: rows.iter().map(|row| row.started.clone()).collect(), lines: columns.map(line).into() }
+    let lines = columns.into_iter().map(line).collect();
+    TimeSeries { times: rows.iter().map(|row| row.started.clone()).collect(), lines }
 }
 
 /// The newest durations of ingestion and training.
