@@ -41,6 +41,15 @@ pub fn capitalised(text: &str) -> String {
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
+/// The label of a predictor with a capital first letter, followed by its unit.
+pub fn label_with_unit(predictor: &Predictor) -> String {
+    let label = capitalised(&predictor.label);
+    match &predictor.unit {
+        None => label,
+        Some(unit) => format!("{label} ({unit})"),
+    }
+}
+
 /// A time of the history, cut off after the minutes.
 pub fn minutes(time: &str) -> String {
     time.get(..16).unwrap_or(time).replace('T', " ")
