@@ -7,7 +7,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use common::cli;
 use common::config::{Config, Threshold};
 use common::files::atomic;
@@ -87,7 +87,10 @@ pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
         let (model, threshold) = (release.model()?, release.threshold()?);
         (release.id, model, release.manifest.score.model_sha256, threshold)
     } else {
-        let (model, checksum) = Model::load(&config.output_model.join(MODEL))?;
+        let path = config.output_model.join(MODEL);
+        let (model, checksum) = Model::load(&path)?;
+        let is_current = model.check_columns(&config.columns, "the config");
+        is_current.with_context(|| format!("{} cannot be used; run ingestion and training again", path.display()))?;
         (checksum.short().to_owned(), model, checksum, config.threshold)
     };
     let engine = dataset::open_for(config, &model.schema)?;
