@@ -44,12 +44,18 @@ pub async fn home(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
     let permit = state.page_queue.enter().await?;
     let (status, release, page) = permit
         .run(move || {
-            let shown = state.live.model().and_then(|live| Ok((state.views.clients(&state.config, &live)?, live)));
-            let (clients, live) = match shown {
-                Ok(shown) => shown,
+            let live = match state.live.model() {
+                Ok(live) => live,
                 Err(problem) => {
                     let page = home::nothing_yet(&state.config, &problem.detail(&state.config));
                     return Ok((problem.status_code(), None, page));
+                }
+            };
+            let clients = match state.views.clients(&state.config, &live) {
+                Ok(clients) => clients,
+                Err(problem) => {
+                    let page = home::no_clients(&live, &problem.detail(&state.config));
+                    return Ok((problem.status_code(), Some(live.id.clone()), page));
                 }
             };
             let page = match search {

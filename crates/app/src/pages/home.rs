@@ -94,8 +94,8 @@ pub fn found(live: &LiveModel, clients: &RankedClients, text: &str) -> Result<Ma
         };
         vec![Cell::Client(client.id), risk, Cell::Text(rank)]
     });
-    let id = capitalised(live.model.schema.id());
-    let table = Table::new("Clients found", &[&id, "#Risk", "#Rank"], rows);
+    let mut table = Table::new("Clients found", &["", "#Risk", "#Rank"], rows);
+    table.columns[0].title = capitalised(live.model.schema.id());
     let content = html! {
         section id="found" {
             h1 { "Clients named like “" (text) "”" }
@@ -136,4 +136,16 @@ pub fn nothing_yet(config: &Config, detail: &str) -> Markup {
         }
     };
     page("Nothing yet", "", None, &content)
+}
+
+/// The page if a release is live, but the clients cannot be ranked with it.
+pub fn no_clients(live: &LiveModel, detail: &str) -> Markup {
+    let content = html! {
+        section id="calls" {
+            h1 { "Today's calls cannot be shown" }
+            p.warning role="status" { (detail) "." }
+            p { "Release " (live.id) " still answers requests for predictions; see " a href="/docs/" { "the description of the API" } "." }
+        }
+    };
+    page("Today's calls", "", Some(&live.id), &content)
 }
