@@ -59,7 +59,7 @@ type CheckedRow<'r> = (Option<&'r str>, Vec<Option<ValueRef<'r>>>);
 
 /// Checks a row by the rules for fields of a table; an error continues the text `rows[1]`. A text that a table would
 /// read as a missing value is one here too, except in an id.
-fn checked<'r>(schema: &Schema, row: &'r SentRow) -> Result<CheckedRow<'r>, String> {
+fn checked<'r>(schema: &Schema, row: &'r SentRow<'r, 'r>) -> Result<CheckedRow<'r>, String> {
     let values = row.values.iter().zip(schema.predictors()).map(|(value, predictor)| match value {
         None => Ok(None),
         Some(SentValue::Number(number)) => check_number(predictor, *number).map(|n| Some(ValueRef::Number(n))),

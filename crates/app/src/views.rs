@@ -30,7 +30,7 @@ pub struct Views {
 /// The compiled dataset, and the columns with which it is to be read.
 type DatasetKey = (FileIdentity, Schema);
 
-/// The compiled dataset.
+/// The compiled dataset, opened.
 struct Dataset {
     clients: Box<dyn Clients>,
     /// How its columns differ from those of the live release, if it could not be read with those.

@@ -13,10 +13,10 @@ use crate::limits::MOST_SENT_ROWS;
 use crate::problem::Problem;
 
 /// One client as it was sent; nothing is checked except the types.
-pub struct SentRow<'b> {
+pub struct SentRow<'r, 'b> {
     pub id: Option<Text<'b>>,
     /// The predictors in the order of the schema; `None` for a key that is absent or null.
-    pub values: Vec<Option<SentValue<'b>>>,
+    pub values: &'r [Option<SentValue<'b>>],
 }
 
 /// A value of a predictor.
@@ -43,24 +43,26 @@ pub struct SentKeys {
 pub type EachRow<'e> = dyn FnMut(usize, &SentRow) -> Result<(), Problem> + 'e;
 
 /// The reading of one body.
-pub struct Reading<'s, 'e> {
+pub struct Reading<'s, 'e, 'b> {
     schema: &'s Schema,
     each: &'e mut EachRow<'e>,
+    /// The values of the current row.
+    values: Vec<Option<SentValue<'b>>>,
     /// The error that ended the reading, if it came from `each`.
     pub stopped: Option<Problem>,
 }
 
-impl<'s, 'e> Reading<'s, 'e> {
+impl<'s, 'e, 'b> Reading<'s, 'e, 'b> {
     /// Prepares to read a body whose rows have the columns of `schema`.
     pub fn new(schema: &'s Schema, each: &'e mut EachRow<'e>) -> Self {
-        Self { schema, each, stopped: None }
+        Self { schema, each, values: Vec::new(), stopped: None }
     }
 
     /// Reads a body.
     ///
     /// # Errors
     /// Fails if the body is not JSON or has the wrong keys or types, or if `each` has failed.
-    pub fn read<'de, D: Deserializer<'de>>(&mut self, body: D) -> Result<SentKeys, D::Error> {
+    pub fn read<D: Deserializer<'b>>(&mut self, body: D) -> Result<SentKeys, D::Error> {
         body.deserialize_map(Body(self))
     }
 }
@@ -73,9 +75,9 @@ enum BodyKey {
 }
 
 /// The body: an object with `filepath` or `rows`.
-struct Body<'r, 's, 'e>(&'r mut Reading<'s, 'e>);
+struct Body<'r, 's, 'e, 'b>(&'r mut Reading<'s, 'e, 'b>);
 
-impl<'de> Visitor<'de> for Body<'_, '_, '_> {
+impl<'de> Visitor<'de> for Body<'_, '_, '_, 'de> {
     type Value = SentKeys;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -103,9 +105,9 @@ impl<'de> Visitor<'de> for Body<'_, '_, '_> {
 }
 
 /// The list of rows, or null; parsing stops as soon as there are more than `MOST_SENT_ROWS`.
-struct Rows<'r, 's, 'e>(&'r mut Reading<'s, 'e>);
+struct Rows<'r, 's, 'e, 'b>(&'r mut Reading<'s, 'e, 'b>);
 
-impl<'de> DeserializeSeed<'de> for Rows<'_, '_, '_> {
+impl<'de> DeserializeSeed<'de> for Rows<'_, '_, '_, 'de> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
@@ -113,7 +115,7 @@ impl<'de> DeserializeSeed<'de> for Rows<'_, '_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Rows<'_, '_, '_> {
+impl<'de> Visitor<'de> for Rows<'_, '_, '_, 'de> {
     type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -138,12 +140,12 @@ impl<'de> Visitor<'de> for Rows<'_, '_, '_> {
 }
 
 /// One row: an object with the columns of the schema as keys.
-struct Row<'r, 's, 'e> {
-    reading: &'r mut Reading<'s, 'e>,
+struct Row<'r, 's, 'e, 'b> {
+    reading: &'r mut Reading<'s, 'e, 'b>,
     index: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for Row<'_, '_, '_> {
+impl<'de> DeserializeSeed<'de> for Row<'_, '_, '_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -151,7 +153,7 @@ impl<'de> DeserializeSeed<'de> for Row<'_, '_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Row<'_, '_, '_> {
+impl<'de> Visitor<'de> for Row<'_, '_, '_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -164,9 +166,10 @@ impl<'de> Visitor<'de> for Row<'_, '_, '_> {
                 "more than {MOST_SENT_ROWS} rows; send them as a CSV table, which may have any number of rows"
             )));
         }
-        let schema = self.reading.schema;
-        let mut row = SentRow { id: None, values: Vec::new() };
-        row.values.resize_with(schema.predictors().len(), || None);
+        let Reading { schema, each, values, stopped } = self.reading;
+        let mut id = None;
+        values.clear();
+        values.resize_with(schema.predictors().len(), || None);
         let mut seen = [false; MOST_PREDICTORS + 2];
         let mut next = 0;
         while let Some(key) = map.next_key_seed(Key { schema, next })? {
@@ -178,14 +181,14 @@ impl<'de> Visitor<'de> for Row<'_, '_, '_> {
                 return Err(A::Error::custom(format!("duplicate field `{}`", column_name(schema, column))));
             }
             match schema.predictors().get(column.wrapping_sub(1)) {
-                Some(predictor) => row.values[column - 1] = value(&mut map, predictor)?,
-                None if column == 0 => row.id = map.next_value()?,
+                Some(predictor) => values[column - 1] = value(&mut map, predictor)?,
+                None if column == 0 => id = map.next_value()?,
                 None => drop(map.next_value::<IgnoredAny>()?), // the target
             }
             next = column + 1;
         }
-        (self.reading.each)(self.index, &row).map_err(|problem| {
-            self.reading.stopped = Some(problem);
+        each(self.index, &SentRow { id, values }).map_err(|problem| {
+            *stopped = Some(problem);
             A::Error::custom("stopped")
         })
     }
