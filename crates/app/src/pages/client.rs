@@ -22,7 +22,7 @@ const ROWS_SHOWN: usize = 200;
 const MOST_REASONS: usize = 10;
 
 /// Maximum number of predictors in the first table of a client's rows.
-const MOST_COLUMNS: usize = 12;
+const MOST_COLUMNS: usize = 8;
 
 /// The page of the client `id` and its HTTP status.
 pub fn page_of(
