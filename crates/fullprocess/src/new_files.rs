@@ -34,7 +34,7 @@ pub fn ingest(config: &Config, steps: &Steps, state: &State, history: &mut Histo
 pub fn after_ingestion(config: &Config, steps: &Steps, scratch: &Scratch) -> Result<Vec<ListedFile>> {
     let mut files = listed(config, steps)?;
     if let Some(input) = &config.input_database {
-        let new = source::read_new(input, watermark(&inputs(config)?), scratch.path())?;
+        let new = source::read_new(input, &config.columns, watermark(&inputs(config)?), scratch.path())?;
         files.extend(with_checksums(new.batch.map(|batch| batch.file).into_iter().collect())?);
     }
     Ok(files)

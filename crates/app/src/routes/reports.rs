@@ -150,7 +150,7 @@ pub async fn history(request: HttpRequest, state: Data<State>) -> Result<HttpRes
     let permit = state.history_queue.enter().await?;
     let listing = permit.run(move || {
         let read = || match state.circuit_breaker.open(&state.config)? {
-            Some(mut history) => history.listing(what, last),
+            Some(mut history) => history.listing(what, &state.config.columns, last),
             None => Ok(Listing::empty(what)),
         };
         to_json(&read().or_not_ready(FAILED)?)
