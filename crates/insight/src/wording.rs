@@ -41,6 +41,15 @@ pub fn capitalised(text: &str) -> String {
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
+/// The label of a predictor with a capital first letter, followed by its unit.
+pub fn label_with_unit(predictor: &Predictor) -> String {
+    let label = capitalised(&predictor.label);
+    match &predictor.unit {
+        None => label,
+        Some(unit) => format!("{label} ({unit})"),
+    }
+}
+
 /// A time of the history, cut off after the minutes.
 pub fn minutes(time: &str) -> String {
     time.get(..16).unwrap_or(time).replace('T', " ")
@@ -48,10 +57,36 @@ pub fn minutes(time: &str) -> String {
 
 /// A value of a predictor for readers, with its unit.
 pub fn value(predictor: &Predictor, value: &Value) -> String {
-    match (value, &predictor.unit) {
-        (Value::Level(level), _) => level.clone(),
-        (Value::Number(number), None) => amount(predictor.kind, *number),
-        (Value::Number(number), Some(unit)) => format!("{} {unit}", amount(predictor.kind, *number)),
+    match value {
+        Value::Level(level) => level.clone(),
+        Value::Number(number) => with_unit(predictor, amount(predictor.kind, *number)),
+    }
+}
+
+/// A value of a predictor for readers, with its unit and with all its decimals if these are few.
+fn exact(predictor: &Predictor, value: &Value) -> String {
+    match value.number() {
+        Some(number) if predictor.kind == Kind::Number && number.fract() != 0.0 => {
+            let text = number.abs().to_string();
+            match text.split_once('.') {
+                Some((_, decimals)) if decimals.len() <= MOST_DECIMALS => {
+                    let text = format!("{}{}.{decimals}", sign(number), grouped(number.abs().trunc() as u64));
+                    with_unit(predictor, text)
+                }
+                _ => self::value(predictor, value),
+            }
+        }
+        _ => self::value(predictor, value),
+    }
+}
+
+/// Maximum number of decimals of a number that is shown in full.
+const MOST_DECIMALS: usize = 6;
+
+fn with_unit(predictor: &Predictor, text: String) -> String {
+    match &predictor.unit {
+        None => text,
+        Some(unit) => format!("{text} {unit}"),
     }
 }
 
@@ -60,20 +95,21 @@ pub(crate) fn reason(schema: &Schema, reason: &Reason, risk: f64) -> String {
     let Some(predictor) = predictor(schema, &reason.predictor) else { return String::new() };
     let (now, average) = (value(predictor, &reason.value), value(predictor, &reason.average));
     let subject = capitalised(&predictor.label);
-    let (imputed_as, average_is, ordinary) = match predictor.is_category() {
-        true => ("most common value", "most common", average.as_str()),
-        false => ("median", "average", "an average value"),
-    };
-    let fact = match reason.imputed {
-        true => format!("{subject} is unknown and taken to be the {imputed_as}, {now} ({average_is} {average})."),
-        false => format!("{subject} is {now} ({average_is} {average})."),
+    let (fact, other) = match (predictor.is_category(), reason.imputed) {
+        (true, true) => return format!("{subject} is unknown and taken to be the most common value, {now}."),
+        (true, false) if now == average => return format!("{subject} is {now}, the most common value."),
+        (true, false) => (format!("{subject} is {now} (most common: {average})."), average.as_str()),
+        (false, true) => {
+            (format!("{subject} is unknown and taken to be the median, {now} (average {average})."), "an average value")
+        }
+        (false, false) => (format!("{subject} is {now} (average {average})."), "an average value"),
     };
     match changes_the_risk(reason, risk) {
         true => {
             let (now, then) = (rounded(risk), rounded(reason.risk_at_average));
-            format!("{fact} With {ordinary} the risk would be {then} instead of {now}.")
+            format!("{fact} With {other} the risk would be {then} instead of {now}.")
         }
-        false => format!("{fact} With {ordinary} the risk would be about the same."),
+        false => format!("{fact} With {other} the risk would be about the same."),
     }
 }
 
@@ -93,7 +129,7 @@ pub(crate) fn remedy(schema: &Schema, remedy: &Remedy, threshold: f64) -> String
         Remedy::Nothing => "no single change is enough".to_owned(),
         Remedy::Change(Change { predictor: name, from, to }) => match predictor(schema, name) {
             Some(predictor) => {
-                format!("{} {} instead of {}", predictor.label, value(predictor, to), value(predictor, from))
+                format!("{} {} instead of {}", predictor.label, exact(predictor, to), exact(predictor, from))
             }
             None => String::new(),
         },
@@ -143,15 +179,27 @@ fn rounded(risk: f64) -> String {
     }
 }
 
-/// A number for readers: whole numbers and those from 10 to 10^15 without decimals, others with few digits.
+/// A number for readers. Counts: whole numbers and those from 10 to 10^15 without decimals, others with few digits.
+/// Numbers: at least three digits, without superfluous zeros.
 fn amount(kind: Kind, value: f64) -> String {
-    let sign = if value < 0.0 { "\u{2212}" } else { "" };
-    match value.abs() {
-        size if size > 1e16 => format!("{sign}{size:.3e}"),
-        size if size.fract() == 0.0 || size >= 10.0 => format!("{sign}{}", grouped(size.round() as u64)),
-        size if size >= 0.1 || kind == Kind::Count => format!("{sign}{size:.1}"),
-        size => format!("{sign}{size:.2e}"),
+    let (sign, size) = (sign(value), value.abs());
+    let decimals = match size {
+        _ if size > 1e16 => return format!("{sign}{size:.3e}"),
+        _ if size.fract() == 0.0 || size >= 1000.0 => 0,
+        _ if kind == Kind::Count => usize::from(size < 10.0),
+        _ if size < 1e-4 => return format!("{sign}{size:.2e}"),
+        _ => (2.0 - size.log10().floor()) as usize,
+    };
+    match decimals {
+        0 => format!("{sign}{}", grouped(size.round() as u64)),
+        _ if kind == Kind::Count => format!("{sign}{size:.decimals$}"),
+        _ => format!("{sign}{}", format!("{size:.decimals$}").trim_end_matches('0').trim_end_matches('.')),
     }
+}
+
+/// The sign of a negative number.
+fn sign(value: f64) -> &'static str {
+    if value < 0.0 { "\u{2212}" } else { "" }
 }
 
 #[cfg(test)]
@@ -173,5 +221,80 @@ mod tests {
     #[test]
     fn texts_begin_with_a_capital_letter() {
         assert_eq!((capitalised(""), capitalised("größe")), (String::new(), "Größe".to_owned()));
+    }
+
+    fn predictor(text: &str) -> Schema {
+        let text = format!(r#"{{"id": "i", "target": "t", "predictors": [{text}]}}"#);
+        common::config::schema_of_json(&text).unwrap()
+    }
+
+    fn of(value: impl Into<Value>, average: impl Into<Value>, imputed: bool, then: f64) -> Reason {
+        Reason {
+            predictor: "p".to_owned(),
+            value: value.into(),
+            imputed,
+            average: average.into(),
+            log_odds: 1.0,
+            odds_factor: 1.0,
+            risk_at_average: then,
+        }
+    }
+
+    #[test]
+    fn reasons_of_categories_name_the_levels() {
+        let schema = predictor(r#"{"name": "p", "kind": "category", "label": "contract"}"#);
+        let words = |given: Reason| reason(&schema, &given, 0.45);
+        assert_eq!(
+            words(of("Month-to-month", "Two year", false, 0.12)),
+            "Contract is Month-to-month (most common: Two year). With Two year the risk would be 12 % instead of 45 %."
+        );
+        assert_eq!(
+            words(of("One year", "Two year", false, 0.451)),
+            "Contract is One year (most common: Two year). With Two year the risk would be about the same."
+        );
+        assert_eq!(words(of("Two year", "Two year", false, 0.45)), "Contract is Two year, the most common value.");
+        assert_eq!(
+            words(of("Two year", "Two year", true, 0.45)),
+            "Contract is unknown and taken to be the most common value, Two year."
+        );
+    }
+
+    #[test]
+    fn reasons_of_numbers_have_signs_decimals_and_units() {
+        let schema = predictor(r#"{"name": "p", "label": "monthly balance", "unit": "€"}"#);
+        assert_eq!(
+            reason(&schema, &of(-1234.5, 0.25, false, 0.12), 0.45),
+            "Monthly balance is \u{2212}1,235 € (average 0.25 €). With an average value the risk would be 12 % instead of 45 %."
+        );
+        let schema = predictor(r#"{"name": "p", "transform": "log1p"}"#);
+        assert_eq!(
+            reason(&schema, &of(20.04, 31.0, true, 0.45), 0.45),
+            "P is unknown and taken to be the median, 20 (average 31). With an average value the risk would be about the same."
+        );
+    }
+
+    #[test]
+    fn numbers_have_three_digits_and_counts_as_few_as_possible() {
+        let numbers = [0.0, 0.034, 0.5, 4.357, 20.04, -3.0, 104.35, 1234.5, 1e17, 2e-5, -0.999];
+        assert_eq!(
+            numbers.map(|number| amount(Kind::Number, number)),
+            ["0", "0.034", "0.5", "4.36", "20", "\u{2212}3", "104", "1,235", "1.000e17", "2.00e-5", "\u{2212}0.999"]
+        );
+        let counts = [0.0, 0.034, 4.357, 20.04, 1234.5, 326.0];
+        assert_eq!(counts.map(|count| amount(Kind::Count, count)), ["0", "0.0", "4.4", "20", "1,235", "326"]);
+    }
+
+    #[test]
+    fn the_smallest_change_shows_its_decimals() {
+        let words = |columns: &str, from: Value, to: Value| {
+            remedy(&predictor(columns), &Remedy::Change(Change { predictor: "p".to_owned(), from, to }), 0.5)
+        };
+        let rate = r#"{"name": "p", "label": "rate", "unit": "%"}"#;
+        assert_eq!(words(rate, 12.31.into(), 12.1.into()), "rate 12.1 % instead of 12.31 %");
+        assert_eq!(words(rate, (0.1 + 0.2).into(), (-1234.5).into()), "rate \u{2212}1,234.5 % instead of 0.3 %");
+        let contract = r#"{"name": "p", "kind": "category", "label": "contract"}"#;
+        assert_eq!(words(contract, "Monthly".into(), "Two year".into()), "contract Two year instead of Monthly");
+        let count = r#"{"name": "p", "kind": "count"}"#;
+        assert_eq!(words(count, 4.26.into(), 5.0.into()), "p 5 instead of 4.3");
     }
 }

@@ -44,7 +44,8 @@ fn model() -> Model {
 }
 
 fn list(rows: &str, capacity: usize) -> CallList {
-    let table = Table::from_csv(&Schema::default(), format!("{HEADER}{rows}").as_bytes(), MalformedRows::Refuse).unwrap();
+    let table =
+        Table::from_csv(&Schema::default(), format!("{HEADER}{rows}").as_bytes(), MalformedRows::Refuse).unwrap();
     CallList::of(&table, "r1", &model(), Threshold::new(0.5).unwrap(), capacity).unwrap()
 }
 
@@ -118,8 +119,7 @@ fn reasons_are_consequences_in_plain_words_the_strongest_first() {
 #[test]
 fn the_main_reasons_change_the_risk() {
     let list = list("a,98,1000,326,0\nc,300,900,800000,0\naverage,100,1000,26,0\n", 50);
-    let main =
-        |name: &str| list.main_reasons_in_words(list.calls.iter().find(|call| call.id == name).unwrap());
+    let main = |name: &str| list.main_reasons_in_words(list.calls.iter().find(|call| call.id == name).unwrap());
     assert!(main("a").len() == 2 && main("a")[1].starts_with("Last month's activity is 98"), "{:?}", main("a"));
     assert!(main("c").len() == 1 && main("c")[0].starts_with("Number of employees is 800,000"), "{:?}", main("c"));
     assert!(main("average").len() == 1 && main("average")[0].ends_with("about the same."), "{:?}", main("average"));

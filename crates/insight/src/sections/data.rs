@@ -51,8 +51,13 @@ pub fn data(evidence: &Evidence) -> Section {
     }));
     let rows = evidence.missing.iter().map(|missing| {
         let statistics = evidence.summary.iter().find(|column| column.column == missing.column);
-        let numbers = statistics.map_or([None; 4], |s| [s.mean, s.median, s.std, s.mode]).map(number_if_known);
-        [missing.column.to_owned()].into_iter().chain(numbers).chain([format!("{:.2} %", missing.percent)]).collect()
+        let numbers = statistics.map_or([None; 4], |s| [s.mean, s.median, s.std, s.mode]);
+        let mut numbers = numbers.map(number_if_known);
+        let category = evidence.categories.iter().find(|category| category.column == missing.column);
+        if let Some(mode) = category.and_then(|category| category.mode.as_ref()) {
+            numbers[3].clone_from(mode);
+        }
+        [missing.column.clone()].into_iter().chain(numbers).chain([format!("{:.2} %", missing.percent)]).collect()
     });
     let columns = ["Column", "#Mean", "#Median", "#Standard deviation", "#Mode", "#Missing"];
     section.parts.push(Part::Table(Table::of_texts("Columns of the data", &columns, rows)));
