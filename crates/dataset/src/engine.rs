@@ -20,7 +20,8 @@ use statistics::sketch::Sketch;
 use utoipa::ToSchema;
 
 use crate::basis::Basis;
-use crate::likelihood::{Parameters, Sums};
+use crate::design::Design;
+use crate::likelihood::Sums;
 
 /// An engine that finds, merges and opens client tables.
 ///
@@ -123,6 +124,9 @@ pub trait Clients: Send + Sync {
 
 /// The rows of a table that have every predictor and the target.
 pub trait TrainingRows {
+    /// Returns the columns of the regression.
+    fn design(&self) -> &Design;
+
     /// Returns the statistics of the rows that training needs before its first step.
     fn summary(&self) -> &TrainingSummary;
 
@@ -135,7 +139,7 @@ pub trait TrainingRows {
     ///
     /// The relative error of the gradient is no larger than that of each row's residual, even if all predictions are
     /// nearly certain; [`Sums::gradient_error`] bounds the rest.
-    fn sums(&self, basis: &Basis, parameters: &Parameters) -> Result<Sums>;
+    fn sums(&self, basis: &Basis, parameters: &[f64]) -> Result<Sums>;
 }
 
 /// Number of distinct values of a column up to which a distribution is exact. Engines may thin a distribution only
@@ -193,8 +197,8 @@ pub struct TrainingSummary {
 /// A sample of the training rows.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
-    /// The predictors of each row, in the order of [`common::model::schema::PREDICTORS`].
-    pub predictors: Vec<[f64; 3]>,
+    /// The columns of each row, in the order of the design and without the constant.
+    pub columns: Vec<Vec<f64>>,
     /// Whether the client left, for each row.
     pub exited: Vec<bool>,
 }

@@ -5,6 +5,7 @@
 //! certifies the result. `objective` is the function that is minimised: it sums over rows and knows nothing about
 //! steps.
 
+mod certificate;
 mod cholesky;
 mod newton;
 mod objective;
@@ -109,11 +110,10 @@ pub fn train(engine: &dyn Engine, output: &Path, regularization: Regularization)
     let fit_seconds = clock.elapsed().as_secs_f64();
 
     let [Some(lastmonth), Some(lastyear), Some(employees)] = summary.medians else { bail!("a predictor has no value") };
-    let [a, b, c, intercept] = optimum.parameters;
     let model = Model {
-        coefficients: [a, b, c],
-        intercept,
-        standard_errors: optimum.standard_errors,
+        coefficients: std::array::from_fn(|j| optimum.coefficients[j]),
+        intercept: optimum.intercept,
+        standard_errors: std::array::from_fn(|j| optimum.standard_errors[j]),
         medians: [lastmonth, lastyear, employees],
         fit: Fit {
             regularization: regularization.c(),
@@ -140,7 +140,7 @@ fn fit(rows: &dyn TrainingRows, regularization: Regularization) -> Result<Optimu
     let objective = PenalisedLikelihood::new(rows, regularization);
     let mut reasons = Vec::new();
     for start in start::starts(rows, &spread, regularization)? {
-        match newton::minimise(&objective, &spread, &start)? {
+        match newton::minimise(&objective, rows.design(), &spread, &start)? {
             Ok(optimum) => return Ok(optimum),
             Err(reason) => reasons.push(format!("no convergence: {reason}")),
         }

@@ -19,33 +19,41 @@ const SAMPLE: usize = 2000;
 pub fn starts(rows: &dyn TrainingRows, spread: &Spread, regularization: Regularization) -> Result<Vec<Parameters>> {
     let (summary, sample) = (rows.summary(), rows.sample(SAMPLE)?);
     let mut starts = Vec::from_iter(fit(&sample, summary.rows, spread, regularization));
-    starts.push(class_share(summary));
+    starts.push(class_share(summary, rows.design().width()));
     Ok(starts)
 }
 
-fn class_share(summary: &TrainingSummary) -> Parameters {
+fn class_share(summary: &TrainingSummary, width: usize) -> Parameters {
     let (rows, exited) = (summary.rows as f64, summary.exited as f64);
-    [0.0, 0.0, 0.0, (exited / (rows - exited)).ln()]
+    let mut start = vec![0.0; width];
+    start[width - 1] = (exited / (rows - exited)).ln();
+    start
 }
 
 fn fit(sample: &Sample, rows: u64, spread: &Spread, regularization: Regularization) -> Option<Parameters> {
-    // smartcore's minimiser converges best if the predictors have similar magnitudes.
-    let scale = spread.standard_deviation.map(|width| if width > 0.0 { width } else { 1.0 });
-    let standardise = |row: &[f64; 3]| (0..3).map(|j| (row[j] - spread.centre[j]) / scale[j]).collect();
-    let predictors: Vec<Vec<f64>> = sample.predictors.iter().map(standardise).collect();
+    // smartcore's minimiser converges best if the columns have similar magnitudes.
+    let scale: Vec<f64> =
+        spread.standard_deviation.iter().map(|width| if *width > 0.0 { *width } else { 1.0 }).collect();
+    let standardise = |row: &Vec<f64>| {
+        let mut row = row.clone();
+        for ((value, centre), scale) in row.iter_mut().zip(&spread.centre).zip(&scale) {
+            *value = (*value - centre) / scale;
+        }
+        row
+    };
+    let columns: Vec<Vec<f64>> = sample.columns.iter().map(standardise).collect();
     let target: Vec<u8> = sample.exited.iter().map(|exited| u8::from(*exited)).collect();
     // A sample has less weight against the same penalty than all rows, so the penalty is reduced in proportion.
     let alpha = target.len() as f64 / rows as f64 / regularization.c();
     let parameters = LogisticRegressionParameters::default().with_alpha(alpha);
-    let fitted = LogisticRegression::fit(&DenseMatrix::from_2d_vec(&predictors).ok()?, &target, parameters).ok()?;
-    let coefficients = fitted.coefficients().iter().copied().chain(fitted.intercept().iter().copied());
-    let [mut start @ .., mut intercept]: Parameters = coefficients.collect::<Vec<f64>>().try_into().ok()?;
-    for j in 0..3 {
-        start[j] /= scale[j];
-        intercept -= start[j] * spread.centre[j];
+    let fitted = LogisticRegression::fit(&DenseMatrix::from_2d_vec(&columns).ok()?, &target, parameters).ok()?;
+    let mut start: Parameters = fitted.coefficients().iter().copied().collect();
+    let mut intercept = *fitted.intercept().iter().next()?;
+    for ((coefficient, scale), centre) in start.iter_mut().zip(&scale).zip(&spread.centre) {
+        *coefficient /= scale;
+        intercept -= *coefficient * centre;
     }
-    let [b1, b2, b3] = start;
-    let start = [b1, b2, b3, intercept];
+    start.push(intercept);
     start.iter().all(|value| value.is_finite()).then_some(start)
 }
 
@@ -57,7 +65,7 @@ mod tests {
     use crate::objective::tests::{Fabricated, fabricated};
 
     fn fit_sample(rows: &Fabricated, c: Regularization) -> Option<Parameters> {
-        fit(&rows.sample(SAMPLE).unwrap(), rows.summary().rows, &Spread::of(rows.summary()), c)
+        fit(&rows.sample(SAMPLE).unwrap(), rows.summary().rows, &rows.spread(), c)
     }
 
     #[test]
@@ -66,8 +74,8 @@ mod tests {
         for n in [500, 10_000] {
             let rows = fabricated(n);
             let objective = PenalisedLikelihood::new(&rows, c);
-            let from = |start| minimise(&objective, &Spread::of(rows.summary()), &start).unwrap().unwrap();
-            let (from_sample, from_nothing) = (from(fit_sample(&rows, c).unwrap()), from([0.0; 4]));
+            let from = |start| minimise(&objective, rows.design(), &rows.spread(), &start).unwrap().unwrap();
+            let (from_sample, from_nothing) = (from(fit_sample(&rows, c).unwrap()), from(vec![0.0; 4]));
             assert!(from_sample.steps < from_nothing.steps, "{from_sample:?} {from_nothing:?}");
         }
     }
@@ -80,7 +88,7 @@ mod tests {
         let rows = Fabricated::new(columns, target);
         let c = Regularization::new(1.0).unwrap();
         assert!(fit_sample(&rows, c).is_none());
-        let starts = starts(&rows, &Spread::of(rows.summary()), c).unwrap();
+        let starts = starts(&rows, &rows.spread(), c).unwrap();
         assert_eq!(starts, [[0.0, 0.0, 0.0, (1.0f64 / 4999.0).ln()]]);
     }
 }

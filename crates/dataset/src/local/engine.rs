@@ -5,7 +5,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use crate::basis::Basis;
-use crate::likelihood::{Parameters, Sums};
+use crate::design::Design;
+use crate::likelihood::Sums;
 use crate::{
     Client, ClientRow, Clients, Counts, Description, Engine, MalformedRows, Newest, PREDICTION_COLUMNS, Reading,
     Sample, TrainingRows, TrainingSummary,
@@ -95,7 +96,7 @@ impl Clients for Table {
             medians: describe::medians(&complete)?,
             sketches: sketches.into_iter().collect::<Option<Vec<_>>>().and_then(|sketches| sketches.try_into().ok()),
         };
-        Ok(Box::new(CompleteRows { table: complete, summary }))
+        Ok(Box::new(CompleteRows { table: complete, design: Design::new(PREDICTORS.len(), Vec::new()), summary }))
     }
 
     fn score(&self, model: &Model, threshold: Threshold) -> Result<Counts> {
@@ -196,17 +197,23 @@ impl Clients for Table {
 /// The rows of a table without missing values, in contiguous columns.
 struct CompleteRows {
     table: Table,
+    design: Design,
     summary: TrainingSummary,
 }
 
 impl CompleteRows {
     fn rows(&self) -> Result<Rows<'_>> {
         let [lastmonth, lastyear, employees] = PREDICTORS.map(|column| self.table.values(column));
-        Ok(Rows { predictors: [lastmonth?, lastyear?, employees?], target: self.table.values(TARGET)? })
+        let numbers = vec![lastmonth?, lastyear?, employees?];
+        Ok(Rows { design: &self.design, numbers, levels: Vec::new(), target: self.table.values(TARGET)? })
     }
 }
 
 impl TrainingRows for CompleteRows {
+    fn design(&self) -> &Design {
+        &self.design
+    }
+
     fn summary(&self) -> &TrainingSummary {
         &self.summary
     }
@@ -215,7 +222,7 @@ impl TrainingRows for CompleteRows {
         Ok(self.rows()?.sample(most))
     }
 
-    fn sums(&self, basis: &Basis, parameters: &Parameters) -> Result<Sums> {
+    fn sums(&self, basis: &Basis, parameters: &[f64]) -> Result<Sums> {
         Ok(self.rows()?.sums(basis, parameters))
     }
 }

@@ -1,23 +1,40 @@
-//! The sums of one Newton step over rows in memory, computed in parallel and for eight rows at a time.
+//! The sums of one Newton step over rows in memory, computed in parallel and for a tile of rows at a time.
+//!
+//! `tile` sums what depends on numbers: products of whole columns. `pack` sums what depends on categories: additions to
+//! the cells of tables.
+
+mod pack;
+mod tile;
+
+use nalgebra::DMatrix;
+use rayon::prelude::*;
 
 use crate::Sample;
-use crate::basis::Basis;
-use crate::likelihood::{Parameters, Sums};
-use rayon::prelude::*;
+use crate::basis::{Basis, Scratch};
+use crate::design::Design;
+use crate::likelihood::Sums;
+use pack::{Pack, PackSums, Pairs};
+use tile::{TILE, Tile};
 
 /// Number of rows in one parallel task. It is fixed, so that the sums do not depend on the number of threads.
 const CHUNK: usize = 16 * 1024;
+/// Number of entries of the Hessians that are held at the same time before they are added.
+const HELD: usize = 4 << 20;
 
-/// The training rows: three predictor columns and the target, of equal length, without missing values.
-#[derive(Clone, Copy, Debug)]
+/// The training rows: one column for each predictor and the target, of equal length, without missing values.
+#[derive(Clone, Debug)]
 pub struct Rows<'a> {
-    /// The predictors, in the order of [`common::model::schema::PREDICTORS`].
-    pub predictors: [&'a [f64]; 3],
+    /// The columns of the regression.
+    pub design: &'a Design,
+    /// The numbers, transformed as the schema says.
+    pub numbers: Vec<&'a [f64]>,
+    /// The index of the level of each category.
+    pub levels: Vec<&'a [u32]>,
     /// The target of each row, 0 or 1.
     pub target: &'a [f64],
 }
 
-impl<'a> Rows<'a> {
+impl Rows<'_> {
     /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.target.len()
@@ -30,38 +47,31 @@ impl<'a> Rows<'a> {
 
     /// Returns the sums over all rows at `parameters` of the columns of `basis`. Computed in parallel; the result is
     /// identical to the last bit for every number of threads.
-    pub fn sums(&self, basis: &Basis, parameters: &Parameters) -> Sums {
-        let centre = basis.centre();
+    pub fn sums(&self, basis: &Basis, parameters: &[f64]) -> Sums {
+        let width = self.design.width();
+        let packs = Pack::all(self.design, parameters);
+        let pairs = Pairs::of(&packs);
         let chunks = self.len().div_ceil(CHUNK);
-        let chunk_sums = |chunk: usize| {
-            let chunk = self.chunk(chunk * CHUNK);
-            if basis.is_only_centred() {
-                let columns = |x: [f64; 3]| std::array::from_fn(|j| x[j] - centre[j]);
-                return chunk.sums(|x| (columns(x), columns(x).map(f64::abs)), parameters);
-            }
-            // The error of a column matters only if its terms cancel: below, it is multiplied by ε and a constant
-            // factor.
-            let with_errors = |(q, sizes): ([f64; 3], [f64; 3])| {
-                (q, std::array::from_fn(|j| q[j].abs() + f64::exp2(-48.0) * sizes[j]))
-            };
-            chunk.sums(|x| with_errors(basis.columns(x)), parameters)
-        };
-        let partial: Vec<Sums> = (0..chunks).into_par_iter().map(chunk_sums).collect();
-        // The error of a sum of n terms is at most n ε/2 times the sum of their magnitudes; 8 is added for the residual
-        // and the product.
-        let terms = self.len().min(CHUNK).div_ceil(LANES) + LANES + chunks + 8;
-        let rounding = terms as f64 * f64::EPSILON;
-        let mut total = Sums::default();
-        for sums in partial {
-            total.log_likelihood += sums.log_likelihood;
-            for i in 0..4 {
-                total.gradient[i] += sums.gradient[i];
-                total.gradient_error[i] += rounding * sums.gradient_error[i];
-                for j in 0..4 {
-                    total.hessian[i][j] += sums.hessian[i][j];
-                }
+        let held = (HELD / (width * width)).max(2 * rayon::current_num_threads());
+        let mut total = Sums::zero(width);
+        for first in (0..chunks).step_by(held) {
+            let some = first..chunks.min(first + held);
+            let partial: Vec<Sums> = some
+                .into_par_iter()
+                .map(|chunk| self.chunk(chunk * CHUNK, basis, parameters, &packs, &pairs))
+                .collect();
+            for sums in partial {
+                total.log_likelihood += sums.log_likelihood;
+                add(&mut total.gradient, &sums.gradient);
+                add(&mut total.gradient_error, &sums.gradient_error);
+                total.hessian += sums.hessian;
             }
         }
+        // The error of a sum of n terms is at most n ε/2 times the sum of their magnitudes; 8 is added for the residual
+        // and the product.
+        let terms = tile::TERMS.max(pack::terms(&packs)) + CHUNK / TILE + chunks + 8;
+        total.gradient_error.iter_mut().for_each(|error| *error *= terms as f64 * f64::EPSILON);
+        total.hessian.fill_lower_triangle_with_upper_triangle();
         total
     }
 
@@ -69,128 +79,158 @@ impl<'a> Rows<'a> {
     pub fn sample(&self, most: usize) -> Sample {
         let taken = self.len().min(most);
         let indices = (0..taken).map(|i| i * self.len() / taken);
+        let columns = |i: usize| {
+            let mut columns = vec![0.0; self.design.constant()];
+            for (column, numbers) in columns.iter_mut().zip(&self.numbers) {
+                *column = numbers[i];
+            }
+            for (category, levels) in self.levels.iter().enumerate() {
+                if let Some(indicator) = self.design.indicator(category, levels[i] as usize) {
+                    columns[indicator] = 1.0;
+                }
+            }
+            columns
+        };
         Sample {
-            predictors: indices.clone().map(|i| self.predictors.map(|column| column[i])).collect(),
+            columns: indices.clone().map(columns).collect(),
             exited: indices.map(|i| self.target[i] == 1.0).collect(),
         }
     }
 
-    fn chunk(&self, start: usize) -> Chunk<'a> {
-        let range = start..(start + CHUNK).min(self.len());
-        Chunk { x: self.predictors.map(|column| &column[range.clone()]), y: &self.target[range] }
-    }
-}
-
-/// Consecutive rows that are summed by one thread.
-struct Chunk<'a> {
-    x: [&'a [f64]; 3],
-    y: &'a [f64],
-}
-
-/// Number of rows processed together: enough for the compiler to use vector instructions, few enough to stay in
-/// registers.
-const LANES: usize = 8;
-
-impl Chunk<'_> {
-    /// Returns the sums for the columns q that `columns` computes from a row. `gradient_error` contains Σ |pᵢ − yᵢ| sᵢ,
-    /// where s are the magnitudes returned with the columns.
-    fn sums(&self, columns: impl Fn([f64; 3]) -> ([f64; 3], [f64; 3]), b: &Parameters) -> Sums {
-        // The product of this many factors between 1 and 2 cannot overflow; one logarithm of the product replaces the
-        // sum of theirs.
-        const FACTORS: usize = 512;
-
-        let mut sums = [[0.0; LANES]; 19];
-        let mut factors = [1.0; LANES];
-        let mut log_factors = 0.0;
-        let blocks = self.y.len().div_ceil(LANES);
-        for block in 0..blocks {
-            let start = block * LANES;
-            let length = LANES.min(self.y.len() - start);
-            // In a last, shorter block, the rows beyond the end have weight 0.
-            let mut weight = [1.0; LANES];
-            let load = |column: &[f64]| -> [f64; LANES] {
-                let mut lanes = [0.0; LANES];
-                lanes[..length].copy_from_slice(&column[start..start + length]);
-                lanes
-            };
-            weight[length..].fill(0.0);
-            let (mut q0, mut q1, mut q2, y) = (load(self.x[0]), load(self.x[1]), load(self.x[2]), load(self.y));
-            let mut sizes = [[0.0; LANES]; 3];
-            let mut z = [0.0; LANES];
-            let mut e = [0.0; LANES];
-            for k in 0..LANES {
-                ([q0[k], q1[k], q2[k]], [sizes[0][k], sizes[1][k], sizes[2][k]]) = columns([q0[k], q1[k], q2[k]]);
-                z[k] = b[0] * q0[k] + b[1] * q1[k] + b[2] * q2[k] + b[3];
-                e[k] = (-z[k].abs()).exp(); // at most 1, so nothing below overflows
+    /// Returns the sums over the rows of one chunk. `gradient_error` contains Σ |pᵢ − yᵢ| sᵢ, where s are the magnitudes
+    /// of the columns; only the upper triangle of the Hessian is filled.
+    fn chunk(&self, start: usize, basis: &Basis, parameters: &[f64], packs: &[Pack], pairs: &Pairs) -> Sums {
+        let end = self.len().min(start + CHUNK);
+        let centre = basis.is_only_centred().then(|| basis.centre());
+        let numbers = self.design.numbers();
+        let intercept = parameters[self.design.constant()];
+        let mut sums = Sums::zero(self.design.width());
+        let mut tile = Tile::new(numbers);
+        let mut scratch = Scratch::default();
+        let mut of_packs: Vec<PackSums> = packs.iter().map(|pack| PackSums::new(pack, numbers)).collect();
+        let mut tables = pairs.tables();
+        for start in (start..end).step_by(TILE) {
+            let rows = start..end.min(start + TILE);
+            match &centre {
+                Some(centre) => tile.centred(&self.numbers, rows.clone(), centre),
+                None => self.mixed(&mut tile, rows.clone(), basis, &mut scratch),
             }
-            for k in 0..LANES {
-                let w = weight[k];
-                let q = 1.0 / (1.0 + e[k]);
-                // Both p and 1 − p are computed without a subtraction, so a residual near 0 keeps its digits.
-                let (p, not_p) = if z[k] >= 0.0 { (q, e[k] * q) } else { (e[k] * q, q) };
-                let residual = w * ((1.0 - y[k]) * p - y[k] * not_p);
-                let curvature = w * e[k] * q * q; // p (1 − p)
-                factors[k] *= 1.0 + w * e[k];
-                sums[0][k] += w * (y[k] * z[k] - z[k].max(0.0));
-                sums[1][k] += residual * q0[k];
-                sums[2][k] += residual * q1[k];
-                sums[3][k] += residual * q2[k];
-                sums[4][k] += residual;
-                sums[5][k] += residual.abs() * sizes[0][k];
-                sums[6][k] += residual.abs() * sizes[1][k];
-                sums[7][k] += residual.abs() * sizes[2][k];
-                sums[8][k] += residual.abs();
-                sums[9][k] += curvature * q0[k] * q0[k];
-                sums[10][k] += curvature * q0[k] * q1[k];
-                sums[11][k] += curvature * q0[k] * q2[k];
-                sums[12][k] += curvature * q0[k];
-                sums[13][k] += curvature * q1[k] * q1[k];
-                sums[14][k] += curvature * q1[k] * q2[k];
-                sums[15][k] += curvature * q1[k];
-                sums[16][k] += curvature * q2[k] * q2[k];
-                sums[17][k] += curvature * q2[k];
-                sums[18][k] += curvature;
+            tile.log_odds(&parameters[..numbers], intercept);
+            for (pack, sums) in packs.iter().zip(&mut of_packs) {
+                sums.encode(pack, &self.levels, rows.clone());
+                sums.add_log_odds(pack, &mut tile.log_odds);
             }
-            if block % FACTORS == FACTORS - 1 || block == blocks - 1 {
-                log_factors += factors.iter().map(|factor: &f64| factor.ln()).sum::<f64>();
-                factors = [1.0; LANES];
+            sums.log_likelihood += tile.residuals(&self.target[rows]);
+            tile.add_to(&mut sums);
+            for pack in &mut of_packs {
+                pack.add(&tile);
             }
+            pairs.add(&of_packs, &tile, &mut tables);
         }
-        let [log_likelihood, g0, g1, g2, g3, a0, a1, a2, a3, upper @ ..] = sums.map(|lanes| lanes.iter().sum::<f64>());
-        Sums::new(log_likelihood - log_factors, [g0, g1, g2, g3], [a0, a1, a2, a3], upper)
+        for (pack, of_pack) in packs.iter().zip(of_packs) {
+            pack.add_to(&of_pack, &mut sums);
+        }
+        pairs.add_to(packs, &tables, &mut sums);
+        sums
     }
+
+    fn mixed(&self, tile: &mut Tile, rows: std::ops::Range<usize>, basis: &Basis, scratch: &mut Scratch) {
+        tile.start(rows.len());
+        for (t, row) in rows.enumerate() {
+            let number = |j: usize| self.numbers[j][row];
+            let level = |category: usize| self.levels[category][row] as usize;
+            basis.columns(number, level, scratch, |j, q, size| tile.set(t, j, q, size));
+        }
+    }
+}
+
+fn add(total: &mut [f64], part: &[f64]) {
+    total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
+}
+
+/// Adds to an entry of the upper triangle.
+fn add_symmetric(hessian: &mut DMatrix<f64>, i: usize, j: usize, value: f64) {
+    hessian[(i.min(j), i.max(j))] += value;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::design::Category;
 
-    fn rows<'a>(columns: &'a [Vec<f64>; 3], target: &'a [f64]) -> Rows<'a> {
-        Rows { predictors: columns.each_ref().map(Vec::as_slice), target }
+    /// A table for a test: numbers, levels and the target.
+    struct Fabricated {
+        design: Design,
+        numbers: Vec<Vec<f64>>,
+        levels: Vec<Vec<u32>>,
+        target: Vec<f64>,
     }
 
-    const PARAMETERS: Parameters = [-0.02, 0.0003, 0.01, 0.4];
+    impl Fabricated {
+        /// Returns `n` rows with three numbers and a category for each entry of `levels`.
+        fn new(n: usize, levels: &[usize]) -> Self {
+            let (columns, target) = testkit::signal(n);
+            let category = |(index, levels): (usize, &usize)| {
+                let mixed = |(row, x): (usize, &f64)| (*x as usize / 3 + row * (index + 1) / 2) % levels;
+                columns[index % 3].iter().enumerate().map(mixed).map(|level| level as u32).collect()
+            };
+            let categories = levels.iter().map(|levels| Category { levels: *levels, reference: levels / 2 });
+            Self {
+                design: Design::new(3, categories.collect()),
+                levels: levels.iter().enumerate().map(category).collect(),
+                numbers: columns.into(),
+                target,
+            }
+        }
 
-    /// Returns a basis whose columns are mixtures of the predictors.
-    fn oblique() -> Basis {
-        let m = [[1.0, 0.1, 2.0, 3.0], [0.0, 1.0, 3.0, 0.25], [0.0, 0.0, 1.0, -7.0], [0.0, 0.0, 0.0, 1.0]];
-        Basis::centred([60.0, 500.0, 20.0]).followed_by(&m)
+        fn rows(&self) -> Rows<'_> {
+            Rows {
+                design: &self.design,
+                numbers: self.numbers.iter().map(Vec::as_slice).collect(),
+                levels: self.levels.iter().map(Vec::as_slice).collect(),
+                target: &self.target,
+            }
+        }
+
+        fn parameters(&self) -> Vec<f64> {
+            let of_indicators = (3..self.design.constant()).map(|j| (j as f64).sin() / 2.0);
+            [-0.02, 0.0003, 0.01].into_iter().chain(of_indicators).chain([0.4]).collect()
+        }
+
+        /// Returns a basis whose columns are mixtures.
+        fn oblique(&self) -> Basis {
+            let entry = |i: usize, j: usize| match j {
+                _ if j < i => 0.0,
+                _ if j == i => 1.0,
+                _ => (7.0 * i as f64 + j as f64).sin(),
+            };
+            let m: Vec<Vec<f64>> = (0..3).map(|i| (0..self.design.width()).map(|j| entry(i, j)).collect()).collect();
+            Basis::centred(&self.design, &[60.0, 500.0, 20.0]).followed_by(&m)
+        }
     }
 
     /// Computes the sums literally by the formulas.
-    fn plain(rows: &Rows, basis: &Basis, b: &Parameters) -> Sums {
-        let mut sums = Sums::default();
+    fn plain(rows: &Rows, basis: &Basis, b: &[f64]) -> Sums {
+        let mut sums = Sums::zero(b.len());
+        let mut scratch = Scratch::default();
         for i in 0..rows.len() {
-            let ([q1, q2, q3], _) = basis.columns(rows.predictors.map(|column| column[i]));
-            let x = [q1, q2, q3, 1.0];
+            let mut x = vec![0.0; b.len()];
+            let level = |category: usize| rows.levels[category][i] as usize;
+            basis.columns(|j| rows.numbers[j][i], level, &mut scratch, |j, q, _| x[j] = q);
+            for category in 0..rows.levels.len() {
+                if let Some(column) = rows.design.indicator(category, level(category)) {
+                    x[column] = 1.0;
+                }
+            }
+            x[rows.design.constant()] = 1.0;
             let z: f64 = x.iter().zip(b).map(|(x, b)| x * b).sum();
             let (p, not_p) = (1.0 / (1.0 + (-z).exp()), 1.0 / (1.0 + z.exp()));
             let residual = if rows.target[i] == 1.0 { -not_p } else { p };
             sums.log_likelihood += rows.target[i] * z - z.exp().ln_1p();
-            for j in 0..4 {
+            for j in 0..b.len() {
                 sums.gradient[j] += residual * x[j];
-                for k in 0..4 {
-                    sums.hessian[j][k] += p * not_p * x[j] * x[k];
+                for k in 0..b.len() {
+                    sums.hessian[(j, k)] += p * not_p * x[j] * x[k];
                 }
             }
         }
@@ -203,16 +243,18 @@ mod tests {
 
     #[test]
     fn the_sums_are_those_of_the_formulas() {
-        for n in [1, 7, 8, 9, 4097, CHUNK + 3] {
-            let (columns, target) = testkit::signal(n);
-            let rows = rows(&columns, &target);
-            for basis in [Basis::centred([0.0; 3]), Basis::centred([60.0, 500.0, 20.0]), oblique()] {
-                let (fast, plain) = (rows.sums(&basis, &PARAMETERS), plain(&rows, &basis, &PARAMETERS));
+        let many = [2, 3, 4, 1, 2, 70, 3, 2, 3, 2, 4];
+        for (n, levels) in [(1, &[2][..]), (255, &[]), (256, &[3, 2]), (257, &many), (CHUNK + 3, &many)] {
+            let table = Fabricated::new(n, levels);
+            let (rows, parameters) = (table.rows(), table.parameters());
+            let centred = |centre: [f64; 3]| Basis::centred(&table.design, &centre);
+            for basis in [centred([0.0; 3]), centred([60.0, 500.0, 20.0]), table.oblique()] {
+                let (fast, plain) = (rows.sums(&basis, &parameters), plain(&rows, &basis, &parameters));
                 assert!(close(fast.log_likelihood, plain.log_likelihood), "{n}: {fast:?} {plain:?}");
-                for i in 0..4 {
-                    assert!(close(fast.gradient[i], plain.gradient[i]), "{n}: {fast:?} {plain:?}");
-                    for j in 0..4 {
-                        assert!(close(fast.hessian[i][j], plain.hessian[i][j]), "{n}: {fast:?} {plain:?}");
+                for i in 0..parameters.len() {
+                    assert!(close(fast.gradient[i], plain.gradient[i]), "{n}: {i} {fast:?} {plain:?}");
+                    for j in 0..parameters.len() {
+                        assert!(close(fast.hessian[(i, j)], plain.hessian[(i, j)]), "{n}: {i} {j}");
                     }
                 }
             }
@@ -221,27 +263,39 @@ mod tests {
 
     #[test]
     fn the_sums_do_not_depend_on_the_number_of_threads() {
-        let (columns, target) = testkit::signal(5 * CHUNK);
-        let rows = rows(&columns, &target);
+        let table = Fabricated::new(5 * CHUNK, &[2, 3, 4, 30]);
         let with = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| rows.sums(&oblique(), &PARAMETERS))
+            pool.install(|| table.rows().sums(&table.oblique(), &table.parameters()))
         };
         assert_eq!(with(1), with(3));
     }
 
     #[test]
     fn extreme_parameters_give_no_nan() {
-        let (columns, target) = testkit::signal(100);
-        let sums = rows(&columns, &target).sums(&Basis::centred([0.0; 3]), &[1e6, -1e6, 1e6, 0.0]);
-        assert!(sums.log_likelihood.is_finite() && sums.hessian.as_flattened().iter().all(|h| h.is_finite()));
+        let table = Fabricated::new(100, &[2]);
+        let basis = Basis::centred(&table.design, &[0.0; 3]);
+        let sums = table.rows().sums(&basis, &[1e6, -1e6, 1e6, 1e9, 0.0]);
+        assert!(sums.log_likelihood.is_finite() && sums.hessian.iter().all(|h| h.is_finite()));
     }
 
     #[test]
     fn the_residual_of_a_nearly_certain_prediction_keeps_its_digits() {
-        let (columns, target) = ([vec![40.0], vec![0.0], vec![0.0]], [1.0]);
-        let sums = rows(&columns, &target).sums(&Basis::centred([0.0; 3]), &[1.0, 0.0, 0.0, 0.0]);
+        let design = Design::new(1, vec![Category { levels: 2, reference: 0 }]);
+        let rows = Rows { design: &design, numbers: vec![&[40.0]], levels: vec![&[1]], target: &[1.0] };
+        let sums = rows.sums(&Basis::centred(&design, &[0.0]), &[1.0, 0.0, 0.0]);
         let residual = -(-40.0f64).exp(); // p − 1 would be 0
-        assert!((sums.gradient[3] / residual - 1.0).abs() < 1e-15, "{sums:?}");
+        for column in [1, 2] {
+            assert!((sums.gradient[column] / residual - 1.0).abs() < 1e-15, "{sums:?}");
+        }
+    }
+
+    #[test]
+    fn a_sample_holds_the_columns_without_the_constant() {
+        let design = Design::new(1, vec![Category { levels: 3, reference: 1 }]);
+        let (numbers, levels) = (vec![&[5.0, 6.0, 7.0, 8.0][..]], vec![&[0, 1, 2, 0][..]]);
+        let sample = Rows { design: &design, numbers, levels, target: &[0.0, 1.0, 1.0, 0.0] }.sample(3);
+        assert_eq!(sample.columns, [[5.0, 1.0, 0.0], [6.0, 0.0, 0.0], [7.0, 0.0, 1.0]]);
+        assert_eq!(sample.exited, [false, true, true]);
     }
 }
