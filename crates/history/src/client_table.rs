@@ -1,5 +1,5 @@
-//! The table `clients` for the columns of the config, in each kind of database. It is created anew when these columns
-//! change.
+//! The table `clients` with the columns of the config, in each kind of database. The table is replaced when these
+//! columns change.
 
 use anyhow::{Context, Result, bail};
 use common::schema::{Kind, Schema, Target};
