@@ -9,6 +9,7 @@ use common::files::checksum::Checksum;
 use common::files::ingested::Ingested;
 use common::model::{Model, probability};
 use common::production::release::{Production, Release};
+use common::schema::Schema;
 use dataset::{CategoryStatistics, ColumnStatistics, Description, Engine, MissingPercent, Reading};
 use diagnostics::dependencies::{self, Dependency};
 use history::{CheckRow, ComparisonRow, History, MissingRow, ReleaseRow, ShiftRow, TimingRow};
@@ -101,7 +102,7 @@ impl Evidence {
             pairs.extend(exited.map(|exited| (risk(), exited)));
         })?;
         Ok(Self {
-            past: Past::read(history, model.schema.predictors().len() as u32)?,
+            past: Past::read(history, &model.schema)?,
             model,
             score,
             pairs,
@@ -155,15 +156,15 @@ impl Evidence {
 }
 
 impl Past {
-    /// Reads the newest rows; a check has a shift for each of `predictors`.
-    fn read(history: &mut History, predictors: u32) -> Result<Self> {
-        let drawn = MOST_RUNS as u32;
+    /// Reads the newest rows; a check has a shift for each predictor of `schema`.
+    fn read(history: &mut History, schema: &Schema) -> Result<Self> {
+        let (drawn, predictors) = (MOST_RUNS as u32, schema.predictors().len() as u32);
         Ok(Self {
             checks: history.newest(READ_RUNS)?,
             shifts: history.newest(READ_RUNS * predictors)?,
             comparisons: history.newest(READ_RUNS * 4)?,
             releases: history.newest(READ_RUNS)?,
-            missing: history.newest(drawn)?,
+            missing: history.missing(schema, drawn)?,
             timings: history.newest(drawn * 4)?,
         })
     }

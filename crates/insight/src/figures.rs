@@ -74,22 +74,27 @@ fn release_points(past: &Past) -> impl Iterator<Item = ScorePoint> {
     })
 }
 
-/// The newest rows on missing values, as one line per column.
+/// The newest rows on missing values, as one line per column: of many columns, those with the largest percentages.
 fn missing(rows: &[MissingRow], schema: &Schema) -> TimeSeries {
-    type Percent = fn(&MissingRow) -> Option<f64>;
-    let columns: [(&str, Percent); 5] = [
-        ("corporation", |row| row.corporation),
-        ("lastmonth_activity", |row| row.lastmonth_activity),
-        ("lastyear_activity", |row| row.lastyear_activity),
-        ("number_of_employees", |row| row.number_of_employees),
-        ("exited", |row| row.exited),
-    ];
-    let line = |(column, percent): (&str, Percent)| {
+    let line = |(j, column): (usize, &str)| {
+        let percent = |row: &MissingRow| row.percent.get(j).copied().flatten();
         let known = rows.iter().enumerate().filter_map(|(index, row)| Some((index, percent(row)?)));
         (schema.label(column).to_owned(), known.collect())
     };
-    TimeSeries { times: rows.iter().map(|row| row.started.clone()).collect(), lines: columns.map(line).into() }
+    let mut lines: Vec<Line> = schema.columns().enumerate().map(line).collect();
+    if lines.len() > MOST_LINES {
+        let largest = |(_, points): &Line| points.iter().map(|(_, percent)| *percent).fold(0.0, f64::max);
+        lines.sort_by(|a, b| largest(b).total_cmp(&largest(a)));
+        lines.truncate(MOST_LINES);
+    }
+    TimeSeries { times: rows.iter().map(|row| row.started.clone()).collect(), lines }
 }
+
+/// The name of a line and its points.
+type Line = (String, Vec<(usize, f64)>);
+
+/// Maximum number of columns in the figure of missing values.
+const MOST_LINES: usize = 5;
 
 /// The newest durations of ingestion and training.
 fn seconds(past: &Past) -> TimeSeries {
