@@ -14,7 +14,7 @@ use common::cli;
 use common::config::Config;
 use common::production::release::Production;
 use dataset::{CategoryStatistics, ColumnStatistics, LevelShare, MissingPercent, Reading};
-use history::{History, MissingPercentage, Operation, StepTiming, SummaryStatistics};
+use history::{CategoryLevel, History, MissingPercentage, Operation, StepTiming, SummaryStatistics};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -81,7 +81,17 @@ pub fn run(config: &Config) -> Result<Outcome> {
             mode: s.mode,
         };
         run.add(summary_statistics.iter().map(statistics).collect::<Vec<_>>());
-        Ok(Outcome { predictions, summary_statistics, category_statistics: description.categories, health })
+        let category_statistics = description.categories;
+        let levels = category_statistics.iter().flat_map(|category| {
+            category.levels.iter().map(|level| CategoryLevel {
+                column: category.column.clone(),
+                level: level.level.clone(),
+                rows: level.count,
+                share: level.share,
+            })
+        });
+        run.add(levels.collect::<Vec<_>>());
+        Ok(Outcome { predictions, summary_statistics, category_statistics, health })
     })
 }
 

@@ -22,12 +22,11 @@ const VALUES_PER_STATEMENT: usize = 1500;
 /// Size in bytes of one chunk sent to COPY.
 const COPY_BYTES: usize = 256 * 1024;
 
-/// A compiled dataset.
+/// The compiled dataset that `clients` is to contain.
 #[derive(Clone, Copy)]
 pub(crate) struct Dataset<'a> {
     /// The columns of the rows.
     pub schema: &'a Schema,
-    /// What ingestion found.
     pub ingested: &'a Ingested,
     /// The path of finaldata.csv; `None` if the rows are not to be stored.
     pub path: Option<&'a Path>,

@@ -156,12 +156,12 @@ impl Evidence {
 }
 
 impl Past {
-    /// Reads the newest rows; a check has a shift for each predictor of `schema`.
+    /// Reads the newest rows on a model with the columns of `schema`.
     fn read(history: &mut History, schema: &Schema) -> Result<Self> {
-        let (drawn, predictors) = (MOST_RUNS as u32, schema.predictors().len() as u32);
+        let drawn = MOST_RUNS as u32;
         Ok(Self {
             checks: history.newest(READ_RUNS)?,
-            shifts: history.newest(READ_RUNS * predictors)?,
+            shifts: history.newest(READ_RUNS * schema.predictors().len() as u32)?,
             comparisons: history.newest(READ_RUNS * 4)?,
             releases: history.newest(READ_RUNS)?,
             missing: history.missing(schema, drawn)?,

@@ -14,6 +14,9 @@ use statistics::interval;
 use crate::evidence::{Evidence, MOST_RUNS, Past};
 use crate::wording::interval_of;
 
+/// Maximum number of columns in the figure of missing values; more lines could not be told apart.
+const MOST_COLUMNS: usize = 8;
+
 /// The figures as SVG; the PNG files, the PDF and the web page show the same drawings.
 pub struct Figures {
     /// Predicted and actual outcomes on the test data.
@@ -74,27 +77,22 @@ fn release_points(past: &Past) -> impl Iterator<Item = ScorePoint> {
     })
 }
 
-/// The newest rows on missing values, as one line per column: of many columns, those with the largest percentages.
+/// The newest rows on missing values, as one line per column; of many columns only those with the most missing values.
 fn missing(rows: &[MissingRow], schema: &Schema) -> TimeSeries {
-    let line = |(j, column): (usize, &str)| {
-        let percent = |row: &MissingRow| row.percent.get(j).copied().flatten();
-        let known = rows.iter().enumerate().filter_map(|(index, row)| Some((index, percent(row)?)));
-        (schema.label(column).to_owned(), known.collect())
-    };
-    let mut lines: Vec<Line> = schema.columns().enumerate().map(line).collect();
-    if lines.len() > MOST_LINES {
-        let largest = |(_, points): &Line| points.iter().map(|(_, percent)| *percent).fold(0.0, f64::max);
-        lines.sort_by(|a, b| largest(b).total_cmp(&largest(a)));
-        lines.truncate(MOST_LINES);
+    let percents = |column: usize| rows.iter().map(move |row| row.percent.get(column).copied().flatten());
+    let mut columns: Vec<(usize, &str)> = schema.columns().enumerate().collect();
+    if columns.len() > MOST_COLUMNS {
+        let largest = |column: usize| percents(column).flatten().fold(0.0, f64::max);
+        columns.sort_by(|a, b| largest(b.0).total_cmp(&largest(a.0)));
+        columns.truncate(MOST_COLUMNS);
     }
+    let line = |(column, name): (usize, &str)| {
+        let known = percents(column).enumerate().filter_map(|(index, percent)| Some((index, percent?)));
+        (schema.label(name).to_owned(), known.collect())
+    };
+    let lines = columns.into_iter().map(line).collect();
     TimeSeries { times: rows.iter().map(|row| row.started.clone()).collect(), lines }
 }
-
-/// The name of a line and its points.
-type Line = (String, Vec<(usize, f64)>);
-
-/// Maximum number of columns in the figure of missing values.
-const MOST_LINES: usize = 5;
 
 /// The newest durations of ingestion and training.
 fn seconds(past: &Past) -> TimeSeries {

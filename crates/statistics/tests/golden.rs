@@ -178,6 +178,37 @@ fn stability() {
 }
 
 #[derive(Deserialize)]
+struct ChiSquareCase {
+    training: Vec<u64>,
+    new: Vec<u64>,
+    statistic: f64,
+    cramers_v: f64,
+    distance: f64,
+    p_value: Option<f64>,
+    exact: Option<f64>,
+}
+
+#[test]
+fn chi_square() {
+    for case in golden::<Vec<ChiSquareCase>>("chi_square") {
+        let ours = shift::chi_square(&case.training, &case.new, 1).unwrap();
+        let theirs = [case.statistic, case.cramers_v, case.distance];
+        all_close([ours.statistic, ours.cramers_v, ours.distance], &theirs, &case.new);
+        match case.p_value {
+            Some(p_value) => {
+                assert_eq!(ours.method, Method::ChiSquare);
+                assert!((ours.p_value - p_value).abs() <= 1e-9 * p_value + 1e-200, "{ours:?} {p_value}");
+            }
+            None => assert_eq!(ours.method, Method::Permutation),
+        }
+        if let Some(exact) = case.exact {
+            let error = (exact * (1.0 - exact) / 2000.0).sqrt();
+            assert!((ours.p_value - exact).abs() < 4.0 * error + 0.001, "{ours:?} {exact}");
+        }
+    }
+}
+
+#[derive(Deserialize)]
 struct TwoSamplesCase {
     a: Vec<f64>,
     b: Vec<f64>,

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use common::schema::{MOST_LEVELS, MOST_TERMS, Predictor, Schema, Transform};
 use polars::prelude::ChunkQuantile;
 use rayon::prelude::*;
-use statistics::levels::{LevelCounts, LevelSummary};
+use statistics::levels::LevelSummary;
 use statistics::sketch::Sketch;
 
 use crate::basis::Basis;
@@ -85,7 +85,7 @@ fn prepare(predictor: &Predictor, all: Values, complete: Values) -> Result<(Colu
             let column = complete.iter().flatten().map(|level| indices[level as usize]).collect();
             let summary = PredictorSummary::Category {
                 counts: in_complete.counts.into_values().collect(),
-                summary: summary_of(&levels, &in_all),
+                summary: LevelSummary::of(&levels, &in_all),
                 levels,
             };
             Ok((Column::Levels(column), summary))
@@ -104,13 +104,6 @@ fn prepare(predictor: &Predictor, all: Values, complete: Values) -> Result<(Colu
         }
         _ => bail!("column {} is both a number and a category", predictor.name),
     }
-}
-
-/// Summarises the levels of all rows; `levels` are those of the training rows.
-pub fn summary_of(levels: &[String], all: &LevelCounts) -> LevelSummary {
-    let counts: Vec<u64> = levels.iter().map(|level| all.counts.get(level).copied().unwrap_or(0)).collect();
-    let known: u64 = all.counts.values().sum();
-    LevelSummary { unseen: known - counts.iter().sum::<u64>(), counts, missing: all.missing }
 }
 
 /// Checks the number of levels of a column.

@@ -41,7 +41,7 @@ columns! {
         column: String => "column_name",
         /// The level as it is in the data.
         level: String,
-        /// Number of rows.
+        /// Number of rows with this level.
         rows: u64 => "row_count",
         /// Share of the rows whose value is not missing, from 0 to 1.
         share: f64,

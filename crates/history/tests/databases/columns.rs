@@ -102,7 +102,7 @@ pub fn default_rows(n: usize) -> String {
 }
 
 impl Database {
-    /// Quotes an identifier.
+    /// Returns a name as an identifier.
     pub fn quoted(&self, name: &str) -> String {
         let quote = if self.is(Kind::MariaDb) { '`' } else { '"' };
         format!("{quote}{}{quote}", name.replace(quote, &format!("{quote}{quote}")))

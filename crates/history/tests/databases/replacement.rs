@@ -14,7 +14,7 @@ use testkit::Workspace;
 use testkit::databases::Kind;
 
 use crate::columns::{check, default_rows, odd_columns, odd_rows, record, set_up, store};
-use crate::{Database, on_each_database, setup};
+use crate::{Database, check_message, on_each_database, setup};
 
 /// Returns the default columns as a config states them.
 fn default_columns() -> Value {
@@ -201,5 +201,51 @@ fn an_interrupted_replacement_is_repaired_in_mysql() {
                 }
             }
         }
+    });
+}
+
+#[test]
+fn runs_with_different_columns_at_once_leave_the_rows_of_one() {
+    on_each_database(Workspace::new, |workspace, database| {
+        set_up(workspace);
+        let mut other = Workspace::new();
+        other.set("database_url", json!(database.url()));
+        other.set("columns", odd_columns());
+        let (rows, other_rows) = (default_rows(500), odd_rows(400));
+        thread::scope(|scope| {
+            for (workspace, rows) in [(&*workspace, &rows), (&other, &other_rows)] {
+                scope.spawn(move || {
+                    for _ in 0..8 {
+                        store(workspace, rows).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(database.count("FROM runs WHERE outcome = 'done'"), 16);
+        match database.count("FROM clients") {
+            500 => check(workspace, database, &rows),
+            _ => check(&other, database, &other_rows),
+        }
+        store(workspace, &rows).unwrap();
+        check(workspace, database, &rows);
+        assert_eq!(database.client_tables(), "clients");
+    });
+}
+
+#[test]
+fn a_view_of_the_table_is_named_where_it_prevents_the_replacement() {
+    on_each_database(Workspace::new, |workspace, database| {
+        set_up(workspace);
+        store(workspace, &default_rows(10)).unwrap();
+        database.sql("CREATE VIEW of_a_colleague AS SELECT corporation FROM clients");
+        workspace.set("columns", odd_columns());
+        let stored = store(workspace, &odd_rows(20));
+        if database.is(Kind::Postgres) {
+            check_message(&format!("{:#}", stored.unwrap_err()), &["clients", "drop the views", "depend"]);
+            assert_eq!(database.count("FROM of_a_colleague"), 10);
+            database.sql("DROP VIEW of_a_colleague");
+            store(workspace, &odd_rows(20)).unwrap();
+        }
+        check(workspace, database, &odd_rows(20));
     });
 }
