@@ -74,7 +74,8 @@ mod tests {
         for n in [500, 10_000] {
             let rows = fabricated(n);
             let objective = PenalisedLikelihood::new(&rows, c);
-            let from = |start: Vec<f64>| minimise(&objective, rows.design(), &rows.spread(), &start).unwrap().unwrap();
+            let from =
+                |start: Parameters| minimise(&objective, rows.design(), &rows.spread(), &start).unwrap().unwrap();
             let (from_sample, from_nothing) = (from(fit_sample(&rows, c).unwrap()), from(vec![0.0; 4]));
             assert!(from_sample.steps < from_nothing.steps, "{from_sample:?} {from_nothing:?}");
         }

@@ -97,14 +97,16 @@ impl Tile {
         let mut sums = [0.0; LANES];
         // The product of all factors between 1 and 2 cannot overflow; its logarithm replaces the sum of theirs.
         let mut factors = [1.0; LANES];
-        for start in (0..TILE).step_by(LANES) {
+        let inputs = chunks(&self.log_odds).zip(chunks(&e)).zip(chunks(&y));
+        let outputs = chunks_mut(&mut self.residual).zip(chunks_mut(&mut self.curvature));
+        for (((z, e), y), (residual, curvature)) in inputs.zip(outputs) {
             for k in 0..LANES {
-                let (z, e, y) = (self.log_odds[start + k], e[start + k], y[start + k]);
+                let (z, e, y) = (z[k], e[k], y[k]);
                 let q = 1.0 / (1.0 + e);
                 // Both p and 1 − p are computed without a subtraction, so a residual near 0 keeps its digits.
                 let (p, not_p) = if z >= 0.0 { (q, e * q) } else { (e * q, q) };
-                self.residual[start + k] = (1.0 - y) * p - y * not_p;
-                self.curvature[start + k] = e * q * q;
+                residual[k] = (1.0 - y) * p - y * not_p;
+                curvature[k] = e * q * q;
                 factors[k] *= 1.0 + e;
                 sums[k] += y * z - z.max(0.0);
             }
@@ -149,10 +151,18 @@ fn dot_of_sizes(a: &Column, b: &Column) -> f64 {
 
 fn lanes(a: &Column, b: &Column, term: impl Fn(f64, f64) -> f64) -> f64 {
     let mut sums = [0.0; LANES];
-    for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
+    for (a, b) in chunks(a).zip(chunks(b)) {
         for k in 0..LANES {
             sums[k] += term(a[k], b[k]);
         }
     }
     sums.iter().sum()
+}
+
+fn chunks(column: &Column) -> impl Iterator<Item = &[f64; LANES]> {
+    column.as_chunks().0.iter()
+}
+
+fn chunks_mut(column: &mut Column) -> impl Iterator<Item = &mut [f64; LANES]> {
+    column.as_chunks_mut().0.iter_mut()
 }
