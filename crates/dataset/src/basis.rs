@@ -1,7 +1,8 @@
 //! Coordinates in which a logistic regression is well-conditioned, whatever the units of the predictors.
 //!
-//! The solver does not work on the predictors x = (x₁, x₂, x₃, 1) but on columns q with x = U q, where U is an upper
-//! triangular matrix with ones on its diagonal:
+//! The solver does not work on the columns x of a [`Design`] but on columns q with x = U q, where U is an upper
+//! triangular matrix with ones on its diagonal. Only numbers are changed: the rows of U for the indicators and the
+//! constant are those of the identity. With three numbers and no category:
 //!
 //! ```text
 //! q₄ = 1
@@ -10,142 +11,193 @@
 //! q₁ = x₁ − U₁₄ − U₁₂ q₂ − U₁₃ q₃
 //! ```
 //!
-//! The parameters are transformed accordingly: β·x = γ·q for γ = Uᵀβ. U is part of the definition of q, so its entries
+//! The parameters are transformed accordingly: θ·x = γ·q for γ = Uᵀθ. U is part of the definition of q, so its entries
 //! need not be accurate: every choice of U has the same optimum, and a good choice preserves the digits that nearly
 //! collinear predictors would cancel.
 
+use nalgebra::DMatrix;
 use twofloat::TwoFloat;
 
+use crate::design::Design;
 use crate::likelihood::Parameters;
 
 /// The matrix U that defines the columns q (see the module documentation).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Basis {
-    upper: [[f64; 4]; 4],
+    design: Design,
+    /// The rows of U for the numbers.
+    upper: Vec<Vec<f64>>,
+}
+
+/// Memory for one row of [`Basis::columns`].
+#[derive(Default)]
+pub struct Scratch {
+    exact: Vec<TwoFloat>,
+    sizes: Vec<f64>,
+    indicators: Vec<usize>,
 }
 
 impl Basis {
-    /// Returns the basis of the predictors minus their `centre`.
-    pub fn centred(centre: [f64; 3]) -> Self {
-        let mut upper = identity();
-        for (row, centre) in upper.iter_mut().zip(centre) {
-            row[3] = centre;
-        }
-        Self { upper }
+    /// Returns the basis of the columns of `design` in which the numbers are taken minus their `centre`.
+    pub fn centred(design: &Design, centre: &[f64]) -> Self {
+        let row = |(j, centre): (usize, &f64)| {
+            let mut row = vec![0.0; design.width()];
+            row[j] = 1.0;
+            row[design.constant()] = *centre;
+            row
+        };
+        Self { design: design.clone(), upper: centre.iter().enumerate().map(row).collect() }
     }
 
-    /// Returns U, row by row.
-    pub fn upper(&self) -> &[[f64; 4]; 4] {
+    /// Returns the columns that the basis transforms.
+    pub fn design(&self) -> &Design {
+        &self.design
+    }
+
+    /// Returns the rows of U for the numbers.
+    pub fn upper(&self) -> &[Vec<f64>] {
         &self.upper
     }
 
-    /// Returns the centres U₁₄, U₂₄, U₃₄.
-    pub fn centre(&self) -> [f64; 3] {
-        std::array::from_fn(|k| self.upper[k][3])
+    /// Returns what is subtracted from each number, whatever the other columns are.
+    pub fn centre(&self) -> Vec<f64> {
+        self.upper.iter().map(|row| row[self.design.constant()]).collect()
     }
 
-    /// Returns whether the columns are only centred predictors, without mixing them.
+    /// Returns whether the columns are only centred numbers and indicators, without mixing them.
     pub fn is_only_centred(&self) -> bool {
-        let [first, second, ..] = &self.upper;
-        first[1] == 0.0 && first[2] == 0.0 && second[2] == 0.0
+        let constant = self.design.constant();
+        self.upper.iter().enumerate().all(|(j, row)| row[j + 1..constant].iter().all(|entry| *entry == 0.0))
     }
 
-    /// Returns the basis of the columns q' with q = M q', where `m` is upper triangular with ones on its diagonal.
-    pub fn followed_by(&self, m: &[[f64; 4]; 4]) -> Self {
-        // The sum is empty below the diagonal, and the entry is exactly 1 on it.
-        let entry = |i: usize, j: usize| sum((i..=j).map(|k| TwoFloat::new_mul(self.upper[i][k], m[k][j])));
-        Self { upper: std::array::from_fn(|i| std::array::from_fn(|j| entry(i, j))) }
+    /// Returns the basis of the columns q' with q = M q', where `m` holds the rows of M for the numbers. M is upper
+    /// triangular with ones on its diagonal, and its other rows are those of the identity.
+    pub fn followed_by(&self, m: &[Vec<f64>]) -> Self {
+        let (numbers, width) = (self.design.numbers(), self.design.width());
+        let entry = |i: usize, j: usize| {
+            // The row of M for an indicator or the constant adds the entry of U itself.
+            let own = if j < numbers { TwoFloat::from(0.0) } else { self.upper[i][j].into() };
+            let terms = (i..numbers.min(j + 1)).map(|k| TwoFloat::new_mul(self.upper[i][k], m[k][j]));
+            terms.fold(own, |sum, term| sum + term).hi()
+        };
+        let row = |i| (0..width).map(|j| if j < i { 0.0 } else { entry(i, j) }).collect();
+        Self { design: self.design.clone(), upper: (0..numbers).map(row).collect() }
     }
 
-    /// Returns the columns of a row and, for each column, the magnitude of the terms it was computed from. The columns
-    /// are computed in pairs of doubles, so the error of a column is at most its last bit plus 2⁻¹⁰⁰ of that magnitude.
-    pub fn columns(&self, x: [f64; 3]) -> ([f64; 3], [f64; 3]) {
-        let [u1, u2, u3, _] = &self.upper;
-        let [c1, c2, q3] =
-            [(x[0], u1[3]), (x[1], u2[3]), (x[2], u3[3])].map(|(x, centre)| TwoFloat::new_sub(x, centre));
-        let q2 = c2 - q3 * u2[2];
-        let q1 = c1 - q2 * u1[1] - q3 * u1[2];
-        let size3 = q3.hi().abs();
-        let size2 = c2.hi().abs() + u2[2].abs() * size3;
-        let size1 = c1.hi().abs() + u1[1].abs() * size2 + u1[2].abs() * size3;
-        ([q1.hi(), q2.hi(), q3.hi()], [size1, size2, size3])
-    }
-
-    /// Returns the parameters β of the predictors that correspond to the parameters `gamma` of the columns.
-    pub fn parameters(&self, gamma: &Parameters) -> Parameters {
-        let mut beta = [TwoFloat::from(0.0); 4];
-        for j in 0..4 {
-            beta[j] = (0..j).fold(gamma[j].into(), |rest, k| rest - beta[k] * self.upper[k][j]);
+    /// Calls `column` with the index of each numeric column of a row, its value q, and the magnitude of the terms it was
+    /// computed from. `numbers` and `levels` return the number and the level of a predictor by its index. The columns are computed in pairs of doubles, so the error of a column is at most its last bit plus 2⁻¹⁰⁰ of that
+    /// magnitude, times the number of terms.
+    pub fn columns(
+        &self,
+        numbers: impl Fn(usize) -> f64,
+        levels: impl Fn(usize) -> usize,
+        scratch: &mut Scratch,
+        mut column: impl FnMut(usize, f64, f64),
+    ) {
+        let (count, constant) = (self.design.numbers(), self.design.constant());
+        let Scratch { exact, sizes, indicators } = scratch;
+        exact.resize(count, TwoFloat::from(0.0));
+        sizes.resize(count, 0.0);
+        indicators.clear();
+        let categories = 0..self.design.categories().len();
+        indicators.extend(categories.filter_map(|category| self.design.indicator(category, levels(category))));
+        for j in (0..count).rev() {
+            let row = &self.upper[j];
+            let mut q = TwoFloat::new_sub(numbers(j), row[constant]);
+            let mut size = q.hi().abs();
+            for indicator in indicators.iter().filter(|indicator| row[**indicator] != 0.0) {
+                q -= row[*indicator];
+                size += row[*indicator].abs();
+            }
+            for k in j + 1..count {
+                if row[k] != 0.0 {
+                    q -= exact[k] * row[k];
+                    size += row[k].abs() * sizes[k];
+                }
+            }
+            exact[j] = q;
+            sizes[j] = size;
+            column(j, q.hi(), size);
         }
-        beta.map(|beta| beta.hi())
     }
 
-    /// Returns the parameters γ of the columns that correspond to the parameters `beta` of the predictors.
-    pub fn of_parameters(&self, beta: &Parameters) -> Parameters {
-        std::array::from_fn(|j| sum((0..=j).map(|k| TwoFloat::new_mul(beta[k], self.upper[k][j]))))
+    /// Returns the parameters θ of the columns x that correspond to the parameters `gamma` of the columns q.
+    pub fn parameters(&self, gamma: &[f64]) -> Parameters {
+        self.exact_parameters(gamma).into_iter().map(|theta| theta.hi()).collect()
+    }
+
+    /// Returns the coefficients of the terms that correspond to the parameters `gamma` of the columns q, and the
+    /// intercept.
+    ///
+    /// The coefficients of the levels of a category add up to 0. This choice has the smallest sum of squares among all
+    /// that give the same predictions.
+    pub fn terms(&self, gamma: &[f64]) -> (Vec<f64>, f64) {
+        let theta = self.exact_parameters(gamma);
+        let mut intercept = theta[self.design.constant()];
+        let mut terms: Vec<f64> = theta[..self.design.numbers()].iter().map(|theta| theta.hi()).collect();
+        for (index, category) in self.design.categories().iter().enumerate() {
+            let sum = self.design.indicators(index).fold(TwoFloat::from(0.0), |sum, column| sum + theta[column]);
+            let mean = sum / category.levels as f64;
+            intercept += mean;
+            let relative = |level| match self.design.indicator(index, level) {
+                Some(column) => (theta[column] - mean).hi(),
+                None => (-mean).hi(),
+            };
+            terms.extend((0..category.levels).map(relative));
+        }
+        (terms, intercept.hi())
+    }
+
+    fn exact_parameters(&self, gamma: &[f64]) -> Vec<TwoFloat> {
+        let numbers = self.design.numbers();
+        let mut theta: Vec<TwoFloat> = Vec::with_capacity(gamma.len());
+        for (j, gamma) in gamma.iter().enumerate() {
+            let before = 0..j.min(numbers);
+            let rest = before.fold(TwoFloat::from(*gamma), |rest, k| match self.upper[k][j] {
+                0.0 => rest,
+                entry => rest - theta[k] * entry,
+            });
+            theta.push(rest);
+        }
+        theta
+    }
+
+    /// Returns the parameters γ of the columns q that correspond to the parameters `theta` of the columns x.
+    pub fn of_parameters(&self, theta: &[f64]) -> Parameters {
+        let numbers = self.design.numbers();
+        let entry = |j: usize| {
+            let own = if j < numbers { TwoFloat::from(0.0) } else { theta[j].into() };
+            let terms = (0..numbers.min(j + 1)).map(|k| TwoFloat::new_mul(theta[k], self.upper[k][j]));
+            terms.fold(own, |sum, term| sum + term).hi()
+        };
+        (0..theta.len()).map(entry).collect()
     }
 
     /// Solves U x = v, that is, returns U⁻¹ v.
-    pub fn solve(&self, v: &[f64; 4]) -> [f64; 4] {
-        let mut q = [TwoFloat::from(0.0); 4];
-        for i in (0..4).rev() {
-            q[i] = (i + 1..4).fold(v[i].into(), |rest, j| rest - q[j] * self.upper[i][j]);
+    pub fn solve(&self, v: &[f64]) -> Vec<f64> {
+        let mut q: Vec<TwoFloat> = v.iter().map(|v| TwoFloat::from(*v)).collect();
+        for i in (0..self.design.numbers()).rev() {
+            q[i] =
+                (i + 1..v.len()).filter(|j| v[*j] != 0.0 || *j < self.design.numbers()).fold(v[i].into(), |rest, j| {
+                    match self.upper[i][j] {
+                        0.0 => rest,
+                        entry => rest - q[j] * entry,
+                    }
+                });
         }
-        q.map(|q| q.hi())
-    }
-}
-
-fn sum(terms: impl Iterator<Item = TwoFloat>) -> f64 {
-    terms.fold(TwoFloat::from(0.0), |sum, term| sum + term).hi()
-}
-
-fn identity() -> [[f64; 4]; 4] {
-    std::array::from_fn(|i| std::array::from_fn(|j| f64::from(u8::from(i == j))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn oblique() -> Basis {
-        let m = [[1.0, 0.5, -2.0, 3.0], [0.0, 1.0, 1e9, 0.25], [0.0, 0.0, 1.0, -7.0], [0.0, 0.0, 0.0, 1.0]];
-        Basis::centred([10.0, 1e9, 3.0]).followed_by(&m)
+        q.into_iter().map(|q| q.hi()).collect()
     }
 
-    #[test]
-    fn rows_and_parameters_change_together() {
-        let basis = oblique();
-        let (x, beta) = ([12.0, 7e8, 4.0], [0.5, -1e-9, 0.25, 1.0]);
-        let (q, gamma) = (basis.columns(x).0, basis.of_parameters(&beta));
-        let log_odds: f64 = x.iter().zip(beta).map(|(x, b)| x * b).sum::<f64>() + beta[3];
-        let same = q.iter().zip(gamma).map(|(q, g)| q * g).sum::<f64>() + gamma[3];
-        assert!((log_odds - same).abs() < 1e-6, "{log_odds} {same}");
-        for (back, b) in basis.parameters(&gamma).iter().zip(beta) {
-            assert!((back - b).abs() <= 1e-7 * b.abs(), "{back} {b}"); // 10⁹ times the rounding error of γ
+    /// Returns U⁻¹.
+    pub fn inverse(&self) -> DMatrix<f64> {
+        let width = self.design.width();
+        let mut inverse = DMatrix::zeros(width, width);
+        let mut unit = vec![0.0; width];
+        for (j, mut column) in inverse.column_iter_mut().enumerate() {
+            unit[j] = 1.0;
+            column.copy_from_slice(&self.solve(&unit));
+            unit[j] = 0.0;
         }
-        let solved = basis.solve(&[x[0], x[1], x[2], 1.0]);
-        assert_eq!(&solved[..3], &q);
-    }
-
-    #[test]
-    fn a_column_that_nearly_cancels_keeps_its_digits() {
-        // x₂ = 2 x₃ + 1, where x₃ has ten digits and a fraction: rounding the product to a double would lose the 1.
-        let mut m = identity();
-        m[1][2] = 2.0;
-        let basis = Basis::centred([0.0; 3]).followed_by(&m);
-        let x3 = 8_388_607.0 + 2.0f64.powi(-30);
-        assert_eq!(basis.columns([0.0, 2.0 * x3 + 1.0, x3]).0[1], 2.0 * x3 + 1.0 - 2.0 * x3);
-        let third = 1.0 / 3.0;
-        m[1][2] = third;
-        let basis = Basis::centred([0.0; 3]).followed_by(&m);
-        // 3e15 · fl(1/3) = 1e15 − 1/18014398509481984 · 3e15, exactly.
-        assert_eq!(basis.columns([0.0, 1e15, 3e15]).0[1], 1e15 * 2.0f64.powi(-54));
-    }
-
-    #[test]
-    fn only_centred_says_so() {
-        assert!(Basis::centred([1.0, 2.0, 3.0]).is_only_centred());
-        assert!(!oblique().is_only_centred());
-        assert_eq!(Basis::centred([1.0, 2.0, 3.0]).columns([1.0, 4.0, 3.5]).0, [0.0, 2.0, 0.5]);
+        inverse
     }
 }

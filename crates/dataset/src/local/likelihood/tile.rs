@@ -1,0 +1,158 @@
+//! A few hundred consecutive rows, whose columns stay in the processor's cache.
+
+use std::ops::Range;
+
+use crate::likelihood::Sums;
+
+/// Number of rows in a tile.
+pub const TILE: usize = 256;
+/// Number of rows that are added side by side, so that the compiler uses vector instructions.
+const LANES: usize = 8;
+/// Number of terms of the longest sum in a tile.
+pub const TERMS: usize = TILE / LANES + LANES;
+
+/// One value for each row of a tile; rows beyond the end of the table have 0.
+pub type Column = [f64; TILE];
+
+/// The rows of a tile in the columns of a basis, and what follows from their log-odds.
+pub struct Tile {
+    /// The numeric columns q.
+    pub q: Vec<Column>,
+    /// The magnitudes of the errors of q relative to ε; empty if they are those of q.
+    sizes: Vec<Column>,
+    /// q times `curvature`.
+    pub weighted: Vec<Column>,
+    /// The log-odds q·γ.
+    pub log_odds: Column,
+    /// p − y.
+    pub residual: Column,
+    /// p (1 − p).
+    pub curvature: Column,
+    /// Number of rows.
+    pub length: usize,
+}
+
+impl Tile {
+    /// Creates a tile for so many numeric columns.
+    pub fn new(numbers: usize) -> Self {
+        let columns = || vec![[0.0; TILE]; numbers];
+        let zero = [0.0; TILE];
+        Self {
+            q: columns(),
+            sizes: Vec::new(),
+            weighted: columns(),
+            log_odds: zero,
+            residual: zero,
+            curvature: zero,
+            length: 0,
+        }
+    }
+
+    /// Loads numbers minus their centres.
+    pub fn centred(&mut self, numbers: &[&[f64]], rows: Range<usize>, centre: &[f64]) {
+        self.length = rows.len();
+        for ((q, numbers), centre) in self.q.iter_mut().zip(numbers).zip(centre) {
+            for (q, x) in q.iter_mut().zip(&numbers[rows.clone()]) {
+                *q = x - centre;
+            }
+            q[rows.len()..].fill(0.0);
+        }
+    }
+
+    /// Begins a tile whose columns are set one by one.
+    pub fn start(&mut self, length: usize) {
+        self.length = length;
+        self.sizes.resize(self.q.len(), [0.0; TILE]);
+        for column in self.q.iter_mut().chain(&mut self.sizes) {
+            column[length..].fill(0.0);
+        }
+    }
+
+    /// Sets one column of one row. The error of a column matters only if its terms, of magnitude `size`, cancel: the
+    /// sum of the errors is multiplied by ε and a constant factor.
+    pub fn set(&mut self, row: usize, column: usize, q: f64, size: f64) {
+        self.q[column][row] = q;
+        self.sizes[column][row] = q.abs() + f64::exp2(-48.0) * size;
+    }
+
+    /// Computes the part of the log-odds that comes from numbers and the intercept.
+    pub fn log_odds(&mut self, coefficients: &[f64], intercept: f64) {
+        self.log_odds = [intercept; TILE];
+        for (q, coefficient) in self.q.iter().zip(coefficients) {
+            for (z, q) in self.log_odds.iter_mut().zip(q) {
+                *z += coefficient * q;
+            }
+        }
+    }
+
+    /// Computes residuals and curvatures from the log-odds. Returns the log-likelihood.
+    pub fn residuals(&mut self, target: &[f64]) -> f64 {
+        let mut y = [0.0; TILE];
+        y[..self.length].copy_from_slice(target);
+        self.log_odds[self.length..].fill(0.0);
+        let mut e = [0.0; TILE];
+        for (e, z) in e[..self.length].iter_mut().zip(&self.log_odds) {
+            *e = (-z.abs()).exp(); // at most 1, so nothing below overflows
+        }
+        let mut sums = [0.0; LANES];
+        // The product of all factors between 1 and 2 cannot overflow; its logarithm replaces the sum of theirs.
+        let mut factors = [1.0; LANES];
+        for start in (0..TILE).step_by(LANES) {
+            for k in 0..LANES {
+                let (z, e, y) = (self.log_odds[start + k], e[start + k], y[start + k]);
+                let q = 1.0 / (1.0 + e);
+                // Both p and 1 − p are computed without a subtraction, so a residual near 0 keeps its digits.
+                let (p, not_p) = if z >= 0.0 { (q, e * q) } else { (e * q, q) };
+                self.residual[start + k] = (1.0 - y) * p - y * not_p;
+                self.curvature[start + k] = e * q * q;
+                factors[k] *= 1.0 + e;
+                sums[k] += y * z - z.max(0.0);
+            }
+        }
+        self.residual[self.length..].fill(0.0);
+        for (weighted, q) in self.weighted.iter_mut().zip(&self.q) {
+            for ((weighted, q), curvature) in weighted.iter_mut().zip(q).zip(&self.curvature) {
+                *weighted = curvature * q;
+            }
+        }
+        sums.iter().sum::<f64>() - factors.iter().product::<f64>().ln()
+    }
+
+    /// Adds the sums over the tile that concern only numbers and the constant.
+    pub fn add_to(&self, sums: &mut Sums) {
+        let constant = sums.gradient.len() - 1;
+        for j in 0..self.q.len() {
+            sums.gradient[j] += dot(&self.residual, &self.q[j]);
+            sums.gradient_error[j] += dot_of_sizes(&self.residual, self.sizes.get(j).unwrap_or(&self.q[j]));
+            sums.hessian[(j, constant)] += sum(&self.weighted[j]);
+            for k in j..self.q.len() {
+                sums.hessian[(j, k)] += dot(&self.weighted[j], &self.q[k]);
+            }
+        }
+        sums.gradient[constant] += sum(&self.residual);
+        sums.gradient_error[constant] += lanes(&self.residual, &self.residual, |a, _| a.abs());
+        sums.hessian[(constant, constant)] += sum(&self.curvature);
+    }
+}
+
+fn sum(a: &Column) -> f64 {
+    lanes(a, a, |a, _| a)
+}
+
+fn dot(a: &Column, b: &Column) -> f64 {
+    lanes(a, b, |a, b| a * b)
+}
+
+fn dot_of_sizes(a: &Column, b: &Column) -> f64 {
+    lanes(a, b, |a, b| (a * b).abs())
+}
+
+fn lanes(a: &Column, b: &Column, term: impl Fn(f64, f64) -> f64) -> f64 {
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
+        for k in 0..LANES {
+            sums[k] += term(a[k], b[k]);
+        }
+    }
+    sums.iter().sum()
+}
