@@ -17,7 +17,9 @@ use common::config::service::{Bind, TokenSource};
 use common::files::atomic;
 use common::files::lock::Lock;
 use common::files::{API_RETURNS, csv_files};
+use common::model::Model;
 use common::production::release::Production;
+use common::schema::Schema;
 use history::DependencyVersions;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -25,9 +27,6 @@ use serde_json::{Value, json};
 
 pub use crate::call::Call;
 use crate::call::{Caller, Sent};
-
-/// A CSV table with one client whose predictors are all missing.
-const ONE_CLIENT: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees\nsomebody unknown,,,\n";
 
 /// The contents of apireturns.txt.
 #[derive(Debug, Serialize)]
@@ -60,8 +59,9 @@ pub fn run(config: &Config, url: Option<&str>) -> Result<Outcome> {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => default_url(config)?,
         };
-        let release = Production::of(config).live()?.id;
-        let outcome = Outcome { calls: call_all(config, &url)?, release, url };
+        let release = Production::of(config).live()?;
+        let calls = call_all(config, &release.model()?, &url)?;
+        let outcome = Outcome { calls, release: release.id, url };
         for Call { call, release, names_release, .. } in &outcome.calls {
             if (*names_release || release.is_some()) && release.as_ref() != Some(&outcome.release) {
                 bail!(
@@ -100,12 +100,12 @@ fn default_url(config: &Config) -> Result<String> {
 
 /// Calls all endpoints in the order of the table, in which calls whose arguments come from earlier answers follow
 /// those.
-fn call_all(config: &Config, url: &str) -> Result<Vec<Call>> {
+fn call_all(config: &Config, model: &Model, url: &str) -> Result<Vec<Call>> {
     let token = config.api_token.as_ref().map(TokenSource::read).transpose()?;
     let caller = Caller::new(url, token.as_ref());
-    let json = example_request(config)?.to_string();
+    let (json, table) = (example_request(config, model)?.to_string(), one_client(&model.schema));
     let json = Sent { media_type: "application/json", accept: "application/json", body: &json };
-    let table = Sent { media_type: "text/csv", accept: "text/csv", body: ONE_CLIENT };
+    let table = Sent { media_type: "text/csv", accept: "text/csv", body: &table };
     let mut calls = Vec::new();
     for endpoint in Endpoint::ALL {
         let endpoint = endpoint.properties();
@@ -131,13 +131,20 @@ fn with_client(target: &str, calls: &[Call]) -> Option<String> {
     Some(target.replace(CLIENT, &utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()))
 }
 
-/// The JSON body of the request for predictions: the first file of the test data if the service can read it.
-fn example_request(config: &Config) -> Result<Value> {
+/// A CSV table with one client of which only the name is known.
+fn one_client(schema: &Schema) -> String {
+    format!("{}\nsomebody unknown{}\n", schema.header(), ",".repeat(schema.width() - 1))
+}
+
+/// The JSON body of the request for predictions: the first file of the test data if the service can read it, otherwise
+/// the average client.
+fn example_request(config: &Config, model: &Model) -> Result<Value> {
     if is_address(&config.test_data) {
-        // The service reads only files on its own machine.
-        return Ok(json!({ "rows": [{
-            "corporation": "example", "lastmonth_activity": 10, "lastyear_activity": 120, "number_of_employees": 5,
-        }] }));
+        let names = model.schema.predictors().iter().map(|predictor| predictor.name.clone());
+        let values = names.zip(model.averages()).map(|(name, value)| Ok((name, serde_json::to_value(value)?)));
+        let mut row = values.collect::<Result<serde_json::Map<_, _>>>()?;
+        row.insert(model.schema.id().to_owned(), "example".into());
+        return Ok(json!({ "rows": [row] }));
     }
     let test_file = csv_files(&config.test_data)?.swap_remove(0).path;
     let filepath = test_file.strip_prefix(&config.folder).unwrap_or(&test_file);

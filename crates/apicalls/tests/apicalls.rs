@@ -80,6 +80,28 @@ fn the_answers_of_all_endpoints_are_kept_as_one_json_object() {
 }
 
 #[test]
+fn a_table_with_columns_of_its_own_is_called_like_any_other() {
+    let mut workspace = Workspace::new();
+    let predictors = json!(["a \"quoted\", name", {"name": "kind", "kind": "category"}]);
+    workspace.set("columns", json!({"id": "customer, no.", "target": "left", "predictors": predictors}));
+    let table = |prefix: &str, rows: u32| {
+        let row = |i| format!("{prefix}{i},{},{},{}\n", i % 7, ["x", "y"][i as usize % 2], u32::from(i % 7 > 3));
+        let rows: String = (0..rows).map(row).collect();
+        format!("\"customer, no.\",\"a \"\"quoted\"\", name\",kind,left\n{rows}")
+    };
+    workspace.write("practicedata/first.csv", &table("c", 60));
+    workspace.write("testdata/test.csv", &table("t", 8));
+    workspace.deploy();
+    let server = workspace.serve();
+    let said = workspace.run_json("apicalls", &["--url", &server.url]);
+    let calls = said["calls"].as_array().unwrap();
+    assert!(calls.iter().all(|call| call["status"] == 200), "{said}");
+    let table = calls[3]["answer"].as_str().unwrap();
+    assert!(table.starts_with("corporation,prediction,probability,imputed,unseen\nsomebody unknown,"), "{table}");
+    assert!(table.ends_with(",\"\"\"a \"\"\"\"quoted\"\"\"\", name\"\" kind\",\n"), "{table}");
+}
+
+#[test]
 fn without_an_address_it_calls_where_the_config_says_that_the_service_listens() {
     let mut workspace = deployed();
     let server = workspace.serve();

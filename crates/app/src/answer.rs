@@ -7,7 +7,10 @@ use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
 use actix_web::http::header;
 use actix_web::web::Bytes;
-use common::model::schema::{PREDICTORS, Predictors};
+use common::model::effect::Effect;
+use common::model::{Model, probability};
+use common::schema::{Predictor, Schema};
+use common::values::ValueRef;
 use diagnostics::predictions::Predictions;
 use futures_util::stream;
 use insight::call_list::csv::neutralised;
@@ -68,7 +71,7 @@ impl<'m> PredictionAnswer<'m> {
             Format::Json => Content::Columns(Predictions::of(&live.id)),
             Format::Csv => {
                 let mut table = csv::Writer::from_writer(BufWriter::new(SpooledTempFile::new(IN_MEMORY)));
-                table.write_record(["corporation", "prediction", "probability", "imputed"]).or_not_ready(NOT_STORED)?;
+                table.write_record(columns(&live.model.schema)).or_not_ready(NOT_STORED)?;
                 Content::Table(table.into())
             }
         };
@@ -79,27 +82,28 @@ impl<'m> PredictionAnswer<'m> {
     ///
     /// # Errors
     /// [`Problem::TooLarge`] if a JSON answer would exceed `MOST_JSON_ROWS`.
-    pub fn push(&mut self, corporation: Option<&str>, predictors: &Predictors) -> Result<(), Problem> {
+    pub fn push(&mut self, id: Option<&str>, predictors: &[Option<ValueRef>]) -> Result<(), Problem> {
         self.rows += 1;
         let LiveModel { model, threshold, .. } = self.live;
         match &mut self.content {
             Content::Columns(columns) if columns.predictions.len() < MOST_JSON_ROWS => {
-                columns.push(model, *threshold, corporation.map(str::to_owned), predictors);
+                columns.push(model, *threshold, id.map(str::to_owned), predictors);
                 Ok(())
             }
             Content::Columns(_) => Err(Problem::TooLarge(format!(
                 "more than {MOST_JSON_ROWS} rows; request a CSV table, which may have any number of rows, with Accept: text/csv"
             ))),
             Content::Table(table) => {
-                let probability = model.probability(predictors);
-                let missing = predictors.iter().zip(PREDICTORS).filter(|(value, _)| value.is_none());
-                let imputed: Vec<&str> = missing.map(|(_, column)| column).collect();
+                let probability = probability(model.log_odds(predictors.iter().copied()));
+                let imputed = names(model, predictors, |_, value| value.is_none());
                 let record = [
-                    neutralised(corporation.unwrap_or_default()),
+                    neutralised(id.unwrap_or_default()),
                     u8::from(probability >= threshold.value()).to_string(),
                     probability.to_string(),
-                    imputed.join(" "),
+                    imputed,
                 ];
+                let unseen = has_categories(&model.schema).then(|| names(model, predictors, Effect::is_unseen));
+                let record = record.into_iter().chain(unseen);
                 table.write_record(record).or_not_ready(NOT_STORED)
             }
         }
@@ -124,6 +128,37 @@ impl<'m> PredictionAnswer<'m> {
         };
         Ok(FinishedAnswer { release, format, rows, bytes })
     }
+}
+
+/// The columns of an answer as CSV.
+pub fn columns(schema: &Schema) -> impl Iterator<Item = &'static str> {
+    let unseen = has_categories(schema).then_some("unseen");
+    ["corporation", "prediction", "probability", "imputed"].into_iter().chain(unseen)
+}
+
+fn has_categories(schema: &Schema) -> bool {
+    schema.predictors().iter().any(Predictor::is_category)
+}
+
+/// The names of the predictors whose value `is` something, separated by spaces; a name with a space or a quote is in
+/// quotes.
+fn names(model: &Model, predictors: &[Option<ValueRef>], is: impl Fn(&Effect, Option<ValueRef>) -> bool) -> String {
+    let mut names = String::new();
+    for ((value, effect), Predictor { name, .. }) in
+        predictors.iter().zip(&model.effects).zip(model.schema.predictors())
+    {
+        if !is(effect, *value) {
+            continue;
+        }
+        if !names.is_empty() {
+            names.push(' ');
+        }
+        match name.contains([' ', '"']) {
+            true => names.push_str(&format!("\"{}\"", name.replace('"', "\"\""))),
+            false => names.push_str(name),
+        }
+    }
+    neutralised(&names)
 }
 
 impl FinishedAnswer {

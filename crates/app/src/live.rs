@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 use anyhow::{Result, ensure};
 use common::config::{Config, Threshold};
 use common::model::Model;
-use common::model::schema::PREDICTORS;
+use common::model::effect::Effect;
 use common::production::release::{Production, Release};
+use common::schema::Schema;
+use common::values::{Value, ValueRef};
 
 use crate::problem::{OrNotReady, Problem};
 
@@ -26,6 +28,8 @@ pub struct LiveModel {
 /// Provides the model of the release that is live at the time of each request.
 pub struct Live {
     production: Production,
+    /// The columns of the config, whose labels and units are used if the release has the same columns.
+    columns: Schema,
     loaded: RwLock<Loaded>,
     /// Lock of the request that loads a release; meanwhile other requests are answered with the previous release.
     loading: Mutex<()>,
@@ -55,7 +59,8 @@ pub struct Status {
 impl Live {
     /// Uses the production folder of `config`; loads nothing yet.
     pub fn new(config: &Config) -> Self {
-        Self { production: Production::of(config), loaded: RwLock::default(), loading: Mutex::default() }
+        let (production, columns) = (Production::of(config), config.columns.clone());
+        Self { production, columns, loaded: RwLock::default(), loading: Mutex::default() }
     }
 
     /// Returns the live model if this needs no loading; `None` if it does, which takes a millisecond or more.
@@ -128,8 +133,9 @@ impl Live {
     fn load(&self, id: &str) -> Result<LiveModel> {
         let release = self.production.release(id)?;
         release.verify()?;
-        let model = release.model()?;
+        let mut model = release.model()?;
         self_test(&model)?;
+        model.schema = model.schema.presented_as(&self.columns);
         Ok(LiveModel { id: release.id.clone(), model, threshold: release.threshold()?, release })
     }
 
@@ -150,28 +156,50 @@ impl Loaded {
     }
 }
 
-/// Checks predictions whose results are known in advance: a client with only missing values equals the median client,
-/// and a higher value of one predictor raises or lowers the risk according to the sign of its coefficient.
+/// Checks predictions whose results are known in advance: a client with only missing values equals one with the imputed
+/// values; a higher number, or another level, raises or lowers the risk as its coefficient says; a level that no
+/// training row had changes nothing.
 fn self_test(model: &Model) -> Result<()> {
-    let median = model.probability(&model.medians.map(Some));
-    ensure!((0.0..=1.0).contains(&median), "the median client's risk is {median}");
-    let unknown = model.probability(&[None; 3]);
-    ensure!(unknown == median, "an unknown client's risk is {unknown}, the median client's {median}");
-    for (j, predictor) in PREDICTORS.into_iter().enumerate() {
-        let mut more = model.medians;
-        more[j] += more[j].abs().max(1.0);
-        let risk = model.probability(&more.map(Some));
-        let in_order = match model.coefficients[j] {
-            coefficient if coefficient > 0.0 => risk >= median,
-            coefficient if coefficient < 0.0 => risk <= median,
-            _ => risk == median,
+    let imputed: Vec<Option<Value>> = model.effects.iter().map(|effect| Some(effect.imputed())).collect();
+    let ordinary = model.probability(&imputed);
+    ensure!((0.0..=1.0).contains(&ordinary), "the risk of a client with the imputed values is {ordinary}");
+    let unknown = model.probability(&vec![None; imputed.len()]);
+    ensure!(unknown == ordinary, "an unknown client's risk is {unknown}, that of the imputed values {ordinary}");
+    for (j, (effect, predictor)) in model.effects.iter().zip(model.schema.predictors()).enumerate() {
+        let risk_with = |value: Value| {
+            let mut values = imputed.clone();
+            values[j] = Some(value);
+            model.probability(&values)
         };
-        ensure!(
-            in_order && (0.0..=1.0).contains(&risk),
-            "a higher {predictor} changes the risk from {median} to {risk}, against the sign of its coefficient"
-        );
+        let in_order = match effect {
+            Effect::Number(number) => {
+                let more = number.median + number.median.abs().max(1.0);
+                let risk = risk_with(Value::Number(more.min(f64::MAX)));
+                (0.0..=1.0).contains(&risk) && has_sign_of(number.coefficient, ordinary, risk)
+            }
+            Effect::Category(category) => {
+                let risk = |name: &str| risk_with(Value::from(name));
+                let risks = category.levels.iter().map(|level| (level.coefficient, risk(&level.name)));
+                let (now, unseen) = (category.imputed().coefficient, ValueRef::Level(UNSEEN));
+                model.contribution(j, Some(unseen)) == 0.0
+                    && risks.into_iter().all(|(coefficient, risk)| has_sign_of(coefficient - now, ordinary, risk))
+            }
+        };
+        ensure!(in_order, "another {} changes the risk against its coefficient", predictor.name);
     }
     Ok(())
+}
+
+/// A text that is no level, because a level holds no control character.
+const UNSEEN: &str = "\0";
+
+/// Whether the step from the risk `before` to `after` has the sign of `effect`. Rounding may make it 0.
+fn has_sign_of(effect: f64, before: f64, after: f64) -> bool {
+    match effect {
+        effect if effect > 0.0 => after >= before,
+        effect if effect < 0.0 => after <= before,
+        _ => after == before,
+    }
 }
 
 #[cfg(test)]
@@ -186,10 +214,10 @@ mod tests {
         workspace.deploy();
         let model = Production::of(&workspace.config()).live().unwrap().model().unwrap();
         self_test(&model).unwrap();
-        for broken in
-            [Model { intercept: f64::NAN, ..model.clone() }, Model { coefficients: [f64::NAN; 3], ..model.clone() }]
-        {
-            assert!(self_test(&broken).is_err(), "{:?}", broken.coefficients);
-        }
+        assert!(self_test(&Model { intercept: f64::NAN, ..model.clone() }).is_err());
+        let mut broken = model;
+        let Effect::Number(effect) = &mut broken.effects[0] else { panic!("{broken:?}") };
+        effect.coefficient = f64::NAN;
+        assert!(self_test(&broken).is_err());
     }
 }

@@ -17,7 +17,7 @@ use maud::{Markup, html};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-use self::client::WhatIf;
+use self::client::what_if::WhatIf;
 use crate::problem::{Problem, ProblemDocument, UnavailableErrors};
 use crate::response::{of_release, query};
 use crate::state::State;
@@ -44,12 +44,18 @@ pub async fn home(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
     let permit = state.page_queue.enter().await?;
     let (status, release, page) = permit
         .run(move || {
-            let shown = state.live.model().and_then(|live| Ok((state.views.clients(&state.config, &live)?, live)));
-            let (clients, live) = match shown {
-                Ok(shown) => shown,
+            let live = match state.live.model() {
+                Ok(live) => live,
                 Err(problem) => {
                     let page = home::nothing_yet(&state.config, &problem.detail(&state.config));
                     return Ok((problem.status_code(), None, page));
+                }
+            };
+            let clients = match state.views.clients(&state.config, &live) {
+                Ok(clients) => clients,
+                Err(problem) => {
+                    let page = home::no_clients(&live, &problem.detail(&state.config));
+                    return Ok((problem.status_code(), Some(live.id.clone()), page));
                 }
             };
             let page = match search {
@@ -68,33 +74,28 @@ pub async fn home(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
     Ok(html_page(status, release.as_deref(), page))
 }
 
-/// One client: its risk and reasons, what would change the risk, its rows, and its risk with the numbers of the query.
+/// One client: its risk and reasons, what would change the risk, its rows, and its risk with the values of the query.
 #[utoipa::path(get, path = Endpoint::Client.documented_path(), tag = "pages",
-    params(
-        ("corporation" = String, Path, description = "The client's name"),
-        ("lastmonth_activity" = Option<String>, Query,
-            description = "Another number for the \"what if\" form; empty for unknown"),
-        ("lastyear_activity" = Option<String>, Query, description = "The same"),
-        ("number_of_employees" = Option<String>, Query, description = "The same"),
-    ),
+    params(("corporation" = String, Path, description = "The client's name")),
     responses(
         (status = 200, body = String, content_type = "text/html", description = "The page"),
         (status = 404, body = String, content_type = "text/html", description = "There is no such client"),
-        (status = 422, body = String, content_type = "text/html", description = "A number in the query is invalid"),
+        (status = 422, body = String, content_type = "text/html", description = "A value in the query is invalid"),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json",
             description = "A parameter of the query is unknown or given twice"),
         UnavailableErrors,
     ))]
 pub async fn client(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
     let encoded = request.path().strip_prefix("/clients/").unwrap_or_default();
-    let corporation = percent_decode_str(encoded).decode_utf8().map(String::from).unwrap_or_default();
-    let what_if: WhatIf = query(&request)?;
+    let id = percent_decode_str(encoded).decode_utf8().map(String::from).unwrap_or_default();
+    let asked: Vec<(String, String)> = query(&request)?;
     let permit = state.page_queue.enter().await?;
     let (status, page, release) = permit
         .run(move || {
             let live = state.live.model()?;
+            let what_if = WhatIf::of(&live.model.schema, asked)?;
             let clients = state.views.clients(&state.config, &live)?;
-            let (status, page) = client::page_of(&live, &clients, &corporation, &what_if)?;
+            let (status, page) = client::page_of(&live, &clients, &id, &what_if)?;
             Ok((status, page, live.id.clone()))
         })
         .await?;

@@ -1,128 +1,84 @@
 //! The three kinds of requests for predictions: the path of a file, rows as JSON, or a CSV table.
 
+mod sent;
+
 use std::fmt;
 use std::io::Read;
-use std::marker::PhantomData;
 
-use common::model::schema::{PREDICTORS, Predictors};
+use common::schema::Schema;
+use common::values::ValueRef;
 use dataset::local::reader::{Next, RowReader};
-use dataset::row::{check_count, check_name};
-use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use utoipa::ToSchema;
+use dataset::row::{check_number, check_text, parse_value};
 
+use self::sent::{Reading, SentKeys, SentRow, SentValue, Text};
 use crate::answer::{FinishedAnswer, Format, PredictionAnswer};
-use crate::limits::MOST_SENT_ROWS;
 use crate::live::LiveModel;
 use crate::problem::Problem;
 
-const KINDS: &str = "send {\"filepath\": \"testdata/testdata.csv\"}, {\"rows\": [{\"lastmonth_activity\": 12, …}, …]}, \
-                     or a CSV table as text/csv";
+pub use self::sent::unknown_field;
 
-/// The JSON body of `POST /prediction`: exactly one of the two keys.
-#[derive(Debug, ToSchema)]
-pub enum PredictionRequest {
-    /// Path of a CSV file in one of the data folders.
-    #[schema(rename = "filepath", example = "testdata/testdata.csv")]
+/// What a JSON body asks for.
+pub enum Answered {
+    /// Predictions for its rows.
+    Rows(FinishedAnswer),
+    /// Predictions for the file at this path.
     File(String),
-    /// The clients, one object each.
-    #[schema(rename = "rows")]
-    Rows(Vec<RequestRow>),
 }
 
-/// One client as JSON; a key that is absent or null is a missing value.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = ClientRow)]
-pub struct RequestRow {
-    /// The client's name; the answer repeats it.
-    corporation: Option<String>,
-    /// The client's activity in the last month.
-    #[schema(value_type = Option<f64>, minimum = 0, maximum = 9_007_199_254_740_992_i64)]
-    lastmonth_activity: Option<Count>,
-    /// The client's activity in the last year.
-    #[schema(value_type = Option<f64>, minimum = 0, maximum = 9_007_199_254_740_992_i64)]
-    lastyear_activity: Option<Count>,
-    /// The client's number of employees.
-    #[schema(value_type = Option<f64>, minimum = 0, maximum = 9_007_199_254_740_992_i64)]
-    number_of_employees: Option<Count>,
-    /// Accepted so that rows of a training table can be sent unchanged; the prediction ignores it.
-    #[serde(rename = "exited")]
-    #[schema(rename = "exited", value_type = Option<f64>)]
-    _exited: Option<IgnoredAny>,
-}
-
-/// A number in a row, not validated yet. A whole number above 2^53 is rounded up and not to 2^53, because 2^53 is
-/// allowed.
-#[derive(Debug)]
-struct Count(f64);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = serde_json::Number::deserialize(deserializer)?;
-        let nearest = number.as_f64().unwrap_or(f64::NAN);
-        let is_rounded_down = number.as_u64().is_some_and(|whole| whole > nearest as u64);
-        Ok(Self(if is_rounded_down { nearest.next_up() } else { nearest }))
+/// Predicts for the rows of a JSON body, one after the other, or returns the path in it.
+///
+/// # Errors
+/// [`Problem::BadRequest`] if the body is not JSON, [`Problem::WrongData`] if it has the wrong keys or values.
+pub fn json(body: &[u8], live: &LiveModel, format: Format) -> Result<Answered, Problem> {
+    let schema = &live.model.schema;
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::BadRequest(format!("the body is not a JSON object; {}", kinds(schema))));
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RequestKeys {
-    filepath: Option<String>,
-    rows: Option<SentRows>,
-}
-
-impl PredictionRequest {
-    /// Parses a JSON body.
-    ///
-    /// # Errors
-    /// [`Problem::BadRequest`] if the body is not JSON, [`Problem::WrongData`] if it has the wrong keys or values.
-    pub fn from_json(body: &[u8]) -> Result<Self, Problem> {
-        if !body.trim_ascii_start().starts_with(b"{") {
-            return Err(Problem::BadRequest(format!("the body is not a JSON object; {KINDS}")));
-        }
-        let request: RequestKeys = match serde_json::from_slice(body) {
-            Ok(request) => request,
-            Err(error) if error.is_data() => return Err(Problem::WrongData(describe(body))),
-            Err(error) => return Err(Problem::BadRequest(format!("the body is not JSON ({error}); {KINDS}"))),
-        };
-        match (request.filepath, request.rows) {
-            (Some(filepath), None) => Ok(Self::File(filepath)),
-            (None, Some(rows)) => Ok(Self::Rows(rows.0)),
-            _ => Err(Problem::WrongData(format!("expected either filepath or rows; {KINDS}"))),
-        }
-    }
-}
-
-/// Predicts for rows that were sent as JSON.
-pub fn rows(rows: Vec<RequestRow>, live: &LiveModel, format: Format) -> Result<FinishedAnswer, Problem> {
     let mut answer = PredictionAnswer::new(live, format)?;
-    for (i, row) in rows.into_iter().enumerate() {
-        let sent = [row.lastmonth_activity, row.lastyear_activity, row.number_of_employees];
-        let mut predictors: Predictors = sent.map(|count| count.map(|Count(number)| number));
-        for (value, column) in predictors.iter_mut().zip(PREDICTORS) {
-            if let Some(number) = value {
-                *number =
-                    check_count(column, *number).map_err(|wrong| Problem::WrongData(format!("rows[{i}]: {wrong}")))?;
-            }
-        }
-        let name = row.corporation.as_deref().map(check_name).transpose();
-        let name = name.map_err(|wrong| Problem::WrongData(format!("rows[{i}].corporation: {wrong}")))?;
-        answer.push(name, &predictors)?;
+    let mut each = |index: usize, row: &SentRow| {
+        let wrong = |wrong: String| Problem::WrongData(format!("rows[{index}]{wrong}"));
+        let (id, values) = checked(schema, row).map_err(wrong)?;
+        answer.push(id, &values)
+    };
+    let mut reading = Reading::new(schema, &mut each);
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let keys = reading.read(&mut json).and_then(|keys| json.end().map(|()| keys));
+    let stopped = reading.stopped;
+    match (keys, stopped) {
+        (Err(_), Some(problem)) => Err(problem),
+        (Err(error), None) if error.is_data() => Err(Problem::WrongData(describe(body, schema))),
+        (Err(error), None) => Err(Problem::BadRequest(format!("the body is not JSON ({error}); {}", kinds(schema)))),
+        (Ok(SentKeys { filepath: Some(filepath), has_rows: false }), _) => Ok(Answered::File(filepath)),
+        (Ok(SentKeys { filepath: None, has_rows: true }), _) => answer.finish().map(Answered::Rows),
+        (Ok(_), _) => Err(Problem::WrongData(format!("expected either filepath or rows; {}", kinds(schema)))),
     }
-    answer.finish()
+}
+
+/// The id and the predictors of a row that was sent.
+type CheckedRow<'r> = (Option<&'r str>, Vec<Option<ValueRef<'r>>>);
+
+/// Checks a row by the rules for fields of a table; an error continues the text `rows[1]`. A text that a table would
+/// read as a missing value is one here too, except in an id.
+fn checked<'r>(schema: &Schema, row: &'r SentRow<'r, 'r>) -> Result<CheckedRow<'r>, String> {
+    let values = row.values.iter().zip(schema.predictors()).map(|(value, predictor)| match value {
+        None => Ok(None),
+        Some(SentValue::Number(number)) => check_number(predictor, *number).map(|n| Some(ValueRef::Number(n))),
+        Some(SentValue::Text(Text(text))) => parse_value(predictor, text.as_bytes()),
+    });
+    let values = values.collect::<Result<Vec<_>, _>>().map_err(|wrong| format!(": {wrong}"))?;
+    let id = row.id.as_ref().map(|Text(id)| check_text(schema.id(), id)).transpose();
+    Ok((id.map_err(|wrong| format!(".{}: {wrong}", schema.id()))?, values))
 }
 
 /// Predicts for the rows of a CSV table, one after the other; error messages call the table `name`.
 pub fn table(name: &str, stream: impl Read, live: &LiveModel, format: Format) -> Result<FinishedAnswer, Problem> {
     let wrong = |why: &dyn fmt::Display| Problem::WrongData(format!("{name} cannot be read as a client table: {why}"));
-    let mut reader = RowReader::for_prediction(stream).map_err(|error| wrong(&format_args!("{error:#}")))?;
+    let reader = RowReader::for_prediction(&live.model.schema, stream);
+    let mut reader = reader.map_err(|error| wrong(&format_args!("{error:#}")))?;
     let mut answer = PredictionAnswer::new(live, format)?;
     while let Some(next) = reader.read_next().map_err(|error| wrong(&format_args!("{error:#}")))? {
         match next {
-            Next::Row(row) => answer.push(row.corporation, &row.predictors)?,
+            Next::Row(row) => answer.push(row.id, &row.predictors().collect::<Vec<_>>())?,
             Next::Malformed(row) => return Err(wrong(&format_args!("line {}: {}", row.line, row.reason))),
         }
     }
@@ -130,60 +86,26 @@ pub fn table(name: &str, stream: impl Read, live: &LiveModel, format: Format) ->
 }
 
 /// Parses a body that is known to be invalid once more, to find out which row and key are wrong.
-fn describe(body: &[u8]) -> String {
-    let error =
-        serde_path_to_error::deserialize::<_, RequestKeys>(&mut serde_json::Deserializer::from_slice(body)).err();
-    match error {
-        Some(error) if error.path().iter().next().is_some() => format!("{}: {}", error.path(), error.inner()),
-        Some(error) => format!("{}; {KINDS}", error.inner()),
-        None => KINDS.to_owned(),
+fn describe(body: &[u8], schema: &Schema) -> String {
+    let mut track = serde_path_to_error::Track::new();
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let mut each = |_: usize, _: &SentRow| Ok(());
+    let read = Reading::new(schema, &mut each).read(serde_path_to_error::Deserializer::new(&mut json, &mut track));
+    let path = track.path();
+    match read.err() {
+        Some(error) if path.iter().next().is_some() => format!("{path}: {error}"),
+        Some(error) => format!("{error}; {}", kinds(schema)),
+        None => kinds(schema),
     }
 }
 
-/// A list of rows; parsing stops as soon as there are more than `MOST_SENT_ROWS`.
-struct SentRows(Vec<RequestRow>);
-
-impl<'de> Deserialize<'de> for SentRows {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Rows;
-        impl<'de> Visitor<'de> for Rows {
-            type Value = SentRows;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a sequence")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<SentRows, A::Error> {
-                let mut rows = Vec::new();
-                while let Some(Object(row)) = list.next_element()? {
-                    if rows.len() == MOST_SENT_ROWS {
-                        let more = format!(
-                            "more than {MOST_SENT_ROWS} rows; send them as a CSV table, which may have any number of rows"
-                        );
-                        return Err(A::Error::custom(more));
-                    }
-                    rows.push(row);
-                }
-                Ok(SentRows(rows))
-            }
-        }
-        deserializer.deserialize_seq(Rows)
-    }
-}
-
-/// A JSON object. Without this wrapper, serde would also accept a list with the values in the order of the fields.
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Keys<T> {
-            type Value = Object<T>;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
-            }
-        }
-        deserializer.deserialize_map(Keys(PhantomData))
-    }
+/// The kinds of requests, for error messages.
+fn kinds(schema: &Schema) -> String {
+    let row = schema.predictors().first().map_or_else(String::new, |predictor| {
+        let value = if predictor.is_category() { "\"…\"" } else { "12" };
+        format!("{}: {value}", serde_json::Value::from(predictor.name.as_str()))
+    });
+    format!(
+        "send {{\"filepath\": \"testdata/testdata.csv\"}}, {{\"rows\": [{{{row}, …}}, …]}}, or a CSV table as text/csv"
+    )
 }

@@ -2,6 +2,7 @@
 //! for any other path, or with any other method, gets a problem document.
 
 mod docs;
+mod document;
 mod operations;
 mod prediction;
 mod reports;

@@ -8,8 +8,9 @@ use anyhow::{Context, Result, anyhow};
 use common::config::Config;
 use common::config::is_address;
 use common::files::{FINAL_DATA, INGESTION_RECORD, csv_files};
-use common::model::schema::Predictors;
-use dataset::Description;
+use common::schema::Schema;
+use common::values::Predictors;
+use dataset::{ClientRow, Clients, Description};
 use history::{History, RunRow};
 use insight::{Call, CallList, Evidence, Figures, Section};
 
@@ -20,17 +21,27 @@ use crate::problem::{OrNotReady, Problem};
 
 #[derive(Default)]
 pub struct Views {
-    dataset: SourceCache<FileIdentity, Box<dyn dataset::Clients>>,
-    description: SourceCache<FileIdentity, Description>,
+    dataset: SourceCache<DatasetKey, Dataset>,
+    description: SourceCache<DatasetKey, Description>,
     clients: SourceCache<(String, FileIdentity), RankedClients>,
     overview: SourceCache<OverviewKey, Overview>,
+}
+
+/// The compiled dataset, and the columns with which it is to be read.
+type DatasetKey = (FileIdentity, Schema);
+
+/// The compiled dataset, opened.
+struct Dataset {
+    clients: Box<dyn Clients>,
+    /// How its columns differ from those of the live release, if it could not be read with those.
+    difference: Option<String>,
 }
 
 /// The clients with their risks under the live model.
 pub struct RankedClients {
     /// The current clients, highest risk first.
     pub list: Arc<CallList>,
-    dataset: Arc<Box<dyn dataset::Clients>>,
+    dataset: Arc<Dataset>,
 }
 
 /// One row of a client with its risk under the live model.
@@ -47,8 +58,8 @@ pub struct ScoredRow {
 /// A client found by a search.
 #[derive(Debug)]
 pub struct Found {
-    /// The client's name.
-    pub corporation: String,
+    /// The client's id.
+    pub id: String,
     /// The client's entry in the call list; `None` if the client has left, or if the list is incomplete and ends before
     /// it.
     pub call: Option<Call>,
@@ -71,18 +82,28 @@ pub struct Overview {
 }
 
 impl Views {
-    /// Statistics of the compiled dataset's columns.
-    pub fn description(&self, config: &Config) -> Result<Arc<Description>, Problem> {
-        let (identity, dataset) = self.identified_dataset(config)?;
-        self.description.get(identity, || dataset.describe()).or_not_ready("the statistics cannot be computed")
+    /// Statistics of the compiled dataset's columns. These are the columns of the `live` release, or those of the config
+    /// if there is none or if the data cannot be read with its columns.
+    pub fn description(&self, config: &Config, live: Option<&LiveModel>) -> Result<Arc<Description>, Problem> {
+        let (key, dataset) = self.dataset(config, live)?;
+        self.description.get(key, || dataset.clients.describe()).or_not_ready("the statistics cannot be computed")
     }
 
     /// The clients with their risks under `live`.
+    ///
+    /// # Errors
+    /// [`Problem::NotReady`] if there is no usable dataset, or if it has other columns than the release.
     pub fn clients(&self, config: &Config, live: &LiveModel) -> Result<Arc<RankedClients>, Problem> {
-        let (identity, dataset) = self.identified_dataset(config)?;
+        let ((identity, _), dataset) = self.dataset(config, Some(live))?;
+        if let Some(difference) = &dataset.difference {
+            return Err(Problem::NotReady(format!(
+                "the compiled data have other columns than release {}: {difference}; run fullprocess on the server",
+                live.id
+            )));
+        }
         let capacity = config.call_capacity as usize;
         self.clients.get((live.id.clone(), identity), || {
-            let list = CallList::of(&**dataset, &live.id, &live.model, live.threshold, capacity)
+            let list = CallList::of(&*dataset.clients, &live.id, &live.model, live.threshold, capacity)
                 .or_not_ready("the call list cannot be made")?;
             Ok(RankedClients { list: list.into(), dataset })
         })
@@ -109,18 +130,33 @@ impl Views {
             test: test.iter().map(|file| FileIdentity::of(&file.path)).collect::<Result<_, _>>()?,
             run: newest.first().map(|run| run.run),
         };
-        let description = self.description(config).map_err(|problem| anyhow!("{problem}"))?;
+        let description = self.description(config, Some(live)).map_err(|problem| anyhow!("{problem}"))?;
         self.overview.get(key, || Overview::new(config, &mut history, live, clients, &description))
     }
 
-    fn identified_dataset(&self, config: &Config) -> Result<(FileIdentity, Arc<Box<dyn dataset::Clients>>), Problem> {
+    fn dataset(&self, config: &Config, live: Option<&LiveModel>) -> Result<(DatasetKey, Arc<Dataset>), Problem> {
+        let columns = live.map_or(&config.columns, |live| &live.model.schema);
         let read = || -> Result<_> {
-            let identity = identity(config)?;
-            let dataset =
-                self.dataset.get(identity.clone(), || dataset::open(config)?.compiled(&config.output_folder))?;
-            Ok((identity, dataset))
+            let key = (identity(config)?, columns.clone());
+            let dataset = self.dataset.get(key.clone(), || Dataset::open(config, columns))?;
+            Ok((key, dataset))
         };
         read().or_not_ready("there is no usable compiled dataset; run ingestion on the server")
+    }
+}
+
+impl Dataset {
+    /// Opens the compiled dataset with `columns`, or else with those of the config: between an ingestion and the next
+    /// deployment, the data may have other columns than the live release.
+    fn open(config: &Config, columns: &Schema) -> Result<Self> {
+        let open = |columns| dataset::open_for(config, columns)?.compiled(&config.output_folder);
+        open(columns).map(|clients| Self { clients, difference: None }).or_else(|error| {
+            let difference = config.columns.difference(columns);
+            match difference.is_some().then(|| open(&config.columns)) {
+                Some(Ok(clients)) => Ok(Self { clients, difference }),
+                _ => Err(error),
+            }
+        })
     }
 }
 
@@ -132,36 +168,34 @@ fn identity(config: &Config) -> Result<FileIdentity> {
 
 impl RankedClients {
     /// All rows of one client, oldest first.
-    pub fn rows(&self, corporation: &str, live: &LiveModel) -> Result<Vec<ScoredRow>> {
-        let rows = self.dataset.rows_of(corporation)?.into_iter();
+    pub fn rows(&self, id: &str, live: &LiveModel) -> Result<Vec<ScoredRow>> {
+        let rows = self.dataset.clients.rows_of(id)?.into_iter();
         Ok(rows
-            .map(|dataset::ClientRow { predictors, exited }| ScoredRow {
+            .map(|ClientRow { predictors, exited }| ScoredRow {
+                risk: live.model.probability(&predictors),
                 predictors,
                 exited,
-                risk: live.model.probability(&predictors),
             })
             .collect())
     }
 
     /// The client's entry in the call list; `None` if it is not in the list.
-    pub fn call(&self, corporation: &str) -> Option<&Call> {
-        self.list.calls.iter().find(|call| call.corporation == corporation)
+    pub fn call(&self, id: &str) -> Option<&Call> {
+        self.list.calls.iter().find(|call| call.id == id)
     }
 
     /// Searches current and former clients for names that contain `part`, ignoring case. Returns the first `most` of
     /// them, current clients by risk and then former ones by name, and the total number of matches.
     pub fn search(&self, part: &str, most: usize) -> Result<(Vec<Found>, usize)> {
         let lower = part.to_lowercase();
-        let calls = self.list.calls.iter().filter(|call| call.corporation.to_lowercase().contains(&lower));
+        let calls = self.list.calls.iter().filter(|call| call.id.to_lowercase().contains(&lower));
         let current: Vec<&Call> = calls.take(most).collect();
-        let (names, total) = self.dataset.search(part, most)?;
-        let listed: BTreeSet<&str> = current.iter().map(|call| call.corporation.as_str()).collect();
+        let (names, total) = self.dataset.clients.search(part, most)?;
+        let listed: BTreeSet<&str> = current.iter().map(|call| call.id.as_str()).collect();
         let others = names.iter().filter(|name| !listed.contains(name.as_str()));
-        let mut found: Vec<Found> = current
-            .iter()
-            .map(|call| Found { corporation: call.corporation.clone(), call: Some((*call).clone()) })
-            .collect();
-        found.extend(others.map(|name| Found { corporation: name.clone(), call: self.call(name).cloned() }));
+        let mut found: Vec<Found> =
+            current.iter().map(|call| Found { id: call.id.clone(), call: Some((*call).clone()) }).collect();
+        found.extend(others.map(|name| Found { id: name.clone(), call: self.call(name).cloned() }));
         found.truncate(most);
         Ok((found, total))
     }
@@ -177,7 +211,7 @@ impl Overview {
     ) -> Result<Self> {
         let last_process = history.newest_process()?;
         let (release, model) = (live.release.clone(), live.model.clone());
-        let engine = dataset::open(config)?;
+        let engine = dataset::open_for(config, &live.model.schema)?;
         let evidence =
             Evidence::of(config, &*engine, history, release, model, description.clone(), clients.list.clone())?;
         let sections = insight::sections(&evidence, &Figures::draw(&evidence)?);

@@ -20,7 +20,7 @@ pub mod shift;
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use fs_err::File;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -101,6 +101,17 @@ impl Model {
         self.effects[j].contribution(value, self.schema.predictors()[j].transform)
     }
 
+    /// Returns the difference that a change of predictor `j` makes to the log-odds.
+    pub fn difference(&self, j: usize, from: &Value, to: &Value) -> f64 {
+        let transform = self.schema.predictors()[j].transform;
+        match (&self.effects[j], from.number(), to.number()) {
+            (Effect::Number(effect), Some(from), Some(to)) => {
+                effect.coefficient * (transform.apply(to) - transform.apply(from))
+            }
+            _ => self.contribution(j, Some(to.borrowed())) - self.contribution(j, Some(from.borrowed())),
+        }
+    }
+
     /// Returns the predictors with missing ones imputed: the training median of a number, the most frequent level of a
     /// category.
     pub fn imputed(&self, predictors: &[Option<Value>]) -> Vec<Value> {
@@ -112,6 +123,17 @@ impl Model {
     /// file holds no mean; the most frequent level of a category.
     pub fn averages(&self) -> Vec<Value> {
         self.effects.iter().map(Effect::average).collect()
+    }
+
+    /// Checks that the model was trained on a table with the columns of `schema`, which the error calls `whose`.
+    ///
+    /// # Errors
+    /// Fails with the first difference.
+    pub fn check_columns(&self, schema: &Schema, whose: &str) -> Result<()> {
+        match self.schema.difference(schema) {
+            None => Ok(()),
+            Some(difference) => bail!("the model has other columns than {whose}: {difference}"),
+        }
     }
 
     /// Returns the terms of the regression without the intercept: one for each number, one for each level of each

@@ -56,12 +56,15 @@ pub struct ScoringOutcome {
     /// Probability from which a client was predicted to leave.
     #[schema(value_type = f64)]
     pub threshold: Threshold,
-    /// Number of unlabelled rows (without a known `exited`), which were not scored.
+    /// Number of unlabelled rows (without a known target), which were not scored.
     pub unlabelled: u64,
     /// Number of rows that could not be read, which were not scored.
     pub malformed: u64,
     /// Number of scored rows in which the training median was imputed for a missing predictor.
     pub imputed: u64,
+    /// Number of scored rows with a level that no training row had; absent if there is none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unseen: u64,
     /// Shifts of the predictors against the model's training data, the most important first. Empty unless the deployed
     /// model was scored on other data than the test data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -84,6 +87,10 @@ impl ScoringOutcome {
             threshold: self.threshold.value(),
         }
     }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The outcome of `deployment`: of a deployment, a rollback or a list.

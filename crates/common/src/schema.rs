@@ -166,6 +166,12 @@ impl Schema {
         &self.predictors
     }
 
+    /// Returns the name of a column for people.
+    pub fn label<'a>(&'a self, column: &'a str) -> &'a str {
+        let predictor = self.predictors.iter().find(|predictor| predictor.name == column);
+        predictor.map_or(column, |predictor| &predictor.label)
+    }
+
     /// Number of columns: id, predictors and target.
     pub fn width(&self) -> usize {
         self.predictors.len() + 2
@@ -369,4 +375,62 @@ fn check_name(name: &str) -> Result<()> {
     );
     ensure!(name.len() <= LONGEST_NAME, "column \"{name}\": expected a name of at most {LONGEST_NAME} bytes");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::schema_of_json;
+
+    fn schema(predictors: &str) -> Schema {
+        let target = r#"{"name": "left", "positive": "yes", "negative": "no"}"#;
+        schema_of_json(&format!(r#"{{"id": "key", "target": {target}, "predictors": {predictors}}}"#)).unwrap()
+    }
+
+    #[test]
+    fn the_default_columns_are_valid() {
+        Schema::default().check().unwrap();
+        assert_eq!(Schema::default().width(), 5);
+    }
+
+    #[test]
+    fn differences_are_named_as_seen_from_the_first() {
+        let base = schema(r#"["a", "b"]"#);
+        for (other, expected) in [
+            (r#"["a", "b", "c"]"#, "without \"c\""),
+            (r#"["a"]"#, "\"b\" in addition"),
+            (r#"["a", "c", "d"]"#, "\"b\" instead of \"c\", \"d\""),
+            (r#"["b", "a"]"#, "\"a\" where \"b\" is expected"),
+            (r#"["a", {"name": "b", "kind": "category"}]"#, "\"b\" is a number instead of a category"),
+            (r#"["a", {"name": "b", "transform": "log1p"}]"#, "\"b\" is a number instead of a number with log1p"),
+        ] {
+            assert_eq!(base.difference(&schema(other)).as_deref(), Some(expected), "{other}");
+        }
+        let swapped = Schema { id: "left".to_owned(), target: Target::of_name("key"), ..base.clone() };
+        assert_eq!(base.difference(&swapped).as_deref(), Some("the id is \"key\" instead of \"left\""));
+        let labels = Schema { target: Target::of_name("left"), ..base.clone() };
+        let target = "the target is \"left\" (yes or no) instead of \"left\" (1 or 0)";
+        assert_eq!(base.difference(&labels).as_deref(), Some(target));
+    }
+
+    #[test]
+    fn a_label_is_no_difference_and_can_be_changed() {
+        let (plain, labelled) = (schema(r#"["a"]"#), schema(r#"[{"name": "a", "label": "An A", "unit": "kg"}]"#));
+        assert_eq!(plain.difference(&labelled), None);
+        assert_eq!(plain.clone().presented_as(&labelled).label("a"), "An A");
+        assert_eq!(plain.clone().presented_as(&schema(r#"["b"]"#)), plain);
+    }
+
+    #[test]
+    fn names_are_quoted_in_a_header_and_columns_of_other_meaning_get_a_free_name() {
+        assert_eq!(schema(r#"["a, \"b\"", "probability"]"#).header(), "key,\"a, \"\"b\"\"\",probability,left");
+        assert_eq!(schema(r#"["probability", "probability_"]"#).free_name("probability"), "probability__");
+        assert_eq!(schema(r#"["a"]"#).free_name("probability"), "probability");
+    }
+
+    #[test]
+    fn transforms_can_be_inverted() {
+        assert!((Transform::Log1p.invert(Transform::Log1p.apply(41.5)) - 41.5).abs() < 1e-12);
+        assert_eq!(Transform::None.invert(Transform::None.apply(-3.0)), -3.0);
+    }
 }

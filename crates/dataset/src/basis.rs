@@ -201,3 +201,84 @@ impl Basis {
         inverse
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::design::Category;
+
+    fn design() -> Design {
+        Design::new(3, vec![Category { levels: 3, reference: 1 }])
+    }
+
+    fn oblique() -> Basis {
+        let m = [
+            vec![1.0, 0.5, -2.0, 0.25, 8.0, 3.0],
+            vec![0.0, 1.0, 1e9, 3.0, -1.0, 0.25],
+            vec![0.0, 0.0, 1.0, -0.5, 2.0, -7.0],
+        ];
+        Basis::centred(&design(), &[10.0, 1e9, 3.0]).followed_by(&m)
+    }
+
+    fn numeric_columns(basis: &Basis, numbers: [f64; 3], level: usize) -> Vec<f64> {
+        let mut columns = vec![0.0; 3];
+        basis.columns(|j| numbers[j], |_| level, &mut Scratch::default(), |j, q, _| columns[j] = q);
+        columns
+    }
+
+    #[test]
+    fn rows_and_parameters_change_together() {
+        let basis = oblique();
+        let theta = [0.5, -1e-9, 0.25, 2.0, -3.0, 1.0];
+        let gamma = basis.of_parameters(&theta);
+        for (back, b) in basis.parameters(&gamma).iter().zip(theta) {
+            assert!((back - b).abs() <= 1e-7 * b.abs(), "{back} {b}"); // 10⁹ times the rounding error of γ
+        }
+        let numbers = [12.0, 7e8, 4.0];
+        for (level, indicators) in [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]].into_iter().enumerate() {
+            let rest = indicators.iter().copied().chain([1.0]);
+            let x: Vec<f64> = numbers.into_iter().chain(rest.clone()).collect();
+            let q: Vec<f64> = numeric_columns(&basis, numbers, level).into_iter().chain(rest).collect();
+            assert_eq!(basis.solve(&x), q);
+            let log_odds: f64 = x.iter().zip(theta).map(|(x, b)| x * b).sum();
+            let same: f64 = q.iter().zip(&gamma).map(|(q, g)| q * g).sum();
+            assert!((log_odds - same).abs() < 1e-5, "{log_odds} {same}");
+        }
+    }
+
+    #[test]
+    fn a_column_that_nearly_cancels_keeps_its_digits() {
+        // x₂ = 2 x₃ + 1, where x₃ has ten digits and a fraction: rounding the product to a double would lose the 1.
+        let with = |factor| {
+            let m = [
+                vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+                vec![0.0, 1.0, factor, 0.0, 0.0, 0.0],
+                vec![0.0, 0.0, 1.0, 0.0, 0.0, 0.0],
+            ];
+            Basis::centred(&design(), &[0.0; 3]).followed_by(&m)
+        };
+        let x3 = 8_388_607.0 + 2.0f64.powi(-30);
+        let columns = numeric_columns(&with(2.0), [0.0, 2.0 * x3 + 1.0, x3], 0);
+        assert_eq!(columns[1], 2.0 * x3 + 1.0 - 2.0 * x3);
+        // 3e15 · fl(1/3) = 1e15 − 1/18014398509481984 · 3e15, exactly.
+        let columns = numeric_columns(&with(1.0 / 3.0), [0.0, 1e15, 3e15], 0);
+        assert_eq!(columns[1], 1e15 * 2.0f64.powi(-54));
+    }
+
+    #[test]
+    fn only_centred_says_so() {
+        let centred = Basis::centred(&design(), &[1.0, 2.0, 3.0]);
+        assert!(centred.is_only_centred());
+        assert!(!oblique().is_only_centred());
+        assert_eq!(numeric_columns(&centred, [1.0, 4.0, 3.5], 2), [0.0, 2.0, 0.5]);
+        assert_eq!(centred.centre(), [1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn the_coefficients_of_a_category_add_up_to_zero_and_predict_the_same() {
+        let basis = Basis::centred(&design(), &[0.0; 3]);
+        let (terms, intercept) = basis.terms(&[0.5, 0.25, 0.125, 2.0, -3.5, 1.0]);
+        assert_eq!(terms, [0.5, 0.25, 0.125, 2.5, 0.5, -3.0]);
+        assert_eq!(intercept, 0.5);
+    }
+}

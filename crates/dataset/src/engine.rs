@@ -357,16 +357,15 @@ pub struct LevelShare {
 impl CategoryStatistics {
     /// Computes the statistics of a column from the counts of its levels.
     pub fn of(column: &str, levels: &LevelCounts) -> Self {
-        let known: u64 = levels.counts.values().sum();
+        let known = levels.n();
         let share = |(level, count): (&String, &u64)| LevelShare {
             level: level.clone(),
             count: *count,
             share: *count as f64 / known as f64,
         };
-        let counts: Vec<u64> = levels.counts.values().copied().collect();
         Self {
             column: column.to_owned(),
-            mode: levels.counts.keys().nth(most_frequent(&counts)).cloned(),
+            mode: levels.most_frequent().map(str::to_owned),
             levels: levels.counts.iter().map(share).collect(),
         }
     }

@@ -3,8 +3,8 @@
 //!
 //! `engine` contains the traits through which the steps use client tables. `rules` defines a valid file and a valid
 //! row, `quarantine` counts and lists the rows that are not, [`row`] parses values. There are two engines: [`local`]
-//! works in this process (polars), `spark` on a cluster (Spark Connect, cargo feature `cluster`). [`basis`] and
-//! [`likelihood`] are the sums of a step of training's solver.
+//! works in this process (polars), `spark` on a cluster (Spark Connect, cargo feature `cluster`). [`design`],
+//! [`basis`] and [`likelihood`] are the columns and the sums of a step of training's solver.
 
 #![warn(missing_docs)]
 

@@ -1,17 +1,9 @@
-//! The terms of the regression: how many there may be, and what is known about the levels among them.
+//! The terms of the regression: how many there may be.
 
 use anyhow::{Result, bail};
 use common::schema::{MOST_LEVELS, MOST_TERMS, Schema};
-use statistics::levels::{LevelCounts, LevelSummary};
 
 use crate::PredictorSummary;
-
-/// Summarises the levels of all rows; `levels` are those of the training rows.
-pub fn summary_of(levels: &[String], all: &LevelCounts) -> LevelSummary {
-    let counts: Vec<u64> = levels.iter().map(|level| all.counts.get(level).copied().unwrap_or(0)).collect();
-    let known: u64 = all.counts.values().sum();
-    LevelSummary { unseen: known - counts.iter().sum::<u64>(), counts, missing: all.missing }
-}
 
 /// Checks the number of levels of a column.
 ///

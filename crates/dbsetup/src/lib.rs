@@ -89,7 +89,7 @@ pub fn run(config: &Config, request: Request) -> Result<Outcome> {
             ),
             State::Missing => bail!("{} holds no history yet; run dbsetup", config.database),
         },
-        Request::History(kind, last) => Outcome::History(existing(config)?.listing(kind, last)?),
+        Request::History(kind, last) => Outcome::History(existing(config)?.listing(kind, &config.columns, last)?),
         Request::At(time) => Outcome::At(At { at: time, release: existing(config)?.live_at(time)? }),
     })
 }

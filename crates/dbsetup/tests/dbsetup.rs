@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testkit::Workspace;
 
 /// The tables of the schema, in order.
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 20] = [
     "runs",
     "ingested_files",
     "ingested_missing_values",
@@ -21,6 +21,7 @@ const TABLES: [&str; 19] = [
     "timings",
     "missing_percentages",
     "summary_statistics",
+    "category_levels",
     "checked_files",
     "dependencies",
     "clients",

@@ -59,7 +59,10 @@ pub fn list(config: &Config) -> Result<DeploymentOutcome> {
 }
 
 fn deploy(config: &Config, production: &Production) -> Result<Release> {
-    let (model, checksum) = Model::load(&config.output_model.join(MODEL))?;
+    let path = config.output_model.join(MODEL);
+    let (model, checksum) = Model::load(&path)?;
+    let is_current = model.check_columns(&config.columns, "the config");
+    is_current.with_context(|| format!("{} is not deployed; run ingestion and training again", path.display()))?;
     let score = Score::read(&config.output_model, &checksum)?;
     let ingested = Ingested::read(&config.output_folder)?;
     let read = |folder: &Path, name, step| {

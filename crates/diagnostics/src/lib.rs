@@ -13,8 +13,8 @@ use anyhow::Result;
 use common::cli;
 use common::config::Config;
 use common::production::release::Production;
-use dataset::{ColumnStatistics, MissingPercent, Reading};
-use history::{History, MissingPercentage, Operation, StepTiming, SummaryStatistics};
+use dataset::{CategoryStatistics, ColumnStatistics, LevelShare, MissingPercent, Reading};
+use history::{CategoryLevel, History, MissingPercentage, Operation, StepTiming, SummaryStatistics};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -40,6 +40,9 @@ pub struct Outcome {
     pub predictions: Option<Predictions>,
     /// Statistics of all numeric columns of the compiled dataset.
     pub summary_statistics: Vec<ColumnStatistics>,
+    /// Statistics of all categories of the compiled dataset; absent if it has none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub category_statistics: Vec<CategoryStatistics>,
     /// Durations, missing values and dependencies.
     #[serde(flatten)]
     pub health: Health,
@@ -54,8 +57,10 @@ pub fn run(config: &Config) -> Result<Outcome> {
         let predictions = match Production::of(config).current()? {
             None => None,
             Some(release) => {
+                let model = release.model()?;
+                let engine = dataset::open_for(config, &model.schema)?;
                 let clients = engine.read(&engine.files(&config.test_data)?, Reading::WHOLE)?;
-                Some(predictions::predict(&release.id, &release.model()?, &*clients, release.threshold()?)?)
+                Some(predictions::predict(&release.id, &model, &*clients, release.threshold()?)?)
             }
         };
         let health = health(config, description.missing, Some(run.history()))?;
@@ -76,7 +81,17 @@ pub fn run(config: &Config) -> Result<Outcome> {
             mode: s.mode,
         };
         run.add(summary_statistics.iter().map(statistics).collect::<Vec<_>>());
-        Ok(Outcome { predictions, summary_statistics, health })
+        let category_statistics = description.categories;
+        let levels = category_statistics.iter().flat_map(|category| {
+            category.levels.iter().map(|level| CategoryLevel {
+                column: category.column.clone(),
+                level: level.level.clone(),
+                rows: level.count,
+                share: level.share,
+            })
+        });
+        run.add(levels.collect::<Vec<_>>());
+        Ok(Outcome { predictions, summary_statistics, category_statistics, health })
     })
 }
 
@@ -107,14 +122,20 @@ impl fmt::Display for Outcome {
             let leaving = predictions.iter().filter(|prediction| **prediction == 1).count();
             writeln!(f, "release {model} predicts that {leaving} of {} test clients leave", predictions.len())?;
         }
-        writeln!(f, "{:<22}{:>14}{:>14}{:>14}{:>14}{:>10}", "", "mean", "median", "std", "mode", "% NA")?;
+        let longest = self.health.missing_percent.iter().map(|missing| missing.column.chars().count()).max();
+        let width = longest.unwrap_or(0).max(20) + 2;
+        writeln!(f, "{:<width$}{:>14}{:>14}{:>14}{:>14}{:>10}", "", "mean", "median", "std", "mode", "% NA")?;
         for missing in &self.health.missing_percent {
             let statistics = self.summary_statistics.iter().find(|statistics| statistics.column == missing.column);
             let numbers = statistics.map_or([None; 4], |s| [s.mean, s.median, s.std, s.mode]);
             let [mean, median, std, mode] =
                 numbers.map(|number| number.map_or_else(|| "-".to_owned(), |number| format!("{number:.4}")));
             let MissingPercent { column, percent } = missing;
-            writeln!(f, "{column:<22}{mean:>14}{median:>14}{std:>14}{mode:>14}{percent:>10.2}")?;
+            writeln!(f, "{column:<width$}{mean:>14}{median:>14}{std:>14}{mode:>14}{percent:>10.2}")?;
+        }
+        for CategoryStatistics { column, levels, .. } in &self.category_statistics {
+            let share = |level: &LevelShare| format!("{} {:.2} %", level.level, 100.0 * level.share);
+            writeln!(f, "{column}: {}", levels.iter().map(share).collect::<Vec<_>>().join(", "))?;
         }
         let Timing { ingestion, training } = self.health.timing_seconds;
         writeln!(f, "ingestion takes {ingestion:.4} s, training {training:.4} s")?;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use common::config::Threshold;
-use common::model::Model;
-use common::model::schema::{PREDICTORS, Predictors};
+use common::model::{Model, probability};
+use common::values::ValueRef;
 use dataset::Clients;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -22,7 +22,10 @@ pub struct Predictions {
     /// Probability of leaving, from 0 to 1.
     pub probabilities: Vec<f64>,
     /// Number of rows, by predictor, in which the predictor was missing and its training median was imputed.
-    pub imputed: BTreeMap<&'static str, u64>,
+    pub imputed: BTreeMap<String, u64>,
+    /// Number of rows, by predictor, with a level that no training row had; absent if there is none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unseen: BTreeMap<String, u64>,
 }
 
 impl Predictions {
@@ -32,24 +35,32 @@ impl Predictions {
     }
 
     /// Adds the prediction for one client.
-    pub fn push(&mut self, model: &Model, threshold: Threshold, corporation: Option<String>, predictors: &Predictors) {
-        let probability = model.probability(predictors);
-        self.corporations.push(corporation);
+    pub fn push(&mut self, model: &Model, threshold: Threshold, id: Option<String>, predictors: &[Option<ValueRef>]) {
+        let probability = probability(model.log_odds(predictors.iter().copied()));
+        self.corporations.push(id);
         self.predictions.push(u8::from(probability >= threshold.value()));
         self.probabilities.push(probability);
-        for (value, column) in predictors.iter().zip(PREDICTORS) {
+        for ((value, predictor), effect) in predictors.iter().zip(model.schema.predictors()).zip(&model.effects) {
             if value.is_none() {
-                *self.imputed.entry(column).or_default() += 1;
+                count(&mut self.imputed, &predictor.name);
+            } else if effect.is_unseen(*value) {
+                count(&mut self.unseen, &predictor.name);
             }
         }
+    }
+}
+
+/// Adds 1 to the count of `column`.
+fn count(counts: &mut BTreeMap<String, u64>, column: &str) {
+    match counts.get_mut(column) {
+        Some(count) => *count += 1,
+        None => drop(counts.insert(column.to_owned(), 1)),
     }
 }
 
 /// Predicts for every row of `clients` with the model of release `id`.
 pub fn predict(id: &str, model: &Model, clients: &dyn Clients, threshold: Threshold) -> Result<Predictions> {
     let mut predictions = Predictions::of(id);
-    clients.each(&mut |corporation, row| {
-        predictions.push(model, threshold, corporation.map(str::to_owned), &row.predictors);
-    })?;
+    clients.each(&mut |id, values, _| predictions.push(model, threshold, id.map(str::to_owned), values))?;
     Ok(predictions)
 }

@@ -12,15 +12,18 @@ use crate::outcome::Outcome;
 impl cli::Outcome for Outcome {
     fn warnings(&self) -> Vec<String> {
         let drift = match (self.new_n, self.verdict) {
-            (Some(0), _) => Some("no row of the new files has a known exited, so drift cannot be tested"),
+            (Some(0), _) => {
+                Some(format!("no row of the new files has a known {}, so drift cannot be tested", self.target))
+            }
             (_, Some(DriftVerdict::CannotTell)) if self.outcome == Decision::Redeployed => Some(
                 "the score is lower, but by no more than chance explains; \"drift_test\": \"interval\" would \
-                 keep the model",
+                 keep the model"
+                    .to_owned(),
             ),
             _ => None,
         };
         let shifted = self.shifts.iter().filter(|shift| shift.verdict == ShiftVerdict::Shifted).map(warning_of_shift);
-        drift.map(str::to_owned).into_iter().chain(shifted).chain(self.promotion_warnings.iter().cloned()).collect()
+        drift.into_iter().chain(shifted).chain(self.promotion_warnings.iter().cloned()).collect()
     }
 }
 
@@ -53,6 +56,17 @@ impl fmt::Display for Outcome {
             }
             Decision::Redeployed => write!(f, "drift: {scores}; deployed {live}"),
             Decision::Kept => write!(f, "drift: {scores}; kept {live}: {}", self.promotion_warnings.join("; ")),
+            Decision::ColumnsChanged => {
+                write!(
+                    f,
+                    "the columns of the config have changed ({}); ",
+                    self.columns_change.as_deref().unwrap_or_default()
+                )?;
+                match self.dry_run {
+                    true => write!(f, "a new model is trained and deployed instead of {live}"),
+                    false => write!(f, "deployed {live}, trained on all files"),
+                }
+            }
             Decision::Bootstrapped if self.dry_run => write!(f, "first deployment of a model trained on {files}"),
             Decision::Bootstrapped => write!(f, "first deployment: {live}, trained on {files}"),
             Decision::Repaired if self.live.is_none() => write!(f, "repaired: {repairs}"),
@@ -100,8 +114,10 @@ mod tests {
             verdict: Some(DriftVerdict::CannotTell),
             shifts: Vec::new(),
             promotion_warnings: vec!["it is worse".to_owned()],
+            columns_change: None,
             repairs: Vec::new(),
             dry_run: false,
+            target: "left".to_owned(),
         }
     }
 
@@ -126,6 +142,17 @@ mod tests {
     }
 
     #[test]
+    fn changed_columns_are_named() {
+        let changed = |dry_run| {
+            let columns_change = Some("without \"plan\"".to_owned());
+            Outcome { columns_change, dry_run, ..outcome(Decision::ColumnsChanged) }.to_string()
+        };
+        let reason = "the columns of the config have changed (without \"plan\"); ";
+        assert_eq!(changed(false), format!("{reason}deployed R2, trained on all files"));
+        assert!(changed(true).ends_with(&format!("{reason}a new model is trained and deployed instead of R2")));
+    }
+
+    #[test]
     fn a_dry_run_says_what_only_a_run_can_find_out() {
         let planned = |decision, live: Option<&str>| {
             let repairs = vec!["it was lost".to_owned()];
@@ -145,6 +172,6 @@ mod tests {
         assert!(outcome(Decision::Redeployed).warnings()[0].contains("by no more than chance explains"));
         assert_eq!(outcome(Decision::Kept).warnings(), ["it is worse"]);
         let unlabelled = Outcome { new_n: Some(0), ..outcome(Decision::NoDrift) };
-        assert!(unlabelled.warnings()[0].contains("drift cannot be tested"));
+        assert_eq!(unlabelled.warnings()[0], "no row of the new files has a known left, so drift cannot be tested");
     }
 }

@@ -70,20 +70,22 @@ fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
 
     // Drift?
     let start = Start::now();
-    let checked = check_drift(config, &steps, release, &new, Some(run.history()))?;
+    let checked = check_drift(config, &steps, &state, &new, Some(run.history()))?;
     if let (Some(release), Some(checked)) = (release, &checked) {
         records::drift_check(run, start, config, release, checked)?;
     }
 
     // Decide and act.
     let (decision, action) = decide(state.facts(config, checked.as_ref().map(|(_, check)| check.drifted)));
-    let mut outcome = Outcome::new(decision, &state, &new, checked, false);
+    let mut outcome = Outcome::new(decision, config, &state, &new, checked, false);
     match action {
         Action::Nothing => {}
         Action::Report => steps.report()?,
         Action::ReportAndCallApi => report_and_call_api(config, &steps)?,
         Action::Train => {
-            let comparison = train_and_compare(config, &steps, release, run)?;
+            // A model with other columns cannot be compared on the same rows.
+            let champion = release.filter(|_| state.columns_change.is_none());
+            let comparison = train_and_compare(config, &steps, champion, run)?;
             outcome.promotion_warnings = comparison.warnings();
             if comparison.promotes(config.promotion) {
                 outcome.live = steps.deploy()?.live;
@@ -110,26 +112,27 @@ fn preview(config: &Config) -> Result<Outcome> {
     let state = State::examine(config, history.as_mut())?;
     let new = new_files::since(&state, files, history.as_mut())?;
     let checked = match state.live {
-        LiveRelease::Intact => check_drift(config, &steps, state.release.as_ref(), &new, history.as_mut())?,
+        LiveRelease::Intact => check_drift(config, &steps, &state, &new, history.as_mut())?,
         _ => None, // the release is not live yet, so it cannot be scored
     };
     if let Some(history) = history {
         history.end_with_process(); // a normal close would merge the write-ahead log into the file
     }
     let (decision, _) = decide(state.facts(config, checked.as_ref().map(|(_, check)| check.drifted)));
-    Ok(Outcome::new(decision, &state, &new, checked, true))
+    Ok(Outcome::new(decision, config, &state, &new, checked, true))
 }
 
 /// Scores the live release on the rows of the `new` files only, and tests whether it has drifted. `None` if there is
-/// nothing to test.
+/// nothing to test, or if the columns have changed.
 fn check_drift(
     config: &Config,
     steps: &Steps,
-    release: Option<&Release>,
+    state: &State,
     new: &[ListedFile],
     history: Option<&mut History>,
 ) -> Result<Option<(ScoringOutcome, Check)>> {
-    let Some(release) = release.filter(|_| !new.is_empty()) else { return Ok(None) };
+    let can_be_checked = !new.is_empty() && state.columns_change.is_none();
+    let Some(release) = state.release.as_ref().filter(|_| can_be_checked) else { return Ok(None) };
     let score = steps.score_deployed(new)?;
     if score.model != release.id {
         bail!("the live release was switched from {} to {} during the check; run again", release.id, score.model);

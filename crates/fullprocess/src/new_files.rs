@@ -12,14 +12,16 @@ use history::{CheckedFile, History, source};
 use crate::state::State;
 use crate::steps::Steps;
 
-/// Returns the new files. Ingests all files first, if there are new data, the dataset is lost, or there is no release.
+/// Returns the new files. Ingests all files first, if there are new data, the columns have changed, the dataset is lost, or
+/// there is no release.
 pub fn ingest(config: &Config, steps: &Steps, state: &State, history: &mut History) -> Result<Vec<ListedFile>> {
     let has_new_rows = match &config.input_database {
         Some(input) => source::has_new(input, watermark(&inputs(config)?))?,
         None => false,
     };
     let new = since(state, listed(config, steps)?, Some(history))?;
-    if has_new_rows || !new.is_empty() || state.dataset_lost || state.release.is_none() {
+    let must_compile = state.columns_change.is_some() || state.dataset_lost || state.release.is_none();
+    if has_new_rows || !new.is_empty() || must_compile {
         steps.ingest()?;
     }
     match has_new_rows {
@@ -32,7 +34,7 @@ pub fn ingest(config: &Config, steps: &Steps, state: &State, history: &mut Histo
 pub fn after_ingestion(config: &Config, steps: &Steps, scratch: &Scratch) -> Result<Vec<ListedFile>> {
     let mut files = listed(config, steps)?;
     if let Some(input) = &config.input_database {
-        let new = source::read_new(input, watermark(&inputs(config)?), scratch.path())?;
+        let new = source::read_new(input, &config.columns, watermark(&inputs(config)?), scratch.path())?;
         files.extend(with_checksums(new.batch.map(|batch| batch.file).into_iter().collect())?);
     }
     Ok(files)

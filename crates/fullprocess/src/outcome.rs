@@ -1,5 +1,6 @@
 //! The outcome of a run: its decision and the evidence for it.
 
+use common::config::Config;
 use common::files::ingested::ListedFile;
 use common::model::shift::PredictorShift;
 use common::outcomes::ScoringOutcome;
@@ -26,7 +27,7 @@ pub struct Outcome {
     pub new_f1: Option<f64>,
     /// Confidence interval (95 %) of `new_f1`; `None` if no client left and none was predicted to leave.
     pub new_f1_interval: Option<Interval>,
-    /// Number of rows in the new files whose `exited` is known.
+    /// Number of rows in the new files whose target is known.
     pub new_n: Option<u64>,
     /// Whether the score has fallen by more than chance explains.
     pub verdict: Option<DriftVerdict>,
@@ -34,16 +35,23 @@ pub struct Outcome {
     pub shifts: Vec<PredictorShift>,
     /// Reservations about the new model, each as a sentence.
     pub promotion_warnings: Vec<String>,
+    /// The difference between the columns of the config and those of the release that was live; absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns_change: Option<String>,
     /// Sentences that describe what was damaged or lost and how it was repaired.
     pub repairs: Vec<String>,
     /// Whether this was a dry run: nothing was changed, and the outcome is what a run would do.
     pub dry_run: bool,
+    /// Name of the target column.
+    #[serde(skip)]
+    pub target: String,
 }
 
 impl Outcome {
     /// Creates the outcome of `decision`. `checked` is the score of the release in `state` on the `new` files.
     pub fn new(
         decision: Decision,
+        config: &Config,
         state: &State,
         new: &[ListedFile],
         checked: Option<(ScoringOutcome, Check)>,
@@ -62,8 +70,10 @@ impl Outcome {
             verdict: check.map(|check| check.verdict),
             shifts: score.map(|score| score.shifts).unwrap_or_default(),
             promotion_warnings: Vec::new(),
+            columns_change: state.columns_change.clone(),
             repairs: state.repairs.clone(),
             dry_run,
+            target: config.columns.target().name.clone(),
         }
     }
 }

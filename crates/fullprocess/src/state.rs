@@ -16,6 +16,9 @@ pub struct State {
     pub live: LiveRelease,
     /// The release that is live or, if it is damaged, the one that becomes live instead; `None` if there is neither.
     pub release: Option<Release>,
+    /// The difference between the columns of the config and those of the release; `None` if they are the same or there is
+    /// no release.
+    pub columns_change: Option<String>,
     /// Whether the compiled dataset is lost. Ingestion creates it again from the same files.
     pub dataset_lost: bool,
     /// Sentences that describe what is damaged or lost and how the run repairs it.
@@ -50,13 +53,18 @@ impl State {
             let folder = config.output_folder.display();
             repairs.push(format!("the compiled dataset in {folder} is lost; its files are ingested again"));
         }
-        Ok(Self { live, release, dataset_lost, repairs })
+        let columns_change = match &release {
+            Some(release) => config.columns.difference(&release.model()?.schema),
+            None => None,
+        };
+        Ok(Self { live, release, columns_change, dataset_lost, repairs })
     }
 
     /// Returns the facts for the decision. `drifted` is the result of the drift test, if it was made.
     pub fn facts(&self, config: &Config, drifted: Option<bool>) -> Facts {
         let reports_current = drifted.is_none() && self.reports_are_current(config);
-        Facts { live: self.live, dataset_lost: self.dataset_lost, drifted, reports_current }
+        let columns_changed = self.columns_change.is_some();
+        Facts { live: self.live, columns_changed, dataset_lost: self.dataset_lost, drifted, reports_current }
     }
 
     /// Returns whether the reports and the API's answers belong to the release.

@@ -4,6 +4,7 @@
 //! API follow from this one declaration.
 
 use std::any::type_name;
+use std::borrow::Cow;
 
 use anyhow::{Context, Result};
 use common::files::checksum::Checksum;
@@ -18,16 +19,23 @@ use utoipa::openapi::{RefOr, Schema};
 use crate::value::{Value, without_nul};
 
 /// A column of a record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Column {
     /// The name of the field, which is also the JSON key.
-    pub key: &'static str,
+    pub key: Cow<'static, str>,
     /// The name of the column in the database.
     pub name: &'static str,
     /// What the values mean, for the description of the API.
-    pub description: &'static str,
+    pub description: Cow<'static, str>,
     pub kind: Kind,
     pub nullable: bool,
+}
+
+impl Column {
+    /// Returns a column whose key is its name. The type of its values sets the kind.
+    pub fn new(name: &'static str, description: &'static str) -> Self {
+        Self { key: name.into(), name, description: description.into(), kind: Kind::Text, nullable: false }
+    }
 }
 
 /// What the values of a column are.
@@ -79,8 +87,7 @@ impl<F: Field> Columns for F {
 /// Returns the columns of a record.
 pub fn columns_of<T: Columns>() -> Vec<Column> {
     let mut columns = Vec::new();
-    let record = Column { key: "", name: "", description: "", kind: Kind::Text, nullable: false };
-    T::add_columns(record, &mut columns);
+    T::add_columns(Column::new("", ""), &mut columns);
     columns
 }
 
@@ -96,23 +103,23 @@ pub fn serialize_row<S: Serializer>(columns: &[Column], values: &[Value], to: S)
     let mut object = to.serialize_map(Some(columns.len()))?;
     for (column, value) in columns.iter().zip(values) {
         match (value, column.kind) {
-            (Value::Integer(Some(value)), Kind::Boolean) => object.serialize_entry(column.key, &(*value != 0))?,
-            (Value::Integer(value), _) => object.serialize_entry(column.key, value)?,
-            (Value::Real(value), _) => object.serialize_entry(column.key, value)?,
+            (Value::Integer(Some(value)), Kind::Boolean) => object.serialize_entry(&column.key, &(*value != 0))?,
+            (Value::Integer(value), _) => object.serialize_entry(&column.key, value)?,
+            (Value::Real(value), _) => object.serialize_entry(&column.key, value)?,
             (Value::Text(Some(text)), Kind::List) => {
                 let list: Vec<String> = serde_json::from_str(text).map_err(serde::ser::Error::custom)?;
-                object.serialize_entry(column.key, &list)?;
+                object.serialize_entry(&column.key, &list)?;
             }
-            (Value::Text(value), _) => object.serialize_entry(column.key, value)?,
+            (Value::Text(value), _) => object.serialize_entry(&column.key, value)?,
         }
     }
     object.end()
 }
 
-/// Describes the JSON object of a record for the API's description.
-pub fn schema_of<T: Columns>(description: &str) -> Schema {
+/// Describes the JSON object of a row for the API's description.
+pub fn schema_of(columns: Vec<Column>, description: &str) -> Schema {
     let mut object = ObjectBuilder::new().description(Some(description.trim()));
-    for Column { key, description, kind, nullable, .. } in columns_of::<T>() {
+    for Column { key, description, kind, nullable, .. } in columns {
         let types = |json: JsonType| match nullable {
             true => SchemaType::from_iter([json, JsonType::Null]),
             false => json.into(),
@@ -129,7 +136,7 @@ pub fn schema_of<T: Columns>(description: &str) -> Schema {
                 .description(Some(description.trim()))
                 .into(),
         };
-        object = object.property(key, schema).required(key);
+        object = object.property(key.clone(), schema).required(key);
     }
     object.into()
 }
@@ -184,11 +191,8 @@ macro_rules! columns {
         impl $crate::columns::Columns for $Record {
             fn add_columns(_: $crate::columns::Column, columns: &mut Vec<$crate::columns::Column>) {
                 $(<$Type as $crate::columns::Columns>::add_columns($crate::columns::Column {
-                    key: stringify!($field),
                     name: [$($name,)? stringify!($field)][0],
-                    description: concat!($($text),*),
-                    kind: $crate::columns::Kind::Text, // replaced by the kind of the type
-                    nullable: false,
+                    ..$crate::columns::Column::new(stringify!($field), concat!($($text),*))
                 }, columns);)+
             }
 
@@ -259,7 +263,7 @@ pub(crate) use text_enum;
 
 /// The counts of a confusion matrix fill four columns; two more hold the number of rows and F1, for readers in SQL.
 impl Columns for Confusion {
-    fn add_columns(column: Column, columns: &mut Vec<Column>) {
+    fn add_columns(_: Column, columns: &mut Vec<Column>) {
         for (name, description) in [
             ("n", "Number of rows that were scored."),
             ("true_positives", "True positives: clients that left and were predicted to leave."),
@@ -267,12 +271,9 @@ impl Columns for Confusion {
             ("false_negatives", "False negatives: clients that left but were predicted to stay."),
             ("true_negatives", "True negatives: clients that stayed and were predicted to stay."),
         ] {
-            u64::add_columns(Column { key: name, name, description, ..column }, columns);
+            u64::add_columns(Column::new(name, description), columns);
         }
-        f64::add_columns(
-            Column { key: "f1", name: "f1", description: "F1 score on these rows, from 0 to 1.", ..column },
-            columns,
-        );
+        f64::add_columns(Column::new("f1", "F1 score on these rows, from 0 to 1."), columns);
     }
 
     fn add_values(&self, values: &mut Vec<Value>) {

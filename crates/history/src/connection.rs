@@ -43,6 +43,23 @@ pub(crate) enum Dialect {
     MySql,
 }
 
+impl Dialect {
+    /// Returns the kind of the database at an address.
+    pub fn of(url: &DatabaseUrl) -> Self {
+        match url {
+            DatabaseUrl::Sqlite(_) => Self::Sqlite,
+            DatabaseUrl::Postgres(_) => Self::Postgres,
+            DatabaseUrl::MySql(_) => Self::MySql,
+        }
+    }
+
+    /// Returns a name as a quoted identifier.
+    pub fn identifier(self, name: &str) -> String {
+        let quote = if self == Self::MySql { '`' } else { '"' };
+        format!("{quote}{}{quote}", name.replace(quote, &format!("{quote}{quote}")))
+    }
+}
+
 /// Evaluates the same expression for each variant of [`Connection`]; inside it, `$Db` is the sqlx database type.
 macro_rules! with_driver {
     ($self:expr, |$connection:ident: $Db:ident| $work:expr) => {
@@ -248,19 +265,34 @@ impl Connection {
         let _ = within(CONNECT_LIMIT, async { with_driver!(self, |connection: _Db| connection.close().await) }).await;
     }
 
-    /// Converts the statement to the syntax of this database: PostgreSQL numbers its placeholders. Every `?` in these
-    /// statements is a placeholder.
+    /// Converts the statement to the syntax of this database: PostgreSQL numbers its placeholders.
     fn statement(&self, sql: &str) -> AssertSqlSafe<String> {
-        let Self::Postgres(_) = self else { return AssertSqlSafe(sql.to_owned()) };
-        let mut numbered = String::with_capacity(sql.len() * 2);
-        for (number, part) in sql.split('?').enumerate() {
-            if number > 0 {
-                numbered += &format!("${number}");
-            }
-            numbered += part;
-        }
-        AssertSqlSafe(numbered)
+        AssertSqlSafe(match self {
+            Self::Postgres(_) => numbered(sql),
+            _ => sql.to_owned(),
+        })
     }
+}
+
+/// Numbers the placeholders of a statement. A `?` in a quoted identifier or text is none; a doubled quote ends and begins
+/// a quotation.
+fn numbered(sql: &str) -> String {
+    let mut numbered = String::with_capacity(sql.len() * 2);
+    let (mut quote, mut number) = (None, 0);
+    for letter in sql.chars() {
+        match (letter, quote) {
+            ('?', None) => {
+                number += 1;
+                numbered += &format!("${number}");
+                continue;
+            }
+            ('"' | '\'', None) => quote = Some(letter),
+            (_, Some(open)) if letter == open => quote = None,
+            _ => {}
+        }
+        numbered.push(letter);
+    }
+    numbered
 }
 
 /// Maximum number of values in one statement. The limit of SQLite is the lowest of the three.
@@ -277,4 +309,22 @@ pub(crate) async fn within<T>(limit: Duration, answer: impl Future<Output = sqlx
 /// Creates the runtime on which the asynchronous driver runs.
 pub(crate) fn runtime() -> Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("starting the database runtime")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_mark_in_a_name_is_no_placeholder() {
+        let sql = r#"INSERT INTO t ("what?", "a""?", "o'neil?") VALUES (?, '?''?', ?)"#;
+        assert_eq!(numbered(sql), r#"INSERT INTO t ("what?", "a""?", "o'neil?") VALUES ($1, '?''?', $2)"#);
+    }
+
+    #[test]
+    fn identifiers_are_quoted() {
+        for (dialect, identifier) in [(Dialect::Postgres, "\"a\"\"b`\""), (Dialect::MySql, "`a\"b```")] {
+            assert_eq!(dialect.identifier("a\"b`"), identifier);
+        }
+    }
 }

@@ -11,6 +11,7 @@
 
 #![warn(missing_docs)]
 
+mod client_table;
 mod clients;
 mod columns;
 mod connection;
@@ -39,7 +40,7 @@ pub use tables::promotions::{Candidate, ComparedModel, ComparisonRow, PromotionD
 pub use tables::releases::{ReleaseRow, Switch, WentLive};
 pub use tables::runs::{RunOutcome, RunRow};
 pub use tables::scores::{ScoreRow, ScoredData};
-pub use tables::statistics::{MissingPercentage, MissingRow, SummaryStatistics};
+pub use tables::statistics::{CategoryLevel, MissingPercentage, MissingRow, SummaryStatistics};
 pub use tables::timings::{Operation, StepTiming, TimingRow};
 
 #[cfg(test)]

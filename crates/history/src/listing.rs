@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
+use common::schema::Schema as ClientSchema;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder};
@@ -43,32 +44,57 @@ macro_rules! kinds {
                 }
             }
 
-            fn columns(self) -> Vec<Column> {
+            fn columns(self, clients: &ClientSchema) -> Vec<Column> {
                 match self {
-                    $(Self::$Kind => columns_of::<$Row>(),)+
+                    $(Self::$Kind => $Row::columns(clients),)+
                 }
             }
 
-            fn newest(self, history: &mut History, last: u32) -> Result<Vec<Vec<Value>>> {
-                let (query, last) = (self.query(), [i64::from(last).into()]);
-                Ok(match self {
-                    $(Self::$Kind => history.records::<$Row>(&query, &last)?.iter().map(values_of).collect(),)+
-                })
+            fn newest(self, history: &mut History, clients: &ClientSchema, last: u32) -> Result<Vec<Vec<Value>>> {
+                match self {
+                    $(Self::$Kind => $Row::newest_values(history, clients, last),)+
+                }
             }
 
             /// Returns the query of the newest rows.
-            fn query(self) -> String {
+            #[cfg(test)]
+            fn query(self, clients: &ClientSchema) -> String {
                 match self {
-                    $(Self::$Kind => $Row::newest(),)+
+                    $(Self::$Kind => $Row::query(clients),)+
                 }
             }
         }
 
         /// Returns the name and the schema of each kind of row, for the description of the API.
         fn row_schemas() -> Vec<(&'static str, Schema)> {
-            vec![$((stringify!($Row), schema_of::<$Row>($description)),)+]
+            let clients = ClientSchema::default();
+            vec![$((stringify!($Row), schema_of($Row::columns(&clients), $description)),)+]
         }
     };
+}
+
+/// Rows of a listing. Their columns may depend on those of the client table.
+pub(crate) trait ListingRow {
+    /// Returns the columns in order.
+    fn columns(clients: &ClientSchema) -> Vec<Column>;
+    /// Returns the query of the newest rows.
+    fn query(clients: &ClientSchema) -> String;
+    /// Returns the values of the newest `last` rows, oldest first.
+    fn newest_values(history: &mut History, clients: &ClientSchema, last: u32) -> Result<Vec<Vec<Value>>>;
+}
+
+impl<T: Listed> ListingRow for T {
+    fn columns(_: &ClientSchema) -> Vec<Column> {
+        columns_of::<T>()
+    }
+
+    fn query(_: &ClientSchema) -> String {
+        <T as Listed>::newest()
+    }
+
+    fn newest_values(history: &mut History, _: &ClientSchema, last: u32) -> Result<Vec<Vec<Value>>> {
+        Ok(history.newest::<T>(last)?.iter().map(values_of).collect())
+    }
 }
 
 kinds! {
@@ -99,22 +125,23 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Returns a listing without rows, for a history that does not exist yet.
+    /// Returns a listing without rows and columns, for a history that does not exist yet.
     pub fn empty(kind: ListingKind) -> Self {
-        Self { kind, columns: kind.columns(), rows: Vec::new() }
+        Self { kind, columns: Vec::new(), rows: Vec::new() }
     }
 
     /// Returns the names of the columns, and the rows as texts.
-    pub fn table(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    pub fn table(&self) -> (Vec<&str>, Vec<Vec<String>>) {
         let cells = |row: &Vec<Value>| row.iter().map(Value::cell).collect();
-        (self.columns.iter().map(|column| column.key).collect(), self.rows.iter().map(cells).collect())
+        (self.columns.iter().map(|column| &*column.key).collect(), self.rows.iter().map(cells).collect())
     }
 }
 
 impl History {
-    /// Returns the newest `last` rows of one kind, oldest first.
-    pub fn listing(&mut self, kind: ListingKind, last: u32) -> Result<Listing> {
-        Ok(Listing { rows: kind.newest(self, last)?, ..Listing::empty(kind) })
+    /// Returns the newest `last` rows of one kind, oldest first. Rows about the columns of the client table list those of
+    /// `clients`.
+    pub fn listing(&mut self, kind: ListingKind, clients: &ClientSchema, last: u32) -> Result<Listing> {
+        Ok(Listing { kind, columns: kind.columns(clients), rows: kind.newest(self, clients, last)? })
     }
 
     /// Returns the newest `last` rows of one type, oldest first.
@@ -188,7 +215,7 @@ mod tests {
     fn every_listing_reads_from_the_end_of_an_index() {
         let folder = tempfile::tempdir().unwrap();
         let mut history = History::open(&config(folder.path())).unwrap();
-        for query in ListingKind::ALL.iter().map(|kind| kind.query()).chain([live_at()]) {
+        for query in ListingKind::ALL.iter().map(|kind| kind.query(&ClientSchema::default())).chain([live_at()]) {
             let values = vec![Value::from(1i64); query.matches('?').count()];
             let plan: Vec<(i64, i64, i64, String)> =
                 history.fetch(&format!("EXPLAIN QUERY PLAN {query}"), &values).unwrap();

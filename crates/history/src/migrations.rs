@@ -19,7 +19,24 @@ const CHANGES: &[(i64, &str, &[Change])] = &[
             Change::RenameColumn { table: "models", from: "left_out", to: "incomplete_rows" },
         ],
     ),
-    (5, "categories", &[Change::AddColumn { table: "predictor_shifts", column: "chi_square", kind: ColumnType::Real }]),
+    (
+        5,
+        "categories",
+        &[
+            Change::AddColumn { table: "predictor_shifts", column: "chi_square", kind: ColumnType::Real },
+            Change::Widen { table: "coefficients", column: "term" },
+            Change::CreateTable {
+                table: "category_levels",
+                columns: &[
+                    ("column_name", ColumnType::Name, false),
+                    ("level", ColumnType::Text, false),
+                    ("row_count", ColumnType::Integer, false),
+                    ("share", ColumnType::Real, false),
+                ],
+                index: &[],
+            },
+        ],
+    ),
 ];
 
 /// The newest schema version, which is the one that this program reads and writes.
@@ -59,7 +76,6 @@ pub(crate) fn migrations(dialect: Dialect) -> Vec<(i64, &'static str, String)> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Change {
     /// A new table of records, with a `run_id` and the index that lists its newest rows.
-    #[allow(dead_code, reason = "no table was added since version 3")]
     CreateTable {
         table: &'static str,
         /// The name and type of each column, and whether it may be NULL.
@@ -74,6 +90,11 @@ pub(crate) enum Change {
         column: &'static str,
         kind: ColumnType,
     },
+    /// A text of at most 255 characters becomes one of any length. It must not be NULL.
+    Widen {
+        table: &'static str,
+        column: &'static str,
+    },
     RenameTable {
         from: &'static str,
         to: &'static str,
@@ -87,7 +108,6 @@ pub(crate) enum Change {
 
 /// The type of a new column.
 #[derive(Clone, Copy, Debug)]
-#[allow(dead_code, reason = "no table was added since version 3")]
 pub(crate) enum ColumnType {
     /// A whole number or a boolean.
     Integer,
@@ -96,7 +116,6 @@ pub(crate) enum ColumnType {
     Name,
     /// A text of any length, or a list.
     Text,
-    Sha256,
 }
 
 impl Change {
@@ -126,18 +145,23 @@ impl Change {
             (Self::AddColumn { table, column, kind }, _) => {
                 let add = format!("ALTER TABLE {table} ADD COLUMN {column} {}", kind.sql(dialect));
                 match dialect {
-                    Dialect::MySql => {
-                        format!("ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column} {};", kind.sql(dialect))
-                    }
+                    Dialect::MySql => mysql_if("NOT EXISTS", &column_of(table, column), &add),
                     _ => format!("{add};"),
                 }
             }
-            (Self::RenameTable { from, to }, Dialect::MySql) => {
-                mysql_if(&format!("tables WHERE table_name = '{from}'"), &format!("ALTER TABLE {from} RENAME TO {to}"))
+            (Self::Widen { table, column }, Dialect::MySql) => {
+                format!("ALTER TABLE {table} MODIFY {column} {} NOT NULL;", ColumnType::Text.sql(dialect))
             }
+            (Self::Widen { .. }, _) => String::new(), // a text has no limit
+            (Self::RenameTable { from, to }, Dialect::MySql) => mysql_if(
+                "EXISTS",
+                &format!("tables WHERE table_name = '{from}'"),
+                &format!("ALTER TABLE {from} RENAME TO {to}"),
+            ),
             (Self::RenameTable { from, to }, _) => format!("ALTER TABLE {from} RENAME TO {to};"),
             (Self::RenameColumn { table, from, to }, Dialect::MySql) => mysql_if(
-                &format!("columns WHERE table_name = '{table}' AND column_name = '{from}'"),
+                "EXISTS",
+                &column_of(table, from),
                 &format!("ALTER TABLE {table} RENAME COLUMN {from} TO {to}"),
             ),
             (Self::RenameColumn { table, from, to }, _) => format!("ALTER TABLE {table} RENAME COLUMN {from} TO {to};"),
@@ -145,11 +169,16 @@ impl Change {
     }
 }
 
-/// Returns statements that execute `statement` only if the information schema lists what it changes. MySQL has no `IF
-/// EXISTS` for a column.
-fn mysql_if(listed: &str, statement: &str) -> String {
+/// Returns the part of a query that finds a column in the information schema.
+fn column_of(table: &str, column: &str) -> String {
+    format!("columns WHERE table_name = '{table}' AND column_name = '{column}'")
+}
+
+/// Returns statements that execute `statement` only if a row of the information schema `EXISTS`, or `NOT EXISTS`. MySQL
+/// has no `IF EXISTS` for a column.
+fn mysql_if(exists: &str, row: &str, statement: &str) -> String {
     format!(
-        "SET @change = IF(EXISTS(SELECT 1 FROM information_schema.{listed} AND table_schema = DATABASE()), '{statement}', 'DO 0');
+        "SET @change = IF({exists}(SELECT 1 FROM information_schema.{row} AND table_schema = DATABASE()), '{statement}', 'DO 0');
         PREPARE change_schema FROM @change;
         EXECUTE change_schema;
         DEALLOCATE PREPARE change_schema;"
@@ -165,8 +194,7 @@ impl ColumnType {
             (Self::Real, _) => "DOUBLE PRECISION",
             (Self::Name, Dialect::MySql) => "VARCHAR(255)",
             (Self::Text, Dialect::MySql) => "MEDIUMTEXT",
-            (Self::Sha256, Dialect::MySql) => "CHAR(64)",
-            (Self::Name | Self::Text | Self::Sha256, _) => "TEXT",
+            (Self::Name | Self::Text, _) => "TEXT",
         }
     }
 }
@@ -189,7 +217,7 @@ mod tests {
             ("name", ColumnType::Name, false),
             ("n", ColumnType::Integer, false),
             ("share", ColumnType::Real, true),
-            ("sha256", ColumnType::Sha256, true),
+            ("remark", ColumnType::Name, true),
             ("content", ColumnType::Text, false),
         ],
         index: &["name"],
@@ -219,13 +247,13 @@ mod tests {
                 Value::Text(None),
                 text.as_str().into(),
             ];
-            let columns = ["run_id", "name", "n", "share", "sha256", "content"];
+            let columns = ["run_id", "name", "n", "share", "remark", "content"];
             connection.insert("notes", &columns, &[row.to_vec()]).await?;
             let read: Vec<(String, i64, Option<f64>)> =
                 connection.fetch("SELECT name, n, share FROM notes", &[]).await?;
             assert_eq!(read, [("größe".to_owned(), 7, None)]);
             let read: Vec<(Option<String>, String)> =
-                connection.fetch("SELECT sha256, content FROM notes", &[]).await?;
+                connection.fetch("SELECT remark, content FROM notes", &[]).await?;
             assert_eq!(read, [(None, text)]);
             connection.execute("DELETE FROM runs", &[]).await?;
             let left: Vec<(i64,)> = connection.fetch("SELECT COUNT(*) FROM notes", &[]).await?;

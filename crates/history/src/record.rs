@@ -76,10 +76,8 @@ impl<T> Deref for Recorded<T> {
 
 impl<T: Columns> Columns for Recorded<T> {
     fn add_columns(column: Column, columns: &mut Vec<Column>) {
-        let run = Column { key: "run", name: "run_id", description: "The run's id.", ..column };
-        i64::add_columns(run, columns);
-        let description = "Start of the run (UTC, RFC 3339).";
-        String::add_columns(Column { key: "started", name: "started", description, ..column }, columns);
+        i64::add_columns(Column { key: "run".into(), ..Column::new("run_id", "The run's id.") }, columns);
+        String::add_columns(Column::new("started", "Start of the run (UTC, RFC 3339)."), columns);
         T::add_columns(column, columns);
     }
 

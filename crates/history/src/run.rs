@@ -1,17 +1,19 @@
 //! A run of a step: its work, and the transaction that records it.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use common::config::Config;
 use common::files::ingested::Ingested;
 use common::files::lock::Lock;
+use common::schema::Schema;
 use jiff::Timestamp;
 
-use crate::clients;
-use crate::connection::Connection;
+use crate::client_table::check_names;
+use crate::clients::{self, Dataset};
+use crate::connection::{Connection, Dialect};
 use crate::record::{Record, TableRows};
 use crate::store::History;
 use crate::tables::datasets::ingestion_records;
@@ -28,7 +30,8 @@ pub const PROCESS_VARIABLE: &str = "RISK_PROCESS";
 /// The error of `work`, or an error if the history cannot be opened or written.
 pub fn record<T>(config: &Config, step: &'static str, work: impl FnOnce(&mut Run) -> Result<T>) -> Result<T> {
     let mut run = Run {
-        history: History::open(config)?,
+        history: open(config)?,
+        schema: config.columns.clone(),
         store_dataset: config.store_dataset,
         step,
         process: env::var(PROCESS_VARIABLE).ok(),
@@ -60,6 +63,15 @@ pub fn record<T>(config: &Config, step: &'static str, work: impl FnOnce(&mut Run
     outcome
 }
 
+/// Opens the history, and checks that it can hold the client table of the config.
+fn open(config: &Config) -> Result<History> {
+    if config.store_dataset {
+        check_names(&config.columns, Dialect::of(&config.database))
+            .with_context(|| format!("opening the history {} (config key \"database_url\")", config.database))?;
+    }
+    History::open(config)
+}
+
 /// The start of a piece of work: a timestamp, and a monotonic clock for its duration.
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
@@ -77,6 +89,7 @@ impl Start {
 /// A step in progress.
 pub struct Run {
     history: History,
+    schema: Schema,
     store_dataset: bool,
     step: &'static str,
     process: Option<String>,
@@ -135,9 +148,13 @@ impl Run {
     }
 
     fn write(&mut self, error: Option<String>) -> Result<()> {
-        let Self { history, step, process, start, rows, dataset, store_dataset, .. } = self;
+        let Self { history, schema, step, process, start, rows, dataset, store_dataset, .. } = self;
         let run = run_record(step, process.clone(), *start, error);
-        let dataset = dataset.as_ref().map(|(ingested, path)| (ingested, store_dataset.then_some(path.as_path())));
+        let dataset = dataset.as_ref().map(|(ingested, path)| Dataset {
+            schema,
+            ingested,
+            path: store_dataset.then_some(path.as_path()),
+        });
         history.transaction(async |connection| write(connection, &run, dataset, rows).await)
     }
 }
@@ -155,19 +172,18 @@ fn run_record(step: &'static str, process: Option<String>, start: Start, error: 
     }
 }
 
-/// Writes one run with its rows, and the dataset that it has compiled, if there is one; its rows are in the file at the
-/// path if they are to be stored.
+/// Writes the dataset that a run has compiled, if there is one, and then the run with its rows.
 async fn write(
     connection: &mut Connection,
     run: &RunRecord,
-    dataset: Option<(&Ingested, Option<&Path>)>,
+    dataset: Option<Dataset<'_>>,
     rows: &[TableRows],
 ) -> Result<()> {
+    if let Some(dataset) = dataset {
+        clients::update(connection, dataset).await?;
+    }
     let TableRows { table, columns, rows: run } = TableRows::of(std::slice::from_ref(run));
     let id = connection.insert_with_id(table, &columns, &run).await?;
-    if let Some((ingested, path)) = dataset {
-        clients::update(connection, ingested, path).await?;
-    }
     for TableRows { table, columns, rows } in rows {
         let columns = [&["run_id"], &columns[..]].concat();
         let rows: Vec<_> = rows.iter().map(|row| [&[id.into()], &row[..]].concat()).collect();

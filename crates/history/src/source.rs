@@ -12,10 +12,11 @@ use common::config::database::{InputDatabase, InputRows};
 use common::files::DataFile;
 use common::files::atomic::{self, AtomicFile};
 use common::files::batch::{Batch, Watermark};
-use common::schema::Schema;
+use common::schema::{Schema, Target};
 use futures_util::TryStreamExt;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
+use crate::client_table::has_numeric_labels;
 use crate::connection::{Connection, DATASET_LIMIT, Dialect, Opening, runtime, with_driver, within};
 
 /// Time limit for the next row. The first row may have to wait for a sort.
@@ -66,12 +67,18 @@ pub fn has_new(input: &InputDatabase, watermark: Option<&Watermark>) -> Result<b
     })
 }
 
-/// Writes the rows above `watermark` to a temporary file in `folder`, in the order of the watermark column. A caller that
+/// Writes the columns of `schema` of the rows above `watermark` to a temporary file in `folder`, in the order of the
+/// watermark column. A caller that
 /// uses the rows must then call [`NewBatch::publish`].
 ///
 /// # Errors
 /// Fails like [`has_new`], and if the watermark column contains a value that cannot be a watermark.
-pub fn read_new(input: &InputDatabase, watermark: Option<&Watermark>, folder: &Path) -> Result<NewRows> {
+pub fn read_new(
+    input: &InputDatabase,
+    schema: &Schema,
+    watermark: Option<&Watermark>,
+    folder: &Path,
+) -> Result<NewRows> {
     with_connection(input, async |connection| {
         let dialect = connection.dialect();
         let missing = format!("SELECT COUNT(*) {} WHERE input.{} IS NULL", dialect.from(input), input.column);
@@ -80,7 +87,8 @@ pub fn read_new(input: &InputDatabase, watermark: Option<&Watermark>, folder: &P
 
         std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         let partial = folder.join(".taken.partial");
-        let Some(up_to) = write_rows(connection, dialect.select(input, watermark), dialect, &partial).await? else {
+        let Some(up_to) = write_rows(connection, dialect.select(input, schema, watermark), schema, &partial).await?
+        else {
             std::fs::remove_file(&partial).with_context(|| format!("removing {}", partial.display()))?;
             return Ok(NewRows { batch: None, without_watermark });
         };
@@ -109,22 +117,24 @@ fn with_connection<T>(input: &InputDatabase, work: impl AsyncFnOnce(&mut Connect
 async fn write_rows(
     connection: &mut Connection,
     select: String,
-    dialect: Dialect,
+    schema: &Schema,
     path: &Path,
 ) -> Result<Option<Watermark>> {
+    let dialect = connection.dialect();
     let mut csv = csv::Writer::from_writer(AtomicFile::create(path)?);
-    let schema = Schema::default();
     csv.write_record(schema.columns()).with_context(|| format!("writing {}", path.display()))?;
     let mut highest = None;
     with_driver!(connection, |connection: _Db| {
         let mut rows = sqlx::query(sqlx::AssertSqlSafe(select)).fetch(connection);
         while let Some(row) = within(ROW_LIMIT, rows.try_next()).await? {
-            let [fields @ .., watermark, watermark_type] = texts(&row)?;
-            let exited = fields[schema.width() - 1].as_deref().map(zero_or_one);
-            let others = fields[..schema.width() - 1].iter().map(|field| field.as_deref());
-            csv.write_record(others.chain([exited]).map(Option::unwrap_or_default))
+            let mut fields = texts(&row, schema.width() + 2)?;
+            let watermark_type = fields.pop().flatten();
+            highest = fields.pop().flatten().map(|watermark| (watermark, watermark_type));
+            if let Some(target) = fields.pop() {
+                fields.push(target.map(|label| of_boolean(schema.target(), label)));
+            }
+            csv.write_record(fields.iter().map(|field| field.as_deref().unwrap_or_default()))
                 .with_context(|| format!("writing {}", path.display()))?;
-            highest = watermark.map(|watermark| (watermark, watermark_type));
         }
     });
     let file =
@@ -133,30 +143,28 @@ async fn write_rows(
     highest.map(|(watermark, watermark_type)| dialect.to_watermark(&watermark, watermark_type.as_deref())).transpose()
 }
 
-/// Returns the texts of the five columns, of the watermark column and, in SQLite, of the type of the watermark.
-fn texts<R: Row>(row: &R) -> Result<[Option<String>; 7]>
+/// Returns the texts of the columns of the schema, of the watermark column and, in SQLite, of the type of the watermark.
+fn texts<R: Row>(row: &R, width: usize) -> Result<Vec<Option<String>>>
 where
     usize: ColumnIndex<R>,
     for<'r> Option<String>: Decode<'r, R::Database> + Type<R::Database>,
 {
-    let mut texts = [const { None }; 7];
-    for (index, text) in texts.iter_mut().enumerate() {
-        *text = row.try_get(index)?;
-    }
-    Ok(texts)
+    (0..width).map(|index| Ok(row.try_get(index)?)).collect()
 }
 
-/// Converts PostgreSQL's boolean texts to `0` and `1`.
-fn zero_or_one(text: &str) -> &str {
-    match text {
+/// Converts the text of a boolean of PostgreSQL to a label if the labels are 1 and 0. With other labels the text is kept:
+/// the config then names the labels `true` and `false`.
+fn of_boolean(target: &Target, text: String) -> String {
+    let label = match text.as_str() {
         "true" => "1",
         "false" => "0",
-        other => other,
-    }
+        _ => return text,
+    };
+    if has_numeric_labels(target) { label.to_owned() } else { text }
 }
 
 impl Dialect {
-    fn select(self, input: &InputDatabase, watermark: Option<&Watermark>) -> String {
+    fn select(self, input: &InputDatabase, schema: &Schema, watermark: Option<&Watermark>) -> String {
         let text = |column: &str| match self {
             // A cast to text would keep only 15 digits of a number.
             Self::Sqlite => format!(
@@ -165,13 +173,14 @@ impl Dialect {
             Self::Postgres => format!("CAST({column} AS TEXT)"),
             Self::MySql => format!("CAST({column} AS CHAR)"),
         };
-        let column = &input.column;
-        let mut columns: Vec<_> = Schema::default().columns().map(text).collect();
-        columns.push(text(column));
+        // Without the prefix `input.`, SQLite would read the quoted name of a missing column as a text, and the watermark
+        // column would be the text column of the SELECT, in which 10 sorts before 9.
+        let column = format!("input.{}", input.column);
+        let mut columns: Vec<_> =
+            schema.columns().map(|name| text(&format!("input.{}", self.identifier(name)))).collect();
+        columns.push(text(&column));
         columns.push(if self == Self::Sqlite { format!("typeof({column})") } else { "NULL".to_owned() });
-        // Without the prefix `input.`, the name would refer to the text column of the SELECT, in which 10 sorts before
-        // 9.
-        format!("SELECT {} {} ORDER BY input.{column}", columns.join(", "), self.above(input, watermark))
+        format!("SELECT {} {} ORDER BY {column}", columns.join(", "), self.above(input, watermark))
     }
 
     fn from(self, input: &InputDatabase) -> String {
@@ -250,7 +259,7 @@ mod tests {
             (Dialect::Postgres, Watermark::Integer(9), "input.id > '9'"),
             (Dialect::MySql, Watermark::Integer(9), "input.id > '9'"),
         ] {
-            let select = dialect.select(&input, Some(&watermark));
+            let select = dialect.select(&input, &Schema::default(), Some(&watermark));
             assert!(
                 select.contains(&format!("FROM (SELECT * FROM a -- all\n) AS input WHERE {condition} ")),
                 "{select}"

@@ -234,7 +234,8 @@ impl History {
         records.collect::<Result<_>>().with_context(|| format!("reading the history {}", self.url))
     }
 
-    fn rows(&mut self, query: &str, values: &[Value], kinds: &[Kind]) -> Result<Vec<Vec<Value>>> {
+    /// Runs a query whose columns are of these kinds, and returns the values of its rows in order.
+    pub(crate) fn rows(&mut self, query: &str, values: &[Value], kinds: &[Kind]) -> Result<Vec<Vec<Value>>> {
         let rows = self.execute(async |connection| connection.fetch_values(query, values, kinds).await);
         self.checked(rows)
     }

@@ -37,6 +37,7 @@ pub(crate) const TABLES: &[&str] = &[
     timings::StepTiming::TABLE,
     statistics::MissingPercentage::TABLE,
     statistics::SummaryStatistics::TABLE,
+    statistics::CategoryLevel::TABLE,
     checked_files::CheckedFile::TABLE,
     dependencies::DependencyVersions::TABLE,
     datasets::CLIENTS,

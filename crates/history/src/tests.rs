@@ -14,8 +14,8 @@ use crate::connection::Opening;
 use crate::listing::ListingKind;
 use crate::sqlite_file::FileStamp;
 use crate::{
-    Candidate, ComparisonRow, DriftCheck, DriftVerdict, History, Operation, PromotionDecision, ScoredData, StepTiming,
-    TimingRow, compared_models,
+    Candidate, ComparisonRow, DriftCheck, DriftVerdict, History, MissingPercentage, MissingRow, Operation,
+    PromotionDecision, ScoredData, StepTiming, TimingRow, compared_models,
 };
 
 /// Writes a config and its folders, and loads it. The database is history.sqlite in the same folder.
@@ -178,7 +178,7 @@ fn a_record_is_read_as_it_was_written() {
     assert_eq!(models, [Candidate::EveryoneExits, Candidate::NewModel, Candidate::NobodyExits]);
     assert!(rows.iter().all(|row| row.promotion == decision));
     assert_eq!(rows[1].compared.confusion, confusion);
-    let json = serde_json::to_value(history.listing(ListingKind::Checks, 1).unwrap()).unwrap();
+    let json = serde_json::to_value(history.listing(ListingKind::Checks, &config.columns, 1).unwrap()).unwrap();
     let row = &json["rows"][0];
     assert_eq!(
         (&row["verdict"], &row["drifted"], &row["test"]),
@@ -186,8 +186,43 @@ fn a_record_is_read_as_it_was_written() {
     );
     assert_eq!((&row["data"], &row["f1_low"], &row["n"]), (&json!(check.data), &json!(null), &json!(19)));
     assert_eq!(serde_json::to_value(DriftVerdict::CannotTell).unwrap(), "cannot_tell", "as fullprocess writes it");
-    let (columns, cells) = history.listing(ListingKind::Checks, 1).unwrap().table();
+    let listing = history.listing(ListingKind::Checks, &config.columns, 1).unwrap();
+    let (columns, cells) = listing.table();
     assert_eq!((columns.len(), cells[0].len(), columns[4], cells[0][4].as_str()), (16, 16, "n", "19"));
+}
+
+#[test]
+fn missing_values_are_listed_by_the_columns_of_the_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let add = |columns: &[&str]| {
+        let percent =
+            |(index, column): (usize, &&str)| MissingPercentage { column: (*column).to_owned(), percent: index as f64 };
+        let records: Vec<_> = columns.iter().enumerate().map(percent).collect();
+        crate::record(&config, "test", |run| {
+            run.add(records);
+            Ok(())
+        })
+        .unwrap();
+    };
+    add(&["an older column", "id"]);
+    add(&["o'neil ?", "started", "run", "id", "t"]);
+    let columns = r#"{"id": "id", "target": "t", "predictors": ["o'neil ?", "run", "started"]}"#;
+    let columns = common::config::schema_of_json(columns).unwrap();
+    let mut history = History::open(&config).unwrap();
+    let rows = history.missing(&columns, 10).unwrap();
+    assert_eq!(rows[0].percent, [Some(1.0), None, None, None, None]);
+    assert_eq!(rows[1].percent, [Some(3.0), Some(0.0), Some(2.0), Some(1.0), Some(4.0)]);
+    assert_eq!(history.missing(&columns, 1).unwrap(), rows[1..]);
+    let listing = history.listing(ListingKind::Missing, &columns, 1).unwrap();
+    let keys = ["run", "started", "id", "o'neil ?", "run_", "started_", "t"];
+    assert_eq!(listing.table().0, keys);
+    let json = serde_json::to_string(&listing).unwrap();
+    let started = &rows[1].started;
+    let row = format!(r#""run":2,"started":"{started}","id":3.0,"o'neil ?":0.0,"run_":2.0,"started_":1.0,"t":4.0"#);
+    assert_eq!(json, format!(r#"{{"what":"missing","rows":[{{{row}}}]}}"#));
+    let described = serde_json::to_value(MissingRow::api_schema(&columns)).unwrap();
+    assert!(keys.iter().all(|key| described["properties"].get(*key).is_some()), "{described}");
 }
 
 #[test]

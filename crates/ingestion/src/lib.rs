@@ -57,7 +57,7 @@ fn take_new(config: &Config, files: &[DataFile]) -> Result<NewRows> {
     if fs::exists(&folder)? {
         atomic::sweep(&folder)?;
     }
-    let new = source::read_new(input, ingested::watermark(files), &folder)?;
+    let new = source::read_new(input, &config.columns, ingested::watermark(files), &folder)?;
     if files.is_empty() && new.batch.is_none() {
         bail!("{} has no CSV file, and {} of {} has no row", config.input_folder.display(), input.name(), input.url);
     }

@@ -1,9 +1,9 @@
 //! The call list: the current clients, ordered by their risk under the live model, with the reasons for it.
 //!
 //! A client's newest row is its last one in the compiled dataset, whose rows are in the order of the file names. A
-//! logistic regression is linear in the log-odds, so the reasons are exact: the contribution of predictor j is βⱼ(xⱼ −
-//! x̄ⱼ), and the contributions and the average client's log-odds add up to the client's own log-odds. Only numbers are
-//! stored; `wording` describes them.
+//! logistic regression is linear in the log-odds, so the reasons are exact: the contribution of a predictor is the
+//! difference between the log-odds of the client's value and of the average value, and the contributions and the average
+//! client's log-odds add up to the client's own log-odds. Only values are stored; `wording` describes them.
 
 mod answer;
 pub mod csv;
@@ -11,11 +11,14 @@ pub(crate) mod reasons;
 
 use anyhow::{Context, Result};
 use common::config::Threshold;
-use common::model::Model;
-use common::model::schema::{PREDICTORS, Predictors};
+use common::model::effect::{CategoryEffect, Effect, NumberEffect};
+use common::model::{Model, probability};
+use common::schema::{Kind, Schema};
+use common::values::{Predictors, Value};
 use dataset::{Client, Clients};
 use statistics::interval::{Exits, exits};
-use statistics::odds;
+use statistics::odds::{Grid, value_below};
+use statistics::sketch::Sketch;
 
 pub use self::answer::Answer;
 pub use self::reasons::{Change, Reason, Remedy};
@@ -42,7 +45,7 @@ pub struct CallList {
     pub expected: Exits,
     /// Expected number of exits if as many clients were called at random.
     pub at_random: f64,
-    /// Number of rows that name no corporation, so that they cannot be called.
+    /// Number of rows without an id, so that their clients cannot be called.
     pub without_name: u64,
     /// The clients by descending risk; clients with the same risk are ordered by name.
     pub calls: Vec<Call>,
@@ -53,8 +56,8 @@ pub struct CallList {
 pub struct Call {
     /// Position in the list, starting at 1.
     pub rank: usize,
-    /// The client's name.
-    pub corporation: String,
+    /// The client's id.
+    pub id: String,
     /// Whether the client is one of today's calls.
     pub today: bool,
     /// The probability of leaving.
@@ -88,16 +91,16 @@ impl CallList {
         let mut calls: Vec<Call> = newest
             .clients
             .into_iter()
-            .map(|Client { corporation, predictors, previous }| Call {
+            .map(|Client { id, predictors, previous }| Call {
                 rank: 0,
-                corporation,
+                id,
                 today: false,
                 risk: model.probability(&predictors),
                 previous_risk: previous.map(|previous| model.probability(&previous)),
                 predictors,
             })
             .collect();
-        calls.sort_unstable_by(|a, b| b.risk.total_cmp(&a.risk).then_with(|| a.corporation.cmp(&b.corporation)));
+        calls.sort_unstable_by(|a, b| b.risk.total_cmp(&a.risk).then_with(|| a.id.cmp(&b.id)));
         for (index, call) in calls.iter_mut().enumerate() {
             (call.rank, call.today) = (index + 1, index < capacity);
         }
@@ -122,20 +125,28 @@ impl CallList {
         self.calls.len() == self.clients
     }
 
-    /// The contributions of all predictors to a client's risk, in the order of [`PREDICTORS`].
-    pub fn shares(&self, call: &Call) -> [Reason; 3] {
-        let averages = self.model.averages();
+    /// The columns of the model.
+    pub fn schema(&self) -> &Schema {
+        &self.model.schema
+    }
+
+    /// The contributions of all predictors to a client's risk, in the order of the schema.
+    pub fn shares(&self, call: &Call) -> Vec<Reason> {
         let values = self.model.imputed(&call.predictors);
-        let log_odds = odds::contributions(&self.model.coefficients, &values, &averages);
-        std::array::from_fn(|j| Reason {
-            predictor: PREDICTORS[j],
-            value: values[j],
-            imputed: call.predictors[j].is_none(),
-            average: averages[j],
-            log_odds: log_odds[j],
-            odds_factor: log_odds[j].exp(),
-            risk_at_average: self.risk_with(&values, j, averages[j]),
-        })
+        let averages = self.model.averages();
+        let reason = |(j, average): (usize, Value)| {
+            let log_odds = self.model.difference(j, &average, &values[j]);
+            Reason {
+                predictor: self.schema().predictors()[j].name.clone(),
+                value: values[j].clone(),
+                imputed: call.predictors[j].is_none(),
+                log_odds,
+                odds_factor: log_odds.exp(),
+                risk_at_average: self.risk_with(&values, j, &average),
+                average,
+            }
+        };
+        averages.into_iter().enumerate().map(reason).collect()
     }
 
     /// The same contributions, the largest absolute one first.
@@ -145,20 +156,20 @@ impl CallList {
         reasons.into_iter()
     }
 
-    /// Finds the smallest change of one predictor, measured in its standard deviations, that would lower the risk below
-    /// the threshold.
+    /// Finds the smallest change of one predictor that would lower the risk below the threshold. The change of a number is
+    /// measured in standard deviations, and any change of a level counts as one.
     pub fn remedy(&self, call: &Call) -> Remedy {
-        let threshold = self.threshold.value();
-        if call.risk < threshold {
+        if call.risk < self.threshold.value() {
             return Remedy::NotNeeded;
         }
         let values = self.model.imputed(&call.predictors);
-        let deviations = self.model.standard_deviations();
-        let changes = (0..PREDICTORS.len()).filter_map(|j| {
-            let risk = |value| self.risk_with(&values, j, value);
-            let to = odds::value_below(values[j], self.model.coefficients[j], threshold, risk)?;
-            let unit = if deviations[j] > 0.0 { deviations[j] } else { 1.0 };
-            Some(((to - values[j]).abs() / unit, Change { predictor: PREDICTORS[j], from: values[j], to }))
+        let changes = self.model.effects.iter().enumerate().filter_map(|(j, effect)| {
+            let (size, to) = match effect {
+                Effect::Number(effect) => self.helpful_number(&values, j, effect)?,
+                Effect::Category(effect) => (1.0, self.helpful_level(&values, j, effect)?),
+            };
+            let predictor = self.schema().predictors()[j].name.clone();
+            Some((size, Change { predictor, from: values[j].clone(), to }))
         });
         match changes.min_by(|a, b| a.0.total_cmp(&b.0)) {
             Some((_, change)) => Remedy::Change(change),
@@ -166,34 +177,68 @@ impl CallList {
         }
     }
 
+    /// Returns the nearest value of a number that is enough, and how far it is in standard deviations.
+    fn helpful_number(&self, values: &[Value], j: usize, effect: &NumberEffect) -> Option<(f64, Value)> {
+        let now = values[j].number()?;
+        let risk = |value| self.risk_with(values, j, &Value::Number(value));
+        let grid = grid(self.schema().predictors()[j].kind, effect.sketch.as_ref());
+        let to = value_below(now, effect.coefficient, self.threshold.value(), grid, risk)?;
+        let deviation = effect.sketch.as_ref().map_or(0.0, |sketch| sketch.standard_deviation);
+        let unit = if deviation > 0.0 { deviation } else { 1.0 };
+        Some(((to - now).abs() / unit, Value::Number(to)))
+    }
+
+    /// Returns the level that is enough and that most clients have.
+    fn helpful_level(&self, values: &[Value], j: usize, effect: &CategoryEffect) -> Option<Value> {
+        let levels = effect.levels.iter().zip(&effect.summary.counts);
+        let enough = levels.filter_map(|(level, count)| {
+            let value = Value::Level(level.name.clone());
+            (self.risk_with(values, j, &value) < self.threshold.value()).then_some((*count, value))
+        });
+        // The first one of equally frequent levels.
+        let most = enough.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        most.map(|(_, value)| value)
+    }
+
     /// The sentences for [`Self::reasons`], in the same order.
-    pub fn reasons_in_words(&self, call: &Call) -> impl Iterator<Item = String> + use<> {
-        let risk = call.risk;
-        self.reasons(call).map(move |reason| wording::reason(&reason, risk))
+    pub fn reasons_in_words(&self, call: &Call) -> impl Iterator<Item = String> {
+        self.reasons(call).map(|reason| wording::reason(self.schema(), &reason, call.risk))
     }
 
     /// The sentences for the two strongest reasons that change the risk in whole percent; for the strongest reason if
     /// none of them does.
     pub fn main_reasons_in_words(&self, call: &Call) -> Vec<String> {
         let mut reasons: Vec<Reason> = self.reasons(call).collect();
-        let strongest = reasons[0];
+        let strongest = reasons.first().cloned();
         reasons.retain(|reason| wording::changes_the_risk(reason, call.risk));
         reasons.truncate(2);
         if reasons.is_empty() {
-            reasons.push(strongest);
+            reasons.extend(strongest);
         }
-        reasons.iter().map(|reason| wording::reason(reason, call.risk)).collect()
+        reasons.iter().map(|reason| wording::reason(self.schema(), reason, call.risk)).collect()
     }
 
     /// The words for [`Self::remedy`].
     pub fn remedy_in_words(&self, call: &Call) -> String {
-        wording::remedy(&self.remedy(call), self.threshold.value())
+        wording::remedy(self.schema(), &self.remedy(call), self.threshold.value())
     }
 
     /// The risk of a client with these predictors, but with another `value` of predictor `j`.
-    fn risk_with(&self, predictors: &[f64; 3], j: usize, value: f64) -> f64 {
-        let mut changed = *predictors;
-        changed[j] = value;
-        self.model.probability(&changed.map(Some))
+    fn risk_with(&self, predictors: &[Value], j: usize, value: &Value) -> f64 {
+        let values = predictors.iter().enumerate().map(|(k, other)| if k == j { value } else { other });
+        probability(self.model.log_odds(values.map(|value| Some(value.borrowed()))))
+    }
+}
+
+/// Returns the values that a helpful change may have: any count; for a number those that occur in the training data, as
+/// whole numbers if it has only whole ones.
+fn grid(kind: Kind, sketch: Option<&Sketch>) -> Grid {
+    match (kind, sketch) {
+        (Kind::Number, Some(sketch)) => {
+            let is_whole = sketch.quantiles.iter().all(|value| value.fract() == 0.0);
+            let grid = Grid::of_numbers(sketch.standard_deviation, sketch.min, sketch.max);
+            if is_whole { Grid { per_unit: 1.0, ..grid } } else { grid }
+        }
+        _ => Grid::COUNTS,
     }
 }

@@ -7,9 +7,10 @@ use anyhow::{Result, bail};
 use common::config::Config;
 use common::files::checksum::Checksum;
 use common::files::ingested::Ingested;
-use common::model::Model;
+use common::model::{Model, probability};
 use common::production::release::{Production, Release};
-use dataset::{ColumnStatistics, Description, Engine, MissingPercent, Reading};
+use common::schema::Schema;
+use dataset::{CategoryStatistics, ColumnStatistics, Description, Engine, MissingPercent, Reading};
 use diagnostics::dependencies::{self, Dependency};
 use history::{CheckRow, ComparisonRow, History, MissingRow, ReleaseRow, ShiftRow, TimingRow};
 use statistics::ranking::Pair;
@@ -37,6 +38,8 @@ pub struct Evidence {
     pub ingested: Ingested,
     /// Statistics of the compiled dataset's numeric columns.
     pub summary: Vec<ColumnStatistics>,
+    /// Statistics of the compiled dataset's categories.
+    pub categories: Vec<CategoryStatistics>,
     /// Percent of missing values in the compiled dataset.
     pub missing: Vec<MissingPercent>,
     /// The program's dependencies with their newest known versions.
@@ -70,7 +73,7 @@ impl Evidence {
     pub fn gather(config: &Config, history: &mut History) -> Result<Self> {
         let release = Production::of(config).live()?;
         let (model, threshold) = (release.model()?, release.threshold()?);
-        let engine = dataset::open(config)?;
+        let engine = dataset::open_for(config, &model.schema)?;
         let clients = engine.compiled(&config.output_folder)?;
         let calls = CallList::of(&*clients, &release.id, &model, threshold, config.call_capacity as usize)?;
         Self::of(config, &*engine, history, release, model, clients.describe()?, calls.into())
@@ -94,17 +97,21 @@ impl Evidence {
             bail!("{} contains no labelled row; add test data whose outcome is known", config.test_data.display());
         }
         let mut pairs = Vec::new();
-        test.each(&mut |_, row| pairs.extend(row.exited.map(|exited| (model.probability(&row.predictors), exited))))?;
+        test.each(&mut |_, predictors, exited| {
+            let risk = || probability(model.log_odds(predictors.iter().copied()));
+            pairs.extend(exited.map(|exited| (risk(), exited)));
+        })?;
         Ok(Self {
+            past: Past::read(history, &model.schema)?,
             model,
             score,
             pairs,
             calls,
             ingested: Ingested::read(&config.output_folder)?,
             summary: description.summary,
+            categories: description.categories,
             missing: description.missing,
             dependencies: dependencies::known(history)?,
-            past: Past::read(history)?,
             release,
         })
     }
@@ -149,14 +156,15 @@ impl Evidence {
 }
 
 impl Past {
-    fn read(history: &mut History) -> Result<Self> {
+    /// Reads the newest rows on a model with the columns of `schema`.
+    fn read(history: &mut History, schema: &Schema) -> Result<Self> {
         let drawn = MOST_RUNS as u32;
         Ok(Self {
             checks: history.newest(READ_RUNS)?,
-            shifts: history.newest(READ_RUNS * 3)?,
+            shifts: history.newest(READ_RUNS * schema.predictors().len() as u32)?,
             comparisons: history.newest(READ_RUNS * 4)?,
             releases: history.newest(READ_RUNS)?,
-            missing: history.newest(drawn)?,
+            missing: history.missing(schema, drawn)?,
             timings: history.newest(drawn * 4)?,
         })
     }

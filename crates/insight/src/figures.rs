@@ -6,12 +6,16 @@ use anyhow::Result;
 use charts::{Matrix, ScorePoint, TimeSeries, Trends};
 use common::files::checksum::Checksum;
 use common::production::promotion::Comparison;
+use common::schema::Schema;
 use history::{Candidate, CheckRow, MissingRow, Operation, ReleaseRow};
 use statistics::confusion::Confusion;
 use statistics::interval;
 
 use crate::evidence::{Evidence, MOST_RUNS, Past};
-use crate::wording::{interval_of, label};
+use crate::wording::interval_of;
+
+/// Maximum number of columns in the figure of missing values; more lines could not be told apart.
+const MOST_COLUMNS: usize = 8;
 
 /// The figures as SVG; the PNG files, the PDF and the web page show the same drawings.
 pub struct Figures {
@@ -31,17 +35,17 @@ impl Figures {
         Ok(Self {
             confusion_matrix: charts::confusion_matrix(&matrix)?,
             model_quality: charts::model_quality(&evidence.pairs, threshold)?,
-            time_trends: charts::time_trends(&trends(&evidence.past))?,
+            time_trends: charts::time_trends(&trends(&evidence.past, &evidence.model.schema))?,
         })
     }
 }
 
-fn trends(past: &Past) -> Trends {
+fn trends(past: &Past, schema: &Schema) -> Trends {
     let mut scores: Vec<_> = past.checks.iter().map(check_point).chain(release_points(past)).collect();
     scores.sort_by(|a, b| a.time.cmp(&b.time));
     Trends {
         scores: scores.split_off(scores.len().saturating_sub(MOST_RUNS)),
-        missing: missing(&past.missing),
+        missing: missing(&past.missing, schema),
         seconds: seconds(past),
     }
 }
@@ -73,21 +77,21 @@ fn release_points(past: &Past) -> impl Iterator<Item = ScorePoint> {
     })
 }
 
-/// The newest rows on missing values, as one line per column.
-fn missing(rows: &[MissingRow]) -> TimeSeries {
-    type Percent = fn(&MissingRow) -> Option<f64>;
-    let columns: [(&str, Percent); 5] = [
-        ("corporation", |row| row.corporation),
-        ("lastmonth_activity", |row| row.lastmonth_activity),
-        ("lastyear_activity", |row| row.lastyear_activity),
-        ("number_of_employees", |row| row.number_of_employees),
-        ("exited", |row| row.exited),
-    ];
-    let line = |(column, percent): (&str, Percent)| {
-        let known = rows.iter().enumerate().filter_map(|(index, row)| Some((index, percent(row)?)));
-        (label(column).to_owned(), known.collect())
+/// The newest rows on missing values, as one line per column; of many columns only those with the most missing values.
+fn missing(rows: &[MissingRow], schema: &Schema) -> TimeSeries {
+    let percents = |column: usize| rows.iter().map(move |row| row.percent.get(column).copied().flatten());
+    let mut columns: Vec<(usize, &str)> = schema.columns().enumerate().collect();
+    if columns.len() > MOST_COLUMNS {
+        let largest = |column: usize| percents(column).flatten().fold(0.0, f64::max);
+        columns.sort_by(|a, b| largest(b.0).total_cmp(&largest(a.0)));
+        columns.truncate(MOST_COLUMNS);
+    }
+    let line = |(column, name): (usize, &str)| {
+        let known = percents(column).enumerate().filter_map(|(index, percent)| Some((index, percent?)));
+        (schema.label(name).to_owned(), known.collect())
     };
-    TimeSeries { times: rows.iter().map(|row| row.started.clone()).collect(), lines: columns.map(line).into() }
+    let lines = columns.into_iter().map(line).collect();
+    TimeSeries { times: rows.iter().map(|row| row.started.clone()).collect(), lines }
 }
 
 /// The newest durations of ingestion and training.

@@ -1,6 +1,8 @@
 //! Numbers, columns, reasons and drift checks in plain words.
 
 pub use charts::numbers::{grouped, percent, whole_percent};
+use common::schema::{Kind, Predictor, Schema};
+use common::values::Value;
 use history::{CheckRow, DriftVerdict};
 use statistics::interval::Interval;
 
@@ -33,20 +35,19 @@ pub fn number_if_known(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), number)
 }
 
-/// The name of a column for readers.
-pub fn label(column: &str) -> &str {
-    match column {
-        "lastmonth_activity" => "last month's activity",
-        "lastyear_activity" => "last year's activity",
-        "number_of_employees" => "number of employees",
-        other => other,
-    }
-}
-
 /// A text with a capital first letter.
 pub fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
+/// The label of a predictor with a capital first letter, followed by its unit.
+pub fn label_with_unit(predictor: &Predictor) -> String {
+    let label = capitalised(&predictor.label);
+    match &predictor.unit {
+        None => label,
+        Some(unit) => format!("{label} ({unit})"),
+    }
 }
 
 /// A time of the history, cut off after the minutes.
@@ -54,21 +55,66 @@ pub fn minutes(time: &str) -> String {
     time.get(..16).unwrap_or(time).replace('T', " ")
 }
 
+/// A value of a predictor for readers, with its unit.
+pub fn value(predictor: &Predictor, value: &Value) -> String {
+    match value {
+        Value::Level(level) => level.clone(),
+        Value::Number(number) => with_unit(predictor, amount(predictor.kind, *number)),
+    }
+}
+
+/// A value of a predictor for readers, with its unit and with all its decimals if these are few.
+fn exact(predictor: &Predictor, value: &Value) -> String {
+    match value.number() {
+        Some(number) if predictor.kind == Kind::Number && number.fract() != 0.0 => {
+            let text = number.abs().to_string();
+            match text.split_once('.') {
+                Some((_, decimals)) if decimals.len() <= MOST_DECIMALS => {
+                    let text = format!("{}{}.{decimals}", sign(number), grouped(number.abs().trunc() as u64));
+                    with_unit(predictor, text)
+                }
+                _ => self::value(predictor, value),
+            }
+        }
+        _ => self::value(predictor, value),
+    }
+}
+
+/// Maximum number of decimals of a number that is shown in full.
+const MOST_DECIMALS: usize = 6;
+
+fn with_unit(predictor: &Predictor, text: String) -> String {
+    match &predictor.unit {
+        None => text,
+        Some(unit) => format!("{text} {unit}"),
+    }
+}
+
 /// Describes one predictor's contribution to a client's `risk` by its consequence.
-pub(crate) fn reason(reason: &Reason, risk: f64) -> String {
-    let (value, average) = (count(reason.value), count(reason.average));
-    let subject = capitalised(label(reason.predictor));
-    let fact = match reason.imputed {
-        true => format!("{subject} is unknown and taken to be the median, {value} (average {average})."),
-        false => format!("{subject} is {value} (average {average})."),
+pub(crate) fn reason(schema: &Schema, reason: &Reason, risk: f64) -> String {
+    let Some(predictor) = predictor(schema, &reason.predictor) else { return String::new() };
+    let (now, average) = (value(predictor, &reason.value), value(predictor, &reason.average));
+    let subject = capitalised(&predictor.label);
+    let (fact, other) = match (predictor.is_category(), reason.imputed) {
+        (true, true) => return format!("{subject} is unknown and taken to be the most common value, {now}."),
+        (true, false) if now == average => return format!("{subject} is {now}, the most common value."),
+        (true, false) => (format!("{subject} is {now} (most common: {average})."), average.as_str()),
+        (false, true) => {
+            (format!("{subject} is unknown and taken to be the median, {now} (average {average})."), "an average value")
+        }
+        (false, false) => (format!("{subject} is {now} (average {average})."), "an average value"),
     };
     match changes_the_risk(reason, risk) {
         true => {
             let (now, then) = (rounded(risk), rounded(reason.risk_at_average));
-            format!("{fact} With an average value the risk would be {then} instead of {now}.")
+            format!("{fact} With {other} the risk would be {then} instead of {now}.")
         }
-        false => format!("{fact} With an average value the risk would be about the same."),
+        false => format!("{fact} With {other} the risk would be about the same."),
     }
+}
+
+fn predictor<'a>(schema: &'a Schema, name: &str) -> Option<&'a Predictor> {
+    schema.predictors().iter().find(|predictor| predictor.name == name)
 }
 
 /// Whether a client's `risk`, in whole percent, would differ with the average value of the predictor.
@@ -77,13 +123,16 @@ pub(crate) fn changes_the_risk(reason: &Reason, risk: f64) -> bool {
 }
 
 /// Describes what would lower a client's risk below `threshold`.
-pub(crate) fn remedy(remedy: &Remedy, threshold: f64) -> String {
+pub(crate) fn remedy(schema: &Schema, remedy: &Remedy, threshold: f64) -> String {
     match remedy {
         Remedy::NotNeeded => format!("already below {}", whole_percent(threshold)),
         Remedy::Nothing => "no single change is enough".to_owned(),
-        Remedy::Change(Change { predictor, from, to }) => {
-            format!("{} {} instead of {}", label(predictor), count(*to), count(*from))
-        }
+        Remedy::Change(Change { predictor: name, from, to }) => match predictor(schema, name) {
+            Some(predictor) => {
+                format!("{} {} instead of {}", predictor.label, exact(predictor, to), exact(predictor, from))
+            }
+            None => String::new(),
+        },
     }
 }
 
@@ -130,12 +179,27 @@ fn rounded(risk: f64) -> String {
     }
 }
 
-/// A count for readers; values from 10 on are rounded to whole numbers.
-fn count(value: f64) -> String {
-    match value {
-        value if value.fract() == 0.0 || value >= 10.0 => grouped(value.round() as u64),
-        value => format!("{value:.1}"),
+/// A number for readers. Counts: whole numbers and those from 10 to 10^15 without decimals, others with few digits.
+/// Numbers: at least three digits, without superfluous zeros.
+fn amount(kind: Kind, value: f64) -> String {
+    let (sign, size) = (sign(value), value.abs());
+    let decimals = match size {
+        _ if size > 1e16 => return format!("{sign}{size:.3e}"),
+        _ if size.fract() == 0.0 || size >= 1000.0 => 0,
+        _ if kind == Kind::Count => usize::from(size < 10.0),
+        _ if size < 1e-4 => return format!("{sign}{size:.2e}"),
+        _ => (2.0 - size.log10().floor()) as usize,
+    };
+    match decimals {
+        0 => format!("{sign}{}", grouped(size.round() as u64)),
+        _ if kind == Kind::Count => format!("{sign}{size:.decimals$}"),
+        _ => format!("{sign}{}", format!("{size:.decimals$}").trim_end_matches('0').trim_end_matches('.')),
     }
+}
+
+/// The sign of a negative number.
+fn sign(value: f64) -> &'static str {
+    if value < 0.0 { "\u{2212}" } else { "" }
 }
 
 #[cfg(test)]
@@ -155,11 +219,82 @@ mod tests {
     }
 
     #[test]
-    fn columns_have_names_for_readers() {
-        assert_eq!(capitalised(label("lastyear_activity")), "Last year's activity");
+    fn texts_begin_with_a_capital_letter() {
+        assert_eq!((capitalised(""), capitalised("größe")), (String::new(), "Größe".to_owned()));
+    }
+
+    fn predictor(text: &str) -> Schema {
+        let text = format!(r#"{{"id": "i", "target": "t", "predictors": [{text}]}}"#);
+        common::config::schema_of_json(&text).unwrap()
+    }
+
+    fn of(value: impl Into<Value>, average: impl Into<Value>, imputed: bool, then: f64) -> Reason {
+        Reason {
+            predictor: "p".to_owned(),
+            value: value.into(),
+            imputed,
+            average: average.into(),
+            log_odds: 1.0,
+            odds_factor: 1.0,
+            risk_at_average: then,
+        }
+    }
+
+    #[test]
+    fn reasons_of_categories_name_the_levels() {
+        let schema = predictor(r#"{"name": "p", "kind": "category", "label": "contract"}"#);
+        let words = |given: Reason| reason(&schema, &given, 0.45);
         assert_eq!(
-            (capitalised(""), capitalised("größe"), label("größe")),
-            (String::new(), "Größe".to_owned(), "größe")
+            words(of("Month-to-month", "Two year", false, 0.12)),
+            "Contract is Month-to-month (most common: Two year). With Two year the risk would be 12 % instead of 45 %."
         );
+        assert_eq!(
+            words(of("One year", "Two year", false, 0.451)),
+            "Contract is One year (most common: Two year). With Two year the risk would be about the same."
+        );
+        assert_eq!(words(of("Two year", "Two year", false, 0.45)), "Contract is Two year, the most common value.");
+        assert_eq!(
+            words(of("Two year", "Two year", true, 0.45)),
+            "Contract is unknown and taken to be the most common value, Two year."
+        );
+    }
+
+    #[test]
+    fn reasons_of_numbers_have_signs_decimals_and_units() {
+        let schema = predictor(r#"{"name": "p", "label": "monthly balance", "unit": "€"}"#);
+        assert_eq!(
+            reason(&schema, &of(-1234.5, 0.25, false, 0.12), 0.45),
+            "Monthly balance is \u{2212}1,235 € (average 0.25 €). With an average value the risk would be 12 % instead of 45 %."
+        );
+        let schema = predictor(r#"{"name": "p", "transform": "log1p"}"#);
+        assert_eq!(
+            reason(&schema, &of(20.04, 31.0, true, 0.45), 0.45),
+            "P is unknown and taken to be the median, 20 (average 31). With an average value the risk would be about the same."
+        );
+    }
+
+    #[test]
+    fn numbers_have_three_digits_and_counts_as_few_as_possible() {
+        let numbers = [0.0, 0.034, 0.5, 4.357, 20.04, -3.0, 104.35, 1234.5, 1e17, 2e-5, -0.999];
+        assert_eq!(
+            numbers.map(|number| amount(Kind::Number, number)),
+            ["0", "0.034", "0.5", "4.36", "20", "\u{2212}3", "104", "1,235", "1.000e17", "2.00e-5", "\u{2212}0.999"]
+        );
+        let counts = [0.0, 0.034, 4.357, 20.04, 1234.5, 326.0];
+        assert_eq!(counts.map(|count| amount(Kind::Count, count)), ["0", "0.0", "4.4", "20", "1,235", "326"]);
+    }
+
+    #[test]
+    fn the_smallest_change_shows_its_decimals() {
+        let words = |columns: &str, from: Value, to: Value| {
+            remedy(&predictor(columns), &Remedy::Change(Change { predictor: "p".to_owned(), from, to }), 0.5)
+        };
+        let rate = r#"{"name": "p", "label": "rate", "unit": "%"}"#;
+        assert_eq!(words(rate, 12.31.into(), 12.1.into()), "rate 12.1 % instead of 12.31 %");
+        assert_eq!(words(rate, (0.1 + 0.2).into(), (-1234.5).into()), "rate \u{2212}1,234.5 % instead of 0.3 %");
+        let contract = r#"{"name": "p", "kind": "category", "label": "contract"}"#;
+        assert_eq!(words(contract, "Monthly".into(), "Two year".into()), "contract Two year instead of Monthly");
+        let count = r#"{"name": "p", "kind": "count"}"#;
+        assert_eq!(words(count, 4.26.into(), 5.0.into()), "p 5 instead of 4.3");
     }
 }

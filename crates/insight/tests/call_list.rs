@@ -5,8 +5,10 @@
 use ::csv as csv_reader;
 use common::config::Threshold;
 use common::files::checksum::Checksum;
-use common::model::schema::PREDICTORS;
+use common::model::effect::{Effect, NumberEffect};
 use common::model::{Fit, Model, TrainingData};
+use common::schema::Schema;
+use common::values::{Value, borrowed};
 use dataset::MalformedRows;
 use dataset::local::Table;
 use insight::call_list::csv::{csv, neutralised};
@@ -17,12 +19,19 @@ use statistics::sketch::Sketch;
 const HEADER: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n";
 
 fn model() -> Model {
-    let sketches = [[0.0, 100.0, 200.0], [0.0, 1000.0, 2000.0], [0.0, 20.0, 58.0]];
+    let number = |coefficient, median, values: [f64; 3]| {
+        let sketch = Sketch::of(values.map(Some));
+        Effect::Number(NumberEffect { coefficient, standard_error: 0.001, median, sketch })
+    };
     Model {
-        coefficients: [-0.02, -0.001, 0.01],
+        schema: Schema::default(),
+        effects: vec![
+            number(-0.02, 90.0, [0.0, 100.0, 200.0]),
+            number(-0.001, 900.0, [0.0, 1000.0, 2000.0]),
+            number(0.01, 14.0, [0.0, 20.0, 58.0]),
+        ],
         intercept: 1.0,
-        standard_errors: [0.001; 4],
-        medians: [90.0, 900.0, 14.0],
+        intercept_error: 0.001,
         fit: Fit {
             regularization: 1.0,
             gradient_norm: 0.0,
@@ -31,17 +40,17 @@ fn model() -> Model {
             log_likelihood: -1.0,
         },
         training: TrainingData { dataset_sha256: Checksum::of_bytes(b"d"), rows: 3, exited: 1, left_out: 0 },
-        sketches: Some(sketches.map(|values| Sketch::of(values.map(Some)).unwrap())),
     }
 }
 
 fn list(rows: &str, capacity: usize) -> CallList {
-    let table = Table::from_csv(format!("{HEADER}{rows}").as_bytes(), MalformedRows::Refuse).unwrap();
+    let table =
+        Table::from_csv(&Schema::default(), format!("{HEADER}{rows}").as_bytes(), MalformedRows::Refuse).unwrap();
     CallList::of(&table, "r1", &model(), Threshold::new(0.5).unwrap(), capacity).unwrap()
 }
 
 fn names(list: &CallList) -> Vec<&str> {
-    list.calls.iter().map(|call| call.corporation.as_str()).collect()
+    list.calls.iter().map(|call| call.id.as_str()).collect()
 }
 
 #[test]
@@ -61,8 +70,9 @@ fn the_newest_row_counts_and_the_one_before_is_what_it_changed_from() {
     let list = list("a,0,0,10,1\na,300,0,10,0\na,100,0,10,0\nback,0,0,1,0\nback,0,0,2,1\n", 50);
     assert_eq!(names(&list), ["a"], "who came back is current, who left last is not");
     let call = &list.calls[0];
-    assert_eq!(call.predictors, [Some(100.0), Some(0.0), Some(10.0)]);
-    assert_eq!(call.previous_risk, Some(model().probability(&[Some(300.0), Some(0.0), Some(10.0)])));
+    let values = |values: [f64; 3]| values.map(|value| Some(Value::Number(value)));
+    assert_eq!(call.predictors, values([100.0, 0.0, 10.0]));
+    assert_eq!(call.previous_risk, Some(model().probability(&values([300.0, 0.0, 10.0]))));
     assert!(call.change().unwrap() > 0.1);
 }
 
@@ -70,9 +80,10 @@ fn the_newest_row_counts_and_the_one_before_is_what_it_changed_from() {
 fn the_shares_and_the_average_client_sum_to_the_client() {
     let list = list("a,5,4000,330,0\nb,,0,1,0\nc,300,9000,100000,0\nd,,,,0\n", 2);
     for call in &list.calls {
-        let own = model().log_odds(&model().imputed(&call.predictors));
-        let sum =
-            model().log_odds(&model().averages()) + list.shares(call).iter().map(|share| share.log_odds).sum::<f64>();
+        let own = model().log_odds(borrowed(&call.predictors));
+        let averages: Vec<Option<Value>> = model().averages().into_iter().map(Some).collect();
+        let shares = list.shares(call).iter().map(|share| share.log_odds).sum::<f64>();
+        let sum = model().log_odds(borrowed(&averages)) + shares;
         assert!((own - sum).abs() <= 1e-12 * own.abs().max(1.0), "{own} {sum}");
         assert!((call.risk - 1.0 / (1.0 + (-sum).exp())).abs() < 1e-12);
     }
@@ -82,7 +93,7 @@ fn the_shares_and_the_average_client_sum_to_the_client() {
 fn reasons_are_consequences_in_plain_words_the_strongest_first() {
     let list = list("a,98,1000,326,0\nb,,1000,26,0\nc,300,900,800000,0\nd,10000,0,26,0\n", 50);
     let words = |name: &str| -> Vec<String> {
-        let call = list.calls.iter().find(|call| call.corporation == name).unwrap();
+        let call = list.calls.iter().find(|call| call.id == name).unwrap();
         list.reasons_in_words(call).collect()
     };
     let a = [
@@ -108,8 +119,7 @@ fn reasons_are_consequences_in_plain_words_the_strongest_first() {
 #[test]
 fn the_main_reasons_change_the_risk() {
     let list = list("a,98,1000,326,0\nc,300,900,800000,0\naverage,100,1000,26,0\n", 50);
-    let main =
-        |name: &str| list.main_reasons_in_words(list.calls.iter().find(|call| call.corporation == name).unwrap());
+    let main = |name: &str| list.main_reasons_in_words(list.calls.iter().find(|call| call.id == name).unwrap());
     assert!(main("a").len() == 2 && main("a")[1].starts_with("Last month's activity is 98"), "{:?}", main("a"));
     assert!(main("c").len() == 1 && main("c")[0].starts_with("Number of employees is 800,000"), "{:?}", main("c"));
     assert!(main("average").len() == 1 && main("average")[0].ends_with("about the same."), "{:?}", main("average"));
@@ -120,8 +130,8 @@ fn the_risk_at_the_average_is_the_models_own() {
     let list = list("a,98,1000,326,0\nb,,,26,\n", 50);
     for call in &list.calls {
         for (j, share) in list.shares(call).iter().enumerate() {
-            let mut predictors = call.predictors;
-            predictors[j] = Some(share.average);
+            let mut predictors = call.predictors.clone();
+            predictors[j] = Some(share.average.clone());
             assert_eq!(share.risk_at_average, model().probability(&predictors), "{share:?}");
         }
     }
@@ -133,12 +143,15 @@ fn the_smallest_change_is_just_enough() {
     let call = &list.calls[0];
     let Remedy::Change(change) = list.remedy(call) else { panic!("nothing helps") };
     let risk = |value: f64| {
-        let mut predictors = call.predictors;
-        predictors[PREDICTORS.iter().position(|name| *name == change.predictor).unwrap()] = Some(value);
+        let mut predictors = call.predictors.clone();
+        let schema = Schema::default();
+        let position = schema.predictors().iter().position(|predictor| predictor.name == change.predictor).unwrap();
+        predictors[position] = Some(value.into());
         model().probability(&predictors)
     };
-    let step = (change.to - change.from).signum();
-    assert!(call.risk >= 0.5 && risk(change.to) < 0.5 && risk(change.to - step) >= 0.5, "{change:?}");
+    let (from, to) = (change.from.number().unwrap(), change.to.number().unwrap());
+    let step = (to - from).signum();
+    assert!(call.risk >= 0.5 && risk(to) < 0.5 && risk(to - step) >= 0.5, "{change:?}");
     // A change of 56 in last month's activity is 0.55 of its standard deviations, and one of 1,101 in last year's is
     // 1.1: the former is the smaller change.
     assert_eq!(change.predictor, "lastmonth_activity");

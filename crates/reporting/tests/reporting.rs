@@ -79,6 +79,7 @@ fn outcome(confusion: Confusion, data: &[&str]) -> Outcome {
         unlabelled: 0,
         malformed: 0,
         imputed: 0,
+        unseen: 0,
         shifts: Vec::new(),
         predicted: None,
     }

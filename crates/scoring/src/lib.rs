@@ -7,7 +7,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use common::cli;
 use common::config::{Config, Threshold};
 use common::files::atomic;
@@ -65,7 +65,8 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
         let outcome = evaluate(config, options)?;
         if options.writes() {
             if outcome.n == 0 {
-                bail!("{} contains no row whose exited is known; add labelled rows", config.test_data.display());
+                let target = &config.columns.target().name;
+                bail!("{} contains no row whose {target} is known; add labelled rows", config.test_data.display());
             }
             atomic::sweep(&config.output_model)?;
             outcome.score().write(&config.output_model)?;
@@ -86,10 +87,13 @@ pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
         let (model, threshold) = (release.model()?, release.threshold()?);
         (release.id, model, release.manifest.score.model_sha256, threshold)
     } else {
-        let (model, checksum) = Model::load(&config.output_model.join(MODEL))?;
+        let path = config.output_model.join(MODEL);
+        let (model, checksum) = Model::load(&path)?;
+        let is_current = model.check_columns(&config.columns, "the config");
+        is_current.with_context(|| format!("{} cannot be used; run ingestion and training again", path.display()))?;
         (checksum.short().to_owned(), model, checksum, config.threshold)
     };
-    let engine = dataset::open(config)?;
+    let engine = dataset::open_for(config, &model.schema)?;
     let files = match options.data.as_slice() {
         [] => engine.files(&config.test_data)?,
         paths => paths.iter().map(|path| DataFile::at(path)).collect::<Result<_>>()?,
@@ -134,6 +138,7 @@ pub fn evaluate_model(
         unlabelled: counts.unlabelled,
         malformed: clients.malformed(),
         imputed: counts.imputed,
+        unseen: counts.unseen,
         shifts: Vec::new(),
         predicted: None,
     })
@@ -141,16 +146,24 @@ pub fn evaluate_model(
 
 /// Shows the outcome of this step to people.
 #[derive(Serialize)]
-#[serde(transparent)]
-pub struct Shown(pub Outcome);
+pub struct Shown {
+    /// The outcome.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// Name of the target column.
+    #[serde(skip)]
+    pub target: String,
+}
 
 impl cli::Outcome for Shown {
     fn warnings(&self) -> Vec<String> {
-        let Outcome { unlabelled, malformed, imputed, confusion, .. } = &self.0;
+        let Outcome { unlabelled, malformed, imputed, unseen, confusion, .. } = &self.outcome;
+        let unlabelled_rows = format!("have no known {} and were not scored", self.target);
         let mut warnings: Vec<_> = [
-            (unlabelled, "have no known exited and were not scored"),
+            (unlabelled, unlabelled_rows.as_str()),
             (malformed, "cannot be read and were not scored"),
             (imputed, "have a missing predictor, which was imputed with its training median"),
+            (unseen, "have a level that no training row had, which does not change their risk"),
         ]
         .into_iter()
         .filter(|(count, _)| **count > 0)
@@ -165,7 +178,7 @@ impl cli::Outcome for Shown {
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Outcome { f1, model, n, data, confusion, predicted, .. } = &self.0;
+        let Outcome { f1, model, n, data, confusion, predicted, .. } = &self.outcome;
         let Confusion { true_positives, false_positives, false_negatives, true_negatives } = confusion;
         writeln!(f, "F1 {f1} of model {model} on {n} rows of {}", data.join(", "))?;
         write!(

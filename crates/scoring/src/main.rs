@@ -21,7 +21,7 @@ struct Arguments {
     /// Only print the score; write and record nothing
     #[arg(long)]
     dry_run: bool,
-    /// Write every row with its probability of leaving and its prediction to this file; rows then need no exited
+    /// Write every row with its probability of leaving and its prediction to this file; rows then need no target
     #[arg(long, value_name = "PATH", conflicts_with = "dry_run")]
     predictions: Option<PathBuf>,
 }
@@ -29,5 +29,8 @@ struct Arguments {
 fn main() -> ExitCode {
     let Arguments { common, deployed, data, dry_run, predictions } = Arguments::parse();
     let options = Options { deployed, data, dry_run, predictions };
-    common.run(|config| scoring::run(config, &options).map(Shown))
+    common.run(|config| {
+        let target = config.columns.target().name.clone();
+        scoring::run(config, &options).map(|outcome| Shown { outcome, target })
+    })
 }

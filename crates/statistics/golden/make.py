@@ -107,6 +107,8 @@ def sketches():
         "counts": random.poisson(3.0, 400),
         "half zero": np.maximum(random.integers(-100, 100, 300), 0),
         "few": random.integers(0, 1000, 60),
+        "negative and fractional": (np.sin(np.arange(450.0)) * 3.7 - 1.2).round(3),
+        "up to 1e150": np.sin(np.arange(150.0)) * 1e150,
     }
     for name, values in columns.items():
         values = values.astype(float)
@@ -149,6 +151,34 @@ def stability():
             index=index,
             p_value=stats.chi2.sf(index / scale, degrees) if enough else None,
             cutoff=scale * stats.chi2.isf(0.05, degrees) if enough else None,
+        )
+
+
+def chi_square():
+    for training, new in (
+        ([100] * 10, [12, 9, 8, 14, 11, 10, 9, 13, 7, 7]),
+        ([3875, 1473, 1695], [411, 160, 129]),
+        ([70, 40, 5000, 90, 30], [80, 35, 4700, 120, 22]),
+        ([5_000_000, 4_000_000, 900_000], [501_000, 399_500, 90_100]),
+        ([10**12, 2 * 10**12, 10**9], [10**9 + 40_000, 2 * 10**9, 10**6]),
+        ([*range(500, 600)], [*range(150, 50, -1)]),
+        ([30, 20, 10], [3, 0, 2]),
+        ([500, 300, 0, 0], [10, 80, 2, 4]),
+        ([20, 1], [1, 5]),
+    ):
+        table = np.array([training, new], float)
+        found = stats.chi2_contingency(table, correction=False)
+        enough = found.expected_freq.min() >= 5
+        # Fisher's exact test orders tables with equal margins as Pearson's statistic does, at least for this 2 × 2 table.
+        exact = stats.fisher_exact(table).pvalue if table.shape == (2, 2) else None
+        yield case(
+            training=training,
+            new=new,
+            statistic=found.statistic,
+            cramers_v=stats.contingency.association(table.astype(int), method="cramer"),
+            distance=np.abs(table[0] / table[0].sum() - table[1] / table[1].sum()).sum() / 2,
+            p_value=found.pvalue if enough else None,
+            exact=exact,
         )
 
 
@@ -227,6 +257,7 @@ if __name__ == "__main__":
         "exits": list(exits()),
         "sketches": list(sketches()),
         "stability": list(stability()),
+        "chi_square": list(chi_square()),
         "two_samples": list(two_samples()),
         "holm": list(holm()),
         "trends": list(trends()),

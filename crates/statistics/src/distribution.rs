@@ -37,7 +37,7 @@ impl Distribution {
     pub fn median(&self) -> Option<f64> {
         let ranks = Ranks::of(self);
         let (low, high) = (ranks.at(ranks.n.div_ceil(2))?, ranks.at(ranks.n / 2 + 1)?);
-        Some(low + (high - low) / 2.0)
+        Some(low.midpoint(high))
     }
 
     /// Returns all values in ascending order, each as often as it occurs.

@@ -15,6 +15,9 @@ const LARGEST_EXACT: u64 = 200;
 /// of 1/400 too.
 pub const SHARES: u64 = 2 * LARGEST_EXACT;
 
+/// Standard deviations below this may have lost digits, because squares of differences underflow.
+const SMALLEST_DEVIATION: f64 = 1e-140;
+
 /// A summary of one predictor's training values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sketch {
@@ -47,27 +50,31 @@ impl Sketch {
     /// one bin. If the lowest value is itself an edge (as for a constant predictor), there is a bin below it that is
     /// empty for the training values and holds only lower new values. The bin above the last edge has the same purpose
     /// if the highest value is an edge. There are at most 10 edges.
+    ///
+    /// Mean and standard deviation are correct for values of any size, because sums that overflow or underflow are
+    /// computed again with scaled values. Only a standard deviation above `f64::MAX` is stored as `f64::MAX`.
     pub fn of(values: impl IntoIterator<Item = Option<f64>>) -> Option<Self> {
         let distribution = Distribution::of(values);
-        let (min, _) = *distribution.values.first()?;
-        let n = distribution.n() as f64;
-        let sum = |term: &dyn Fn(f64) -> f64| -> f64 {
-            distribution.values.iter().map(|(value, count)| term(*value) * *count as f64).sum()
-        };
-        let mean = min + sum(&|value| value - min) / n; // exact if all values are equal
-        let squares = sum(&|value| (value - mean) * (value - mean));
-        Self::of_distribution(&distribution, mean, if n == 1.0 { 0.0 } else { (squares / (n - 1.0)).sqrt() })
+        let (mean, standard_deviation) = moments(&distribution)?;
+        Self::of_distribution(&distribution, mean, standard_deviation)
     }
 
     /// Summarises counted values whose mean and sample standard deviation are known. The result is exact for a thinned
     /// distribution too, provided that it contains the values at all multiples of 1/[`SHARES`].
+    ///
+    /// If the mean or the standard deviation is not finite, because an engine's sums overflowed, both are computed from
+    /// the distribution.
     pub fn of_distribution(distribution: &Distribution, mean: f64, standard_deviation: f64) -> Option<Self> {
         let (&(min, _), &(max, _)) = (distribution.values.first()?, distribution.values.last()?);
+        let (mean, standard_deviation) = match mean.is_finite() && standard_deviation.is_finite() {
+            true => (mean, standard_deviation),
+            false => moments(distribution)?,
+        };
         let ranks = Ranks::of(distribution);
         let n = ranks.n;
         let mut edges = (1..PARTS).map(|part| ranks.occurring(part, PARTS)).collect::<Option<Vec<f64>>>()?;
         edges.dedup();
-        if edges[0] == min {
+        if edges[0] == min && min > f64::MIN {
             edges.insert(0, min.next_down());
         }
         let mut sketch = Self {
@@ -134,6 +141,32 @@ impl Sketch {
     fn bin(&self, value: f64) -> usize {
         self.edges.partition_point(|edge| *edge < value)
     }
+}
+
+/// Returns the mean and the sample standard deviation; the latter is at most `f64::MAX`. `None` if there is no value.
+fn moments(distribution: &Distribution) -> Option<(f64, f64)> {
+    let (&(min, _), &(max, _)) = (distribution.values.first()?, distribution.values.last()?);
+    let (mean, standard_deviation) = scaled_moments(distribution, min, 1.0);
+    if mean.is_finite() && (min == max || (SMALLEST_DEVIATION..f64::INFINITY).contains(&standard_deviation)) {
+        return Some((mean, standard_deviation));
+    }
+    // A power of two, so the scaled values are exact unless they underflow. Every difference is below 1 in size.
+    let exponent = (libm::frexp(min.abs().max(max.abs())).1 + 1).max(-1000);
+    let (mean, standard_deviation) = scaled_moments(distribution, min, libm::ldexp(1.0, -exponent));
+    let rescaled = |value| libm::ldexp(value, exponent);
+    Some((rescaled(mean).clamp(min, max), rescaled(standard_deviation).min(f64::MAX)))
+}
+
+/// Computes the mean and the sample standard deviation of the values multiplied by `scale`. `min` is the smallest value.
+fn scaled_moments(distribution: &Distribution, min: f64, scale: f64) -> (f64, f64) {
+    let n = distribution.n() as f64;
+    let min = min * scale;
+    let sum = |term: &dyn Fn(f64) -> f64| -> f64 {
+        distribution.values.iter().map(|(value, count)| term(*value * scale) * *count as f64).sum()
+    };
+    let mean = min + sum(&|value| value - min) / n; // exact if all values are equal
+    let squares = sum(&|value| (value - mean) * (value - mean));
+    (mean, if n == 1.0 { 0.0 } else { (squares / (n - 1.0)).sqrt() })
 }
 
 #[cfg(test)]
@@ -204,6 +237,39 @@ mod tests {
                 assert!(off <= sketch.resolution() + 1e-12, "{n} {levels}: {off}");
             }
         }
+    }
+
+    #[test]
+    fn negative_fractional_huge_and_tiny_values() {
+        let base: Vec<f64> = (0..300).map(|i| f64::from(i * 37 % 300) / 7.0 - 20.0).collect();
+        let sketch = of(&base);
+        for exponent in [-1000, -600, 0, 490, 600, 1010] {
+            let scaled = |value: f64| libm::ldexp(value, exponent);
+            let found = of(&base.iter().map(|value| scaled(*value)).collect::<Vec<_>>());
+            assert!(found.is_sound(), "{exponent}: {found:?}");
+            let near = |ours: f64, exact: f64| (ours / scaled(exact) - 1.0).abs() < 1e-9;
+            assert!(near(found.mean, sketch.mean), "{exponent}: {found:?}");
+            assert!(near(found.standard_deviation, sketch.standard_deviation), "{exponent}: {found:?}");
+            assert_eq!(found.counts, sketch.counts);
+        }
+    }
+
+    #[test]
+    fn the_largest_values_have_a_sound_sketch() {
+        let (low, high) = (f64::MIN, f64::MAX);
+        for values in [vec![low], vec![high; 3], vec![low, high], vec![low, 0.0, high], vec![1e300, -1e300, 5.5]] {
+            let sketch = of(&values);
+            assert!(sketch.is_sound(), "{sketch:?}");
+            assert!((sketch.min..=sketch.max).contains(&sketch.mean));
+            assert_eq!(sketch.counts.iter().sum::<u64>(), values.len() as u64);
+        }
+        assert_eq!((of(&[low, high]).mean, of(&[low, high]).standard_deviation), (0.0, f64::MAX));
+        let subnormal = of(&[-5e-324, 0.0, 5e-324]);
+        assert!(subnormal.is_sound() && subnormal.standard_deviation > 0.0, "{subnormal:?}");
+        let distribution = Distribution::of([-1e300, 1e300].map(Some));
+        assert_eq!(distribution.median(), Some(0.0));
+        let overflowed = Sketch::of_distribution(&distribution, f64::NAN, f64::INFINITY).unwrap();
+        assert_eq!(overflowed, of(&[-1e300, 1e300]));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! certifies the result. `objective` is the function that is minimised: it sums over rows and knows nothing about
 //! steps.
 
+mod certificate;
+mod cholesky;
 mod newton;
 mod objective;
 mod start;
@@ -67,16 +69,6 @@ fn flat<S: Serializer>(model: &Model, serializer: S) -> Result<S::Ok, S::Error> 
         sketches: Option<Vec<Summary<'a>>>,
         terms: Vec<Cow<'a, str>>,
     }
-    #[derive(Serialize)]
-    #[serde(untagged)]
-    enum Summary<'a> {
-        Number(&'a Sketch),
-        Category(&'a LevelSummary),
-    }
-    let summary = |effect: &'_ Effect| match effect {
-        Effect::Number(number) => number.sketch.as_ref().map(Summary::Number),
-        Effect::Category(category) => Some(Summary::Category(&category.summary)),
-    };
     let flat = Flat {
         coefficients: model.terms().map(|term| term.coefficient).collect(),
         intercept: model.intercept,
@@ -84,10 +76,28 @@ fn flat<S: Serializer>(model: &Model, serializer: S) -> Result<S::Ok, S::Error> 
         medians: model.effects.iter().map(Effect::imputed).collect(),
         fit: &model.fit,
         training: &model.training,
-        sketches: model.effects.iter().map(summary).collect(),
+        sketches: model.effects.iter().map(Summary::of).collect(),
         terms: model.terms().map(|term| term.name()).collect(),
     };
     flat.serialize(serializer)
+}
+
+/// Summary of a predictor's values in the training data.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Summary<'a> {
+    Number(&'a Sketch),
+    Category(&'a LevelSummary),
+}
+
+impl<'a> Summary<'a> {
+    /// `None` if the model file holds none.
+    fn of(effect: &'a Effect) -> Option<Self> {
+        match effect {
+            Effect::Number(number) => number.sketch.as_ref().map(Self::Number),
+            Effect::Category(category) => Some(Self::Category(&category.summary)),
+        }
+    }
 }
 
 /// Largest relative error for which coefficients count as exact.
@@ -163,22 +173,25 @@ fn model(
     optimum: Optimum,
     regularization: Regularization,
 ) -> Result<Model> {
-    let mut terms = optimum.coefficients.iter().copied().zip(optimum.standard_errors.iter().copied());
-    let mut term = || terms.next().context("the fit has fewer coefficients than the columns have terms");
+    // The fit has the numbers first, then the levels of all categories.
+    let terms: Vec<(f64, f64)> = optimum.coefficients.iter().copied().zip(optimum.standard_errors.clone()).collect();
+    let (numbers, levels) = terms.split_at(summary.design().numbers());
+    let (mut numbers, mut levels) = (numbers.iter().copied(), levels.iter().copied());
+    const FEWER: &str = "the fit has fewer coefficients than the columns have terms";
     let effect = |predictor: &PredictorSummary| -> Result<Effect> {
         Ok(match predictor {
             PredictorSummary::Number { median, sketch } => {
-                let (coefficient, standard_error) = term()?;
+                let (coefficient, standard_error) = numbers.next().context(FEWER)?;
                 let median = median.context("a predictor has no value")?;
                 Effect::Number(NumberEffect { coefficient, standard_error, median, sketch: sketch.clone() })
             }
-            PredictorSummary::Category { levels, counts, summary } => {
+            PredictorSummary::Category { levels: names, counts, summary } => {
                 let level = |name: &String| {
-                    let (coefficient, standard_error) = term()?;
+                    let (coefficient, standard_error) = levels.next().context(FEWER)?;
                     Ok(LevelEffect { name: name.clone(), coefficient, standard_error })
                 };
                 Effect::Category(CategoryEffect {
-                    levels: levels.iter().map(level).collect::<Result<_>>()?,
+                    levels: names.iter().map(level).collect::<Result<_>>()?,
                     most_frequent: most_frequent(counts),
                     summary: summary.clone(),
                 })

@@ -1,14 +1,14 @@
 //! The page of one client.
 
-use actix_web::http::StatusCode;
-use common::config::Threshold;
-use common::model::schema::{PREDICTORS, Predictors};
-use dataset::row::parse_count;
-use insight::wording::{capitalised, grouped, label, number_if_known, percent, points, whole_percent};
-use insight::{Call, CallList, Cell, Table};
-use maud::{Markup, html};
-use serde::Deserialize;
+pub mod what_if;
 
+use actix_web::http::StatusCode;
+use common::values::Value;
+use insight::wording::{grouped, label_with_unit, number_if_known, whole_percent};
+use insight::{Call, CallList, Cell, Column, Table};
+use maud::{Markup, html};
+
+use self::what_if::WhatIf;
 use super::layout::{change, chart, page, risk};
 use super::section::wide_table;
 use crate::live::LiveModel;
@@ -18,64 +18,39 @@ use crate::views::{RankedClients, ScoredRow};
 /// Maximum number of rows on the page; the newest ones are shown.
 const ROWS_SHOWN: usize = 200;
 
-/// The "what if" numbers for a client, as given in the query of the page's URL.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WhatIf {
-    lastmonth_activity: Option<String>,
-    lastyear_activity: Option<String>,
-    number_of_employees: Option<String>,
-}
+/// Maximum number of reasons that are shown at once.
+const MOST_REASONS: usize = 10;
 
-impl WhatIf {
-    /// Returns the requested numbers, or an error that says which one is invalid; `None` if nothing is requested. An
-    /// empty text means unknown; predictors that the query omits keep their current value `now`.
-    fn predictors(&self, now: &Predictors) -> Option<Result<Predictors, String>> {
-        let texts = [&self.lastmonth_activity, &self.lastyear_activity, &self.number_of_employees];
-        texts.iter().any(|text| text.is_some()).then(|| {
-            let mut predictors = *now;
-            for ((predictor, text), column) in predictors.iter_mut().zip(texts).zip(PREDICTORS) {
-                *predictor = match text.as_deref().map(str::trim) {
-                    None => *predictor,
-                    Some("") => None,
-                    Some(text) => {
-                        let value = parse_count(column, text.as_bytes()).map_err(|wrong| wrong.to_string())?;
-                        Some(value.ok_or_else(|| format!("{column} is not a number"))?)
-                    }
-                };
-            }
-            Ok(predictors)
-        })
-    }
-}
+/// Maximum number of predictors in the first table of a client's rows.
+const MOST_COLUMNS: usize = 8;
 
-/// The page of `corporation` and its HTTP status.
+/// The page of the client `id` and its HTTP status.
 pub fn page_of(
     live: &LiveModel,
     clients: &RankedClients,
-    corporation: &str,
+    id: &str,
     what_if: &WhatIf,
 ) -> Result<(StatusCode, Markup), Problem> {
-    let rows = clients.rows(corporation, live).map_err(|error| Problem::not_ready("the client's rows", &error))?;
+    let rows = clients.rows(id, live).map_err(|error| Problem::not_ready("the client's rows", &error))?;
     let Some(newest) = rows.last() else {
         let content = html! {
             h1 { "No client has this name" }
-            p { "The compiled data do not contain “" (corporation) "”. Search for a part of the name, or see "
+            p { "The compiled data do not contain “" (id) "”. Search for a part of the name, or see "
                 a href="/" { "today's calls" } "." }
         };
         return Ok((StatusCode::NOT_FOUND, page("No such client", "", Some(&live.id), &content)));
     };
     let previous = rows.iter().rev().nth(1).map(|row| row.risk);
-    let call = clients.call(corporation).cloned().unwrap_or_else(|| Call {
+    let call = clients.call(id).cloned().unwrap_or_else(|| Call {
         rank: 0,
-        corporation: corporation.to_owned(),
+        id: id.to_owned(),
         today: false,
         risk: newest.risk,
         previous_risk: previous,
-        predictors: newest.predictors,
+        predictors: newest.predictors.clone(),
     });
-    let what_if = what_if.predictors(&call.predictors);
-    let status = match what_if {
+    let asked = what_if.asked(&live.model.schema, &call.predictors);
+    let status = match asked {
         Some(Err(_)) => StatusCode::UNPROCESSABLE_ENTITY,
         _ => StatusCode::OK,
     };
@@ -83,20 +58,20 @@ pub fn page_of(
     let svg = charts::client_risks(&risks, live.threshold.value())
         .map_err(|error| Problem::not_ready("the chart failed", &error))?;
     let content = html! {
-        h1 { (corporation) }
+        h1 { (id) }
         (summary(&clients.list, &call, newest.exited))
         section aria-labelledby="why-title" {
             h2 id="why-title" { "Why" }
-            ul { @for reason in clients.list.reasons_in_words(&call) { li { (reason) } } }
+            (reasons(clients.list.reasons_in_words(&call).collect()))
         }
-        (what_if_form(live, &call, what_if))
+        (what_if::form(live, &call, asked))
         section aria-labelledby="rows-title" {
             h2 id="rows-title" { "Its rows" }
             (chart("Risk of leaving, row by row", &svg))
-            (wide_table(&rows_table(&rows), live.threshold))
+            (tables(live, &rows, &clients.list.reasons(&call).map(|reason| reason.predictor).collect::<Vec<_>>()))
         }
     };
-    Ok((status, page(corporation, "", Some(&live.id), &content)))
+    Ok((status, page(id, "", Some(&live.id), &content)))
 }
 
 fn summary(list: &CallList, call: &Call, exited: Option<bool>) -> Markup {
@@ -124,61 +99,66 @@ fn summary(list: &CallList, call: &Call, exited: Option<bool>) -> Markup {
     }
 }
 
-/// The form for other numbers, and the risk that they give.
-fn what_if_form(live: &LiveModel, call: &Call, what_if: Option<Result<Predictors, String>>) -> Markup {
-    let shown = match &what_if {
-        Some(Ok(predictors)) => *predictors,
-        _ => call.predictors,
+/// The reasons, of which the weaker ones are hidden until they are opened.
+fn reasons(sentences: Vec<String>) -> Markup {
+    let (shown, hidden) = sentences.split_at(sentences.len().min(MOST_REASONS));
+    html! {
+        ul { @for sentence in shown { li { (sentence) } } }
+        @if !hidden.is_empty() {
+            details {
+                summary { (hidden.len()) " weaker reasons" }
+                ul { @for sentence in hidden { li { (sentence) } } }
+            }
+        }
+    }
+}
+
+/// A client's rows. If there are many predictors, a first table has those with the strongest effect on the client's risk;
+/// `strongest` names all of them, the strongest first.
+fn tables(live: &LiveModel, rows: &[ScoredRow], strongest: &[String]) -> Markup {
+    let predictors = live.model.schema.predictors();
+    let all: Vec<usize> = (0..predictors.len()).collect();
+    if all.len() <= MOST_COLUMNS {
+        return wide_table(&rows_table(live, rows, &all, ""), live.threshold);
+    }
+    let strongest = &strongest[..MOST_COLUMNS];
+    let some: Vec<usize> = all.iter().copied().filter(|j| strongest.contains(&predictors[*j].name)).collect();
+    let note =
+        format!(" Of {} columns, the {MOST_COLUMNS} with the strongest effect on this client's risk.", all.len());
+    html! {
+        (wide_table(&rows_table(live, rows, &some, &note), live.threshold))
+        details {
+            summary { "All " (all.len()) " columns" }
+            (wide_table(&rows_table(live, rows, &all, ""), live.threshold))
+        }
+    }
+}
+
+/// A client's rows with some of the predictors, newest first; `note` follows the explanation.
+fn rows_table(live: &LiveModel, rows: &[ScoredRow], predictors: &[usize], note: &str) -> Table {
+    let text = |title: &str, is_number| Column { title: title.to_owned(), is_number };
+    let of_predictor = |j: &usize| {
+        let predictor = &live.model.schema.predictors()[*j];
+        text(&label_with_unit(predictor), !predictor.is_category())
     };
-    html! {
-        section aria-labelledby="what-if-title" id="what-if" {
-            h2 id="what-if-title" { "What if" }
-            form.what-if method="get" action="#what-if" {
-                @for (column, value) in PREDICTORS.into_iter().zip(shown) {
-                    label for=(column) { (capitalised(label(column))) }
-                    input type="number" min="0" step="any" id=(column) name=(column) value=[value] placeholder="unknown";
-                }
-                button { "Show the risk" }
-            }
-            @match what_if {
-                None => p { "Change a number to see what the risk would be. The data are not changed." }
-                Some(Err(wrong)) => p.warning role="alert" { (wrong) "; enter counts, 0 or larger." }
-                Some(Ok(predictors)) => (answer(call, live.model.probability(&predictors), live.threshold))
-            }
-        }
-    }
-}
-
-fn answer(call: &Call, then: f64, threshold: Threshold) -> Markup {
-    let leaves = |risk: f64| risk >= threshold.value();
-    html! {
-        p role="status" id="answer" {
-            "With these numbers the risk would be " strong { (percent(then)) } " instead of " (percent(call.risk)) " ("
-            (points(then - call.risk)) " percentage points)"
-            @match (leaves(call.risk), leaves(then)) {
-                (true, false) => "; the client would no longer be predicted to leave."
-                (false, true) => "; the client would be predicted to leave."
-                _ => "."
-            }
-        }
-    }
-}
-
-/// A client's rows, newest first.
-fn rows_table(rows: &[ScoredRow]) -> Table {
+    let columns = [text("Row", true)].into_iter().chain(predictors.iter().map(of_predictor));
+    let columns = columns.chain([text("Left", false), text("Risk", true)]).collect();
     let cells = rows.iter().enumerate().rev().take(ROWS_SHOWN).map(|(index, row)| {
         let exited = row.exited.map_or("unknown", |exited| if exited { "yes" } else { "no" });
-        let predictors = row.predictors.map(|value| Cell::Text(number_if_known(value)));
+        let value = |j: &usize| match &row.predictors[*j] {
+            Some(Value::Level(level)) => Cell::Text(level.clone()),
+            value => Cell::Text(number_if_known(value.as_ref().and_then(Value::number))),
+        };
         let number = Cell::Text((index + 1).to_string());
-        [number].into_iter().chain(predictors).chain([Cell::Text(exited.to_owned()), Cell::Risk(row.risk)]).collect()
+        let values = [number].into_iter().chain(predictors.iter().map(value));
+        values.chain([Cell::Text(exited.to_owned()), Cell::Risk(row.risk)]).collect()
     });
-    let predictors = PREDICTORS.map(|column| format!("#{}", capitalised(label(column))));
-    let columns = [&["#Row"], &predictors.each_ref().map(String::as_str)[..], &["Left", "#Risk"]].concat();
     let caption = "Newest first. All risks are those of the live model.";
-    Table::new("Rows of the client", &columns, cells).with_caption(match rows.len() > ROWS_SHOWN {
-        true => format!("{caption} The newest {ROWS_SHOWN} of {} rows are shown.", grouped(rows.len() as u64)),
-        false => caption.to_owned(),
-    })
+    let caption = match rows.len() > ROWS_SHOWN {
+        true => format!("{caption} The newest {ROWS_SHOWN} of {} rows are shown.{note}", grouped(rows.len() as u64)),
+        false => format!("{caption}{note}"),
+    };
+    Table { label: "Rows of the client", caption, columns, rows: cells.collect() }
 }
 
 #[cfg(test)]

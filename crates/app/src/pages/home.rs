@@ -5,7 +5,7 @@ use std::sync::Arc;
 use common::config::Config;
 use common::files::csv_files_if_any;
 use history::{RunOutcome, RunRow};
-use insight::wording::{grouped, minutes};
+use insight::wording::{capitalised, grouped, minutes};
 use insight::{CallList, Cell, Part, Table};
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -92,9 +92,10 @@ pub fn found(live: &LiveModel, clients: &RankedClients, text: &str) -> Result<Ma
             Some(call) => (Cell::Risk(call.risk), grouped(call.rank as u64)),
             None => (Cell::Text(unlisted.to_owned()), String::new()),
         };
-        vec![Cell::Client(client.corporation), risk, Cell::Text(rank)]
+        vec![Cell::Client(client.id), risk, Cell::Text(rank)]
     });
-    let table = Table::new("Clients found", &["Corporation", "#Risk", "#Rank"], rows);
+    let mut table = Table::new("Clients found", &["", "#Risk", "#Rank"], rows);
+    table.columns[0].title = capitalised(live.model.schema.id());
     let content = html! {
         section id="found" {
             h1 { "Clients named like “" (text) "”" }
@@ -135,4 +136,16 @@ pub fn nothing_yet(config: &Config, detail: &str) -> Markup {
         }
     };
     page("Nothing yet", "", None, &content)
+}
+
+/// The page if a release is live, but the clients cannot be ranked with it.
+pub fn no_clients(live: &LiveModel, detail: &str) -> Markup {
+    let content = html! {
+        section id="calls" {
+            h1 { "Today's calls cannot be shown" }
+            p.warning role="status" { (detail) "." }
+            p { "Release " (live.id) " still answers requests for predictions; see " a href="/docs/" { "the description of the API" } "." }
+        }
+    };
+    page("Today's calls", "", Some(&live.id), &content)
 }

@@ -46,8 +46,8 @@ const PARTS: [(&str, &str); 5] =
     [("calls", "Calls"), ("model", "Model"), ("trends", "Trends"), ("data", "Data"), ("dependencies", "Dependencies")];
 
 /// A link to a client's page.
-pub fn client_link(corporation: &str) -> Markup {
-    html! { a href={ "/clients/" (utf8_percent_encode(corporation, NON_ALPHANUMERIC)) } { (corporation) } }
+pub fn client_link(id: &str) -> Markup {
+    html! { a href={ "/clients/" (utf8_percent_encode(id, NON_ALPHANUMERIC)) } { (id) } }
 }
 
 /// A risk as a number and as a bar, which shows a warning from the `threshold` on.

@@ -76,7 +76,7 @@ fn cell(cell: &Cell, threshold: Threshold) -> Markup {
     match cell {
         Cell::Text(text) => html! { (text) },
         Cell::Lines(lines) => html! { ul { @for line in lines { li { (line) } } } },
-        Cell::Client(corporation) => client_link(corporation),
+        Cell::Client(id) => client_link(id),
         Cell::Risk(probability) => risk(*probability, threshold),
         Cell::Change(difference) => change(*difference),
     }

@@ -7,16 +7,20 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::Config;
 
+use super::document;
 use crate::problem::Problem;
 use crate::response::ok;
+use crate::state::{State, live};
 
 /// Swagger UI sets styles on its own elements, so inline styles are allowed; it never shows text from other sources.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Answers `GET /openapi.json`.
-pub async fn openapi(document: web::Data<OpenApi>) -> Result<HttpResponse, Problem> {
-    ok(&**document)
+/// Answers `GET /openapi.json` with the columns of the live release, or with those of the config if there is none.
+pub async fn openapi(state: web::Data<State>, document: web::Data<OpenApi>) -> Result<HttpResponse, Problem> {
+    let live = live(&state).await.ok();
+    let model = live.as_ref().map(|live| &live.model);
+    ok(&document::of(&document, model.map_or(&state.config.columns, |model| &model.schema), model))
 }
 
 /// Redirects to the path with a trailing slash, against which the relative addresses of Swagger UI's files resolve.

@@ -10,10 +10,11 @@ use futures_util::future::join;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
+use super::document::PredictionRequest;
 use crate::answer::{FinishedAnswer, Format};
 use crate::body::{Body, ChunkReader, YieldingReader, is_small};
 use crate::limits::{LARGEST_CSV, LARGEST_JSON};
-use crate::prediction::{self, PredictionRequest};
+use crate::prediction::{self, Answered};
 use crate::problem::{BodyErrors, PredictionErrors, Problem};
 use crate::queue::unqueued;
 use crate::response::query;
@@ -31,8 +32,8 @@ struct Query {
 /// Predicts with the deployed model which clients will leave.
 ///
 /// The clients are given by a file on the server, by rows in JSON, or by a CSV table. A CSV table may have any length,
-/// and so may the answer if it is requested as `text/csv`. A missing predictor is imputed with its median in the
-/// training data.
+/// and so may the answer if it is requested as `text/csv`. A missing predictor is imputed with its median, or with its
+/// most frequent level, in the training data.
 #[utoipa::path(post, path = Endpoint::Prediction.documented_path(), tag = "predictions",
     params(("filepath" = Option<String>, Query, description = "A CSV file in one of the data folders, instead of a body",
         example = "testdata/testdata.csv")),
@@ -42,7 +43,7 @@ struct Query {
             ("x-release" = String, description = "The release that answered")
         ), content(
             (diagnostics::predictions::Predictions = "application/json"),
-            (String = "text/csv", example = "corporation,prediction,probability,imputed\nnciz,1,0.86,\n"),
+            (String = "text/csv"),
         )),
         PredictionErrors, BodyErrors,
     ))]
@@ -75,9 +76,9 @@ pub async fn prediction(request: HttpRequest, state: Data<State>, payload: Paylo
 async fn json(state: &Data<State>, mut body: Body, format: Format) -> Result<FinishedAnswer, Problem> {
     let start = body.start().await?;
     if is_small(&start) {
-        return match PredictionRequest::from_json(&start)? {
-            PredictionRequest::Rows(rows) => prediction::rows(rows, &*live(state).await?, format),
-            PredictionRequest::File(filepath) => file(state.clone(), filepath, format).await,
+        return match prediction::json(&start, &*live(state).await?, format)? {
+            Answered::Rows(answer) => Ok(answer),
+            Answered::File(filepath) => file(state.clone(), filepath, format).await,
         };
     }
     let _permit = state.large_bodies.permit()?;
@@ -85,9 +86,9 @@ async fn json(state: &Data<State>, mut body: Body, format: Format) -> Result<Fin
     let state = Arc::clone(state);
     unqueued(move || {
         let _computing = state.computing.lock().unwrap_or_else(PoisonError::into_inner);
-        match PredictionRequest::from_json(&body)? {
-            PredictionRequest::Rows(rows) => prediction::rows(rows, &*state.live.model()?, format),
-            PredictionRequest::File(_) => {
+        match prediction::json(&body, &*state.live.model()?, format)? {
+            Answered::Rows(answer) => Ok(answer),
+            Answered::File(_) => {
                 Err(Problem::BadRequest("a body this large must contain rows, not a filepath".to_owned()))
             }
         }

@@ -4,7 +4,7 @@ use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use common::api::Endpoint;
-use dataset::{ColumnStatistics, Reading};
+use dataset::{CategoryStatistics, ColumnStatistics, Reading};
 use diagnostics::Health;
 use history::listing::{Listing, ListingKind};
 use insight::call_list;
@@ -31,7 +31,7 @@ pub async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
     let shared = state.clone();
     let score = state.scores.get(&state.scoring_queue, release, state.config.answer_max_age, move || {
         let live = shared.live.model()?;
-        dataset::open(&shared.config)
+        dataset::open_for(&shared.config, &live.model.schema)
             .and_then(|engine| {
                 let files = engine.files(&shared.config.test_data)?;
                 let clients = engine.read(&files, Reading::WHOLE)?;
@@ -44,6 +44,14 @@ pub async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
     Ok(of_release(aged(&score)?, &score.answer.model))
 }
 
+/// Statistics of one column of the compiled dataset.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Statistics<'d> {
+    Number(&'d ColumnStatistics),
+    Category(&'d CategoryStatistics),
+}
+
 /// Statistics of every numeric column of the compiled dataset.
 #[utoipa::path(get, path = Endpoint::SummaryStatistics.documented_path(), tag = "reports", responses(
     (status = 200, body = Vec<ColumnStatistics>, description = "One object for each numeric column"),
@@ -51,8 +59,11 @@ pub async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
 ))]
 pub async fn summarystats(state: Data<State>) -> Result<HttpResponse, Problem> {
     let permit = state.scoring_queue.enter().await?;
-    let description = permit.run(move || state.views.description(&state.config)).await?;
-    ok(&description.summary)
+    let description = permit.run(move || state.views.description(&state.config, state.live.model().ok().as_deref()));
+    let description = description.await?;
+    let numbers = description.summary.iter().map(Statistics::Number);
+    let categories = description.categories.iter().map(Statistics::Category);
+    ok(&numbers.chain(categories).collect::<Vec<_>>())
 }
 
 /// Durations of ingestion and training, missing values, and the versions of all dependencies.
@@ -67,7 +78,7 @@ pub async fn summarystats(state: Data<State>) -> Result<HttpResponse, Problem> {
 pub async fn diagnostics(state: Data<State>) -> Result<HttpResponse, Problem> {
     let shared = state.clone();
     let diagnosis = state.diagnoses.get(&state.scoring_queue, String::new(), state.config.answer_max_age, move || {
-        let missing = shared.views.description(&shared.config)?.missing.clone();
+        let missing = shared.views.description(&shared.config, shared.live.model().ok().as_deref())?.missing.clone();
         // If the database is unavailable, the rest of the diagnosis is still answered.
         let mut history = shared.circuit_breaker.open(&shared.config).unwrap_or_else(|error| {
             tracing::warn!("the last known versions are left out because the history cannot be read: {error:#}");
@@ -139,7 +150,7 @@ pub async fn history(request: HttpRequest, state: Data<State>) -> Result<HttpRes
     let permit = state.history_queue.enter().await?;
     let listing = permit.run(move || {
         let read = || match state.circuit_breaker.open(&state.config)? {
-            Some(mut history) => history.listing(what, last),
+            Some(mut history) => history.listing(what, &state.config.columns, last),
             None => Ok(Listing::empty(what)),
         };
         to_json(&read().or_not_ready(FAILED)?)

@@ -65,9 +65,9 @@ fn a_morning_at_a_desk() {
     browser.click("#found tbody a");
     browser.wait_for(".what-if");
     assert_eq!(browser.text("h1"), AWKWARD[0]);
-    browser.type_into("#lastmonth_activity", "900");
-    browser.type_into("#lastyear_activity", "4000");
-    browser.type_into("#number_of_employees", "3");
+    browser.type_into("#predictor-0", "900");
+    browser.type_into("#predictor-1", "4000");
+    browser.type_into("#predictor-2", "3");
     browser.click(".what-if button");
     browser.wait_for("#answer");
     let answer = browser.text("#answer");
@@ -174,7 +174,7 @@ fn without_scripts_everything_can_be_read_and_asked() {
     assert_eq!(browser.text("#found tbody th"), "a26");
     browser.click("#found tbody a");
     browser.wait_for(".what-if");
-    browser.type_into("#lastmonth_activity", "1");
+    browser.type_into("#predictor-0", "1");
     browser.click(".what-if button");
     browser.wait_for("#answer");
     assert!(browser.text("#answer").starts_with("With these numbers"));

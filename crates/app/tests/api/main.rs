@@ -4,6 +4,7 @@
 
 mod batch;
 mod browser;
+mod columns;
 mod connections;
 mod contract;
 mod flood;

@@ -1,8 +1,8 @@
 //! Predictions in every form in which clients can be sent.
 
-use common::model::schema::Predictors;
 use common::production::release::Production;
-use serde_json::{Value, json};
+use common::values::Value;
+use serde_json::json;
 
 use crate::helpers::Api;
 
@@ -17,7 +17,7 @@ größe,9007199254740992,0,1,1
 ";
 
 /// The same clients as JSON rows.
-fn rows() -> Value {
+fn rows() -> serde_json::Value {
     json!([
         {"corporation": "plain", "lastmonth_activity": 10, "lastyear_activity": 100, "number_of_employees": 5, "exited": 1},
         {"corporation": null, "lastmonth_activity": 20, "number_of_employees": 7, "exited": 0},
@@ -29,7 +29,7 @@ fn rows() -> Value {
 }
 
 /// The predictors of the same clients.
-const CLIENTS: [Predictors; 6] = [
+const CLIENTS: [[Option<f64>; 3]; 6] = [
     [Some(10.0), Some(100.0), Some(5.0)],
     [Some(20.0), None, Some(7.0)],
     [None, None, None],
@@ -44,7 +44,8 @@ fn every_form_of_the_same_clients_gets_the_deployed_models_answer() {
     api.workspace.write("testdata/mixed.csv", TABLE);
     let release = Production::of(&api.workspace.config()).live().unwrap();
     let model = release.model().unwrap();
-    let probabilities: Vec<f64> = CLIENTS.iter().map(|client| model.probability(client)).collect();
+    let probabilities: Vec<f64> =
+        CLIENTS.iter().map(|client| model.probability(&client.map(|value| value.map(Value::from)))).collect();
     let predictions: Vec<u8> = probabilities.iter().map(|probability| u8::from(*probability >= 0.5)).collect();
     assert!(predictions.contains(&0) && predictions.contains(&1), "the clients are all alike: {probabilities:?}");
     // Compared as text, because parsing would round the numbers.

@@ -60,7 +60,7 @@ fn a_wrong_body_is_refused_with_the_place_of_the_fault() {
             &["rows[1].corporation", "control character"],
         ),
         ("an endless name", 422, JSON, &row(&name(1001)), &["rows[1].corporation", "longer than 1000 bytes"]),
-        ("a name as a number", 422, JSON, &row(r#"{"corporation": 3}"#), &["rows[1].corporation", "string"]),
+        ("a name as a list", 422, JSON, &row(r#"{"corporation": [3]}"#), &["rows[1].corporation", "string"]),
         ("text", 422, JSON, &row(r#"{"lastyear_activity": "3"}"#), &["rows[1].lastyear_activity", "\"3\""]),
         ("truth", 422, JSON, &row(r#"{"lastyear_activity": true}"#), &["rows[1].lastyear_activity", "true"]),
         ("a list", 422, JSON, &row(r#"{"number_of_employees": [3]}"#), &["rows[1].number_of_employees"]),

@@ -49,7 +49,7 @@ fn every_answer_during_deployments_and_rollbacks_is_one_releases_own() {
     let probabilities: BTreeMap<String, String> = [&old, &new]
         .map(|id| {
             let model = production.release(id).unwrap().model().unwrap();
-            (id.clone(), format!("[{}]", model.probability(&[Some(5.0), Some(40.0), Some(60.0)])))
+            (id.clone(), format!("[{}]", model.probability(&[5.0, 40.0, 60.0].map(|number| Some(number.into())))))
         })
         .into();
     let forms: [(&str, &str, String); 3] = [

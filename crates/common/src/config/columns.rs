@@ -160,3 +160,86 @@ fn transform<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Transform, D:
     }
     Name::deserialize(StringDeserializer::new(String::deserialize(deserializer)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn telco() -> Value {
+        json!({
+            "id": "customerID",
+            "target": {"name": "Churn", "positive": "Yes", "negative": "No"},
+            "predictors": [
+                "tenure",
+                {"name": "MonthlyCharges", "label": "monthly charges", "unit": "$"},
+                {"name": "Total_Charges", "transform": "log1p"},
+                {"name": "Contract", "kind": "category"},
+                {"name": "calls", "kind": "count", "transform": "none"}
+            ],
+            "ignored": ["gender", "PhoneService"]
+        })
+    }
+
+    /// Parses the columns of [`telco`] with another value of `key`.
+    fn with(key: &str, value: Value) -> Result<Schema, String> {
+        let mut columns = telco();
+        columns[key] = value;
+        schema_of_json(&columns.to_string()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_form_is_read() {
+        let schema = schema_of_json(&telco().to_string()).unwrap();
+        assert_eq!(schema.header(), "customerID,tenure,MonthlyCharges,Total_Charges,Contract,calls,Churn");
+        let kinds: Vec<Kind> = schema.predictors().iter().map(|predictor| predictor.kind).collect();
+        assert_eq!(kinds, [Kind::Number, Kind::Number, Kind::Number, Kind::Category, Kind::Count]);
+        assert_eq!(schema.predictors()[1].unit.as_deref(), Some("$"));
+        assert_eq!(schema.predictors()[2].label, "Total Charges");
+        assert_eq!(schema.predictors()[2].transform, Transform::Log1p);
+        assert!(schema.ignores("gender") && !schema.ignores("age"));
+        assert!(with("ignored", json!("*")).unwrap().ignores("age"));
+        let target = with("target", json!("left")).unwrap().target().clone();
+        assert_eq!((target.label(true), target.label(false)), ("1", "0"));
+        let target = with("target", json!({"name": "left", "positive": true, "negative": 0})).unwrap().target().clone();
+        assert_eq!((target.label(true), target.label(false)), ("true", "0"));
+    }
+
+    #[test]
+    fn each_fault_is_named() {
+        let many: Vec<String> = (0..101).map(|i| format!("c{i}")).collect();
+        for (key, value, expected) in [
+            ("predictors", json!([]), "expected 1 to 100 columns in \"predictors\", found 0"),
+            ("predictors", json!(many), "found 101"),
+            ("predictors", json!(["tenure", 5]), "a predictor: expected a name or an object, found 5"),
+            (
+                "predictors",
+                json!([{"name": "Contract", "kind": "text"}]),
+                "column \"Contract\": unknown variant `text`",
+            ),
+            ("predictors", json!([{"name": "a", "colour": 1}]), "column \"a\": unknown field `colour`"),
+            ("predictors", json!([{"kind": "count"}]), "missing field `name`"),
+            ("predictors", json!([{"name": "a", "kind": "category", "transform": "log1p"}]), "neither \"transform\""),
+            ("predictors", json!([{"name": "a", "label": " "}]), "that people can read"),
+            ("predictors", json!(["a", "A"]), "column \"A\" is named twice"),
+            ("predictors", json!(["a\tb"]), "without control characters"),
+            ("predictors", json!([" a"]), "white space around it"),
+            ("predictors", json!([""]), "a column's name is empty"),
+            ("predictors", json!(["é".repeat(32)]), "at most 63 bytes"),
+            ("ignored", json!(["tenure"]), "column \"tenure\" is named twice"),
+            ("ignored", json!("all"), "expected a list of columns or \"*\""),
+            ("id", json!("Churn"), "column \"Churn\" is named twice"),
+            ("target", json!({"name": "Churn", "positive": "Yes", "negative": "Yes"}), "two different labels"),
+            ("target", json!({"name": "Churn", "positive": "1.0", "negative": 1}), "two different labels"),
+            ("target", json!({"name": "Churn", "positive": "NA", "negative": "No"}), "read as a missing value"),
+            ("target", json!({"name": "Churn", "positive": null, "negative": "No"}), "expected a label, found null"),
+            ("target", json!({"name": "Churn"}), "target: missing field `positive`"),
+            ("colour", json!(1), "unknown field `colour`"),
+        ] {
+            let error = with(key, value.clone()).unwrap_err();
+            assert!(error.contains(expected), "{key} {value}: {error:?} does not contain {expected:?}");
+        }
+        assert!(with("predictors", json!(["é".repeat(31)])).is_ok());
+    }
+}

@@ -76,6 +76,13 @@ impl<'a> Term<'a> {
     }
 }
 
+impl NumberEffect {
+    /// Returns the mean in the training data, or the median if the model file holds no mean.
+    pub fn average(&self) -> Value {
+        Value::Number(self.sketch.as_ref().map_or(self.median, |sketch| sketch.mean))
+    }
+}
+
 impl Effect {
     /// Returns the contribution of a value to the log-odds; a missing value is imputed.
     pub fn contribution(&self, value: Option<ValueRef>, transform: Transform) -> f64 {
@@ -102,8 +109,8 @@ impl Effect {
     /// Returns the average client's value.
     pub fn average(&self) -> Value {
         match self {
-            Self::Number(NumberEffect { sketch: Some(sketch), .. }) => Value::Number(sketch.mean),
-            Self::Number(_) | Self::Category(_) => self.imputed(),
+            Self::Number(number) => number.average(),
+            Self::Category(_) => self.imputed(),
         }
     }
 

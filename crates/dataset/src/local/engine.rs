@@ -103,7 +103,7 @@ impl Clients for Table {
     }
 
     fn score(&self, model: &Model, threshold: Threshold) -> Result<Counts> {
-        self.check(model)?;
+        model.check_columns(Table::schema(self), "the table")?;
         let scored = ScoredRows::of(self, model)?;
         let mut counts = Counts::default();
         for (row, exited) in self.target()?.iter().enumerate() {
@@ -133,7 +133,7 @@ impl Clients for Table {
             newest: usize,
             previous: Option<usize>,
         }
-        self.check(model)?;
+        model.check_columns(Table::schema(self), "the table")?;
         let mut without_name = 0;
         let mut indices: HashMap<&str, usize> = HashMap::with_capacity(self.height());
         // In the order of the first rows, because the sum of the risks must not depend on the order of a hash table.
@@ -198,7 +198,7 @@ impl Clients for Table {
     }
 
     fn write_predictions(&self, model: &Model, threshold: Threshold, path: &Path) -> Result<u64> {
-        self.check(model)?;
+        model.check_columns(Table::schema(self), "the table")?;
         let schema = Table::schema(self);
         let mut file = AtomicFile::create(path)?;
         let mut write = || -> Result<()> {

@@ -152,3 +152,150 @@ fn add(total: &mut [f64], part: &[f64]) {
 fn add_symmetric(hessian: &mut DMatrix<f64>, i: usize, j: usize, value: f64) {
     hessian[(i.min(j), i.max(j))] += value;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::design::Category;
+
+    /// A table for a test: numbers, levels and the target.
+    struct Fabricated {
+        design: Design,
+        numbers: Vec<Vec<f64>>,
+        levels: Vec<Vec<u32>>,
+        target: Vec<f64>,
+    }
+
+    impl Fabricated {
+        /// Returns `n` rows with three numbers and a category for each entry of `levels`.
+        fn new(n: usize, levels: &[usize]) -> Self {
+            let (columns, target) = testkit::signal(n);
+            let category = |(index, levels): (usize, &usize)| {
+                let mixed = |(row, x): (usize, &f64)| (*x as usize / 3 + row * (index + 1) / 2) % levels;
+                columns[index % 3].iter().enumerate().map(mixed).map(|level| level as u32).collect()
+            };
+            let categories = levels.iter().map(|levels| Category { levels: *levels, reference: levels / 2 });
+            Self {
+                design: Design::new(3, categories.collect()),
+                levels: levels.iter().enumerate().map(category).collect(),
+                numbers: columns.into(),
+                target,
+            }
+        }
+
+        fn rows(&self) -> Rows<'_> {
+            Rows {
+                design: &self.design,
+                numbers: self.numbers.iter().map(Vec::as_slice).collect(),
+                levels: self.levels.iter().map(Vec::as_slice).collect(),
+                target: &self.target,
+            }
+        }
+
+        fn parameters(&self) -> Vec<f64> {
+            let of_indicators = (3..self.design.constant()).map(|j| (j as f64).sin() / 2.0);
+            [-0.02, 0.0003, 0.01].into_iter().chain(of_indicators).chain([0.4]).collect()
+        }
+
+        /// Returns a basis whose columns are mixtures.
+        fn oblique(&self) -> Basis {
+            let entry = |i: usize, j: usize| match j {
+                _ if j < i => 0.0,
+                _ if j == i => 1.0,
+                _ => (7.0 * i as f64 + j as f64).sin(),
+            };
+            let m: Vec<Vec<f64>> = (0..3).map(|i| (0..self.design.width()).map(|j| entry(i, j)).collect()).collect();
+            Basis::centred(&self.design, &[60.0, 500.0, 20.0]).followed_by(&m)
+        }
+    }
+
+    /// Computes the sums literally by the formulas.
+    fn plain(rows: &Rows, basis: &Basis, b: &[f64]) -> Sums {
+        let mut sums = Sums::zero(b.len());
+        let mut scratch = Scratch::default();
+        for i in 0..rows.len() {
+            let mut x = vec![0.0; b.len()];
+            let level = |category: usize| rows.levels[category][i] as usize;
+            basis.columns(|j| rows.numbers[j][i], level, &mut scratch, |j, q, _| x[j] = q);
+            for category in 0..rows.levels.len() {
+                if let Some(column) = rows.design.indicator(category, level(category)) {
+                    x[column] = 1.0;
+                }
+            }
+            x[rows.design.constant()] = 1.0;
+            let z: f64 = x.iter().zip(b).map(|(x, b)| x * b).sum();
+            let (p, not_p) = (1.0 / (1.0 + (-z).exp()), 1.0 / (1.0 + z.exp()));
+            let residual = if rows.target[i] == 1.0 { -not_p } else { p };
+            sums.log_likelihood += rows.target[i] * z - z.exp().ln_1p();
+            for j in 0..b.len() {
+                sums.gradient[j] += residual * x[j];
+                for k in 0..b.len() {
+                    sums.hessian[(j, k)] += p * not_p * x[j] * x[k];
+                }
+            }
+        }
+        sums
+    }
+
+    fn close(a: f64, b: f64) -> bool {
+        (a - b).abs() <= 1e-11 * a.abs().max(b.abs()).max(1.0)
+    }
+
+    #[test]
+    fn the_sums_are_those_of_the_formulas() {
+        let many = [2, 3, 4, 1, 2, 70, 3, 2, 3, 2, 4];
+        for (n, levels) in [(1, &[2][..]), (255, &[]), (256, &[3, 2]), (257, &many), (CHUNK + 3, &many)] {
+            let table = Fabricated::new(n, levels);
+            let (rows, parameters) = (table.rows(), table.parameters());
+            let centred = |centre: [f64; 3]| Basis::centred(&table.design, &centre);
+            for basis in [centred([0.0; 3]), centred([60.0, 500.0, 20.0]), table.oblique()] {
+                let (fast, plain) = (rows.sums(&basis, &parameters), plain(&rows, &basis, &parameters));
+                assert!(close(fast.log_likelihood, plain.log_likelihood), "{n}: {fast:?} {plain:?}");
+                for i in 0..parameters.len() {
+                    assert!(close(fast.gradient[i], plain.gradient[i]), "{n}: {i} {fast:?} {plain:?}");
+                    for j in 0..parameters.len() {
+                        assert!(close(fast.hessian[(i, j)], plain.hessian[(i, j)]), "{n}: {i} {j}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_sums_do_not_depend_on_the_number_of_threads() {
+        let table = Fabricated::new(5 * CHUNK, &[2, 3, 4, 30]);
+        let with = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| table.rows().sums(&table.oblique(), &table.parameters()))
+        };
+        assert_eq!(with(1), with(3));
+    }
+
+    #[test]
+    fn extreme_parameters_give_no_nan() {
+        let table = Fabricated::new(100, &[2]);
+        let basis = Basis::centred(&table.design, &[0.0; 3]);
+        let sums = table.rows().sums(&basis, &[1e6, -1e6, 1e6, 1e9, 0.0]);
+        assert!(sums.log_likelihood.is_finite() && sums.hessian.iter().all(|h| h.is_finite()));
+    }
+
+    #[test]
+    fn the_residual_of_a_nearly_certain_prediction_keeps_its_digits() {
+        let design = Design::new(1, vec![Category { levels: 2, reference: 0 }]);
+        let rows = Rows { design: &design, numbers: vec![&[40.0]], levels: vec![&[1]], target: &[1.0] };
+        let sums = rows.sums(&Basis::centred(&design, &[0.0]), &[1.0, 0.0, 0.0]);
+        let residual = -(-40.0f64).exp(); // p − 1 would be 0
+        for column in [1, 2] {
+            assert!((sums.gradient[column] / residual - 1.0).abs() < 1e-15, "{sums:?}");
+        }
+    }
+
+    #[test]
+    fn a_sample_holds_the_columns_without_the_constant() {
+        let design = Design::new(1, vec![Category { levels: 3, reference: 1 }]);
+        let (numbers, levels) = (vec![&[5.0, 6.0, 7.0, 8.0][..]], vec![&[0, 1, 2, 0][..]]);
+        let sample = Rows { design: &design, numbers, levels, target: &[0.0, 1.0, 1.0, 0.0] }.sample(3);
+        assert_eq!(sample.columns, [[5.0, 1.0, 0.0], [6.0, 0.0, 0.0], [7.0, 0.0, 1.0]]);
+        assert_eq!(sample.exited, [false, true, true]);
+    }
+}

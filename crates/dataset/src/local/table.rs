@@ -10,7 +10,6 @@ use crate::{MalformedRows, Reading};
 use anyhow::{Context, Result, bail, ensure};
 use common::files::DataFile;
 use common::files::checksum::Checksum;
-use common::model::Model;
 use common::schema::{Predictor, Schema};
 use common::values::{Value, ValueRef};
 use polars::prelude::*;
@@ -144,17 +143,6 @@ impl Table {
     /// Returns the underlying frame, for statistics.
     pub(super) fn frame(&self) -> &DataFrame {
         &self.frame
-    }
-
-    /// Checks that `model` was trained on a table with these columns.
-    ///
-    /// # Errors
-    /// Fails with the first difference.
-    pub(super) fn check(&self, model: &Model) -> Result<()> {
-        match model.schema.difference(&self.schema) {
-            None => Ok(()),
-            Some(difference) => bail!("the model has other columns than the table: {difference}"),
-        }
     }
 }
 

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use common::schema::{Predictor, Transform};
 use polars::prelude::ChunkQuantile;
 use rayon::prelude::*;
+use statistics::levels::LevelSummary;
 use statistics::sketch::Sketch;
 
 use crate::basis::Basis;
@@ -12,7 +13,7 @@ use crate::likelihood::Sums;
 use crate::local::describe::level_counts;
 use crate::local::likelihood::Rows;
 use crate::local::table::{Table, Values};
-use crate::terms::{check_levels, check_terms, summary_of};
+use crate::terms::{check_levels, check_terms};
 use crate::{PredictorSummary, Sample, TrainingRows, TrainingSummary};
 
 /// The complete rows of a table.
@@ -85,7 +86,7 @@ fn prepare(predictor: &Predictor, all: Values, complete: Values) -> Result<(Colu
             let column = complete.iter().flatten().map(|level| indices[level as usize]).collect();
             let summary = PredictorSummary::Category {
                 counts: in_complete.counts.into_values().collect(),
-                summary: summary_of(&levels, &in_all),
+                summary: LevelSummary::of(&levels, &in_all),
                 levels,
             };
             Ok((Column::Levels(column), summary))

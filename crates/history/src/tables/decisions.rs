@@ -17,6 +17,8 @@ text_enum! {
         Redeployed = "redeployed",
         /// The live model has drifted, but the new one is no better and `promotion` is `if_better`.
         Kept = "kept",
+        /// The columns of the config differ from those of the live release, and a model with the new columns was deployed.
+        ColumnsChanged = "columns_changed",
         /// Nothing had been deployed, and a first model was deployed.
         Bootstrapped = "bootstrapped",
         /// The live release or the compiled dataset was damaged or lost and has been repaired; nothing else had to be

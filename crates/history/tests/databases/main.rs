@@ -5,10 +5,13 @@
 
 mod chain;
 mod clients;
+mod columns;
 mod concurrency;
 mod faults;
 mod input;
+mod input_columns;
 mod migrations;
+mod replacement;
 mod setup;
 
 use std::io::{Read, Write};

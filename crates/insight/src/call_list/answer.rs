@@ -53,14 +53,14 @@ impl CallList {
     pub fn answer(&self, limit: usize) -> Answer {
         let calls = self.calls.iter().take(limit).map(|call| AnsweredCall {
             rank: call.rank,
-            corporation: call.corporation.clone(),
+            corporation: call.id.clone(),
             call: call.today,
             risk: call.risk,
             previous_risk: call.previous_risk,
             change: call.change(),
             reasons: self
                 .reasons(call)
-                .map(|reason| Worded { text: wording::reason(&reason, call.risk), what: reason })
+                .map(|reason| Worded { text: wording::reason(self.schema(), &reason, call.risk), what: reason })
                 .collect(),
             what_would_help: match self.remedy(call) {
                 Remedy::Change(change) => Some(Worded { text: self.remedy_in_words(call), what: change }),

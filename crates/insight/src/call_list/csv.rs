@@ -1,30 +1,44 @@
 //! calllist.csv: all listed clients with every number behind their risk.
 
 use anyhow::{Context, Result};
-use common::model::schema::PREDICTORS;
+use common::values::Value;
 
 use super::CallList;
 
 /// The list as CSV: one row per client, highest risk first. Numbers have full precision; missing ones are empty.
 pub fn csv(list: &CallList) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let first = ["rank", "corporation", "call", "risk", "previous_risk", "change"].map(str::to_owned);
-    let shares = PREDICTORS.map(|predictor| format!("{predictor}_log_odds"));
-    let header = first.into_iter().chain(PREDICTORS.map(str::to_owned)).chain(shares);
-    writer.write_record(header.chain(["reasons".to_owned(), "what_would_help".to_owned()]))?;
+    let is_predictor = |name: &str| list.schema().predictors().iter().any(|predictor| predictor.name == name);
+    // A column that is no predictor gets underscores if a predictor has its name.
+    let free = |name: &str| {
+        let mut name = name.to_owned();
+        while is_predictor(&name) {
+            name.push('_');
+        }
+        name
+    };
+    let first = ["rank", "corporation", "call", "risk", "previous_risk", "change"].map(free);
+    let names = || list.schema().predictors().iter().map(|predictor| predictor.name.clone());
+    let shares = names().map(|predictor| format!("{predictor}_log_odds"));
+    let header = first.into_iter().chain(names()).chain(shares);
+    writer.write_record(header.chain(["reasons", "what_would_help"].map(free)))?;
     let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
     for call in &list.calls {
         let reasons: Vec<String> = list.reasons_in_words(call).collect();
         let record = [
             call.rank.to_string(),
-            neutralised(&call.corporation),
+            neutralised(&call.id),
             u8::from(call.today).to_string(),
             call.risk.to_string(),
             number(call.previous_risk),
             number(call.change()),
         ];
-        let shares = list.shares(call).map(|share| share.log_odds.to_string());
-        let record = record.into_iter().chain(call.predictors.map(number)).chain(shares);
+        let values = call.predictors.iter().map(|value| match value {
+            Some(Value::Level(level)) => neutralised(level),
+            value => number(value.as_ref().and_then(Value::number)),
+        });
+        let shares = list.shares(call).into_iter().map(|share| share.log_odds.to_string());
+        let record = record.into_iter().chain(values).chain(shares);
         writer.write_record(record.chain([reasons.join(" "), list.remedy_in_words(call)]))?;
     }
     writer.into_inner().context("writing the call list")

@@ -1,8 +1,10 @@
 //! Today's calls, for the client manager.
 
+use common::schema::Predictor;
+
 use crate::call_list::{Call, CallList};
 use crate::section::{Cell, Part, Section, Table};
-use crate::wording::{grouped, whole_percent};
+use crate::wording::{capitalised, grouped, whole_percent};
 
 /// Maximum number of calls in the section; calllist.csv contains all of them.
 const SHOWN: usize = 100;
@@ -27,10 +29,14 @@ pub fn calls(list: &CallList) -> Section {
         list.at_random
     )));
     let threshold = whole_percent(list.threshold.value());
-    let columns = ["#Rank", "Corporation", "#Risk", "#Change", "Why", "What would lower the risk"];
+    let columns = ["#Rank", "", "#Risk", "#Change", "Why", "What would lower the risk"];
     let rows = list.calls[..shown].iter().map(|call| row(list, call));
-    section.parts.push(Part::Table(Table::new("Today's calls", &columns, rows).with_caption(format!(
-        "Change: percentage points since the client's previous row. Why: the strongest reasons, at most two; the averages are those of \
+    let mut table = Table::new("Today's calls", &columns, rows);
+    table.columns[1].title = capitalised(list.schema().id());
+    let has_categories = list.schema().predictors().iter().any(Predictor::is_category);
+    let averages = if has_categories { "averages and most common values" } else { "averages" };
+    section.parts.push(Part::Table(table.with_caption(format!(
+        "Change: percentage points since the client's previous row. Why: the strongest reasons, at most two; the {averages} are those of \
          the training data. What would lower the risk: the smallest change of one value that brings the risk below \
          {threshold}, from which on a client is predicted to leave."
     ))));
@@ -46,7 +52,7 @@ pub fn calls(list: &CallList) -> Section {
 fn row(list: &CallList, call: &Call) -> Vec<Cell> {
     vec![
         Cell::Text(grouped(call.rank as u64)),
-        Cell::Client(call.corporation.clone()),
+        Cell::Client(call.id.clone()),
         Cell::Risk(call.risk),
         Cell::Change(call.change()),
         Cell::Lines(list.main_reasons_in_words(call)),

@@ -1,9 +1,11 @@
 //! The data of the model, their development over time, and the program's dependencies.
 
+use dataset::LevelShare;
+
 use crate::evidence::Evidence;
 use crate::figures::Figures;
 use crate::section::{Part, Section, Table};
-use crate::wording::{grouped, number_if_known};
+use crate::wording::{grouped, number_if_known, percent};
 
 /// Maximum number of files that are listed.
 const FILES_SHOWN: usize = 20;
@@ -49,11 +51,26 @@ pub fn data(evidence: &Evidence) -> Section {
     }));
     let rows = evidence.missing.iter().map(|missing| {
         let statistics = evidence.summary.iter().find(|column| column.column == missing.column);
-        let numbers = statistics.map_or([None; 4], |s| [s.mean, s.median, s.std, s.mode]).map(number_if_known);
-        [missing.column.to_owned()].into_iter().chain(numbers).chain([format!("{:.2} %", missing.percent)]).collect()
+        let numbers = statistics.map_or([None; 4], |s| [s.mean, s.median, s.std, s.mode]);
+        let mut numbers = numbers.map(number_if_known);
+        let category = evidence.categories.iter().find(|category| category.column == missing.column);
+        if let Some(mode) = category.and_then(|category| category.mode.as_ref()) {
+            numbers[3].clone_from(mode);
+        }
+        [missing.column.clone()].into_iter().chain(numbers).chain([format!("{:.2} %", missing.percent)]).collect()
     });
     let columns = ["Column", "#Mean", "#Median", "#Standard deviation", "#Mode", "#Missing"];
     section.parts.push(Part::Table(Table::of_texts("Columns of the data", &columns, rows)));
+    if !evidence.categories.is_empty() {
+        let levels = evidence.categories.iter().flat_map(|category| {
+            let row = |level: &LevelShare| {
+                vec![category.column.clone(), level.level.clone(), grouped(level.count), percent(level.share)]
+            };
+            category.levels.iter().map(row)
+        });
+        let columns = ["Column", "Level", "#Rows", "#Share"];
+        section.parts.push(Part::Table(Table::of_texts("Levels of the categories", &columns, levels)));
+    }
     section
 }
 

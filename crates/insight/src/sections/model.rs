@@ -1,10 +1,12 @@
 //! The sections for engineers: the model, its quality, why it is live, and whether it is still good.
 
-use common::model::schema::PREDICTORS;
+use common::model::Model;
+use common::model::effect::{Effect, LevelEffect, NumberEffect};
 use common::production::promotion::{Comparison, FEW_ROWS};
+use common::schema::{Kind, Predictor, Transform};
 use history::CheckRow;
 use statistics::confusion::Confusion;
-use statistics::odds::{odds_ratio, sensible_unit};
+use statistics::odds::{OddsRatio, odds_ratio, sensible_unit};
 
 use crate::evidence::Evidence;
 use crate::figures::Figures;
@@ -29,24 +31,13 @@ pub fn model(evidence: &Evidence) -> Section {
         grouped(training.left_out),
         if evidence.has_newer_data() { " The compiled data are newer than its training data." } else { "" }
     )));
-    let deviations = model.standard_deviations();
-    let rows = (0..PREDICTORS.len()).map(|j| {
-        let unit = sensible_unit(deviations[j]);
-        let odds = odds_ratio(model.coefficients[j], model.standard_errors[j], unit);
-        let interval = format!("{} to {}", number(odds.interval.low), number(odds.interval.high));
-        let [coefficient, error, average, ratio] =
-            [model.coefficients[j], model.standard_errors[j], model.averages()[j], odds.ratio].map(number);
-        vec![PREDICTORS[j].to_owned(), coefficient, error, average, format!("{unit} more"), ratio, interval]
-    });
-    let [intercept, error] = [model.intercept, model.standard_errors[PREDICTORS.len()]].map(number);
+    let [intercept, error] = [model.intercept, model.intercept_error].map(number);
     let intercept = [vec!["intercept".to_owned(), intercept, error], vec![String::new(); 4]].concat();
     let columns =
         ["Predictor", "#Coefficient", "#Standard error", "#Average", "#Increase", "#Odds ratio", "#95 % interval"];
-    let table = Table::of_texts("Coefficients of the model", &columns, rows.chain([intercept]));
-    section.parts.push(Part::Table(table.with_caption(
-        "The odds ratio is the factor by which the odds of leaving change if the predictor increases by the given amount \
-         and the other predictors stay the same.",
-    )));
+    let rows = terms(model).into_iter().chain([intercept]);
+    let table = Table::of_texts("Coefficients of the model", &columns, rows);
+    section.parts.push(Part::Table(table.with_caption(explanation(model))));
     section.parts.push(Part::Note(format!(
         "Model {}. Training data {}. Log-likelihood {:.6} after {} Newton steps, {:.1e} standard errors from the optimum.",
         manifest.score.model_sha256.as_str(),
@@ -56,6 +47,58 @@ pub fn model(evidence: &Evidence) -> Section {
         model.fit.newton_decrement
     )));
     section
+}
+
+/// The rows of the table of coefficients: one for each term.
+fn terms(model: &Model) -> Vec<Vec<String>> {
+    let predictors = model.effects.iter().zip(model.schema.predictors());
+    let rows = predictors.flat_map(|(effect, predictor)| match effect {
+        Effect::Number(effect) => vec![number_term(predictor, effect)],
+        Effect::Category(effect) => {
+            let known: u64 = effect.summary.counts.iter().sum();
+            let row = |(level, count): (&LevelEffect, &u64)| {
+                let ratio = odds_ratio(level.coefficient, level.standard_error, 1.0);
+                let name = format!("{} = {}", predictor.name, level.name);
+                let share = percent(*count as f64 / known.max(1) as f64);
+                term(name, level.coefficient, level.standard_error, share, "this level".to_owned(), &ratio)
+            };
+            effect.levels.iter().zip(&effect.summary.counts).map(row).collect()
+        }
+    });
+    rows.collect()
+}
+
+fn number_term(predictor: &Predictor, effect: &NumberEffect) -> Vec<String> {
+    let NumberEffect { coefficient, standard_error, .. } = *effect;
+    let average = effect.average().number().map_or_else(String::new, number);
+    if predictor.transform == Transform::Log1p {
+        let ratio = odds_ratio(coefficient, standard_error, std::f64::consts::LN_2);
+        let name = format!("log1p({})", predictor.name);
+        return term(name, coefficient, standard_error, average, "1 + x doubled".to_owned(), &ratio);
+    }
+    let deviation = effect.sketch.as_ref().map_or(0.0, |sketch| sketch.standard_deviation);
+    let exponents = if predictor.kind == Kind::Count { 0..=3 } else { -9..=12 };
+    let unit = sensible_unit(deviation, exponents);
+    let ratio = odds_ratio(coefficient, standard_error, unit);
+    term(predictor.name.clone(), coefficient, standard_error, average, format!("{unit} more"), &ratio)
+}
+
+fn term(name: String, b: f64, error: f64, average: String, increase: String, odds: &OddsRatio) -> Vec<String> {
+    let interval = format!("{} to {}", number(odds.interval.low), number(odds.interval.high));
+    vec![name, number(b), number(error), average, increase, number(odds.ratio), interval]
+}
+
+/// Explains the table of coefficients.
+fn explanation(model: &Model) -> String {
+    let mut text =
+        "The odds ratio is the factor by which the odds of leaving change if the predictor increases by the given \
+                    amount and the other predictors stay the same."
+            .to_owned();
+    if model.effects.iter().any(Effect::is_category) {
+        text += " For a level it compares with the average over the levels of its column, and the average is the share of \
+                 the clients with this level.";
+    }
+    text
 }
 
 /// The model's results on the test data.
@@ -171,20 +214,31 @@ fn shifts(section: &mut Section, evidence: &Evidence, check: &CheckRow) {
     if shifts.is_empty() {
         return;
     }
+    let has_categories = shifts.iter().any(|shift| shift.chi_square.is_some());
     let rows = shifts.iter().map(|shift| {
-        vec![
+        let mut row = vec![
             shift.predictor.clone(),
             format!("{:.4}", shift.stability_index),
             format!("{:.4}", shift.stability_cutoff),
-            shift.ks_statistic.map_or_else(|| "–".to_owned(), |statistic| format!("{statistic:.4}")),
+            statistic(shift.ks_statistic),
+        ];
+        row.extend(has_categories.then(|| statistic(shift.chi_square)));
+        row.extend([
             if shift.p_value < 0.001 { "< 0.001".to_owned() } else { format!("{:.3}", shift.p_value) },
             points(shift.risk_change),
             shift.verdict.as_str().to_owned(),
-        ]
+        ]);
+        row
     });
-    let columns = ["Predictor", "#PSI", "#PSI cutoff", "#KS statistic", "#p (Holm)", "#Change of risk", "Verdict"];
+    let mut columns = vec!["Predictor", "#PSI", "#PSI cutoff", "#KS statistic"];
+    columns.extend(has_categories.then_some("#Chi-square"));
+    columns.extend(["#p (Holm)", "#Change of risk", "Verdict"]);
     section.parts.push(Part::Table(Table::of_texts("Shift of the predictors", &columns, rows).with_caption(
         "New rows compared with the training data. Change of risk: percentage points for a client with average values \
          otherwise.",
     )));
+}
+
+fn statistic(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.4}"))
 }

@@ -2,14 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Method, PERMUTATIONS, permutation, permutation_p_value, totals};
+use super::{Bins, Method};
 use crate::distribution::Distribution;
-use crate::random::Random;
 use crate::sketch::Sketch;
 use crate::special::{chi_square_quantile, chi_square_survival};
-
-/// Smallest expected count of a bin for which the chi-square distribution is a good approximation (Cochran 1954).
-const FEWEST_EXPECTED: f64 = 5.0;
 
 /// A population stability index, with its cut-off and p-value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,24 +38,16 @@ pub fn stability(training: &Sketch, new: &Distribution, seed: u64) -> Option<Sta
 ///
 /// `None` if a side has no client, or the sides have different numbers of bins.
 pub fn stability_of_counts(training: &[u64], new: &[u64], seed: u64) -> Option<Stability> {
-    if training.len() != new.len() {
-        return None;
-    }
-    let bins: Vec<(u64, u64)> = training.iter().copied().zip(new.iter().copied()).filter(|(a, b)| a + b > 0).collect();
-    let (n, m) = totals(&bins);
-    if n == 0 || m == 0 {
-        return None;
-    }
-    let index = index(bins.iter().copied(), n, m);
-    let smaller_share = n.min(m) as f64 / (n + m) as f64;
-    if bins.iter().any(|(a, b)| ((a + b) as f64) * smaller_share < FEWEST_EXPECTED) {
+    let bins = Bins::of(training, new)?;
+    let index = index(&bins.counts, bins.n, bins.m);
+    if !bins.are_filled() {
         return Some(by_permutation(index, &bins, seed));
     }
-    let degrees = bins.len() - 1;
+    let degrees = bins.counts.len() - 1;
     if degrees == 0 {
         return Some(Stability { index, cutoff: 0.0, p_value: 1.0, method: Method::ChiSquare });
     }
-    let scale = 1.0 / n as f64 + 1.0 / m as f64;
+    let scale = 1.0 / bins.n as f64 + 1.0 / bins.m as f64;
     Some(Stability {
         index,
         cutoff: scale * chi_square_quantile(0.05, degrees),
@@ -69,30 +57,22 @@ pub fn stability_of_counts(training: &[u64], new: &[u64], seed: u64) -> Option<S
 }
 
 /// Computes the index of bins with (training, new) counts, whose totals are `n` and `m`.
-fn index(bins: impl Iterator<Item = (u64, u64)>, n: u64, m: u64) -> f64 {
+fn index(bins: &[(u64, u64)], n: u64, m: u64) -> f64 {
     let share = |count: u64, all: u64| if count == 0 { 0.5 / all as f64 } else { count as f64 / all as f64 };
-    let terms = bins.map(|(a, b)| (share(a, n), share(b, m)));
+    let terms = bins.iter().map(|(a, b)| (share(*a, n), share(*b, m)));
     terms.map(|(training, new)| (new - training) * (new / training).ln()).sum()
 }
 
 /// Computes cut-off and p-value by permutation: if nothing has shifted, any clients could be the new ones.
-fn by_permutation(found: f64, bins: &[(u64, u64)], seed: u64) -> Stability {
-    let ((n, m), mut random) = (totals(bins), Random::new(seed));
-    let mut indices: Vec<f64> = (0..PERMUTATIONS).map(|_| index(permutation(bins, &mut random), n, m)).collect();
-    indices.sort_unstable_by(f64::total_cmp);
-    // The index of the same table may differ in its last bits, so equality has a tolerance.
-    let as_far = PERMUTATIONS - indices.partition_point(|index| *index < found * (1.0 - 1e-12));
-    Stability {
-        index: found,
-        cutoff: indices[PERMUTATIONS * 95 / 100 - 1],
-        p_value: permutation_p_value(as_far),
-        method: Method::Permutation,
-    }
+fn by_permutation(found: f64, bins: &Bins, seed: u64) -> Stability {
+    let permuted = bins.permuted(seed, index);
+    Stability { index: found, cutoff: permuted.cutoff(), p_value: permuted.p_value(found), method: Method::Permutation }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     fn values(random: &mut Random, n: usize, levels: u64) -> Vec<Option<f64>> {
         (0..n).map(|_| (random.below(20) > 0).then(|| random.below(levels) as f64)).collect()
@@ -152,8 +132,7 @@ mod tests {
     fn both_methods_agree_where_both_are_right() {
         let (training, new) = ([100, 120, 90, 110], [60, 40, 55, 62]);
         let exact = stability_of_counts(&training, &new, 1).unwrap();
-        let bins: Vec<(u64, u64)> = training.into_iter().zip(new).collect();
-        let permuted = by_permutation(exact.index, &bins, 1);
+        let permuted = by_permutation(exact.index, &Bins::of(&training, &new).unwrap(), 1);
         assert_eq!(exact.method, Method::ChiSquare);
         assert!((exact.p_value - permuted.p_value).abs() < 0.03, "{exact:?} {permuted:?}");
         assert!((exact.cutoff / permuted.cutoff - 1.0).abs() < 0.15);

@@ -3,10 +3,10 @@
 use std::process::Command;
 
 use common::config::Threshold;
-use common::files::MODEL;
-use common::model::Model;
-use dataset::Reading;
-use dataset::local::Table;
+use common::files::{DataFile, MODEL};
+use common::model::{Model, probability};
+use dataset::local::Local;
+use dataset::{Engine, Reading};
 use serde_json::Value;
 use testkit::Workspace;
 
@@ -37,11 +37,10 @@ print(json.dumps({"predict": [int(p) for p in model.predict(data)], "probability
                   "decision": list(model.decision_function(data)), "score": model.score(data, pandas.read_csv(sys.argv[2])["exited"])}))
 "#;
 
-/// Returns the model's three coefficients and its intercept.
-fn parameters(workspace: &Workspace) -> [f64; 4] {
+/// Returns the model's coefficients and its intercept.
+fn parameters(workspace: &Workspace) -> Vec<f64> {
     let model = Model::load(&workspace.path("practicemodels").join(MODEL)).unwrap().0;
-    let [a, b, c] = model.coefficients;
-    [a, b, c, model.intercept]
+    model.terms().map(|term| term.coefficient).chain([model.intercept]).collect()
 }
 
 fn assert_close(found: &[f64], expected: &[f64], relative: f64) {
@@ -126,11 +125,11 @@ fn the_pickle_opens_without_a_warning_and_agrees_to_the_last_digits() {
     let opened: Value = serde_json::from_str(&opened).unwrap();
 
     let model = Model::load(&workspace.path("practicemodels").join(MODEL)).unwrap().0;
-    let table = Table::read(&table, Reading::WHOLE).unwrap();
+    let table = Local::new(&model.schema).read(&[DataFile::at(&table).unwrap()], Reading::WHOLE).unwrap();
     let threshold = Threshold::new(0.5).unwrap().value();
-    let probabilities: Vec<f64> = table.rows().unwrap().map(|row| model.probability(&row.predictors)).collect();
-    let decisions: Vec<f64> =
-        table.rows().unwrap().map(|row| model.log_odds(&row.predictors.map(|value| value.unwrap()))).collect();
+    let mut decisions = Vec::new();
+    table.each(&mut |_, values, _| decisions.push(model.log_odds(values.iter().copied()))).unwrap();
+    let probabilities: Vec<f64> = decisions.iter().map(|log_odds| probability(*log_odds)).collect();
     let predictions: Vec<f64> = probabilities.iter().map(|p| f64::from(u8::from(*p >= threshold))).collect();
     assert_close(&numbers(&opened["probability"]), &probabilities, 1e-12);
     assert_close(&numbers(&opened["decision"]), &decisions, 1e-12);
