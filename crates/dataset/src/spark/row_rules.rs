@@ -29,8 +29,8 @@ const BEYOND_ANY_LINE: usize = 1_000_000_000;
 /// A line whose quoted fields are all closed, after a comma. A field that does not begin with a quote may contain one.
 const CLOSED: &str = r#"^(,("[^"]*(""[^"]*)*"|[^",][^,]*)?)*$"#;
 
-/// White space around numbers and labels.
-const SPACE: &str = " \\t\\r\\f";
+/// White space around numbers and labels. SQL has no escape for the form feed.
+const SPACE: &str = " \\t\\r\u{c}";
 
 /// Returns the names of the columns that describe the layout of a file; [`layout`] returns their values.
 pub fn layout_columns(schema: &Schema) -> String {

@@ -52,7 +52,8 @@ fn row(id: &str, predictors: Predictors, exited: Option<bool>) -> Row {
 impl Fixture {
     /// Returns a table with the default columns.
     pub fn default_columns() -> Self {
-        let row = |id: &str, numbers: [Option<f64>; 3], exited| row(id, numbers.map(|x| x.map(Value::Number)).into(), exited);
+        let row =
+            |id: &str, numbers: [Option<f64>; 3], exited| row(id, numbers.map(|x| x.map(Value::Number)).into(), exited);
         let mut rows = vec![
             row("acme", [Some(10.0), Some(100.0), Some(5.0)], Some(false)),
             row("bold", [Some(20.0), Some(200.0), None], Some(true)),
@@ -74,11 +75,12 @@ impl Fixture {
 
     /// Returns a table with [`ODD_COLUMNS`], negative and fractional numbers, and levels with every kind of character.
     pub fn odd_columns() -> Self {
-        let row = |id: &str, a: Option<f64>, option: &str, size: Option<f64>, order: &str, count: Option<f64>, exited| {
-            let level = |text: &str| (!text.is_empty()).then(|| Value::from(text));
-            let number = |number: Option<f64>| number.map(Value::Number);
-            row(id, vec![number(a), level(option), number(size), level(order), number(count)], exited)
-        };
+        let row =
+            |id: &str, a: Option<f64>, option: &str, size: Option<f64>, order: &str, count: Option<f64>, exited| {
+                let level = |text: &str| (!text.is_empty()).then(|| Value::from(text));
+                let number = |number: Option<f64>| number.map(Value::Number);
+                row(id, vec![number(a), level(option), number(size), level(order), number(count)], exited)
+            };
         let mut rows = vec![
             row("acme", Some(-1.5), "a, \"b\"", Some(0.5), "by", Some(3.0), Some(false)),
             row("bold", Some(-1e-3), "it's", Some(-0.5), "", Some(4.0), Some(true)),
@@ -96,7 +98,15 @@ impl Fixture {
             let x = f64::from(i);
             let (option, order) = (options[(i * i % 7 % 5) as usize], orders[(i % 9 % 4) as usize]);
             let size = Some(0.125 * (x % 11.0) - 0.25);
-            row(&format!("f{i:02}"), Some(1.5 * x - 40.0), option, size, order, Some(x % 4.0), Some((i + i % 4) % 3 == 0))
+            row(
+                &format!("f{i:02}"),
+                Some(1.5 * x - 40.0),
+                option,
+                size,
+                order,
+                Some(x % 4.0),
+                Some((i + i % 4) % 3 == 0),
+            )
         }));
         let schema = schema_of_json(ODD_COLUMNS).unwrap();
         Self { columns: Some(ODD_COLUMNS), schema, rows }

@@ -8,10 +8,6 @@ mod refused;
 mod tables;
 mod trains;
 
-use std::fs;
-
-use common::config::Config;
-use dataset::Engine;
 use testkit::Workspace;
 
 use crate::expected::Fixture;
@@ -20,7 +16,7 @@ use crate::expected::Fixture;
 fn local_conforms() {
     for fixture in [Fixture::default_columns(), Fixture::odd_columns()] {
         let workspace = tables::workspace(&fixture);
-        conforms(&fixture, &workspace, &open);
+        conforms(&fixture, &workspace);
     }
 }
 
@@ -43,7 +39,7 @@ fn on_cluster(engine: testkit::engines::Engine) {
         let mut workspace = tables::workspace(&fixture);
         workspace.set("engine", serde_json::json!(server.url()));
         workspace.set("dataset_csv", serde_json::json!(true));
-        conforms(&fixture, &workspace, &open);
+        conforms(&fixture, &workspace);
     }
 }
 
@@ -57,14 +53,10 @@ fn an_engine_needs_a_program_built_with_the_feature() {
     assert!(error.contains("config.json") && error.contains("sc://host:15002") && !error.contains("geheim"), "{error}");
 }
 
-fn open(config: &Config) -> Box<dyn Engine> {
-    dataset::open(config).unwrap()
-}
-
-fn conforms(fixture: &Fixture, workspace: &Workspace, open: &dyn Fn(&Config) -> Box<dyn Engine>) {
+fn conforms(fixture: &Fixture, workspace: &Workspace) {
     let config = workspace.config();
     assert_eq!(config.columns, fixture.schema);
-    let engine = open(&config);
+    let engine = dataset::open(&config).unwrap();
     assert_eq!(engine.schema(), &fixture.schema);
     let files = tables::files(workspace, &*engine);
     tables::compiles(fixture, workspace, &*engine, &files);
@@ -76,7 +68,6 @@ fn conforms(fixture: &Fixture, workspace: &Workspace, open: &dyn Fn(&Config) -> 
     tables::finds_clients(fixture, &*compiled);
     tables::reads(fixture, workspace, &*engine, &files);
     tables::predicts(fixture, workspace, &*compiled);
-    refused::other_columns(fixture, workspace, &*compiled, open);
-    fs::create_dir_all(workspace.path("stage")).unwrap();
+    refused::other_columns(fixture, workspace, &*compiled);
     refused::rows(fixture, workspace, &*engine);
 }

@@ -2,20 +2,63 @@
 
 use std::fs;
 
-use common::config::{Config, Threshold, schema_of_json};
+use common::config::{Threshold, schema_of_json};
 use common::files::DataFile;
+use common::files::ingested::IngestedFile;
+use common::schema::Schema;
 use dataset::local::Local;
-use dataset::{Clients, Engine};
+use dataset::{Clients, Engine, open_for};
 use testkit::Workspace;
 
 use crate::expected::{Fixture, ODD_COLUMNS};
 use crate::tables::{header, line};
 
 /// Fields of each kind of column that are malformed, missing or spelled in an unusual way.
-const FIELDS: [&str; 42] = [
-    "", " ", "\t", "NA", " NA ", "nan", "NAN", "+nan", "<NA>", "x", "1d", "1f", "2D", "3.F", "0x10", "0x1p3", "1e", ".", "5.", ".5",
-    "+5", "-0", "-1", "-1.0", "-2.5", "1e3", "1E-3", "1e999", "-1e999", "inf", "-Infinity", "INFINITY", "9007199254740993",
-    "9007199254740992", "1_000", "1,5", "Yes", "No", "1.0", " 0 ", "Yes, left", "a\u{7}b",
+const FIELDS: [&str; 44] = [
+    "",
+    " ",
+    "\t",
+    "\u{c}",
+    "f",
+    "NA",
+    " NA ",
+    "nan",
+    "NAN",
+    "+nan",
+    "<NA>",
+    "x",
+    "1d",
+    "1f",
+    "2D",
+    "3.F",
+    "0x10",
+    "0x1p3",
+    "1e",
+    ".",
+    "5.",
+    ".5",
+    "+5",
+    "-0",
+    "-1",
+    "-1.0",
+    "-2.5",
+    "1e3",
+    "1E-3",
+    "1e999",
+    "-1e999",
+    "inf",
+    "-Infinity",
+    "INFINITY",
+    "9007199254740993",
+    "9007199254740992",
+    "1_000",
+    "1,5",
+    "Yes",
+    "No",
+    "1.0",
+    " 0 ",
+    "Yes, left",
+    "a\u{7}b",
 ];
 
 /// Checks that an engine compiles a file of unusual rows as this process does.
@@ -29,7 +72,6 @@ pub fn rows(fixture: &Fixture, workspace: &Workspace, engine: &dyn Engine) {
     let mut lines = vec![
         "too,few\n".to_owned(),
         format!("{},one more\n", line(fixture, &fixture.rows[0], false).trim_end()),
-        format!("\"{}", line(fixture, &fixture.rows[1], false)),
         "  \n".to_owned(),
         header(fixture, false),
     ];
@@ -68,19 +110,14 @@ pub fn rows(fixture: &Fixture, workspace: &Workspace, engine: &dyn Engine) {
     assert_eq!(differing(&expected, &found), differing(&found, &expected));
     assert!(expected.lines().count() > 100, "{expected}");
     assert_eq!((here.rows, here.missing), (there.rows, there.missing));
-    let counts = |files: &[common::files::ingested::IngestedFile]| -> Vec<_> {
+    let counts = |files: &[IngestedFile]| -> Vec<_> {
         files.iter().map(|file| (file.rows, file.duplicates, file.quarantined, file.missing.clone())).collect()
     };
     assert_eq!(counts(&here.files), counts(&there.files));
 }
 
 /// Checks that a model or a compiled dataset of other columns is refused with the difference.
-pub fn other_columns(
-    fixture: &Fixture,
-    workspace: &Workspace,
-    clients: &dyn Clients,
-    open: &dyn Fn(&Config) -> Box<dyn Engine>,
-) {
+pub fn other_columns(fixture: &Fixture, workspace: &Workspace, clients: &dyn Clients) {
     let other = match fixture.columns {
         None => Fixture::odd_columns(),
         Some(_) => Fixture::default_columns(),
@@ -102,12 +139,12 @@ pub fn other_columns(
         Some(_) => ODD_COLUMNS.replace("\"Yes, left\", \"negative\": \"No\"", "\"No\", \"negative\": \"Yes, left\""),
         None => return,
     };
-    let config = Config { columns: other.schema, ..workspace.config() };
-    let error = format!("{:#}", open(&config).compiled(&config.output_folder).err().unwrap());
+    let config = workspace.config();
+    let compiled = |schema: &Schema| open_for(&config, schema).unwrap().compiled(&config.output_folder).err().unwrap();
+    let error = format!("{:#}", compiled(&other.schema));
     assert!(error.contains("a.b") || error.contains("corporation"), "{error}");
     if crate::tables::location(workspace).is_some() {
-        let config = Config { columns: schema_of_json(&swapped).unwrap(), ..workspace.config() };
-        let error = format!("{:#}", open(&config).compiled(&config.output_folder).err().unwrap());
+        let error = format!("{:#}", compiled(&schema_of_json(&swapped).unwrap()));
         assert!(error.contains("labels") && error.contains("run ingestion again"), "{error}");
     }
 }

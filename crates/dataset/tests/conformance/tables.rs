@@ -172,8 +172,7 @@ pub fn describes(fixture: &Fixture, clients: &dyn Clients) {
         let levels = fixture.levels(j);
         let known: u64 = levels.values().sum();
         assert_eq!(column.column, predictors[j].name);
-        let found: Vec<(&str, u64)> =
-            column.levels.iter().map(|level| (level.level.as_str(), level.count)).collect();
+        let found: Vec<(&str, u64)> = column.levels.iter().map(|level| (level.level.as_str(), level.count)).collect();
         assert_eq!(found, levels.iter().map(|(level, count)| (level.as_str(), *count)).collect::<Vec<_>>());
         column.levels.iter().for_each(|level| close(level.share, level.count as f64 / known as f64));
         let most = levels.values().max().unwrap();
@@ -202,7 +201,8 @@ pub fn describes(fixture: &Fixture, clients: &dyn Clients) {
 /// Checks the confusion counts at several thresholds, one of which equals a probability.
 pub fn scores(fixture: &Fixture, clients: &dyn Clients) {
     let model = fixture.model();
-    let borrowed = |row: &Row| common::values::borrowed(&row.predictors).map(|v| v.map(ValueRef::to_owned)).collect::<Vec<_>>();
+    let borrowed =
+        |row: &Row| common::values::borrowed(&row.predictors).map(|v| v.map(ValueRef::to_owned)).collect::<Vec<_>>();
     let probability = |row: &Row| model.probability(&borrowed(row));
     let mut thresholds = vec![0.1, 0.5, 0.9];
     if fixture.columns.is_none() {
@@ -212,7 +212,8 @@ pub fn scores(fixture: &Fixture, clients: &dyn Clients) {
         let counts = clients.score(&model, Threshold::new(threshold).unwrap()).unwrap();
         let labelled = || fixture.rows.iter().filter(|row| row.exited.is_some());
         let count = |left: bool, warned: bool| {
-            labelled().filter(|row| row.exited == Some(left) && (probability(row) >= threshold) == warned).count() as u64
+            labelled().filter(|row| row.exited == Some(left) && (probability(row) >= threshold) == warned).count()
+                as u64
         };
         let confusion = counts.confusion;
         assert_eq!([confusion.true_positives, confusion.false_negatives], [count(true, true), count(true, false)]);

@@ -41,8 +41,9 @@ pub fn trains(fixture: &Fixture, clients: &dyn Clients) {
     assert!(unmixed.is_only_centred() && !mixed.is_only_centred());
     for basis in [unmixed, mixed] {
         let scale = |j: usize| if j < numbers { 1e-3 } else { 0.3 };
-        let parameters: Vec<f64> =
-            (0..design.width()).map(|j| scale(j) * (f64::from(u8::from(j % 2 == 0)) - 0.4) * (1.0 + j as f64)).collect();
+        let parameters: Vec<f64> = (0..design.width())
+            .map(|j| scale(j) * (f64::from(u8::from(j % 2 == 0)) - 0.4) * (1.0 + j as f64))
+            .collect();
         sums(&*training, &basis, &parameters, &lines);
     }
 }
@@ -96,7 +97,8 @@ fn lines(fixture: &Fixture, complete: &[&Row]) -> Vec<Line> {
 fn samples(training: &dyn TrainingRows, lines: &[Line]) {
     let sample = training.sample(1000).unwrap();
     let mut sampled: Vec<Line> = sample.columns.into_iter().zip(sample.exited).collect();
-    let mut all: Vec<Line> = lines.iter().map(|(columns, exited)| (columns[..columns.len() - 1].to_vec(), *exited)).collect();
+    let mut all: Vec<Line> =
+        lines.iter().map(|(columns, exited)| (columns[..columns.len() - 1].to_vec(), *exited)).collect();
     for rows in [&mut sampled, &mut all] {
         rows.sort_by(|a, b| a.partial_cmp(b).unwrap());
     }
