@@ -3,8 +3,9 @@
 pub mod what_if;
 
 use actix_web::http::StatusCode;
+use common::schema::{Kind, Predictor};
 use common::values::Value;
-use insight::wording::{grouped, label_with_unit, number_if_known, whole_percent};
+use insight::wording::{grouped, label_with_unit, number, number_if_known, whole_percent};
 use insight::{Call, CallList, Cell, Column, Table};
 use maud::{Markup, html};
 
@@ -145,12 +146,13 @@ fn rows_table(live: &LiveModel, rows: &[ScoredRow], predictors: &[usize], note: 
     let columns = columns.chain([text("Left", false), text("Risk", true)]).collect();
     let cells = rows.iter().enumerate().rev().take(ROWS_SHOWN).map(|(index, row)| {
         let exited = row.exited.map_or("unknown", |exited| if exited { "yes" } else { "no" });
-        let value = |j: &usize| match &row.predictors[*j] {
-            Some(Value::Level(level)) => Cell::Text(level.clone()),
-            value => Cell::Text(number_if_known(value.as_ref().and_then(Value::number))),
+        let value = |j: &usize| {
+            let predictor = &live.model.schema.predictors()[*j];
+            let text = row.predictors[*j].as_ref().map(|value| in_table(predictor, value));
+            Cell::Text(text.unwrap_or_else(|| number_if_known(None)))
         };
-        let number = Cell::Text((index + 1).to_string());
-        let values = [number].into_iter().chain(predictors.iter().map(value));
+        let position = Cell::Text((index + 1).to_string());
+        let values = [position].into_iter().chain(predictors.iter().map(value));
         values.chain([Cell::Text(exited.to_owned()), Cell::Risk(row.risk)]).collect()
     });
     let caption = "Newest first. All risks are those of the live model.";
@@ -160,6 +162,21 @@ fn rows_table(live: &LiveModel, rows: &[ScoredRow], predictors: &[usize], note: 
     };
     Table { label: "Rows of the client", caption, columns, rows: cells.collect() }
 }
+
+/// A value as it is in the data, if it is a text or a number of few characters.
+fn in_table(predictor: &Predictor, value: &Value) -> String {
+    match value {
+        Value::Level(level) => level.clone(),
+        Value::Number(count) if predictor.kind == Kind::Count => number(*count),
+        Value::Number(other) => {
+            let text = other.to_string();
+            if text.len() <= LONGEST_NUMBER { text } else { number(*other) }
+        }
+    }
+}
+
+/// Maximum length of a number that is shown as it is.
+const LONGEST_NUMBER: usize = 10;
 
 #[cfg(test)]
 mod tests {

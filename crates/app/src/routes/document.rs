@@ -5,6 +5,7 @@ use common::model::Model;
 use common::model::effect::Effect;
 use common::schema::{Kind, Predictor, Schema, Target, Transform};
 use dataset::{CategoryStatistics, ColumnStatistics, LevelShare};
+use history::MissingRow;
 use insight::wording::capitalised;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{AdditionalProperties, AnyOfBuilder, SchemaType};
@@ -45,6 +46,7 @@ pub fn of(document: &OpenApi, schema: &Schema, model: Option<&Model>) -> OpenApi
     let has_categories = schema.predictors().iter().any(Predictor::is_category);
     if let Some(components) = &mut document.components {
         components.schemas.insert(ClientRow::name().into_owned(), client_row(schema, model).into());
+        components.schemas.insert("MissingRow".to_owned(), MissingRow::api_schema(schema).into());
         if has_categories {
             components.schemas.insert(CategoryStatistics::name().into_owned(), CategoryStatistics::schema());
             components.schemas.insert(LevelShare::name().into_owned(), LevelShare::schema());

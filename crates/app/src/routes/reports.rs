@@ -149,8 +149,10 @@ pub async fn history(request: HttpRequest, state: Data<State>) -> Result<HttpRes
     state.circuit_breaker.check().or_not_ready(FAILED)?; // a request that cannot be answered does not wait in the queue
     let permit = state.history_queue.enter().await?;
     let listing = permit.run(move || {
+        let live = state.live.model().ok();
+        let columns = live.as_ref().map_or(&state.config.columns, |live| &live.model.schema);
         let read = || match state.circuit_breaker.open(&state.config)? {
-            Some(mut history) => history.listing(what, &state.config.columns, last),
+            Some(mut history) => history.listing(what, columns, last),
             None => Ok(Listing::empty(what)),
         };
         to_json(&read().or_not_ready(FAILED)?)

@@ -35,7 +35,7 @@ fn table(prefix: &str, rows: usize) -> String {
     let mut text =
         format!("Churn?,gender,{SIZE},\"{}\",{CONTRACT},tenure,{TOTAL},{CHARGES}\n", ID.replace('"', "\"\""));
     for i in 0..rows {
-        let contract = ["Monthly", "Two year", "<i>One</i> year", ""][i * 7 % 11 % 4];
+        let contract = ["Monthly", "Two year", "<i>One</i> year", "Monthly", ""][i * 7 % 11 % 5];
         let (tenure, charges) = (i * 37 % 73, 20.0 + (i * 53 % 97) as f64 * 1.05);
         let leaves = (if contract == "Monthly" { 90 } else { 45 }) - tenure / 3 > i * 29 % 101;
         let size = ["klein", "größer", "\"10 \"\"Zoll\"\"\""][i % 5 % 3];
