@@ -22,6 +22,7 @@ pub fn number(value: f64) -> String {
 /// Formats a text as a string literal.
 pub fn text(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('\'', "\\'").replace('\n', "\\n").replace('\r', "\\r");
+    let escaped = escaped.replace("${", "$\\{"); // otherwise Spark inserts the value of a variable
     format!("'{escaped}'")
 }
 
@@ -184,6 +185,7 @@ mod tests {
     #[test]
     fn a_text_cannot_end_itself() {
         assert_eq!(text("o'neil\\"), "'o\\'neil\\\\'");
+        assert_eq!(text("${y}"), "'$\\{y}'");
         assert_eq!(texts(["a", "b"]), "('a', 'b')");
         assert_eq!(files("parquet", "file:///a`b"), "parquet.`file:///a``b`");
     }
