@@ -18,6 +18,7 @@ pub mod row;
 mod rules;
 #[cfg(feature = "cluster")]
 pub mod spark;
+mod terms;
 
 use anyhow::Result;
 use common::config::Config;

@@ -4,13 +4,16 @@
 //! sends requests and waits for answers, `execution` follows an answer to its end, `client` makes the remote calls;
 //! `plan` and `view` build statements, `row` decodes answers. `files` finds files and computes their checksums,
 //! `lines` reads and counts them, `row_rules` expresses in SQL what a valid row is; `compile` merges files into a
-//! dataset on the storage that the cluster shares; `table` queries a table; `distribution` counts its values.
-//! `sql` formats numbers and names so that both engines read them alike.
+//! dataset on the storage that the cluster shares, and `stored` knows where it is and which columns it has; `table`
+//! queries a table, `distribution` counts its values, `training` selects
+//! the rows of a training, `step` computes the sums of a Newton step, with those of categories in `cells`. `names` names
+//! columns, `sql` formats numbers and texts so that both engines read them alike.
 //!
 //! Only features that both engines share are used, with one exception: Spark determines the file of each line, Sail
 //! only the file of a whole content (`lines`). A filter over computed columns makes Sail compute them again for every
 //! use, so invalid rows are marked instead of filtered; `monotonically_increasing_id()` is not a line number.
 
+mod cells;
 mod client;
 mod compile;
 pub mod connection;
@@ -19,11 +22,15 @@ mod endpoint;
 mod execution;
 mod files;
 mod lines;
+mod names;
 mod plan;
 pub mod row;
 mod row_rules;
 mod sql;
+mod step;
+mod stored;
 mod table;
+mod training;
 mod view;
 
 use std::collections::HashMap;
@@ -40,6 +47,7 @@ use common::files::atomic;
 use common::files::checksum::Checksum;
 use common::files::ingested::{Ingested, IngestedFile};
 use common::files::{DataFile, INGESTED_FILES, INGESTION_RECORD, QUARANTINE};
+use common::schema::Schema;
 
 use crate::spark::connection::Connection;
 use crate::spark::files::InputFile;
@@ -51,9 +59,10 @@ use crate::spark::table::ClusterTable;
 /// found.
 const UNFINISHED: &str = ".unfinished";
 
-/// Opens a session on the cluster that `config` names.
-pub fn connect(config: &Config, cluster: &Cluster) -> Result<Box<dyn Engine>> {
+/// Opens a session on the cluster that `config` names, for tables with the columns of `schema`.
+pub fn connect(config: &Config, cluster: &Cluster, schema: &Schema) -> Result<Box<dyn Engine>> {
     Ok(Box::new(SparkConnect {
+        schema: Arc::new(schema.clone()),
         connection: Arc::new(Connection::open(cluster)?),
         cluster: cluster.clone(),
         output: config.output_folder.clone(),
@@ -62,6 +71,7 @@ pub fn connect(config: &Config, cluster: &Cluster) -> Result<Box<dyn Engine>> {
 
 /// An engine that is used through Spark Connect.
 struct SparkConnect {
+    schema: Arc<Schema>,
     connection: Arc<Connection>,
     cluster: Cluster,
     /// The folder that contains the record of the newest ingestion.
@@ -69,6 +79,10 @@ struct SparkConnect {
 }
 
 impl Engine for SparkConnect {
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
     fn files(&self, folder: &Path) -> Result<Vec<DataFile>> {
         files::list(&self.connection, &sql::address(folder)?)
     }
@@ -89,16 +103,16 @@ impl Engine for SparkConnect {
             .collect();
         let unknown = files.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(file, _)| file.clone());
         let unknown: Vec<DataFile> = unknown.collect();
-        let mut probed = files::probe(&self.connection, &unknown)?.into_iter();
+        let mut probed = files::probe(&self.connection, &self.schema, &unknown)?.into_iter();
         let checksums = known.into_iter().map(|known| known.or_else(|| probed.next().map(|file| file.sha256)));
         checksums.collect::<Option<Vec<_>>>().context("a file was deleted while it was read")
     }
 
     fn compile(&self, files: &[DataFile], output: &Path, stage: &Path) -> Result<Ingested> {
         self.retire_unfinished(output);
-        let location = compile::new_location(&self.cluster)?;
+        let location = stored::new_location(&self.cluster, &self.schema)?;
         atomic::write(&output.join(UNFINISHED), location.as_bytes())?;
-        compile::compile(&self.connection, &self.cluster, location, files, stage)
+        compile::compile(&self.connection, &self.schema, location, self.cluster.dataset_csv, files, stage)
     }
 
     fn compiled_files(&self) -> &'static [&'static str] {
@@ -110,16 +124,23 @@ impl Engine for SparkConnect {
         let Some(location) = &ingested.location else {
             bail!("the dataset in {} was compiled without an engine; run ingestion again", output.display());
         };
-        Ok(Box::new(ClusterTable::compiled(self.connection.clone(), location, &ingested)))
+        let relation = stored::relation(&self.schema, location, &ingested)?;
+        Ok(Box::new(ClusterTable::compiled(self.connection.clone(), self.schema.clone(), relation, &ingested)))
     }
 
     fn read(&self, files: &[DataFile], reading: Reading) -> Result<Box<dyn Clients>> {
-        let probed = files::probe(&self.connection, files)?;
-        let inputs = probed.into_iter().map(|file| InputFile::new(file, reading.target)).collect::<Result<Vec<_>>>()?;
-        let lines = Lines::open(&self.connection, inputs);
+        let probed = files::probe(&self.connection, &self.schema, files)?;
+        let inputs = probed.into_iter().map(|file| InputFile::new(&self.schema, file, reading.target));
+        let lines = Lines::open(&self.connection, &self.schema, inputs.collect::<Result<Vec<_>>>()?);
         let counted = lines.count(reading.malformed)?;
         let malformed = counted.iter().map(|file| file.malformed).sum();
-        Ok(Box::new(ClusterTable::of_lines(self.connection.clone(), lines.rows(), lines.views, malformed)))
+        Ok(Box::new(ClusterTable::of_lines(
+            self.connection.clone(),
+            self.schema.clone(),
+            lines.rows(),
+            lines.views,
+            malformed,
+        )))
     }
 
     fn retire(&self, ingested: &Ingested) {

@@ -1,7 +1,7 @@
 //! The rows of a table that training uses: those without a missing value, as columns of the regression.
 
 use anyhow::{Result, bail};
-use common::schema::{MOST_LEVELS, MOST_TERMS, Predictor, Schema, Transform};
+use common::schema::{Predictor, Transform};
 use polars::prelude::ChunkQuantile;
 use rayon::prelude::*;
 use statistics::levels::LevelSummary;
@@ -13,6 +13,7 @@ use crate::likelihood::Sums;
 use crate::local::describe::level_counts;
 use crate::local::likelihood::Rows;
 use crate::local::table::{Table, Values};
+use crate::terms::{check_levels, check_terms};
 use crate::{PredictorSummary, Sample, TrainingRows, TrainingSummary};
 
 /// The complete rows of a table.
@@ -104,43 +105,6 @@ fn prepare(predictor: &Predictor, all: Values, complete: Values) -> Result<(Colu
         }
         _ => bail!("column {} is both a number and a category", predictor.name),
     }
-}
-
-/// Checks the number of levels of a column.
-///
-/// # Errors
-/// Fails if there are more than [`MOST_LEVELS`].
-pub fn check_levels(column: &str, levels: usize) -> Result<()> {
-    if levels > MOST_LEVELS {
-        bail!(
-            "column {column} has {levels} levels, but a category may have at most {MOST_LEVELS}; merge rare levels in the \
-             data, use a number, or name the column in \"ignored\" (config key \"columns\")"
-        );
-    }
-    Ok(())
-}
-
-/// Checks the number of terms.
-///
-/// # Errors
-/// Fails if there are more than [`MOST_TERMS`]; the error names the category with the most levels.
-pub fn check_terms(schema: &Schema, predictors: &[PredictorSummary]) -> Result<()> {
-    let levels = |summary: &PredictorSummary| match summary {
-        PredictorSummary::Number { .. } => 1,
-        PredictorSummary::Category { levels, .. } => levels.len(),
-    };
-    let terms: usize = predictors.iter().map(levels).sum();
-    let largest = schema.predictors().iter().zip(predictors).max_by_key(|(_, summary)| levels(summary));
-    if let Some((predictor, summary)) = largest.filter(|_| terms > MOST_TERMS) {
-        bail!(
-            "the columns have {terms} terms (a number is one, a level is one), but a model may have at most {MOST_TERMS}; \
-             column {} has the most levels, {}; merge rare levels in the data or name columns in \"ignored\" (config \
-             key \"columns\")",
-            predictor.name,
-            levels(summary)
-        );
-    }
-    Ok(())
 }
 
 impl TrainingRows for CompleteRows {

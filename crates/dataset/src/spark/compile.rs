@@ -9,39 +9,41 @@ use std::path::Path;
 
 use crate::MalformedRows;
 use crate::quarantine::{QUARANTINE_HEADER, write_row};
-use crate::rules::{EXAMPLES, check_any_row};
+use crate::rules::{EXAMPLES, LARGEST_EXACT, check_any_row};
 use anyhow::{Context, Result};
-use common::config::cluster::Cluster;
 use common::files::checksum::Checksum;
 use common::files::ingested::{Ingested, IngestedFile};
 use common::files::{DataFile, QUARANTINE};
-use common::model::schema::{COLUMNS, CORPORATION, TARGET, by_column};
+use common::schema::Schema;
 use fs_err::File;
 
 use crate::spark::connection::Connection;
 use crate::spark::files::{self, InputFile};
 use crate::spark::lines::Lines;
+use crate::spark::names::{self, ID, TARGET, identifier};
 use crate::spark::plan::{Existing, Format};
 use crate::spark::row_rules::{FILE, READABLE};
 use crate::spark::sql::{self, Cells};
 
-/// Merges `files` into a dataset at `location`; the malformed rows are written to the folder `stage`.
+/// Merges `files` into a dataset at `location`, which is written as CSV too if `as_csv`; the malformed rows are written
+/// to the folder `stage`.
 pub fn compile(
     connection: &Connection,
-    cluster: &Cluster,
+    schema: &Schema,
     location: String,
+    as_csv: bool,
     files: &[DataFile],
     stage: &Path,
 ) -> Result<Ingested> {
-    let probed = files::probe(connection, files)?;
-    let inputs = probed.iter().cloned().map(|file| InputFile::new(file, true)).collect::<Result<Vec<_>>>()?;
-    let lines = Lines::open(connection, inputs);
+    let probed = files::probe(connection, schema, files)?;
+    let inputs = probed.iter().cloned().map(|file| InputFile::new(schema, file, true)).collect::<Result<Vec<_>>>()?;
+    let lines = Lines::open(connection, schema, inputs);
     let counted = lines.count(MalformedRows::LeaveOut)?;
     check_any_row(counted.iter().map(|file| file.rows).sum(), files.len())?;
     let bad: Vec<usize> = (0..counted.len()).filter(|i| counted[*i].malformed > 0).collect();
     write_quarantine(&lines, &bad, &stage.join(QUARANTINE))?;
 
-    let columns = COLUMNS.join(", ");
+    let columns = names::columns(schema).join(", ");
     // Malformed lines are NULL in every column, like a row in which every value is missing. They share a group with
     // such rows; a group that contains only malformed lines is excluded.
     let distinct = format!(
@@ -51,11 +53,11 @@ pub fn compile(
     );
     let write = |what, sql, format, to| connection.write(what, sql, format, Existing::Overwrite, to);
     write("compiling the dataset", distinct, Format::Parquet, location.clone())?;
-    if cluster.dataset_csv {
-        let text = format!("SELECT {} FROM {}", as_text(), sql::files("parquet", &location));
+    if as_csv {
+        let text = format!("SELECT {} FROM {}", as_text(schema), sql::files("parquet", &location));
         write("writing the dataset as CSV", text, Format::Csv, format!("{location}.csv"))?;
     }
-    let dataset = Dataset::describe(connection, &location, files.len())?;
+    let dataset = Dataset::describe(connection, schema, &location, files.len())?;
     files::check_unchanged(connection, &probed)?;
 
     let hashes: String = probed.iter().map(|file| file.sha256.as_str()).collect();
@@ -66,7 +68,7 @@ pub fn compile(
             rows: counted.rows,
             duplicates: counted.rows.saturating_sub(*first),
             quarantined: counted.malformed,
-            missing: by_column(counted.missing),
+            missing: schema.by_column(&counted.missing),
             batch: None,
             state: Some(file.state.clone()),
         });
@@ -75,29 +77,39 @@ pub fn compile(
         // The dataset is determined by these contents in this order.
         dataset_sha256: Checksum::of_bytes(hashes.as_bytes()),
         rows: dataset.first_seen.iter().sum(),
-        missing: by_column(dataset.missing),
+        missing: schema.by_column(&dataset.missing),
         contradictory_corporations: dataset.contradictory,
         contradictory_examples: dataset.examples,
         location: Some(location),
     })
 }
 
-/// Returns the address of a new, unused folder.
-pub fn new_location(cluster: &Cluster) -> Result<String> {
-    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.6fZ").to_string().replace('.', "-");
-    Ok(format!("{}/finaldata/{now}-{}", sql::address(Path::new(&cluster.output))?, std::process::id()))
+/// Returns the columns as text under the names of the schema. Whole numbers have no decimal point, and the target has
+/// its labels.
+fn as_text(schema: &Schema) -> String {
+    let predictors = schema.predictors().iter().zip(names::predictors(schema)).map(|(predictor, x)| {
+        let largest = sql::number(LARGEST_EXACT);
+        let text = match predictor.is_category() {
+            true => x,
+            false => format!(
+                "CASE WHEN {x} = floor({x}) AND abs({x}) <= {largest} THEN CAST(CAST({x} AS BIGINT) AS STRING) \
+                 ELSE CAST({x} AS STRING) END"
+            ),
+        };
+        format!("{text} AS {}", identifier(&predictor.name))
+    });
+    let id = format!("{ID} AS {}", identifier(schema.id()));
+    let target = format!("{} AS {}", label(schema, TARGET), identifier(&schema.target().name));
+    [id].into_iter().chain(predictors).chain([target]).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns expressions for [`COLUMNS`] as text, in which whole numbers have no decimal point.
-fn as_text() -> String {
-    let column = |name: &str| match name {
-        CORPORATION | TARGET => name.to_owned(),
-        _ => format!(
-            "CASE WHEN {name} = floor({name}) THEN CAST(CAST({name} AS BIGINT) AS STRING) ELSE CAST({name} AS STRING) END \
-             AS {name}"
-        ),
-    };
-    COLUMNS.map(column).join(", ")
+/// Returns the label of the target for the column `target`, which is 1 or 0.
+pub fn label(schema: &Schema, target: &str) -> String {
+    let [positive, negative] = [true, false].map(|exited| schema.target().label(exited));
+    match (positive, negative) {
+        ("1", "0") => target.to_owned(), // stays a number
+        _ => format!("CASE {target} WHEN 1 THEN {} WHEN 0 THEN {} END", sql::text(positive), sql::text(negative)),
+    }
 }
 
 fn write_quarantine(lines: &Lines, bad: &[usize], path: &Path) -> Result<()> {
@@ -118,18 +130,20 @@ fn write_quarantine(lines: &Lines, bad: &[usize], path: &Path) -> Result<()> {
 struct Dataset {
     /// For each file, the number of distinct rows that it was the first to contain.
     first_seen: Vec<u64>,
-    /// Number of missing values for each of [`COLUMNS`].
-    missing: [u64; 5],
+    /// Number of missing values of each column of the schema.
+    missing: Vec<u64>,
     contradictory: u64,
     examples: Vec<String>,
 }
 
 impl Dataset {
-    fn describe(connection: &Connection, location: &str, files: usize) -> Result<Self> {
+    fn describe(connection: &Connection, schema: &Schema, location: &str, files: usize) -> Result<Self> {
         let table = sql::files("parquet", location);
-        let known = COLUMNS.map(|column| format!("count({column})")).join(", ");
+        let known: Vec<String> = names::columns(schema).iter().map(|column| format!("count({column})")).collect();
+        let missing = vec![0; known.len()];
+        let known = known.join(", ");
         let counts = format!("SELECT {FILE}, count(*), {known} FROM {table} GROUP BY {FILE}");
-        let mut dataset = Self { first_seen: vec![0; files], missing: [0; 5], contradictory: 0, examples: Vec::new() };
+        let mut dataset = Self { first_seen: vec![0; files], missing, contradictory: 0, examples: Vec::new() };
         for row in &connection.rows("counting the distinct rows", counts)? {
             let mut cells = Cells::of(row);
             let (file, rows) = (cells.count() as usize, cells.count());
@@ -139,9 +153,9 @@ impl Dataset {
             }
         }
         let contradictions = format!(
-            "SELECT {CORPORATION}, count(*) OVER () FROM (SELECT {CORPORATION} FROM {table} WHERE {CORPORATION} IS NOT \
-             NULL AND {TARGET} IS NOT NULL GROUP BY {CORPORATION} HAVING min({TARGET}) < max({TARGET})) \
-             ORDER BY {CORPORATION} LIMIT {EXAMPLES}"
+            "SELECT {ID}, count(*) OVER () FROM (SELECT {ID} FROM {table} WHERE {ID} IS NOT \
+             NULL AND {TARGET} IS NOT NULL GROUP BY {ID} HAVING min({TARGET}) < max({TARGET})) \
+             ORDER BY {ID} LIMIT {EXAMPLES}"
         );
         for row in &connection.rows("looking for contradictions", contradictions)? {
             let mut cells = Cells::of(row);

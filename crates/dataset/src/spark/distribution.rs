@@ -1,12 +1,14 @@
 //! Counts how often each value of a column occurs, on the cluster.
 
+use std::collections::BTreeMap;
+
 use crate::MOST_VALUES;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use statistics::distribution::Distribution;
 use statistics::sketch::SHARES;
 
 use crate::spark::connection::Connection;
-use crate::spark::sql::Cells;
+use crate::spark::sql::{Cells, union_all};
 
 /// Number of shares to which a distribution is thinned. It is a multiple of the shares of a sketch, so the sketch's
 /// quantiles stay exact.
@@ -46,10 +48,13 @@ pub fn count(connection: &Connection, what: &str, relation: &str, columns: &[Col
             )
         })
         .collect();
+    if groups.is_empty() {
+        return Ok(Vec::new());
+    }
     let cumulated = format!(
         "SELECT i, v, n, sum(n) OVER (PARTITION BY i ORDER BY v) AS upto, sum(n) OVER (PARTITION BY i) AS everything, \
          row_number() OVER (PARTITION BY i ORDER BY n DESC, v) AS frequency_rank FROM ({})",
-        groups.join(" UNION ALL ")
+        union_all(&groups)
     );
     let share = |rank: &str| format!("({KEPT_SHARES} * ({rank})) DIV everything");
     let query = format!(
@@ -69,6 +74,31 @@ pub fn count(connection: &Connection, what: &str, relation: &str, columns: &[Col
             if frequency_rank == 1 {
                 counted.mode = Some(value);
             }
+        }
+        Ok(())
+    })?;
+    Ok(counted)
+}
+
+/// Counts the rows of each level of `columns` in one query.
+pub fn count_levels(
+    connection: &Connection,
+    what: &str,
+    relation: &str,
+    columns: &[String],
+) -> Result<Vec<BTreeMap<String, u64>>> {
+    let mut counted = vec![BTreeMap::new(); columns.len()];
+    if columns.is_empty() {
+        return Ok(counted);
+    }
+    let groups = columns.iter().enumerate().map(|(i, column)| {
+        format!("SELECT {i} AS i, {column} AS level, count(*) AS n FROM {relation} WHERE {column} IS NOT NULL GROUP BY {column}")
+    });
+    connection.each(what, union_all(&groups.collect::<Vec<_>>()), |row| {
+        let mut cells = Cells::of(&row);
+        let (i, level) = (cells.count() as usize, cells.text().context("a level without a name")?);
+        if let Some(counted) = counted.get_mut(i) {
+            counted.insert(level, cells.count());
         }
         Ok(())
     })?;
@@ -95,7 +125,7 @@ pub fn moments(
     connection: &Connection,
     what: &str,
     relation: &str,
-    columns: &[&str],
+    columns: &[String],
     others: &[String],
 ) -> Result<Moments> {
     let asked: Vec<String> = columns

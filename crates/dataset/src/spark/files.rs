@@ -6,18 +6,18 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use crate::rules::{check_target, find_columns};
+use crate::rules::{check_target, expected, find_columns};
 use anyhow::{Context, Result, bail};
 use common::files::checksum::Checksum;
 use common::files::{DataFile, has_csv_suffix};
-use common::model::schema::COLUMNS;
+use common::schema::Schema;
 
 use crate::spark::connection::Connection;
 use crate::spark::plan::Files;
 use crate::spark::sql::{self, Cells};
 
 /// Number of bytes at the start of a file within which its header must end.
-const HEAD: usize = 4096;
+const HEAD: usize = 32 * 1024;
 /// Maximum number of files, and of bytes ([`BYTES_PER_QUERY`]), in one query. Sail holds several contents in memory at
 /// once.
 const FILES_PER_QUERY: usize = 512;
@@ -173,7 +173,7 @@ pub fn check_unchanged(connection: &Connection, probed: &[Probed]) -> Result<()>
 ///
 /// # Errors
 /// Fails if a file is missing, empty, or not UTF-8; the error names the file.
-pub fn probe(connection: &Connection, files: &[DataFile]) -> Result<Vec<Probed>> {
+pub fn probe(connection: &Connection, schema: &Schema, files: &[DataFile]) -> Result<Vec<Probed>> {
     if files.is_empty() {
         return Ok(Vec::new());
     }
@@ -207,7 +207,7 @@ pub fn probe(connection: &Connection, files: &[DataFile]) -> Result<Vec<Probed>>
         }
     }
     let missing = |file: &DataFile| {
-        format!("{} does not exist or is empty; expected the columns {}", file.path.display(), COLUMNS.join(", "))
+        format!("{} does not exist or is empty; expected the columns {}", file.path.display(), expected(schema))
     };
     found.into_iter().zip(files).map(|(probed, file)| probed.with_context(|| missing(file))).collect()
 }
@@ -217,8 +217,8 @@ pub fn probe(connection: &Connection, files: &[DataFile]) -> Result<Vec<Probed>>
 pub struct InputFile {
     /// The properties of the file.
     pub probed: Probed,
-    /// The index of each of [`COLUMNS`] in the file.
-    pub columns: [usize; 5],
+    /// The index of each column of the schema in the file.
+    pub columns: Vec<usize>,
     /// Number of fields per row.
     pub width: usize,
     /// Number of the line that contains the header, counted from 1.
@@ -227,22 +227,22 @@ pub struct InputFile {
 
 impl InputFile {
     /// Parses the header; if `needed`, the file must have the target column.
-    pub fn new(probed: Probed, needed: bool) -> Result<Self> {
+    pub fn new(schema: &Schema, probed: Probed, needed: bool) -> Result<Self> {
         let understand = || -> Result<_> {
             let head = probed.head.strip_prefix('\u{feff}').unwrap_or(&probed.head);
             let (line, header) = (1..)
                 .zip(head.split('\n'))
                 .find(|(_, text)| !text.trim().is_empty())
-                .with_context(|| format!("the file is empty; expected the columns {}", COLUMNS.join(", ")))?;
+                .with_context(|| format!("the file is empty; expected the columns {}", expected(schema)))?;
             let mut record = csv::ByteRecord::new();
             csv::ReaderBuilder::new()
                 .has_headers(false)
                 .terminator(csv::Terminator::Any(b'\n'))
                 .from_reader(header.as_bytes())
                 .read_byte_record(&mut record)?;
-            let columns = find_columns(record.iter())?;
+            let columns = find_columns(schema, record.iter())?;
             if needed {
-                check_target(&columns)?;
+                check_target(schema, &columns)?;
             }
             Ok((columns, record.len(), line))
         };
@@ -275,28 +275,28 @@ mod tests {
         assert_eq!((path_of("s3a://bucket/a/b"), path_of("s3a://bucket")), ("a/b", ""));
     }
 
-    fn input(head: &str, needed: bool) -> Result<InputFile> {
+    fn input(schema: &Schema, head: &str, needed: bool) -> Result<InputFile> {
         let file = DataFile { name: "a.csv".to_owned(), path: "/in/a.csv".into(), batch: None };
         let address = "file:///in/a.csv".to_owned();
-        InputFile::new(
-            Probed {
-                file,
-                name: address.clone(),
-                address,
-                sha256: Checksum::of_bytes(b""),
-                state: String::new(),
-                length: 0,
-                head: head.to_owned(),
-            },
-            needed,
-        )
+        let probed = Probed {
+            file,
+            name: address.clone(),
+            address,
+            sha256: Checksum::of_bytes(b""),
+            state: String::new(),
+            length: 0,
+            head: head.to_owned(),
+        };
+        InputFile::new(schema, probed, needed)
     }
 
     #[test]
     fn headers_are_understood_as_on_one_machine() {
-        let header = COLUMNS.join(",");
+        let schema = Schema::default();
+        let input = |head: &str, needed| input(&schema, head, needed);
+        let header = schema.header();
         let file = input(&format!("\u{feff}\r\n{header}\r\na,1,2,3,0"), true).unwrap();
-        assert_eq!((file.columns, file.width, file.header_line), ([0, 1, 2, 3, 4], 5, 2));
+        assert_eq!((file.columns, file.width, file.header_line), (vec![0, 1, 2, 3, 4], 5, 2));
         let reordered =
             input("\"exited\",corporation,number_of_employees,lastyear_activity,lastmonth_activity\n", true);
         assert_eq!(reordered.unwrap().columns, [1, 4, 3, 2, 0]);
@@ -306,5 +306,12 @@ mod tests {
             let error = format!("{:#}", input(head, true).unwrap_err());
             assert!(error.contains("/in/a.csv") && error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn a_header_of_any_names_is_found() {
+        let schema = crate::local::table::tests::schema();
+        let file = input(&schema, "gone,skipped,\"a \"\"b\"\", c\",SELECT,key\r\n", true).unwrap();
+        assert_eq!((file.columns, file.width), (vec![4, 2, 3, 0], 5));
     }
 }

@@ -3,11 +3,12 @@
 use crate::MalformedRows;
 use crate::quarantine::check_malformed_share;
 use anyhow::{Context, Result};
-use common::model::schema::COLUMNS;
+use common::schema::Schema;
 
 use crate::spark::connection::Connection;
 use crate::spark::files::{self, InputFile, name_of_file};
-use crate::spark::row_rules::{self, FILE, LAYOUT, READABLE, clean, not_blank};
+use crate::spark::names;
+use crate::spark::row_rules::{self, FILE, READABLE, clean, not_blank};
 use crate::spark::sql::{self, Cells};
 use crate::spark::view::View;
 
@@ -25,13 +26,14 @@ pub struct FileCounts {
     pub rows: u64,
     /// Number of malformed rows.
     pub malformed: u64,
-    /// Number of missing values in the readable rows, for each of [`COLUMNS`].
-    pub missing: [u64; 5],
+    /// Number of missing values in the readable rows, for each column of the schema.
+    pub missing: Vec<u64>,
 }
 
 /// The lines of several files.
 pub struct Lines<'a> {
     connection: &'a Connection,
+    schema: &'a Schema,
     /// The files, in the order given.
     pub files: Vec<InputFile>,
     /// The views that [`Lines::rows`] reads.
@@ -42,7 +44,7 @@ pub struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     /// Creates the views of `files`; nothing is read yet.
-    pub fn open(connection: &'a Connection, files: Vec<InputFile>) -> Self {
+    pub fn open(connection: &'a Connection, schema: &'a Schema, files: Vec<InputFile>) -> Self {
         let mut views = Vec::new();
         let mut selects = Vec::new();
         let mut text = |addresses: &[&str], columns, name: &str| {
@@ -66,21 +68,22 @@ impl<'a> Lines<'a> {
             }
         }
         let lines = sql::union_all(&selects);
-        Self { connection, files, views, lines }
+        Self { connection, schema, files, views, lines }
     }
 
     /// Returns a query of every line that is not blank, including headers. Its columns are [`FILE`] (the file's index
-    /// from 0), `readable` (see [`READABLE`]), and [`COLUMNS`], which are all NULL if the line is not a readable row.
+    /// from 0), `readable` (see [`READABLE`]), and [`names::columns`], which are all NULL if the line is not a readable row.
     pub fn rows(&self) -> String {
         let all: Vec<usize> = (0..self.files.len()).collect();
         let lines = format!(
-            "SELECT file, 0 AS line, {}, {LAYOUT} FROM ({}) AS l JOIN {} ON l.name = f.name WHERE {}",
+            "SELECT file, 0 AS line, {}, {} FROM ({}) AS l JOIN {} ON l.name = f.name WHERE {}",
             clean("value"),
+            row_rules::layout_columns(self.schema),
             self.lines,
             self.table(&all),
             not_blank("value")
         );
-        row_rules::checked(&lines)
+        row_rules::checked(self.schema, &lines)
     }
 
     /// Returns a table of files: names, indices, layouts, and the numbers of the lines that contain their headers.
@@ -90,7 +93,8 @@ impl<'a> Lines<'a> {
             let layout = row_rules::layout(&file.columns, file.width);
             format!("({}, {i}, {layout}, {})", sql::text(&file.probed.name), file.header_line)
         });
-        format!("(VALUES {}) AS f(name, file, {LAYOUT}, header_line)", values.collect::<Vec<_>>().join(", "))
+        let layout = row_rules::layout_columns(self.schema);
+        format!("(VALUES {}) AS f(name, file, {layout}, header_line)", values.collect::<Vec<_>>().join(", "))
     }
 
     /// Counts the readable and the malformed rows of each file.
@@ -98,7 +102,8 @@ impl<'a> Lines<'a> {
     /// # Errors
     /// Fails if a file has more malformed rows than `policy` allows; the error names file and line.
     pub fn count(&self, policy: MalformedRows) -> Result<Vec<FileCounts>> {
-        let missing: Vec<String> = COLUMNS
+        let columns = names::columns(self.schema);
+        let missing: Vec<String> = columns
             .iter()
             .map(|column| format!("count(CASE WHEN {READABLE} AND {column} IS NULL THEN 1 END)"))
             .collect();
@@ -107,11 +112,12 @@ impl<'a> Lines<'a> {
             missing.join(", "),
             self.rows()
         );
-        let mut counted = vec![FileCounts::default(); self.files.len()];
+        let mut counted =
+            vec![FileCounts { missing: vec![0; columns.len()], ..FileCounts::default() }; self.files.len()];
         self.connection.each("counting the rows", query, |row| {
             let mut cells = Cells::of(&row);
             let (i, lines, rows) = (cells.count() as usize, cells.count(), cells.count());
-            let missing = std::array::from_fn(|_| cells.count());
+            let missing = columns.iter().map(|_| cells.count()).collect();
             if let Some(counted) = counted.get_mut(i) {
                 *counted = FileCounts { rows, malformed: lines.saturating_sub(rows + 1), missing };
             }
@@ -153,16 +159,17 @@ impl<'a> Lines<'a> {
                 .map(|(_, content)| format!("SELECT name, posexplode({LINES}) AS (position, value) FROM ({content})"))
                 .collect();
             let lines = format!(
-                "SELECT file, position + 1 AS line, {}, {LAYOUT} FROM ({}) AS l JOIN {} ON l.name = f.name \
+                "SELECT file, position + 1 AS line, {}, {} FROM ({}) AS l JOIN {} ON l.name = f.name \
                  WHERE {} AND position >= header_line",
                 clean("value"),
+                row_rules::layout_columns(self.schema),
                 sql::union_all(&selects),
                 self.table(batch),
                 not_blank("value")
             );
             let query = format!(
                 "SELECT file, line, reason, value FROM ({}) WHERE reason IS NOT NULL ORDER BY file, line{limit}",
-                row_rules::reasoned(&lines)
+                row_rules::reasoned(self.schema, &lines)
             );
             self.connection.each("reading the malformed rows", query, |row| {
                 let mut cells = Cells::of(&row);

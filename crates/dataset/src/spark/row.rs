@@ -24,6 +24,8 @@ pub enum Value {
     Text(String),
     /// A byte string (SQL BINARY).
     Bytes(Vec<u8>),
+    /// A list of numbers (SQL ARRAY<DOUBLE>); a missing number is 0, the sum of no rows.
+    Numbers(Vec<f64>),
 }
 
 /// The cells of one row, from left to right.
@@ -71,9 +73,23 @@ fn append(rows: &mut [Row], column: &ArrayRef) -> Result<()> {
         DataType::Binary => bytes(rows, column, |i| column.as_binary::<i32>().value(i)),
         DataType::LargeBinary => bytes(rows, column, |i| column.as_binary::<i64>().value(i)),
         DataType::BinaryView => bytes(rows, column, |i| column.as_binary_view().value(i)),
+        DataType::List(_) => {
+            let cells = column.as_list::<i32>();
+            for (i, row) in rows.iter_mut().enumerate() {
+                row.push(numbers(&cells.value(i))?);
+            }
+        }
         other => bail!("a column of the answer has the type {other}, which is not expected"),
     }
     Ok(())
+}
+
+/// Decodes the elements of a list.
+fn numbers(elements: &ArrayRef) -> Result<Value> {
+    let Some(numbers) = elements.as_primitive_opt::<Float64Type>() else {
+        bail!("a list in the answer has elements of the type {}, which is not expected", elements.data_type());
+    };
+    Ok(Value::Numbers(numbers.iter().map(Option::unwrap_or_default).collect()))
 }
 
 fn fill(rows: &mut [Row], column: &Arc<dyn Array>, value: impl Fn(usize) -> Value) {

@@ -5,12 +5,14 @@
 //! malformed.
 //!
 //! The layout of a file is data and not part of the SQL text, so the queries below are the same for one file as for
-//! thousands. Their lines have the columns `file`, `line`, `value` and, for each of [`COLUMNS`], its position in the
-//! file, `p0` to `p4`.
+//! thousands. Their lines have the columns `file`, `line`, `value`, `fields` and, for each column k of the schema, its
+//! position in the file, `p0`, `p1` and so on.
 
-use crate::rules::{ABSENT, LARGEST_EXACT, LONGEST_NAME, MISSING, Malformed};
-use common::model::schema::{COLUMNS, PREDICTORS, TARGET};
+use common::schema::{Kind, Predictor, Schema, Transform};
+use common::values::MISSING;
 
+use crate::rules::{ABSENT, LARGEST_EXACT, LONGEST_TEXT, Malformed};
+use crate::spark::names;
 use crate::spark::sql;
 
 /// The column that identifies the first file that contains a row, as its index (from 0) in ingestedfiles.txt. It is the
@@ -21,14 +23,23 @@ pub const FILE: &str = "ingested_file";
 /// about whether a boolean may be NULL.
 pub const READABLE: &str = "readable = 1";
 
-/// The columns that describe the layout of a file; [`layout`] returns their values.
-pub const LAYOUT: &str = "p0, p1, p2, p3, p4, fields";
-
 /// The position of a column that a file does not have. No line has that many fields.
 const BEYOND_ANY_LINE: usize = 1_000_000_000;
 
-/// Returns the values of [`LAYOUT`]: the positions of [`COLUMNS`], counted from 1, and the number of fields.
-pub fn layout(columns: &[usize; 5], width: usize) -> String {
+/// A line whose quoted fields are all closed, after a comma. A field that does not begin with a quote may contain one.
+const CLOSED: &str = r#"^(,("[^"]*(""[^"]*)*"|[^",][^,]*)?)*$"#;
+
+/// White space around numbers and labels. SQL has no escape for the form feed.
+const SPACE: &str = " \\t\\r\u{c}";
+
+/// Returns the names of the columns that describe the layout of a file; [`layout`] returns their values.
+pub fn layout_columns(schema: &Schema) -> String {
+    let positions: String = (0..schema.width()).map(|column| format!("p{column}, ")).collect();
+    positions + "fields"
+}
+
+/// Returns the values of [`layout_columns`]: the positions of the columns, counted from 1, and the number of fields.
+pub fn layout(columns: &[usize], width: usize) -> String {
     let position = |index: &usize| if *index == ABSENT { BEYOND_ANY_LINE } else { index + 1 };
     let values: Vec<String> = columns.iter().map(position).chain([width]).map(|number| number.to_string()).collect();
     values.join(", ")
@@ -41,117 +52,183 @@ pub fn clean(value: &str) -> String {
 
 /// Returns the condition that a line is not blank. Blank lines are ignored, as everywhere else.
 pub fn not_blank(value: &str) -> String {
-    format!("trim(BOTH ' \\t\\r\\f' FROM {value}) NOT IN ('', '\u{feff}', '\"\"')")
+    format!("trim(BOTH '{SPACE}' FROM {value}) NOT IN ('', '\u{feff}', '\"\"')")
 }
 
-/// Returns a query of the fields of each line as texts: `t0` to `t4` in the order of [`COLUMNS`], `width` (the number
-/// of fields), and `open` (whether a quote is not closed).
-fn fields(lines: &str) -> String {
+/// Returns a query of the fields of each line as texts: `t0`, `t1` and so on in the order of the schema's columns,
+/// `width` (the number of fields), and `open` (whether a quote is not closed).
+fn fields(schema: &Schema, lines: &str) -> String {
     // Every match begins with a comma and is therefore not empty: the engines disagree about the number of empty
     // matches.
     let parts = r#"CASE WHEN instr(value, '"') = 0 THEN split(value, ',')
         ELSE regexp_extract_all(concat(',', value), ',("[^"]*(?:""[^"]*)*"[^,]*|[^,]*)', 1) END"#;
-    let raw = |column: usize| format!("coalesce(try_element_at(parts, p{column}), '')");
     let field = |column: usize| {
-        let raw = raw(column);
+        let raw = format!("coalesce(try_element_at(parts, p{column}), '')");
         format!(
             "CASE WHEN NOT quoted THEN {raw} WHEN left({raw}, 1) = '\"' THEN \
              replace(substring({raw}, 2, length({raw}) - 2), '\"\"', '\"') ELSE {raw} END AS t{column}"
         )
     };
-    let open = |column: usize| {
-        let raw = raw(column);
-        format!(r#"(left({raw}, 1) = '"' AND NOT {raw} RLIKE '^"[^"]*(""[^"]*)*"$')"#)
-    };
-    let all: Vec<String> = (0..COLUMNS.len()).map(field).collect();
-    let open: Vec<String> = (0..COLUMNS.len()).map(open).collect();
+    let all: Vec<String> = (0..schema.width()).map(field).collect();
     format!(
-        "SELECT file, line, value, fields, size(parts) AS width, {}, quoted AND ({}) AS open \
+        "SELECT file, line, value, fields, size(parts) AS width, {}, \
+         quoted AND NOT concat(',', value) RLIKE '{CLOSED}' AS open \
          FROM (SELECT *, instr(value, '\"') > 0 AS quoted, {parts} AS parts FROM ({lines}))",
         all.join(", "),
-        open.join(" OR ")
     )
 }
 
-/// Returns the query [`fields`] with the additional numeric columns `x1` to `x4`.
-fn numbers(lines: &str) -> String {
-    let numbers: Vec<String> = (1..COLUMNS.len())
-        .map(|j| format!("coalesce(try_cast(t{j} AS DOUBLE), try_cast({} AS DOUBLE)) + 0D AS x{j}", trimmed(j)))
-        .collect();
-    format!("SELECT *, {} FROM ({})", numbers.join(", "), fields(lines))
+/// Returns the query [`fields`] with an additional numeric column `n1`, `n2` and so on for each column of numbers, and
+/// for the target if a label is a number.
+fn numbers(schema: &Schema, lines: &str) -> String {
+    // Java reads `1d`, `1f` and hexadecimal numbers as numbers.
+    let number = |column: usize| {
+        let (text, trimmed) = (format!("t{column}"), trimmed(column));
+        format!(
+            "CASE WHEN NOT {trimmed} RLIKE '[0-9.][dDfF]$|[xX]' THEN \
+             coalesce(try_cast({text} AS DOUBLE), try_cast({trimmed} AS DOUBLE)) + 0D END AS n{column}"
+        )
+    };
+    let numbers = (1..).zip(schema.predictors()).filter(|(_, predictor)| !predictor.is_category());
+    let target = schema.width() - 1;
+    let has_number = [true, false].into_iter().any(|exited| label_number(schema, exited).is_some());
+    let columns = numbers.map(|(column, _)| column).chain(has_number.then_some(target));
+    let all: Vec<String> = ["*".to_owned()].into_iter().chain(columns.map(number)).collect();
+    format!("SELECT {} FROM ({})", all.join(", "), fields(schema, lines))
+}
+
+/// Returns the number that a label of the target is; `None` if it is a text.
+fn label_number(schema: &Schema, exited: bool) -> Option<f64> {
+    schema.target().label(exited).parse().ok().filter(|number: &f64| !number.is_nan())
 }
 
 fn trimmed(column: usize) -> String {
-    format!("trim(BOTH ' \\t\\r\\f' FROM t{column})")
+    format!("trim(BOTH '{SPACE}' FROM t{column})")
 }
 
 fn is_missing(text: &str) -> String {
     format!("{text} IN {}", sql::texts(MISSING))
 }
 
-/// Returns the condition that a number exceeds [`LARGEST_EXACT`]. The next whole number is rounded to it, so in that
+/// Returns the condition that a text, an id or a level, is invalid.
+fn is_invalid_text(column: usize) -> String {
+    format!("(octet_length(t{column}) > {LONGEST_TEXT} OR t{column} RLIKE '[\\\\p{{Cc}}]')")
+}
+
+/// Returns the condition that a count exceeds [`LARGEST_EXACT`]. The next whole number is rounded to it, so in that
 /// case the digits decide.
 fn is_too_large(column: usize) -> String {
     let (largest, digits) = (sql::number(LARGEST_EXACT), trimmed(column));
     format!(
-        "(x{column} > {largest} OR x{column} = {largest} \
+        "(n{column} > {largest} OR n{column} = {largest} \
          AND coalesce(try_cast({digits} AS DECIMAL(38, 10)) > {LARGEST_EXACT:.0}, false))"
     )
 }
 
-/// Returns the condition that a name is invalid.
-fn is_invalid_name() -> String {
-    format!("(octet_length(t0) > {LONGEST_NAME} OR t0 RLIKE '[\\\\p{{Cc}}]')")
+/// The SQL of one column of a line.
+struct Field {
+    /// The condition that the field is missing.
+    missing: String,
+    /// The value of a valid field that is not missing.
+    value: String,
+    /// The conditions under which the field is malformed, with the reasons, in the order in which they are checked.
+    malformed: Vec<(String, Malformed)>,
 }
 
-/// Returns a query of [`FILE`], `readable` (see [`READABLE`]) and [`COLUMNS`] for each line of a query; the latter are
-/// NULL if the line is not a valid row.
-pub fn checked(lines: &str) -> String {
-    let counts = (1..=PREDICTORS.len()).map(|j| {
-        let known = format!("x{j} >= 0D AND NOT {}", is_too_large(j));
-        format!("({known} OR (x{j} IS NULL OR isnan(x{j})) AND {})", is_missing(&trimmed(j)))
-    });
-    let target = format!("(x4 = 0D OR x4 = 1D OR {})", is_missing(&trimmed(4)));
-    let good: Vec<String> = counts.chain([target]).collect();
-    let readable = format!("width = fields AND NOT open AND NOT {} AND {}", is_invalid_name(), good.join(" AND "));
-    let predictors: Vec<String> = (1..=PREDICTORS.len())
-        .map(|j| format!("CASE WHEN {READABLE} AND NOT isnan(x{j}) THEN x{j} END AS {}", PREDICTORS[j - 1]))
+impl Field {
+    fn id(schema: &Schema) -> Self {
+        let malformed = vec![(is_invalid_text(0), Malformed::InvalidText(schema.id().to_owned()))];
+        Self { missing: is_missing("t0"), value: "t0".to_owned(), malformed }
+    }
+
+    fn predictor(column: usize, predictor: &Predictor) -> Self {
+        let name = || predictor.name.clone();
+        let missing = is_missing(&trimmed(column));
+        if predictor.is_category() {
+            return Self {
+                // A spelling with white space around it is a level; only white space is missing.
+                missing: format!("({} OR {} = '')", is_missing(&format!("t{column}")), trimmed(column)),
+                value: format!("t{column}"),
+                malformed: vec![(is_invalid_text(column), Malformed::InvalidText(name()))],
+            };
+        }
+        let mut malformed = vec![(format!("(n{column} IS NULL OR isnan(n{column}))"), Malformed::NotANumber(name()))];
+        if predictor.kind == Kind::Count {
+            malformed.push((format!("n{column} < 0D"), Malformed::Negative(name())));
+            malformed.push((is_too_large(column), Malformed::TooLarge(name())));
+        } else {
+            let not_finite = format!("abs(n{column}) > {}", sql::number(f64::MAX));
+            malformed.push((not_finite, Malformed::NotFinite(name())));
+        }
+        if predictor.transform == Transform::Log1p {
+            malformed.push((format!("n{column} <= -1D"), Malformed::NoLogarithm(name())));
+        }
+        Self { missing, value: format!("n{column}"), malformed }
+    }
+
+    fn target(schema: &Schema) -> Self {
+        let column = schema.width() - 1;
+        let trimmed = trimmed(column);
+        let is = |exited: bool| {
+            let text = format!("{trimmed} = {}", sql::text(schema.target().label(exited)));
+            match label_number(schema, exited) {
+                Some(number) => format!("({text} OR coalesce(n{column} = {}, false))", sql::number(number)),
+                None => text,
+            }
+        };
+        let value = format!("CASE WHEN {} THEN 0 WHEN {} THEN 1 END", is(false), is(true));
+        let malformed =
+            vec![(format!("NOT ({} OR {})", is(false), is(true)), Malformed::NotALabel(schema.target().clone()))];
+        Self { missing: is_missing(&trimmed), value, malformed }
+    }
+
+    /// Returns the fields of all columns, in the order of the schema.
+    fn all(schema: &Schema) -> Vec<Self> {
+        let predictors = (1..).zip(schema.predictors());
+        let predictors = predictors.map(|(column, predictor)| Self::predictor(column, predictor));
+        [Self::id(schema)].into_iter().chain(predictors).chain([Self::target(schema)]).collect()
+    }
+
+    /// Returns the condition that the field is missing or valid.
+    fn is_good(&self) -> String {
+        let malformed: Vec<&str> = self.malformed.iter().map(|(condition, _)| condition.as_str()).collect();
+        format!("({} OR NOT ({}))", self.missing, malformed.join(" OR "))
+    }
+}
+
+/// Returns a query of [`FILE`], `readable` (see [`READABLE`]) and the columns of the schema for each line of a query;
+/// the latter are NULL if the line is not a valid row.
+pub fn checked(schema: &Schema, lines: &str) -> String {
+    let fields = Field::all(schema);
+    let good: Vec<String> = fields.iter().map(Field::is_good).collect();
+    let columns = fields.iter().zip(names::columns(schema));
+    let columns: Vec<String> = columns
+        .map(|(field, name)| {
+            format!("CASE WHEN {READABLE} AND NOT {} THEN {} END AS {name}", field.missing, field.value)
+        })
         .collect();
     format!(
-        "SELECT file AS {FILE}, readable, CASE WHEN {READABLE} AND NOT {} THEN t0 END AS {}, {}, \
-         CASE WHEN {READABLE} AND NOT isnan(x4) THEN CAST(x4 AS INT) END AS {TARGET} \
-         FROM (SELECT *, CASE WHEN {readable} THEN 1 ELSE 0 END AS readable FROM ({}))",
-        is_missing("t0"),
-        COLUMNS[0],
-        predictors.join(", "),
-        numbers(lines)
+        "SELECT file AS {FILE}, readable, {} \
+         FROM (SELECT *, CASE WHEN width = fields AND NOT open AND {} THEN 1 ELSE 0 END AS readable FROM ({}))",
+        columns.join(", "),
+        good.join(" AND "),
+        numbers(schema, lines)
     )
 }
 
 /// Returns a query of `file`, `line`, `value` and the `reason` why a line is malformed; NULL if it is a valid row.
-pub fn reasoned(lines: &str) -> String {
-    let say = |reason: Malformed| sql::text(&reason.to_string());
+pub fn reasoned(schema: &Schema, lines: &str) -> String {
+    let say = |reason: &Malformed| sql::text(&reason.to_string());
     let mut cases = vec![
-        format!("WHEN open THEN {}", say(Malformed::OpenQuote)),
+        format!("WHEN open THEN {}", say(&Malformed::OpenQuote)),
         // The numbers of fields are only known to the query.
         "WHEN width <> fields THEN concat(CAST(width AS STRING), ' fields where the header has ', CAST(fields AS STRING))"
             .to_owned(),
-        format!("WHEN {} THEN {}", is_invalid_name(), say(Malformed::InvalidName)),
     ];
-    for (j, column) in (1..).zip(PREDICTORS) {
-        cases.push(format!(
-            "WHEN (x{j} IS NULL OR isnan(x{j})) AND NOT {} THEN {}",
-            is_missing(&trimmed(j)),
-            say(Malformed::NotANumber(column))
-        ));
-        cases.push(format!("WHEN x{j} < 0D THEN {}", say(Malformed::Negative(column))));
-        let too_large = say(Malformed::TooLarge(column));
-        cases.push(format!("WHEN {} AND NOT isnan(x{j}) THEN {too_large}", is_too_large(j)));
+    for field in Field::all(schema) {
+        for (condition, reason) in &field.malformed {
+            cases.push(format!("WHEN NOT {} AND {condition} THEN {}", field.missing, say(reason)));
+        }
     }
-    cases.push(format!(
-        "WHEN NOT coalesce(x4 = 0D OR x4 = 1D, false) AND NOT {} THEN {}",
-        is_missing(&trimmed(4)),
-        say(Malformed::NotZeroOrOne)
-    ));
-    format!("SELECT file, line, value, CASE {} END AS reason FROM ({})", cases.join(" "), numbers(lines))
+    format!("SELECT file, line, value, CASE {} END AS reason FROM ({})", cases.join(" "), numbers(schema, lines))
 }

@@ -5,18 +5,24 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use common::config::is_address;
 use common::model::Model;
-use common::model::schema::PREDICTORS;
+use common::model::effect::{CategoryEffect, Effect};
+use common::schema::Transform;
 
+use crate::spark::names;
 use crate::spark::row::{Row, Value};
 
 /// Formats a number with an exponent, which makes it a DOUBLE: Spark reads a plain `0.5` as DECIMAL.
 pub fn number(value: f64) -> String {
-    format!("{value:e}D")
+    match value.is_infinite() {
+        true => format!("CAST('{}Infinity' AS DOUBLE)", if value < 0.0 { "-" } else { "" }),
+        false => format!("{value:e}D"),
+    }
 }
 
 /// Formats a text as a string literal.
 pub fn text(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('\'', "\\'").replace('\n', "\\n").replace('\r', "\\r");
+    let escaped = escaped.replace("${", "$\\{"); // otherwise Spark inserts the value of a variable
     format!("'{escaped}'")
 }
 
@@ -60,15 +66,58 @@ pub fn address(path: &Path) -> Result<String> {
     }
 }
 
-/// Returns an expression for a model's log-odds of a row; a missing predictor is imputed by its median.
+/// Returns an expression for a transformed number. `x` must be a column or a literal, because it is repeated.
+pub fn transformed(x: &str, transform: Transform) -> String {
+    match transform {
+        Transform::None => x.to_owned(),
+        // Sail computes log1p(x) as ln(1 + x), which loses the digits of a small x. This formula keeps them (Goldberg,
+        // ACM Computing Surveys 23, 1991, theorem 4).
+        Transform::Log1p => {
+            format!("(CASE WHEN 1D + {x} = 1D THEN {x} ELSE {x} * ln(1D + {x}) / ((1D + {x}) - 1D) END)")
+        }
+    }
+}
+
+/// Returns an expression for a model's log-odds of a row; a missing predictor is imputed.
 pub fn log_odds(model: &Model) -> String {
-    let terms: Vec<String> = (0..PREDICTORS.len())
-        .map(|j| {
-            let (coefficient, median) = (number(model.coefficients[j]), number(model.medians[j]));
-            format!("{coefficient} * coalesce({}, {median})", PREDICTORS[j])
+    let effects = model.effects.iter().zip(model.schema.predictors()).enumerate();
+    let terms: Vec<String> = effects
+        .map(|(j, (effect, predictor))| {
+            let x = names::predictor(j);
+            match effect {
+                Effect::Number(effect) => {
+                    let imputed = number(predictor.transform.apply(effect.median));
+                    let transformed = transformed(&x, predictor.transform);
+                    format!("{} * coalesce({transformed}, {imputed})", number(effect.coefficient))
+                }
+                Effect::Category(effect) => contribution(effect, &x),
+            }
         })
         .collect();
     format!("({} + {})", terms.join(" + "), number(model.intercept))
+}
+
+/// Returns an expression for the contribution of a category's level to the log-odds.
+fn contribution(effect: &CategoryEffect, column: &str) -> String {
+    let levels: String = effect
+        .levels
+        .iter()
+        .map(|level| format!("WHEN {column} = {} THEN {} ", text(&level.name), number(level.coefficient)))
+        .collect();
+    format!("(CASE WHEN {column} IS NULL THEN {} {levels}ELSE 0D END)", number(effect.imputed().coefficient))
+}
+
+/// Returns the condition that a row has a level that no training row had; `None` if the model has no category.
+pub fn is_unseen(model: &Model) -> Option<String> {
+    let unseen = model.effects.iter().enumerate().filter_map(|(j, effect)| match effect {
+        Effect::Number(_) => None,
+        Effect::Category(category) => {
+            let levels = texts(category.levels.iter().map(|level| level.name.as_str()));
+            Some(format!("coalesce({} NOT IN {levels}, false)", names::predictor(j)))
+        }
+    });
+    let unseen: Vec<String> = unseen.collect();
+    (!unseen.is_empty()).then(|| format!("({})", unseen.join(" OR ")))
 }
 
 /// Returns an expression for a model's probability of leaving, for a row.
@@ -136,6 +185,7 @@ mod tests {
     #[test]
     fn a_text_cannot_end_itself() {
         assert_eq!(text("o'neil\\"), "'o\\'neil\\\\'");
+        assert_eq!(text("${y}"), "'$\\{y}'");
         assert_eq!(texts(["a", "b"]), "('a', 'b')");
         assert_eq!(files("parquet", "file:///a`b"), "parquet.`file:///a``b`");
     }
