@@ -14,7 +14,7 @@ use crate::basis::{Basis, Scratch};
 use crate::design::Design;
 use crate::likelihood::Sums;
 use pack::{Pack, PackSums, Pairs};
-use tile::{TILE, Tile};
+use tile::{FEW, TILE, Tile};
 
 /// Number of rows in one parallel task. It is fixed, so that the sums do not depend on the number of threads.
 const CHUNK: usize = 16 * 1024;
@@ -121,6 +121,9 @@ impl Rows<'_> {
                 sums.add_log_odds(pack, &mut tile.log_odds);
             }
             sums.log_likelihood += tile.residuals(&self.target[rows]);
+            if !packs.is_empty() || numbers > FEW {
+                tile.weight();
+            }
             tile.add_to(&mut sums);
             for pack in &mut of_packs {
                 pack.add(&tile);

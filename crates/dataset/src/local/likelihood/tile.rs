@@ -8,8 +8,12 @@ use crate::likelihood::Sums;
 pub const TILE: usize = 256;
 /// Number of rows that are added side by side, so that the compiler uses vector instructions.
 const LANES: usize = 8;
+/// Largest number of numbers whose sums are computed in one pass.
+pub const FEW: usize = 4;
+/// Number of rows that are added side by side in this pass, so that the sums stay in registers.
+const FEW_LANES: usize = 4;
 /// Number of terms of the longest sum in a tile.
-pub const TERMS: usize = TILE / LANES + LANES;
+pub const TERMS: usize = TILE / FEW_LANES + FEW_LANES;
 
 /// One value for each row of a tile; rows beyond the end of the table have 0.
 pub type Column = [f64; TILE];
@@ -100,28 +104,86 @@ impl Tile {
         let inputs = chunks(&self.log_odds).zip(chunks(&e)).zip(chunks(&y));
         let outputs = chunks_mut(&mut self.residual).zip(chunks_mut(&mut self.curvature));
         for (((z, e), y), (residual, curvature)) in inputs.zip(outputs) {
+            let (z, e, y) = (*z, *e, *y);
+            let (mut r, mut c) = ([0.0; LANES], [0.0; LANES]);
             for k in 0..LANES {
-                let (z, e, y) = (z[k], e[k], y[k]);
-                let q = 1.0 / (1.0 + e);
+                let q = 1.0 / (1.0 + e[k]);
                 // Both p and 1 − p are computed without a subtraction, so a residual near 0 keeps its digits.
-                let (p, not_p) = if z >= 0.0 { (q, e * q) } else { (e * q, q) };
-                residual[k] = (1.0 - y) * p - y * not_p;
-                curvature[k] = e * q * q;
-                factors[k] *= 1.0 + e;
-                sums[k] += y * z - z.max(0.0);
+                let (p, not_p) = if z[k] >= 0.0 { (q, e[k] * q) } else { (e[k] * q, q) };
+                r[k] = (1.0 - y[k]) * p - y[k] * not_p;
+                c[k] = e[k] * q * q;
+                factors[k] *= 1.0 + e[k];
+                sums[k] += y[k] * z[k] - z[k].max(0.0);
             }
+            (*residual, *curvature) = (r, c);
         }
         self.residual[self.length..].fill(0.0);
+        sums.iter().sum::<f64>() - factors.iter().product::<f64>().ln()
+    }
+
+    /// Computes [`Tile::weighted`], which the sums of many numbers and of categories need.
+    pub fn weight(&mut self) {
         for (weighted, q) in self.weighted.iter_mut().zip(&self.q) {
             for ((weighted, q), curvature) in weighted.iter_mut().zip(q).zip(&self.curvature) {
                 *weighted = curvature * q;
             }
         }
-        sums.iter().sum::<f64>() - factors.iter().product::<f64>().ln()
     }
 
     /// Adds the sums over the tile that concern only numbers and the constant.
     pub fn add_to(&self, sums: &mut Sums) {
+        match self.q.len() {
+            // At most `FEW` numbers.
+            1 => self.add_few::<1>(sums),
+            2 => self.add_few::<2>(sums),
+            3 => self.add_few::<3>(sums),
+            4 => self.add_few::<4>(sums),
+            _ => self.add_many(sums),
+        }
+    }
+
+    /// Adds the sums of `K` numbers in one pass, because so few sums stay in registers.
+    fn add_few<const K: usize>(&self, sums: &mut Sums) {
+        let q: [&Column; K] = std::array::from_fn(|j| &self.q[j]);
+        let sizes: [&Column; K] = std::array::from_fn(|j| self.sizes.get(j).unwrap_or(&self.q[j]));
+        let zero = [0.0; FEW_LANES];
+        let [mut gradient, mut errors, mut of_constant] = [[zero; K]; 3];
+        let mut hessian = [[zero; K]; K];
+        let [mut residuals, mut residual_sizes, mut curvatures] = [zero; 3];
+        for start in (0..TILE).step_by(FEW_LANES) {
+            for lane in 0..FEW_LANES {
+                let t = start + lane;
+                let (residual, curvature) = (self.residual[t], self.curvature[t]);
+                residuals[lane] += residual;
+                residual_sizes[lane] += residual.abs();
+                curvatures[lane] += curvature;
+                for j in 0..K {
+                    let weighted = curvature * q[j][t];
+                    gradient[j][lane] += residual * q[j][t];
+                    errors[j][lane] += (residual * sizes[j][t]).abs();
+                    of_constant[j][lane] += weighted;
+                    for k in j..K {
+                        hessian[j][k][lane] += weighted * q[k][t];
+                    }
+                }
+            }
+        }
+        let constant = sums.gradient.len() - 1;
+        let sum = |lanes: &[f64; FEW_LANES]| lanes.iter().sum::<f64>();
+        for j in 0..K {
+            sums.gradient[j] += sum(&gradient[j]);
+            sums.gradient_error[j] += sum(&errors[j]);
+            sums.hessian[(j, constant)] += sum(&of_constant[j]);
+            for k in j..K {
+                sums.hessian[(j, k)] += sum(&hessian[j][k]);
+            }
+        }
+        sums.gradient[constant] += sum(&residuals);
+        sums.gradient_error[constant] += sum(&residual_sizes);
+        sums.hessian[(constant, constant)] += sum(&curvatures);
+    }
+
+    fn add_many(&self, sums: &mut Sums) {
         let constant = sums.gradient.len() - 1;
         for j in 0..self.q.len() {
             sums.gradient[j] += dot(&self.residual, &self.q[j]);
