@@ -1,10 +1,11 @@
-//! The table `clients` of one kind of database, for the columns of a client table. It is created anew when these columns
-//! change.
+//! The table `clients` with the columns of the config, in each kind of database. The table is replaced when these
+//! columns change.
 
 use anyhow::{Context, Result, bail};
 use common::schema::{Kind, Schema, Target};
 
 use crate::connection::{Connection, DATASET_LIMIT, Dialect};
+use crate::error::DatabaseError;
 use crate::tables::datasets::CLIENTS;
 
 /// Name of the new table until it replaces `clients`.
@@ -93,9 +94,11 @@ impl ClientTable {
             Dialect::Postgres => {
                 self.create(connection, NEW).await?;
                 fill(connection, NEW).await?;
-                change(connection, &format!("DROP TABLE IF EXISTS {CLIENTS}"))
-                    .await
-                    .context("drop the views that use it, and create them again afterwards")?;
+                let dropped = change(connection, &format!("DROP TABLE IF EXISTS {CLIENTS}")).await;
+                dropped.map_err(|error| match DatabaseError::is_used_by_view(&error) {
+                    true => error.context("drop the views that use it, and create them again afterwards"),
+                    false => error,
+                })?;
                 change(connection, &format!("ALTER TABLE {NEW} RENAME TO {CLIENTS}")).await
             }
             Dialect::MySql => {

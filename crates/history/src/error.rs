@@ -29,6 +29,12 @@ impl DatabaseError {
         matches!(error.code().as_deref(), Some("42P01" | "42S02")) || error.message().starts_with("no such table")
     }
 
+    /// Returns whether PostgreSQL refuses to drop a table because a view uses it.
+    pub fn is_used_by_view(error: &anyhow::Error) -> bool {
+        let Some(Self(sqlx::Error::Database(error))) = error.downcast_ref() else { return false };
+        error.code().as_deref() == Some("2BP01")
+    }
+
     /// Returns whether the server accepted the connection but has no database of this name.
     pub fn is_missing_database(error: &anyhow::Error) -> bool {
         const MYSQL_UNKNOWN_DATABASE: u16 = 1049;

@@ -160,3 +160,70 @@ impl TrainingRows for CompleteRows {
         Ok(self.rows()?.sums(basis, parameters))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MalformedRows;
+    use common::config::schema_of_json;
+    use std::fmt::Write;
+
+    fn table(predictors: &str, rows: &str) -> Table {
+        let schema =
+            schema_of_json(&format!(r#"{{"id": "key", "target": "left", "predictors": {predictors}}}"#)).unwrap();
+        let text = format!("{}\n{rows}", schema.header());
+        Table::from_csv(&schema, text.as_bytes(), MalformedRows::Refuse).unwrap()
+    }
+
+    const MIXED: &str = r#"[{"name": "plan", "kind": "category"}, {"name": "amount", "transform": "log1p"}, "age"]"#;
+
+    #[test]
+    fn levels_are_sorted_and_those_of_incomplete_rows_are_unseen() {
+        let all = table(MIXED, "a,year,0,3,0\nb,month,1.5,4,1\nc,month,3,5,0\nd,never,,6,1\ne,,2,7,0\n");
+        let rows = CompleteRows::of(&all).unwrap();
+        let summary = rows.summary();
+        assert_eq!((summary.rows, summary.exited, summary.left_out), (3, 1, 2));
+        let plan = PredictorSummary::Category {
+            levels: vec!["month".to_owned(), "year".to_owned()],
+            counts: vec![2, 1],
+            summary: LevelSummary { counts: vec![2, 1], unseen: 1, missing: 1 },
+        };
+        assert_eq!(summary.predictors[0], plan);
+        let PredictorSummary::Number { median, sketch } = &summary.predictors[1] else { panic!("not a number") };
+        assert_eq!((*median, sketch.as_ref().map(|sketch| sketch.n)), (Some(1.5), Some(4)));
+        // The columns are the numbers, then the indicator of every level but the most frequent one.
+        let sample = rows.sample(10).unwrap();
+        let expected = [[0.0, 3.0, 1.0], [1.5f64.ln_1p(), 4.0, 0.0], [3.0f64.ln_1p(), 5.0, 0.0]];
+        assert_eq!(sample.columns, expected.map(Vec::from));
+        assert_eq!(sample.exited, [false, true, false]);
+        let sums = rows.sums(&Basis::centred(rows.design(), &[0.0, 0.0]), &[0.0; 4]).unwrap();
+        assert!((sums.log_likelihood - 3.0 * 0.5f64.ln()).abs() < 1e-12);
+        assert!((sums.gradient[2] - 0.5).abs() < 1e-12, "{sums:?}");
+    }
+
+    #[test]
+    fn too_many_levels_and_terms_are_errors_that_name_the_column() {
+        let category = r#"[{"name": "plan", "kind": "category"}, {"name": "post code", "kind": "category"}]"#;
+        let rows = |n: usize| {
+            (0..n).fold(String::new(), |mut rows, i| {
+                writeln!(rows, "c{i},a,code {i},{}", i % 2).unwrap();
+                rows
+            })
+        };
+        assert!(CompleteRows::of(&table(category, &rows(MOST_LEVELS))).is_ok());
+        let error = CompleteRows::of(&table(category, &rows(MOST_LEVELS + 1))).err().unwrap().to_string();
+        assert!(error.contains("column post code has 101 levels") && error.contains("\"ignored\""), "{error}");
+
+        let names: Vec<String> = (0..6).map(|j| format!(r#"{{"name": "c{j}", "kind": "category"}}"#)).collect();
+        let rows = |levels: usize| {
+            (0..levels).fold(String::new(), |mut rows, i| {
+                writeln!(rows, "k{i},{i},{i},{i},{i},{i},{i},{}", i % 2).unwrap();
+                rows
+            })
+        };
+        let six = format!("[{}]", names.join(", "));
+        assert!(CompleteRows::of(&table(&six, &rows(83))).is_ok());
+        let error = CompleteRows::of(&table(&six, &rows(84))).err().unwrap().to_string();
+        assert!(error.contains("504 terms") && error.contains("at most 500"), "{error}");
+    }
+}
