@@ -130,6 +130,7 @@ mod tests {
     use super::*;
     use crate::MalformedRows;
     use common::config::schema_of_json;
+    use common::schema::MOST_LEVELS;
     use std::fmt::Write;
 
     fn table(predictors: &str, rows: &str) -> Table {
