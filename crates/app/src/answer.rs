@@ -82,7 +82,11 @@ impl<'m> PredictionAnswer<'m> {
     ///
     /// # Errors
     /// [`Problem::TooLarge`] if a JSON answer would exceed `MOST_JSON_ROWS`.
-    pub fn push(&mut self, id: Option<&str>, predictors: &[Option<ValueRef>]) -> Result<(), Problem> {
+    pub fn push<'v>(
+        &mut self,
+        id: Option<&str>,
+        predictors: impl Iterator<Item = Option<ValueRef<'v>>> + Clone,
+    ) -> Result<(), Problem> {
         self.rows += 1;
         let LiveModel { model, threshold, .. } = self.live;
         match &mut self.content {
@@ -94,8 +98,8 @@ impl<'m> PredictionAnswer<'m> {
                 "more than {MOST_JSON_ROWS} rows; request a CSV table, which may have any number of rows, with Accept: text/csv"
             ))),
             Content::Table(table) => {
-                let probability = probability(model.log_odds(predictors.iter().copied()));
-                let imputed = names(model, predictors, |_, value| value.is_none());
+                let probability = probability(model.log_odds(predictors.clone()));
+                let imputed = names(model, predictors.clone(), |_, value| value.is_none());
                 let record = [
                     neutralised(id.unwrap_or_default()),
                     u8::from(probability >= threshold.value()).to_string(),
@@ -142,12 +146,14 @@ fn has_categories(schema: &Schema) -> bool {
 
 /// The names of the predictors whose value `is` something, separated by spaces; a name with a space or a quote is in
 /// quotes.
-fn names(model: &Model, predictors: &[Option<ValueRef>], is: impl Fn(&Effect, Option<ValueRef>) -> bool) -> String {
+fn names<'v>(
+    model: &Model,
+    predictors: impl Iterator<Item = Option<ValueRef<'v>>>,
+    is: impl Fn(&Effect, Option<ValueRef>) -> bool,
+) -> String {
     let mut names = String::new();
-    for ((value, effect), Predictor { name, .. }) in
-        predictors.iter().zip(&model.effects).zip(model.schema.predictors())
-    {
-        if !is(effect, *value) {
+    for ((value, effect), Predictor { name, .. }) in predictors.zip(&model.effects).zip(model.schema.predictors()) {
+        if !is(effect, value) {
             continue;
         }
         if !names.is_empty() {

@@ -38,7 +38,7 @@ pub fn json(body: &[u8], live: &LiveModel, format: Format) -> Result<Answered, P
     let mut each = |index: usize, row: &SentRow| {
         let wrong = |wrong: String| Problem::WrongData(format!("rows[{index}]{wrong}"));
         let (id, values) = checked(schema, row).map_err(wrong)?;
-        answer.push(id, &values)
+        answer.push(id, values.iter().copied())
     };
     let mut reading = Reading::new(schema, &mut each);
     let mut json = serde_json::Deserializer::from_slice(body);
@@ -78,7 +78,7 @@ pub fn table(name: &str, stream: impl Read, live: &LiveModel, format: Format) ->
     let mut answer = PredictionAnswer::new(live, format)?;
     while let Some(next) = reader.read_next().map_err(|error| wrong(&format_args!("{error:#}")))? {
         match next {
-            Next::Row(row) => answer.push(row.id, &row.predictors().collect::<Vec<_>>())?,
+            Next::Row(row) => answer.push(row.id, row.predictors())?,
             Next::Malformed(row) => return Err(wrong(&format_args!("line {}: {}", row.line, row.reason))),
         }
     }

@@ -35,15 +35,21 @@ impl Predictions {
     }
 
     /// Adds the prediction for one client.
-    pub fn push(&mut self, model: &Model, threshold: Threshold, id: Option<String>, predictors: &[Option<ValueRef>]) {
-        let probability = probability(model.log_odds(predictors.iter().copied()));
+    pub fn push<'v>(
+        &mut self,
+        model: &Model,
+        threshold: Threshold,
+        id: Option<String>,
+        predictors: impl Iterator<Item = Option<ValueRef<'v>>> + Clone,
+    ) {
+        let probability = probability(model.log_odds(predictors.clone()));
         self.corporations.push(id);
         self.predictions.push(u8::from(probability >= threshold.value()));
         self.probabilities.push(probability);
-        for ((value, predictor), effect) in predictors.iter().zip(model.schema.predictors()).zip(&model.effects) {
+        for ((value, predictor), effect) in predictors.zip(model.schema.predictors()).zip(&model.effects) {
             if value.is_none() {
                 count(&mut self.imputed, &predictor.name);
-            } else if effect.is_unseen(*value) {
+            } else if effect.is_unseen(value) {
                 count(&mut self.unseen, &predictor.name);
             }
         }
@@ -61,6 +67,7 @@ fn count(counts: &mut BTreeMap<String, u64>, column: &str) {
 /// Predicts for every row of `clients` with the model of release `id`.
 pub fn predict(id: &str, model: &Model, clients: &dyn Clients, threshold: Threshold) -> Result<Predictions> {
     let mut predictions = Predictions::of(id);
-    clients.each(&mut |id, values, _| predictions.push(model, threshold, id.map(str::to_owned), values))?;
+    clients
+        .each(&mut |id, values, _| predictions.push(model, threshold, id.map(str::to_owned), values.iter().copied()))?;
     Ok(predictions)
 }

@@ -14,8 +14,11 @@ use statistics::interval;
 use crate::evidence::{Evidence, MOST_RUNS, Past};
 use crate::wording::interval_of;
 
-/// Maximum number of columns in the figure of missing values; more lines could not be told apart.
-const MOST_COLUMNS: usize = 8;
+/// Maximum number of columns in the figure of missing values, which has five kinds of lines.
+const MOST_COLUMNS: usize = 5;
+
+/// Maximum number of characters of a column's label in the legend of that figure.
+const LONGEST_LABEL: usize = 24;
 
 /// The figures as SVG; the PNG files, the PDF and the web page show the same drawings.
 pub struct Figures {
@@ -88,10 +91,18 @@ fn missing(rows: &[MissingRow], schema: &Schema) -> TimeSeries {
     }
     let line = |(column, name): (usize, &str)| {
         let known = percents(column).enumerate().filter_map(|(index, percent)| Some((index, percent?)));
-        (schema.label(name).to_owned(), known.collect())
+        (beginning(schema.label(name)), known.collect())
     };
     let lines = columns.into_iter().map(line).collect();
     TimeSeries { times: rows.iter().map(|row| row.started.clone()).collect(), lines }
+}
+
+/// The beginning of a label that fits into the legend.
+fn beginning(label: &str) -> String {
+    match label.char_indices().nth(LONGEST_LABEL) {
+        None => label.to_owned(),
+        Some((end, _)) => format!("{}…", &label[..end]),
+    }
 }
 
 /// The newest durations of ingestion and training.

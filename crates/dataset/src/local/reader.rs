@@ -55,7 +55,7 @@ pub struct Row<'a> {
 
 impl<'a> Row<'a> {
     /// Returns the predictors in the order of the schema; `None` for a missing value.
-    pub fn predictors(&self) -> impl Iterator<Item = Option<ValueRef<'a>>> + use<'a> {
+    pub fn predictors(&self) -> impl Iterator<Item = Option<ValueRef<'a>>> + Clone + use<'a> {
         let record = self.record;
         self.values.iter().map(move |value| match *value {
             Parsed::Missing => None,

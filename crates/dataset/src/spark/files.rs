@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_header_of_any_names_is_found() {
-        let schema = crate::local::table::tests::schema();
+        let schema = crate::spark::names::tests::schema();
         let file = input(&schema, "gone,skipped,\"a \"\"b\"\", c\",SELECT,key\r\n", true).unwrap();
         assert_eq!((file.columns, file.width), (vec![4, 2, 3, 0], 5));
     }

@@ -32,8 +32,15 @@ pub fn identifier(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// A schema with names that need quotes everywhere, a number and a category.
+    pub(in crate::spark) fn schema() -> Schema {
+        let text = r#"{"id": "key", "target": {"name": "gone", "positive": "yes", "negative": "no"},
+            "predictors": ["a \"b\", c", {"name": "SELECT", "kind": "category"}], "ignored": ["skipped"]}"#;
+        common::config::schema_of_json(text).unwrap()
+    }
 
     #[test]
     fn names_are_neutral_and_identifiers_quoted() {

@@ -12,7 +12,7 @@ use crate::spark::names::{self, TARGET};
 use crate::spark::row::Value;
 use crate::spark::sql;
 
-/// A Newton step.
+/// The rows, the columns and the parameters for which the sums are computed.
 pub struct Step<'a> {
     /// The columns of the table.
     pub schema: &'a Schema,
@@ -24,7 +24,7 @@ pub struct Step<'a> {
     pub levels: &'a [&'a [String]],
     /// The number of rows.
     pub rows: u64,
-    /// The columns.
+    /// The coordinates in which the sums are computed.
     pub basis: &'a Basis,
     /// The parameters of the columns.
     pub parameters: &'a [f64],

@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_dataset_is_only_read_with_the_columns_it_has() {
-        let (default, other) = (Schema::default(), crate::local::table::tests::schema());
+        let (default, other) = (Schema::default(), crate::spark::names::tests::schema());
         let location = |schema| format!("file:///s/finaldata/20260101T000000-1Z-7{MARK}{}", fingerprint(schema));
         for schema in [&default, &other] {
             let read = relation(schema, &location(schema), &ingested(schema)).unwrap();
