@@ -16,8 +16,14 @@ const LONGEST_SPELLING: usize = 8;
 
 /// Returns whether a field is one of the spellings of a missing value.
 pub fn is_missing(field: &[u8]) -> bool {
-    // Nearly every field is a number or a name, and no spelling is as long as most names.
-    field.len() <= LONGEST_SPELLING && MISSING.iter().any(|spelling| spelling.as_bytes() == field)
+    // Nearly every field is a number or a name, whose length or first byte no spelling has.
+    match field.first() {
+        None => true,
+        Some(b'N' | b'n' | b'#' | b'<' | b'-' | b'1') => {
+            field.len() <= LONGEST_SPELLING && MISSING.iter().any(|spelling| spelling.as_bytes() == field)
+        }
+        Some(_) => false,
+    }
 }
 
 /// A known value of a predictor.
@@ -122,5 +128,28 @@ pub fn write_csv_text(out: &mut Vec<u8>, text: &str) {
         out.push(b'"');
     } else {
         out.extend_from_slice(text.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_is_missing_and_nothing_else() {
+        assert!(MISSING.iter().all(|spelling| is_missing(spelling.as_bytes())));
+        assert!(MISSING.iter().all(|spelling| spelling.len() <= LONGEST_SPELLING));
+        for known in [" ", "na", "0", "1", "-1", "NAN", "#", "<", "Nana", "1.#IND0", "\u{663}"] {
+            assert!(!is_missing(known.as_bytes()), "{known:?}");
+        }
+    }
+
+    #[test]
+    fn texts_are_quoted_only_if_necessary() {
+        for (text, written) in [("a b", "a b"), ("a,b", "\"a,b\""), ("a\"b", "\"a\"\"b\""), ("", "")] {
+            let mut out = Vec::new();
+            write_csv_text(&mut out, text);
+            assert_eq!(out, written.as_bytes());
+        }
     }
 }

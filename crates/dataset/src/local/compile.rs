@@ -30,7 +30,7 @@ use common::schema::Schema;
 use fs_err::File;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use crate::local::reader::{MalformedRow, Next, Row, RowReader};
+use crate::local::reader::{MalformedRow, MissingColumns, Next, Row, RowReader};
 use crate::row::write_canonical;
 
 const READERS: usize = 2;
@@ -108,9 +108,6 @@ struct BatchRow {
     missing: MissingColumns,
 }
 
-/// The columns that are missing in a row: bit k for column k of the schema, which has fewer than 128 columns.
-type MissingColumns = u128;
-
 /// The results for a file that has been read completely.
 struct FileEnd {
     sha256: Checksum,
@@ -167,10 +164,6 @@ impl Batch {
         let start = self.text.len();
         write_canonical(&mut self.text, schema, row.id, row.predictors(), row.exited);
         let end = self.text.len();
-        let is_missing = [row.id.is_none()].into_iter().chain(row.predictors().map(|value| value.is_none()));
-        let is_missing = is_missing.chain([row.exited.is_none()]);
-        let missing =
-            is_missing.enumerate().fold(0, |bits, (column, is_missing)| bits | u128::from(is_missing) << column);
         self.rows.push(BatchRow {
             start,
             end,
@@ -179,9 +172,9 @@ impl Batch {
                 (Some(id), Some(exited)) => Some((xxh3_128_with_seed(id.as_bytes(), seed), exited)),
                 _ => None,
             },
-            missing,
+            missing: row.missing,
         });
-        missing
+        row.missing
     }
 
     /// Adds a malformed row; returns its size in the quarantine, in bytes.

@@ -49,9 +49,14 @@ pub struct Row<'a> {
     pub id: Option<&'a str>,
     /// Whether the client left; `None` if unknown.
     pub exited: Option<bool>,
+    /// The columns that are missing: bit k for column k of the schema.
+    pub missing: MissingColumns,
     values: &'a [Parsed],
     record: &'a csv::ByteRecord,
 }
+
+/// A bit for each column of a schema, which has fewer than 128 columns.
+pub type MissingColumns = u128;
 
 impl<'a> Row<'a> {
     /// Returns the predictors in the order of the schema; `None` for a missing value.
@@ -131,7 +136,9 @@ impl<'s, R: Read> RowReader<'s, R> {
         };
         let raw = self.csv.get_ref().window(start, self.csv.position().byte());
         match parse(self.schema, &self.record, self.width, &self.columns, raw, &mut self.values) {
-            Ok((id, exited)) => Ok(Some(Next::Row(Row { id, exited, values: &self.values, record: &self.record }))),
+            Ok((id, exited, missing)) => {
+                Ok(Some(Next::Row(Row { id, exited, missing, values: &self.values, record: &self.record })))
+            }
             Err(reason) => {
                 // The parser leaves empty lines at the beginning of the following row.
                 let empty = raw.iter().take_while(|byte| **byte == b'\n').count();
@@ -149,7 +156,7 @@ impl<'s, R: Read> RowReader<'s, R> {
     }
 }
 
-/// Checks a record. Returns the id and the target, and replaces `values` by the predictors.
+/// Checks a record. Returns the id, the target and the missing columns, and replaces `values` by the predictors.
 fn parse<'a>(
     schema: &Schema,
     record: &'a csv::ByteRecord,
@@ -157,7 +164,7 @@ fn parse<'a>(
     columns: &[usize],
     raw: &[u8],
     values: &mut Vec<Parsed>,
-) -> Result<(Option<&'a str>, Option<bool>), Malformed> {
+) -> Result<(Option<&'a str>, Option<bool>, MissingColumns), Malformed> {
     if record.len() != width {
         return Err(Malformed::FieldCount(record.len(), width));
     }
@@ -169,15 +176,21 @@ fn parse<'a>(
         }
     };
     let id = parse_id(schema, field(0))?;
+    let mut missing = MissingColumns::from(id.is_none());
     values.clear();
     for (j, predictor) in schema.predictors().iter().enumerate() {
         values.push(match parse_value(predictor, field(j + 1))? {
-            None => Parsed::Missing,
+            None => {
+                missing |= 1 << (j + 1);
+                Parsed::Missing
+            }
             Some(ValueRef::Number(number)) => Parsed::Number(number),
             Some(ValueRef::Level(level)) => Parsed::Text { field: columns[j + 1], length: level.len() },
         });
     }
-    Ok((id, parse_target(schema.target(), field(columns.len() - 1))?))
+    let exited = parse_target(schema.target(), field(columns.len() - 1))?;
+    missing |= MissingColumns::from(exited.is_none()) << (columns.len() - 1);
+    Ok((id, exited, missing))
 }
 
 /// Returns whether the raw bytes of a row end with a carriage return and a line feed, or with a carriage return at the

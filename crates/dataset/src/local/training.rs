@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use common::schema::{Predictor, Transform};
 use polars::prelude::ChunkQuantile;
 use rayon::prelude::*;
-use statistics::levels::LevelSummary;
+use statistics::levels::{LevelCounts, LevelSummary};
 use statistics::sketch::Sketch;
 
 use crate::basis::Basis;
@@ -41,10 +41,12 @@ impl CompleteRows {
     /// # Errors
     /// Fails if there are too many levels or terms; the error names the column.
     pub fn of(all: &Table) -> Result<Self> {
+        // Before the complete rows are copied, because sorting the values needs memory too.
+        let in_all: Vec<InAll> = all.predictors()?.into_par_iter().map(InAll::of).collect();
         let table = all.complete()?;
-        let values: Vec<_> = all.predictors()?.into_iter().zip(table.predictors()?).collect();
-        let predictors: Vec<(&Predictor, _)> = all.schema().predictors().iter().zip(values).collect();
-        let prepare = |(predictor, (all, complete)): (&Predictor, (Values, Values))| prepare(predictor, all, complete);
+        let values = table.predictors()?.into_iter().zip(in_all);
+        let predictors: Vec<(&Predictor, (Values, InAll))> = all.schema().predictors().iter().zip(values).collect();
+        let prepare = |(predictor, (values, in_all)): (&Predictor, (Values, InAll))| prepare(predictor, values, in_all);
         let prepared = predictors.into_par_iter().map(prepare).collect::<Result<Vec<_>>>()?;
         let (columns, predictors): (Vec<_>, Vec<_>) = prepared.into_iter().unzip();
         check_terms(all.schema(), &predictors)?;
@@ -72,12 +74,27 @@ impl CompleteRows {
     }
 }
 
-/// Returns the column of the regression and the summary of a predictor, from its values in all rows and in the complete
-/// rows.
-fn prepare(predictor: &Predictor, all: Values, complete: Values) -> Result<(Column, PredictorSummary)> {
-    match (all, complete) {
-        (Values::Levels(all, names), Values::Levels(complete, _)) => {
-            let (in_all, in_complete) = (level_counts(all, names), level_counts(complete, names));
+/// What the summary of a predictor says about all rows, complete or not.
+enum InAll {
+    Number(Option<Sketch>),
+    Category(LevelCounts),
+}
+
+impl InAll {
+    fn of(values: Values) -> Self {
+        match values {
+            Values::Numbers(numbers) => Self::Number(Sketch::of(numbers.iter())),
+            Values::Levels(indices, names) => Self::Category(level_counts(indices, names)),
+        }
+    }
+}
+
+/// Returns the column of the regression and the summary of a predictor, from its values in the complete rows and what is
+/// known about all rows.
+fn prepare(predictor: &Predictor, complete: Values, in_all: InAll) -> Result<(Column, PredictorSummary)> {
+    match (complete, in_all) {
+        (Values::Levels(complete, names), InAll::Category(in_all)) => {
+            let in_complete = level_counts(complete, names);
             check_levels(&predictor.name, in_complete.counts.len())?;
             let levels: Vec<String> = in_complete.counts.keys().cloned().collect();
             // The index of a level that no complete row has is never used.
@@ -91,17 +108,14 @@ fn prepare(predictor: &Predictor, all: Values, complete: Values) -> Result<(Colu
             };
             Ok((Column::Levels(column), summary))
         }
-        (Values::Numbers(all), Values::Numbers(complete)) => {
+        (Values::Numbers(complete), InAll::Number(sketch)) => {
             let column = match predictor.transform {
                 Transform::None => Column::Number,
                 transform => {
                     Column::Transformed(complete.iter().flatten().map(|number| transform.apply(number)).collect())
                 }
             };
-            Ok((
-                column,
-                PredictorSummary::Number { median: ChunkQuantile::median(complete), sketch: Sketch::of(all.iter()) },
-            ))
+            Ok((column, PredictorSummary::Number { median: ChunkQuantile::median(complete), sketch }))
         }
         _ => bail!("column {} is both a number and a category", predictor.name),
     }
