@@ -15,6 +15,7 @@ pub const MISSING: [&str; 19] = [
 const LONGEST_SPELLING: usize = 8;
 
 /// Returns whether a field is one of the spellings of a missing value.
+#[inline]
 pub fn is_missing(field: &[u8]) -> bool {
     // Nearly every field is a number or a name, whose length or first byte no spelling has.
     match field.first() {

@@ -58,9 +58,11 @@ fn parse_text<'a>(column: &str, field: &'a [u8]) -> Result<&'a str, Malformed> {
 
 /// Checks an id or a level that was read as text.
 pub fn check_text<'a>(column: &str, text: &'a str) -> Result<&'a str, Malformed> {
-    match text.len() > LONGEST_TEXT || text.chars().any(char::is_control) {
-        true => Err(Malformed::InvalidText(column.to_owned())),
-        false => Ok(text),
+    // Nearly every text consists of printable ASCII characters, which need not be decoded.
+    let is_printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !text.chars().any(char::is_control);
+    match is_printable && text.len() <= LONGEST_TEXT {
+        true => Ok(text),
+        false => Err(Malformed::InvalidText(column.to_owned())),
     }
 }
 

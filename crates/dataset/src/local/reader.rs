@@ -168,10 +168,12 @@ fn parse<'a>(
     if record.len() != width {
         return Err(Malformed::FieldCount(record.len(), width));
     }
+    // The parser includes a carriage return at the end of the line in the last field.
+    let is_crlf = is_crlf(raw);
     let field = |column: usize| {
         let field = record.get(columns[column]).unwrap_or_default();
-        match columns[column] + 1 == width && is_crlf(raw) {
-            true => field.strip_suffix(b"\r").unwrap_or(field), // the parser includes it in the last field
+        match is_crlf && columns[column] + 1 == width {
+            true => field.strip_suffix(b"\r").unwrap_or(field),
             false => field,
         }
     };
