@@ -6,6 +6,8 @@
 //! batches, which are treated like any other file. The watermark of a batch is stored in ingestion.json, so a batch and
 //! its watermark take effect together or not at all.
 
+pub mod suggest;
+
 use std::fmt;
 use std::path::Path;
 use std::time::Instant;

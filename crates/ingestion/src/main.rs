@@ -1,9 +1,14 @@
 //! The program `ingestion`; the library documents it.
 
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::{Result, anyhow};
 use clap::Parser;
-use ingestion::Shown;
+use common::cli::narrate;
+use dataset::UnknownColumn;
+use ingestion::{Shown, suggest};
 
 /// Merge all CSV files of the input folder into finaldata.csv, without duplicate rows
 #[derive(Parser)]
@@ -14,12 +19,45 @@ struct Arguments {
     /// Only list the input files with their checksums
     #[arg(long)]
     list: bool,
+    /// Only read the CSV files of a folder and propose the config key "columns" for them. Needs no config
+    ///
+    /// The proposal is printed on stdout, the reasons on stderr. The exit code is 1 if a column must still be chosen.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["list", "config"])]
+    suggest_columns: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let Arguments { common, list } = Arguments::parse();
-    match list {
-        true => common.run(|config| ingestion::list(config).map(Shown)),
-        false => common.run(|config| ingestion::run(config).map(Shown)),
+    let Arguments { common, list, suggest_columns } = Arguments::parse();
+    match (suggest_columns, list) {
+        (Some(folder), _) => suggest_columns_of(&folder, common.json).unwrap_or_else(|error| {
+            narrate(format_args!("error: {error:#}"));
+            ExitCode::FAILURE
+        }),
+        (None, true) => common.run(|config| ingestion::list(config).map(Shown)),
+        (None, false) => common.run(|config| ingestion::run(config).map(Shown).map_err(with_hint)),
+    }
+}
+
+/// Prints the proposal and the reasons. Returns the exit code.
+fn suggest_columns_of(folder: &Path, json: bool) -> Result<ExitCode> {
+    let suggestion = suggest::suggest(folder)?;
+    let text = if json { serde_json::to_string(&suggestion)? } else { suggestion.block()? };
+    suggestion.reasons().iter().for_each(narrate);
+    match writeln!(io::stdout(), "{text}") {
+        // The reader may have closed the pipe early (`| head -1`).
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+        _ => {}
+    }
+    Ok(if suggestion.undecided.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Tells a new user how to describe a table with other columns.
+fn with_hint(error: anyhow::Error) -> anyhow::Error {
+    match error.chain().any(|cause| cause.is::<UnknownColumn>()) {
+        true => anyhow!(
+            "{error:#}; name the columns of your table in the config key \"columns\": ingestion --suggest-columns FOLDER \
+             prints a proposal"
+        ),
+        false => error,
     }
 }
