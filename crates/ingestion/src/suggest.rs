@@ -1,12 +1,15 @@
 //! Proposes the config key `columns` for the CSV files of a folder.
 //!
 //! `profile` reads the files and describes each column, `evidence` compares columns, `names` judges what the name of a
-//! column and a label mean, `roles` chooses id, target and predictors. All rows are read, but only bounded statistics and a sample of rows are kept.
+//! column and a label mean, `roles` chooses id, target and predictors. All rows are read, but only bounded statistics and a
+//! sample of rows are kept.
 
 mod evidence;
 mod names;
 mod profile;
 mod roles;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 

@@ -102,12 +102,17 @@ fn auc(mut scored: Vec<(f64, bool)>) -> Option<f64> {
     Some(auc.max(1.0 - auc))
 }
 
-/// Whether the logarithm makes a skewed column nearly symmetric.
+/// Smallest ratio of the largest number to the median for which a logarithm is proposed.
+const WIDE: f64 = 50.0;
+
+/// Whether a column of non-negative numbers spans orders of magnitude and its logarithm is nearly symmetric.
 pub(super) fn suits_log1p(sample: &Sample, j: usize) -> bool {
     let numbers = sample.iter().filter_map(|row| row[j].as_deref()?.trim_ascii().parse::<f64>().ok());
-    let numbers: Vec<f64> = numbers.filter(|number| number.is_finite()).collect();
+    let mut numbers: Vec<f64> = numbers.filter(|number| number.is_finite()).collect();
+    numbers.sort_unstable_by(f64::total_cmp);
     numbers.len() >= FEWEST
-        && numbers.iter().all(|number| *number >= 0.0)
+        && numbers[0] >= 0.0
+        && numbers[numbers.len() - 1] + 1.0 >= WIDE * (numbers[numbers.len() / 2] + 1.0)
         && skewness(&numbers) > 3.0
         && skewness(&numbers.iter().map(|number| number.ln_1p()).collect::<Vec<_>>()).abs() < 1.0
 }
