@@ -61,7 +61,7 @@ pub struct Predictor {
     pub kind: Kind,
     /// Function of a number that enters the regression.
     pub transform: Transform,
-    /// Name for people.
+    /// Name that people read in pages and reports.
     pub label: String,
     /// Unit for people, such as `$`; `None` if there is none.
     pub unit: Option<String>,
@@ -72,7 +72,7 @@ pub struct Predictor {
 pub enum Kind {
     /// A number from 0 to 2^53.
     Count,
-    /// Any finite number.
+    /// A finite number of either sign.
     Number,
     /// A text with few different values, the levels.
     Category,
@@ -81,7 +81,7 @@ pub enum Kind {
 /// The function of a number that enters the regression.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transform {
-    /// The number itself.
+    /// The number enters unchanged.
     #[default]
     None,
     /// The natural logarithm of 1 + x; x must be above −1.

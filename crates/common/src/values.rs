@@ -55,7 +55,7 @@ pub fn borrowed(predictors: &[Option<Value>]) -> impl Iterator<Item = Option<Val
 }
 
 impl Value {
-    /// Borrows the value.
+    /// Returns the value with a borrowed text.
     pub fn borrowed(&self) -> ValueRef<'_> {
         match self {
             Self::Number(number) => ValueRef::Number(*number),

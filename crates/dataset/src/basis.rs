@@ -188,7 +188,7 @@ impl Basis {
         q.into_iter().map(|q| q.hi()).collect()
     }
 
-    /// Returns U⁻¹.
+    /// Returns the inverse U⁻¹ of the whole matrix.
     pub fn inverse(&self) -> DMatrix<f64> {
         let width = self.design.width();
         let mut inverse = DMatrix::zeros(width, width);

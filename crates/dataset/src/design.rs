@@ -3,7 +3,7 @@
 /// A predictor with levels instead of numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Category {
-    /// Number of levels.
+    /// Number of levels, including the reference level.
     pub levels: usize,
     /// Index of the level without an indicator, usually the most frequent one.
     pub reference: usize,

@@ -348,7 +348,7 @@ pub struct CategoryStatistics {
 pub struct LevelShare {
     /// The level as it is in the data.
     pub level: String,
-    /// Number of rows.
+    /// Number of rows with this level.
     pub count: u64,
     /// Share of the rows whose value is not missing, from 0 to 1.
     pub share: f64,

@@ -28,7 +28,7 @@ pub struct Suggestion {
     pub files: usize,
     /// Number of rows that were read.
     pub rows: u64,
-    /// What was found out about each column, and why it has its role.
+    /// The role of each column, with the reason.
     pub found: Vec<Finding>,
     /// What the user must look at before using the proposal.
     pub warnings: Vec<String>,
@@ -41,7 +41,7 @@ pub struct Suggestion {
 pub struct Finding {
     /// Name of the column.
     pub column: String,
-    /// Its role, kind and the reason, for people.
+    /// A sentence for people: role, kind and reason.
     pub reason: String,
 }
 

@@ -147,7 +147,7 @@ pub fn evaluate_model(
 /// Shows the outcome of this step to people.
 #[derive(Serialize)]
 pub struct Shown {
-    /// The outcome.
+    /// The outcome that is printed.
     #[serde(flatten)]
     pub outcome: Outcome,
     /// Name of the target column.

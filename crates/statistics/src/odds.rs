@@ -41,9 +41,9 @@ pub fn sensible_unit(standard_deviation: f64, exponents: RangeInclusive<i32>) ->
 pub struct Grid {
     /// Number of values per unit, a power of ten; 1 for whole numbers.
     pub per_unit: f64,
-    /// Smallest value.
+    /// Smallest value of the grid.
     pub low: f64,
-    /// Largest value.
+    /// Largest value of the grid.
     pub high: f64,
 }
 

@@ -42,7 +42,7 @@ use crate::objective::PenalisedLikelihood;
 pub struct Outcome {
     /// SHA-256 of trainedmodel.bin.
     pub model_sha256: Checksum,
-    /// The model.
+    /// The fitted model, serialised by term.
     #[serde(flatten, serialize_with = "flat")]
     pub model: Model,
     /// Seconds for reading the data, fitting and writing.

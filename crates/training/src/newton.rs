@@ -66,7 +66,7 @@ fn deviation(sketch: &Sketch, transform: Transform) -> f64 {
 pub struct Optimum {
     /// The coefficient of each term: of every number, then of every level of every category.
     pub coefficients: Vec<f64>,
-    /// The intercept.
+    /// The intercept, for the predictors as they are in the data.
     pub intercept: f64,
     /// Asymptotic standard errors of the coefficients and, last, of the intercept: the square roots of the diagonal of
     /// H⁻¹ (Fisher information; with the penalty as in le Cessie & van Houwelingen, Ridge estimators in logistic

@@ -56,7 +56,7 @@ pub struct LevelEffect {
 /// A term of the regression: a number, or one level of a category.
 #[derive(Clone, Copy, Debug)]
 pub struct Term<'a> {
-    /// The predictor.
+    /// The predictor to which the term belongs.
     pub predictor: &'a Predictor,
     /// The level of a category; `None` for a number.
     pub level: Option<&'a str>,

@@ -130,7 +130,7 @@ impl Table {
             .collect()
     }
 
-    /// Returns the ids.
+    /// Returns the id of each row; null where missing.
     pub fn ids(&self) -> Result<&StringChunked> {
         Ok(self.frame.column(self.schema.id())?.str()?)
     }

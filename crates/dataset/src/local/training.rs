@@ -29,7 +29,7 @@ pub struct CompleteRows {
 enum Column {
     /// A number of the table.
     Number,
-    /// A transformed number.
+    /// A number after its transform.
     Transformed(Vec<f64>),
     /// Index of each row's level in the sorted levels of the training rows.
     Levels(Vec<u32>),

@@ -35,7 +35,7 @@ pub(super) struct Profile {
     pub(super) sample: Vec<Vec<Option<String>>>,
 }
 
-/// What is known about one column of all rows.
+/// Description of one column over all rows.
 #[derive(Default)]
 pub(super) struct Column {
     pub(super) name: String,
@@ -119,7 +119,7 @@ fn is_date(text: &str) -> bool {
     parts.len() == 3 && parts.iter().all(digits) && parts.iter().any(|part| part.len() >= 2)
 }
 
-/// Reads all files.
+/// Reads all rows of all files and describes their columns.
 pub(super) fn read(files: &[DataFile]) -> Result<Profile> {
     let headers = files.iter().map(header).collect::<Result<Vec<_>>>()?;
     let in_all = |name: &&String| headers.iter().all(|header| header.contains(name));

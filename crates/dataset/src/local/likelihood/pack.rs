@@ -174,7 +174,7 @@ impl Pairs {
         Self { pairs, codes: packs.iter().map(|pack| pack.codes).collect() }
     }
 
-    /// Returns empty tables.
+    /// Returns tables whose cells are all 0.
     pub fn tables(&self) -> Vec<Vec<f64>> {
         self.pairs.iter().map(|(a, b)| vec![0.0; self.codes[*a] * self.codes[*b]]).collect()
     }

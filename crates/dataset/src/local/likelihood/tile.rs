@@ -24,15 +24,15 @@ pub struct Tile {
     pub q: Vec<Column>,
     /// The magnitudes of the errors of q relative to ε; empty if they are those of q.
     sizes: Vec<Column>,
-    /// q times `curvature`.
+    /// Each column of `q` times `curvature`.
     pub weighted: Vec<Column>,
     /// The log-odds q·γ.
     pub log_odds: Column,
-    /// p − y.
+    /// Residuals p − y.
     pub residual: Column,
-    /// p (1 − p).
+    /// Weights p (1 − p) of the Hessian.
     pub curvature: Column,
-    /// Number of rows.
+    /// Number of rows of the table in this tile.
     pub length: usize,
 }
 
