@@ -189,10 +189,11 @@ pub(crate) mod tests {
         }
 
         fn reversed(&self) -> Self {
-            fn reverse<T: Copy>(column: &Vec<T>) -> Vec<T> {
+            fn reverse<T: Copy>(column: &[T]) -> Vec<T> {
                 column.iter().rev().copied().collect()
             }
-            let (numbers, levels) = (self.numbers.iter().map(reverse), self.levels.iter().map(reverse));
+            let numbers = self.numbers.iter().map(|column| reverse(column));
+            let levels = self.levels.iter().map(|column| reverse(column));
             Self::with_categories(numbers.collect(), levels.collect(), reverse(&self.target))
         }
 

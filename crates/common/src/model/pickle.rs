@@ -262,7 +262,7 @@ impl<'a> Labels<'a> {
     fn of(target: &'a Target) -> Self {
         let (negative, positive) = (target.negative.as_str(), target.positive.as_str());
         let positive_first = match (inferred(negative), inferred(positive)) {
-            (Inferred::Boolean(negative), Inferred::Boolean(positive)) => positive < negative,
+            (Inferred::Boolean(negative), Inferred::Boolean(positive)) => negative && !positive,
             (Inferred::Integer(negative), Inferred::Integer(positive)) => positive < negative,
             (negative, positive) => match (float(negative), float(positive)) {
                 (Some(negative), Some(positive)) => positive < negative,

@@ -291,7 +291,9 @@ pub(crate) mod tests {
         common::config::schema_of_json(text).unwrap()
     }
 
-    fn rows(table: &Table) -> Vec<(Option<String>, Vec<Option<Value>>, Option<f64>)> {
+    type ReadRow = (Option<String>, Vec<Option<Value>>, Option<f64>);
+
+    fn rows(table: &Table) -> Vec<ReadRow> {
         let predictors = table.predictors().unwrap();
         let (ids, target) = (table.ids().unwrap(), table.target().unwrap());
         (0..table.height())

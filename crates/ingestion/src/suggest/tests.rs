@@ -57,7 +57,7 @@ fn client(row: usize) -> String {
 }
 
 fn churn(row: usize) -> String {
-    if mixed(row, 1) % 4 == 0 { "Yes".to_owned() } else { "No".to_owned() }
+    if mixed(row, 1).is_multiple_of(4) { "Yes".to_owned() } else { "No".to_owned() }
 }
 
 fn telco(rows: usize) -> String {
@@ -195,7 +195,7 @@ fn what_cannot_be_decided_is_said() {
 #[test]
 fn labels_are_recognised_by_their_meaning_or_as_the_rarer_one() {
     let target = |positive: &'static str, negative: &'static str| {
-        let label = move |row: usize| if row % 3 == 0 { positive.to_owned() } else { negative.to_owned() };
+        let label = move |row: usize| if row.is_multiple_of(3) { positive.to_owned() } else { negative.to_owned() };
         let suggestion =
             of(&table(90, &[("client", &client), ("size", &|row| mixed(row, 2).to_string()), ("gone", &label)]));
         let target = schema(&suggestion).target().clone();

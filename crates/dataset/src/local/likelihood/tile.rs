@@ -28,7 +28,7 @@ pub struct Tile {
     pub weighted: Vec<Column>,
     /// The log-odds q·γ.
     pub log_odds: Column,
-    /// Residuals p − y.
+    /// Differences p − y between the probabilities and the outcomes.
     pub residual: Column,
     /// Weights p (1 − p) of the Hessian.
     pub curvature: Column,
@@ -174,8 +174,8 @@ impl Tile {
             sums.gradient[j] += sum(&gradient[j]);
             sums.gradient_error[j] += sum(&errors[j]);
             sums.hessian[(j, constant)] += sum(&of_constant[j]);
-            for k in j..K {
-                sums.hessian[(j, k)] += sum(&hessian[j][k]);
+            for (k, products) in hessian[j].iter().enumerate().skip(j) {
+                sums.hessian[(j, k)] += sum(products);
             }
         }
         sums.gradient[constant] += sum(&residuals);
