@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its workspace has failed")]
 
+mod categories;
 mod faults;
 mod precision;
 mod python;
