@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot make its workspace has failed")]
 
+mod changed_columns;
 mod cron;
 mod decisions;
 mod dry_run;
