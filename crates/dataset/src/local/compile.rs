@@ -16,6 +16,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::io::Write;
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -98,14 +99,23 @@ struct Batch {
     quarantine: Vec<u8>,
 }
 
+/// One row of a batch. Small, because all rows pass from a reading thread to the merging thread.
 struct BatchRow {
-    /// Start and end of the row's text in [`Batch::text`].
-    start: usize,
-    end: usize,
+    /// Start and end of the row's text in [`Batch::text`], which is a few megabytes at most.
+    start: u32,
+    end: u32,
     fingerprint: u128,
-    /// The client's fingerprint, and whether it left; `None` if either is missing.
-    exit: Option<(u128, bool)>,
+    /// The client's fingerprint; 0 if `exited` is `None`.
+    client: u128,
+    /// Whether the client left; `None` if that or the id is missing.
+    exited: Option<bool>,
     missing: MissingColumns,
+}
+
+impl BatchRow {
+    fn text(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
 }
 
 /// The results for a file that has been read completely.
@@ -164,14 +174,13 @@ impl Batch {
         let start = self.text.len();
         write_canonical(&mut self.text, schema, row.id, row.predictors(), row.exited);
         let end = self.text.len();
+        let exit = row.id.zip(row.exited);
         self.rows.push(BatchRow {
-            start,
-            end,
+            start: start as u32,
+            end: end as u32,
             fingerprint: xxh3_128_with_seed(&self.text[start..end], seed),
-            exit: match (row.id, row.exited) {
-                (Some(id), Some(exited)) => Some((xxh3_128_with_seed(id.as_bytes(), seed), exited)),
-                _ => None,
-            },
+            client: exit.map_or(0, |(id, _)| xxh3_128_with_seed(id.as_bytes(), seed)),
+            exited: exit.map(|(_, exited)| exited),
             missing: row.missing,
         });
         row.missing
@@ -285,9 +294,9 @@ impl<'a, W: Write> Merge<'a, W> {
             } else {
                 duplicates += 1;
                 self.write(&batch.text[run_start..row_start])?;
-                run_start = row.end;
+                run_start = row.text().end;
             }
-            row_start = row.end;
+            row_start = row.text().end;
         }
         self.write(&batch.text[run_start..])?;
         self.rows += batch.rows.len() as u64 - duplicates;
@@ -295,12 +304,12 @@ impl<'a, W: Write> Merge<'a, W> {
     }
 
     fn note_exit(&mut self, batch: &Batch, row: &BatchRow) {
-        let Some((corporation, exited)) = row.exit else { return };
+        let (corporation, Some(exited)) = (row.client, row.exited) else { return };
         let (same, opposite) = if exited { (&mut self.left, &self.stayed) } else { (&mut self.stayed, &self.left) };
         let first = same.insert(corporation);
         let contradictory = first && opposite.contains(&corporation) && self.contradictory.insert(corporation);
         if contradictory && self.examples.len() < EXAMPLES {
-            self.examples.extend(first_field(&batch.text[row.start..row.end]));
+            self.examples.extend(first_field(&batch.text[row.text()]));
         }
     }
 
