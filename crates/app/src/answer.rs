@@ -106,7 +106,7 @@ impl<'m> PredictionAnswer<'m> {
                     probability.to_string(),
                     imputed,
                 ];
-                let unseen = has_categories(&model.schema).then(|| names(model, predictors, Effect::is_unseen));
+                let unseen = model.schema.has_categories().then(|| names(model, predictors, Effect::is_unseen));
                 let record = record.into_iter().chain(unseen);
                 table.write_record(record).or_not_ready(NOT_STORED)
             }
@@ -136,12 +136,8 @@ impl<'m> PredictionAnswer<'m> {
 
 /// The columns of an answer as CSV.
 pub fn columns(schema: &Schema) -> impl Iterator<Item = &'static str> {
-    let unseen = has_categories(schema).then_some("unseen");
+    let unseen = schema.has_categories().then_some("unseen");
     ["corporation", "prediction", "probability", "imputed"].into_iter().chain(unseen)
-}
-
-fn has_categories(schema: &Schema) -> bool {
-    schema.predictors().iter().any(Predictor::is_category)
 }
 
 /// The names of the predictors whose value `is` something, separated by spaces; a name with a space or a quote is in

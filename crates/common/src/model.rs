@@ -29,7 +29,7 @@ use sha2::{Digest, Sha256};
 use crate::config::Regularization;
 use crate::files::atomic;
 use crate::files::checksum::Checksum;
-use crate::model::effect::{Effect, LevelEffect, Term};
+use crate::model::effect::{Effect, Term};
 use crate::schema::{MOST_TERMS, Predictor, Schema};
 use crate::values::{Value, ValueRef, borrowed};
 
@@ -102,7 +102,7 @@ impl Model {
     }
 
     /// Returns the difference that a change of predictor `j` makes to the log-odds.
-    pub fn difference(&self, j: usize, from: &Value, to: &Value) -> f64 {
+    pub fn log_odds_change(&self, j: usize, from: &Value, to: &Value) -> f64 {
         let transform = self.schema.predictors()[j].transform;
         match (&self.effects[j], from.number(), to.number()) {
             (Effect::Number(effect), Some(from), Some(to)) => {
@@ -144,9 +144,10 @@ impl Model {
             match effect {
                 Effect::Number(number) => vec![term(None, number.coefficient, number.standard_error)],
                 Effect::Category(category) => {
-                    let of_level = |level: &'_ LevelEffect| (level.coefficient, level.standard_error);
-                    let levels = category.levels.iter().map(|level| (level, of_level(level)));
-                    levels.map(|(level, (b, error))| term(Some(level.name.as_str()), b, error)).collect()
+                    let levels = category.levels.iter();
+                    levels
+                        .map(|level| term(Some(level.name.as_str()), level.coefficient, level.standard_error))
+                        .collect()
                 }
             }
         })
@@ -272,7 +273,7 @@ const ENCODING: bincode::config::Configuration<
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::model::effect::{CategoryEffect, NumberEffect};
+    use crate::model::effect::{CategoryEffect, LevelEffect, NumberEffect};
     use crate::schema::{Columns, Ignored, Kind, Target, Transform};
     use statistics::levels::LevelSummary;
     use statistics::sketch::Sketch;

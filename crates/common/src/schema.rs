@@ -20,7 +20,10 @@ pub const MOST_LEVELS: usize = 100;
 pub const MOST_TERMS: usize = 500;
 
 /// Maximum length of a column's name in bytes, which is PostgreSQL's limit of an identifier.
-const LONGEST_NAME: usize = 63;
+pub const LONGEST_NAME: usize = 63;
+
+/// 2^53, the largest count: up to it, every whole number has an exact `f64`.
+pub const LARGEST_COUNT: f64 = 9_007_199_254_740_992.0;
 
 /// The columns of a client table: an id, predictors and a target. A value of this type is always valid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,14 +143,6 @@ impl Transform {
             Self::Log1p => number.ln_1p(),
         }
     }
-
-    /// Returns the number whose transform is `transformed`.
-    pub fn invert(self, transformed: f64) -> f64 {
-        match self {
-            Self::None => transformed,
-            Self::Log1p => transformed.exp_m1(),
-        }
-    }
 }
 
 impl Schema {
@@ -166,10 +161,19 @@ impl Schema {
         &self.predictors
     }
 
+    /// Returns the predictor of this name; `None` if there is none.
+    pub fn predictor(&self, name: &str) -> Option<&Predictor> {
+        self.predictors.iter().find(|predictor| predictor.name == name)
+    }
+
+    /// Whether a predictor is a category.
+    pub fn has_categories(&self) -> bool {
+        self.predictors.iter().any(Predictor::is_category)
+    }
+
     /// Returns the name of a column for people.
     pub fn label<'a>(&'a self, column: &'a str) -> &'a str {
-        let predictor = self.predictors.iter().find(|predictor| predictor.name == column);
-        predictor.map_or(column, |predictor| &predictor.label)
+        self.predictor(column).map_or(column, |predictor| &predictor.label)
     }
 
     /// Number of columns: id, predictors and target.
@@ -211,26 +215,14 @@ impl Schema {
     /// Returns `name`, with underscores appended until it is no column of the schema. Used for columns that follow those
     /// of the schema in a file.
     pub fn free_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
-        let mut free = Cow::Borrowed(name);
-        while self.columns().any(|column| column == free) {
-            free.to_mut().push('_');
-        }
-        free
+        free_name(name, |name| self.columns().any(|column| column == name))
     }
 
     /// Describes the first difference that changes the meaning of a table or a model, as seen from `self`; `None` if
     /// there is none. Labels, units and ignored columns make no difference.
     pub fn difference(&self, other: &Self) -> Option<String> {
-        let here: HashSet<&str> = self.columns().collect();
-        let there: HashSet<&str> = other.columns().collect();
-        let list = |names: Vec<&str>| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
-        let only_here = list(self.columns().filter(|name| !there.contains(name)).collect());
-        let only_there = list(other.columns().filter(|name| !here.contains(name)).collect());
-        match (only_here.is_empty(), only_there.is_empty()) {
-            (false, false) => return Some(format!("{only_here} instead of {only_there}")),
-            (false, true) => return Some(format!("{only_here} in addition")),
-            (true, false) => return Some(format!("without {only_there}")),
-            (true, true) => {}
+        if let Some(difference) = difference_of_names(self.columns(), other.columns()) {
+            return Some(difference);
         }
         if self.id != other.id {
             return Some(format!("the id is \"{}\" instead of \"{}\"", self.id, other.id));
@@ -250,11 +242,37 @@ impl Schema {
 
     /// Returns this schema with the labels, units and ignored columns of `other`, if the two have no
     /// [`Schema::difference`]; otherwise unchanged.
-    pub fn presented_as(mut self, other: &Self) -> Self {
-        if self.difference(other).is_none() {
-            self = other.clone();
-        }
-        self
+    pub fn presented_as(self, other: &Self) -> Self {
+        if self.difference(other).is_none() { other.clone() } else { self }
+    }
+}
+
+/// Returns `name`, with underscores appended as long as it `is_taken`.
+pub fn free_name(name: &str, is_taken: impl Fn(&str) -> bool) -> Cow<'_, str> {
+    let mut free = Cow::Borrowed(name);
+    while is_taken(&free) {
+        free.to_mut().push('_');
+    }
+    free
+}
+
+/// Describes which of the columns `here` are not `there` and which are only there; `None` if both are the same, in any
+/// order.
+pub fn difference_of_names<'a>(
+    here: impl Iterator<Item = &'a str>,
+    there: impl Iterator<Item = &'a str>,
+) -> Option<String> {
+    let (here, there): (Vec<&str>, Vec<&str>) = (here.collect(), there.collect());
+    let list = |names: &[&str], others: &[&str]| {
+        let names = names.iter().filter(|name| !others.contains(name)).map(|name| format!("\"{name}\""));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let (only_here, only_there) = (list(&here, &there), list(&there, &here));
+    match (only_here.is_empty(), only_there.is_empty()) {
+        (false, false) => Some(format!("{only_here} instead of {only_there}")),
+        (false, true) => Some(format!("{only_here} in addition")),
+        (true, false) => Some(format!("without {only_there}")),
+        (true, true) => None,
     }
 }
 
@@ -426,11 +444,5 @@ mod tests {
         assert_eq!(schema(r#"["a, \"b\"", "probability"]"#).header(), "key,\"a, \"\"b\"\"\",probability,left");
         assert_eq!(schema(r#"["probability", "probability_"]"#).free_name("probability"), "probability__");
         assert_eq!(schema(r#"["a"]"#).free_name("probability"), "probability");
-    }
-
-    #[test]
-    fn transforms_can_be_inverted() {
-        assert!((Transform::Log1p.invert(Transform::Log1p.apply(41.5)) - 41.5).abs() < 1e-12);
-        assert_eq!(Transform::None.invert(Transform::None.apply(-3.0)), -3.0);
     }
 }

@@ -85,7 +85,9 @@ impl Basis {
     }
 
     /// Calls `column` with the index of each numeric column of a row, its value q, and the magnitude of the terms it was
-    /// computed from. `numbers` and `levels` return the number and the level of a predictor by its index. The columns are computed in pairs of doubles, so the error of a column is at most its last bit plus 2⁻¹⁰⁰ of that
+    /// computed from. `numbers` and `levels` return the number and the level of a predictor by its index.
+    ///
+    /// The columns are computed in pairs of doubles, so the error of a column is at most its last bit plus 2⁻¹⁰⁰ of that
     /// magnitude, times the number of terms.
     pub fn columns(
         &self,

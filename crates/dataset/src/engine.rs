@@ -97,7 +97,7 @@ pub trait Clients: Send + Sync {
     fn training_rows(&self) -> Result<Box<dyn TrainingRows + '_>>;
 
     /// Compares the predictions of a model with the known outcomes. A probability equal to the threshold predicts that
-    /// the client leaves; a missing predictor is imputed with the model's median.
+    /// the client leaves; a missing predictor is imputed as the model imputes it.
     fn score(&self, model: &Model, threshold: Threshold) -> Result<Counts>;
 
     /// Returns how often each value of each predictor occurs, in the order of the schema. An engine may thin the
@@ -262,9 +262,9 @@ pub struct Sample {
 /// The counts of a score.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counts {
-    /// Confusion matrix of the rows whose `exited` is known.
+    /// Confusion matrix of the labelled rows, that is, rows whose target is known.
     pub confusion: Confusion,
-    /// Number of unlabelled rows, that is, rows whose `exited` is missing.
+    /// Number of unlabelled rows, that is, rows whose target is missing.
     pub unlabelled: u64,
     /// Number of rows in the confusion matrix in which a predictor was imputed.
     pub imputed: u64,
@@ -357,16 +357,12 @@ pub struct LevelShare {
 impl CategoryStatistics {
     /// Computes the statistics of a column from the counts of its levels.
     pub fn of(column: &str, levels: &LevelCounts) -> Self {
-        let known = levels.n();
-        let share = |(level, count): (&String, &u64)| LevelShare {
-            level: level.clone(),
-            count: *count,
-            share: *count as f64 / known as f64,
-        };
+        let share =
+            |((level, share), count): ((&str, f64), &u64)| LevelShare { level: level.to_owned(), count: *count, share };
         Self {
             column: column.to_owned(),
             mode: levels.most_frequent().map(str::to_owned),
-            levels: levels.counts.iter().map(share).collect(),
+            levels: levels.shares().into_iter().zip(levels.counts.values()).map(share).collect(),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod design;
 mod engine;
 pub mod likelihood;
 pub mod local;
+mod pack;
 mod quarantine;
 pub mod row;
 mod rules;

@@ -1,9 +1,9 @@
 //! One client row: parsing text to checked values, and formatting them as canonical text.
 
-use common::schema::{Kind, Predictor, Schema, Target, Transform};
+use common::schema::{Kind, LARGEST_COUNT, Predictor, Schema, Target, Transform};
 use common::values::{ValueRef, is_missing, write_csv_text};
 
-use crate::rules::{LARGEST_EXACT, LONGEST_TEXT, Malformed, exceeds_exact};
+use crate::rules::{LONGEST_TEXT, Malformed, exceeds_exact};
 
 /// Appends a row in the format of finaldata.csv, including the newline. Equal rows give equal bytes and different rows
 /// different bytes: whole numbers have no decimal point, missing values are empty, and texts are quoted only if
@@ -80,7 +80,7 @@ fn parse_number(predictor: &Predictor, field: &[u8]) -> Result<Option<f64>, Malf
     let not_a_number = || Malformed::NotANumber(predictor.name.clone());
     let text = std::str::from_utf8(field).map_err(|_| not_a_number())?;
     let number = text.parse().map_err(|_| not_a_number())?;
-    if predictor.kind == Kind::Count && number == LARGEST_EXACT && exceeds_exact(text) {
+    if predictor.kind == Kind::Count && number == LARGEST_COUNT && exceeds_exact(text) {
         return Err(Malformed::TooLarge(predictor.name.clone())); // instead of the nearest representable number
     }
     check_number(predictor, number).map(Some)
@@ -92,7 +92,7 @@ pub fn check_number(predictor: &Predictor, number: f64) -> Result<f64, Malformed
     match (predictor.kind, predictor.transform) {
         _ if number.is_nan() => Err(Malformed::NotANumber(column())),
         (Kind::Count, _) if number < 0.0 => Err(Malformed::Negative(column())),
-        (Kind::Count, _) if number > LARGEST_EXACT => Err(Malformed::TooLarge(column())),
+        (Kind::Count, _) if number > LARGEST_COUNT => Err(Malformed::TooLarge(column())),
         _ if number.is_infinite() => Err(Malformed::NotFinite(column())),
         (_, Transform::Log1p) if number <= -1.0 => Err(Malformed::NoLogarithm(column())),
         _ => Ok(number + 0.0), // -0 becomes 0
@@ -123,7 +123,7 @@ pub fn parse_target(target: &Target, field: &[u8]) -> Result<Option<bool>, Malfo
 }
 
 fn write_number(out: &mut Vec<u8>, value: f64) {
-    if value.abs() > LARGEST_EXACT {
+    if value.abs() > LARGEST_COUNT {
         out.extend_from_slice(format!("{value:e}").as_bytes());
     } else if value.fract() == 0.0 {
         // At most 2^53, so the cast is exact.
@@ -239,7 +239,7 @@ mod tests {
         };
         assert_eq!(text(Some("abcd"), [Some(5.0), None, Some(0.25)], Some(true)), "abcd,5,,0.25,1\n");
         assert_eq!(text(Some("a,\"b\"\nc"), [None; 3], None), "\"a,\"\"b\"\"\nc\",,,,\n");
-        let numbers = [Some(LARGEST_EXACT), Some(1e-7), None];
+        let numbers = [Some(LARGEST_COUNT), Some(1e-7), None];
         assert_eq!(text(None, numbers, Some(false)), ",9007199254740992,0.0000001,,0\n");
         assert_eq!(
             text(None, [Some(-3.0), Some(-1e300), Some(2f64.powi(60))], None),

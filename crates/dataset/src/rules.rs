@@ -131,9 +131,6 @@ impl fmt::Display for Malformed {
     }
 }
 
-/// 2^53, the largest number up to which every whole number has an exact `f64`.
-pub const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
-
 /// Returns whether a decimal text is above 2^53 although the nearest `f64` is 2^53 itself. `text` must be one whose
 /// nearest `f64` is 2^53.
 ///

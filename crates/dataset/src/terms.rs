@@ -13,7 +13,7 @@ pub fn check_levels(column: &str, levels: usize) -> Result<()> {
     if levels > MOST_LEVELS {
         bail!(
             "column {column} has {levels} levels, but a category may have at most {MOST_LEVELS}; merge rare levels in the \
-             data, use a number, or name the column in \"ignored\" (config key \"columns\")"
+             data, declare the column a number if it holds numbers, or name it in \"ignored\" (config key \"columns\")"
         );
     }
     Ok(())

@@ -2,7 +2,7 @@
 //! columns change.
 
 use anyhow::{Context, Result, bail};
-use common::schema::{Kind, Schema, Target};
+use common::schema::{Kind, Schema, Target, free_name};
 
 use crate::connection::{Connection, DATASET_LIMIT, Dialect};
 use crate::error::DatabaseError;
@@ -46,10 +46,8 @@ impl ClientTable {
     /// Returns the table for the columns of `schema`. The row number comes first; its name is `number`, or the next free
     /// name if a column has that name.
     pub fn of(schema: &Schema, dialect: Dialect) -> Self {
-        let mut row_number = "number".to_owned();
-        while schema.columns().any(|name| name.to_lowercase() == row_number) {
-            row_number.push('_');
-        }
+        let is_taken = |name: &str| schema.columns().any(|column| column.to_lowercase() == name);
+        let row_number = free_name("number", is_taken).into_owned();
         let content = |kind| if kind == Kind::Category { Content::Level } else { Content::Number };
         let predictors = schema.predictors().iter().map(|predictor| (predictor.name.clone(), content(predictor.kind)));
         let target = schema.target();

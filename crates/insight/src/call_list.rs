@@ -135,7 +135,7 @@ impl CallList {
         let values = self.model.imputed(&call.predictors);
         let averages = self.model.averages();
         let reason = |(j, average): (usize, Value)| {
-            let log_odds = self.model.difference(j, &average, &values[j]);
+            let log_odds = self.model.log_odds_change(j, &average, &values[j]);
             Reason {
                 predictor: self.schema().predictors()[j].name.clone(),
                 value: values[j].clone(),

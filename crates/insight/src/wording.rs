@@ -92,7 +92,7 @@ fn with_unit(predictor: &Predictor, text: String) -> String {
 
 /// Describes one predictor's contribution to a client's `risk` by its consequence.
 pub(crate) fn reason(schema: &Schema, reason: &Reason, risk: f64) -> String {
-    let Some(predictor) = predictor(schema, &reason.predictor) else { return String::new() };
+    let Some(predictor) = schema.predictor(&reason.predictor) else { return String::new() };
     let (now, average) = (value(predictor, &reason.value), value(predictor, &reason.average));
     let subject = capitalised(&predictor.label);
     let (fact, other) = match (predictor.is_category(), reason.imputed) {
@@ -113,10 +113,6 @@ pub(crate) fn reason(schema: &Schema, reason: &Reason, risk: f64) -> String {
     }
 }
 
-fn predictor<'a>(schema: &'a Schema, name: &str) -> Option<&'a Predictor> {
-    schema.predictors().iter().find(|predictor| predictor.name == name)
-}
-
 /// Whether a client's `risk`, in whole percent, would differ with the average value of the predictor.
 pub(crate) fn changes_the_risk(reason: &Reason, risk: f64) -> bool {
     rounded(risk) != rounded(reason.risk_at_average)
@@ -127,7 +123,7 @@ pub(crate) fn remedy(schema: &Schema, remedy: &Remedy, threshold: f64) -> String
     match remedy {
         Remedy::NotNeeded => format!("already below {}", whole_percent(threshold)),
         Remedy::Nothing => "no single change is enough".to_owned(),
-        Remedy::Change(Change { predictor: name, from, to }) => match predictor(schema, name) {
+        Remedy::Change(Change { predictor: name, from, to }) => match schema.predictor(name) {
             Some(predictor) => {
                 format!("{} {} instead of {}", predictor.label, exact(predictor, to), exact(predictor, from))
             }

@@ -3,7 +3,7 @@
 use common::api::Endpoint;
 use common::model::Model;
 use common::model::effect::Effect;
-use common::schema::{Kind, Predictor, Schema, Target, Transform};
+use common::schema::{Kind, LARGEST_COUNT, Predictor, Schema, Target, Transform};
 use dataset::{CategoryStatistics, ColumnStatistics, LevelShare};
 use history::MissingRow;
 use insight::wording::capitalised;
@@ -43,7 +43,7 @@ impl ToSchema for ClientRow {}
 /// Returns `document` with the columns of `schema`; `model` is the live model if it has these columns.
 pub fn of(document: &OpenApi, schema: &Schema, model: Option<&Model>) -> OpenApi {
     let mut document = document.clone();
-    let has_categories = schema.predictors().iter().any(Predictor::is_category);
+    let has_categories = schema.has_categories();
     if let Some(components) = &mut document.components {
         components.schemas.insert(ClientRow::name().into_owned(), client_row(schema, model).into());
         components.schemas.insert("MissingRow".to_owned(), MissingRow::api_schema(schema).into());
@@ -125,7 +125,7 @@ fn value(predictor: &Predictor, effect: Option<&Effect>) -> Object {
             Some(unit) => format!("{label}, in {unit}."),
         }));
     match (predictor.kind, predictor.transform) {
-        (Kind::Count, _) => number.minimum(Some(0)).maximum(Some(LARGEST_COUNT)).build(),
+        (Kind::Count, _) => number.minimum(Some(0)).maximum(Some(LARGEST_COUNT as i64)).build(),
         (Kind::Number, Transform::None) => number.build(),
         (Kind::Number, Transform::Log1p) => number.exclusive_minimum(Some(-1)).build(),
         (Kind::Category, _) => {
@@ -144,9 +144,6 @@ fn value(predictor: &Predictor, effect: Option<&Effect>) -> Object {
         }
     }
 }
-
-/// 2^53, the largest count.
-const LARGEST_COUNT: i64 = 9_007_199_254_740_992;
 
 /// The target, whose value is ignored.
 fn target(target: &Target) -> Object {

@@ -1,9 +1,9 @@
 //! The sums of one Newton step over rows in memory, computed in parallel and for a tile of rows at a time.
 //!
-//! `tile` sums what depends on numbers: products of whole columns. `pack` sums what depends on categories: additions to
+//! `tile` sums what depends on numbers: products of whole columns. `cells` sums what depends on categories: additions to
 //! the cells of tables.
 
-mod pack;
+mod cells;
 mod tile;
 
 use nalgebra::DMatrix;
@@ -13,7 +13,7 @@ use crate::Sample;
 use crate::basis::{Basis, Scratch};
 use crate::design::Design;
 use crate::likelihood::Sums;
-use pack::{Pack, PackSums, Pairs};
+use cells::{CodedPack, PackSums, Pairs};
 use tile::{FEW, TILE, Tile};
 
 /// Number of rows in one parallel task. It is fixed, so that the sums do not depend on the number of threads.
@@ -49,7 +49,7 @@ impl Rows<'_> {
     /// identical to the last bit for every number of threads.
     pub fn sums(&self, basis: &Basis, parameters: &[f64]) -> Sums {
         let width = self.design.width();
-        let packs = Pack::all(self.design, parameters);
+        let packs = CodedPack::all(self.design, parameters);
         let pairs = Pairs::of(&packs);
         let chunks = self.len().div_ceil(CHUNK);
         let held = (HELD / (width * width)).max(2 * rayon::current_num_threads());
@@ -69,7 +69,7 @@ impl Rows<'_> {
         }
         // The error of a sum of n terms is at most n ε/2 times the sum of their magnitudes; 8 is added for the residual
         // and the product.
-        let terms = tile::TERMS.max(pack::terms(&packs)) + CHUNK / TILE + chunks + 8;
+        let terms = tile::TERMS.max(cells::terms(&packs)) + CHUNK / TILE + chunks + 8;
         total.gradient_error.iter_mut().for_each(|error| *error *= terms as f64 * f64::EPSILON);
         total.hessian.fill_lower_triangle_with_upper_triangle();
         total
@@ -99,7 +99,7 @@ impl Rows<'_> {
 
     /// Returns the sums over the rows of one chunk. `gradient_error` contains Σ |pᵢ − yᵢ| sᵢ, where s are the magnitudes
     /// of the columns; only the upper triangle of the Hessian is filled.
-    fn chunk(&self, start: usize, basis: &Basis, parameters: &[f64], packs: &[Pack], pairs: &Pairs) -> Sums {
+    fn chunk(&self, start: usize, basis: &Basis, parameters: &[f64], packs: &[CodedPack], pairs: &Pairs) -> Sums {
         let end = self.len().min(start + CHUNK);
         let centre = basis.is_only_centred().then(|| basis.centre());
         let numbers = self.design.numbers();

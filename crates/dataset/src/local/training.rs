@@ -19,7 +19,7 @@ use crate::{PredictorSummary, Sample, TrainingRows, TrainingSummary};
 /// The complete rows of a table.
 pub struct CompleteRows {
     table: Table,
-    /// The columns of the regression that are not simply a column of `table`.
+    /// How each predictor of `table` enters the regression.
     columns: Vec<Column>,
     summary: TrainingSummary,
     design: Design,
@@ -27,7 +27,7 @@ pub struct CompleteRows {
 
 /// A predictor as it enters the regression.
 enum Column {
-    /// A number of the table.
+    /// A number enters as it is in the table.
     Number,
     /// A number after its transform.
     Transformed(Vec<f64>),

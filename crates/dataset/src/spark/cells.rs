@@ -1,46 +1,9 @@
-//! The sums of a Newton step that concern categories.
-//!
-//! The Hessian has an entry for each pair of levels, about a thousand for 45 terms. Instead of as many sums over
-//! expressions, rows are counted in cells: several categories share one code (a *pack*), and each row belongs to one cell
-//! for each pack and one for each pair of packs. A query groups by the cells, and the entries follow from their sums.
-
-use std::ops::Range;
+//! The sums of a Newton step that concern categories: each row belongs to one cell for each pack of categories and one
+//! for each pair of packs. A query groups by the cells, and the entries of the Hessian follow from their sums.
 
 use crate::design::Design;
 use crate::likelihood::Sums;
-
-/// Largest number of codes of a pack of several categories. More codes mean fewer packs, so that a row belongs to fewer
-/// cells, but more cells in the answer.
-const MOST_CODES: usize = 64;
-
-/// Consecutive categories with a common code.
-struct Pack {
-    categories: Range<usize>,
-    /// What one level of each category adds to the code.
-    strides: Vec<usize>,
-    codes: usize,
-}
-
-impl Pack {
-    fn new(design: &Design, categories: Range<usize>) -> Self {
-        let mut strides = Vec::with_capacity(categories.len());
-        let mut codes = 1;
-        for category in &design.categories()[categories.clone()] {
-            strides.push(codes);
-            codes *= category.levels;
-        }
-        Self { categories, strides, codes }
-    }
-
-    /// Returns the columns of the indicators that are 1 for a code, without those of reference levels.
-    fn indicators(&self, design: &Design, code: usize) -> Vec<usize> {
-        let levels = self.categories.clone().zip(&self.strides);
-        let level = |(category, stride): (usize, &usize)| {
-            design.indicator(category, code / stride % design.categories()[category].levels)
-        };
-        levels.filter_map(level).collect()
-    }
-}
+use crate::pack::{Pack, pairs};
 
 /// The cells of a design. Those of the packs come first, then those of the pairs of packs; each cell has a number.
 pub struct CellIndex {
@@ -66,23 +29,14 @@ pub struct CellSums {
 impl CellIndex {
     /// Distributes the categories of `design` to packs.
     pub fn of(design: &Design) -> Self {
-        let mut packs: Vec<Pack> = Vec::new();
-        for (index, category) in design.categories().iter().enumerate() {
-            match packs.last_mut() {
-                Some(pack) if pack.codes * category.levels <= MOST_CODES => {
-                    *pack = Pack::new(design, pack.categories.start..index + 1);
-                }
-                _ => packs.push(Pack::new(design, index..index + 1)),
-            }
-        }
+        let packs = Pack::all(design);
         let mut next = 0;
         let mut take = |cells: usize| {
             next += cells;
             next - cells
         };
         let first = packs.iter().map(|pack| take(pack.codes)).collect();
-        let pairs = (0..packs.len()).flat_map(|a| (a + 1..packs.len()).map(move |b| (a, b)));
-        let pairs = pairs.map(|(a, b)| (a, b, take(packs[a].codes * packs[b].codes))).collect();
+        let pairs = pairs(packs.len()).map(|(a, b)| (a, b, take(packs[a].codes * packs[b].codes))).collect();
         Self { packs, first, pairs }
     }
 

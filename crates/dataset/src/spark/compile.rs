@@ -9,12 +9,12 @@ use std::path::Path;
 
 use crate::MalformedRows;
 use crate::quarantine::{QUARANTINE_HEADER, write_row};
-use crate::rules::{EXAMPLES, LARGEST_EXACT, check_any_row};
+use crate::rules::{EXAMPLES, check_any_row};
 use anyhow::{Context, Result};
 use common::files::checksum::Checksum;
 use common::files::ingested::{Ingested, IngestedFile};
 use common::files::{DataFile, QUARANTINE};
-use common::schema::Schema;
+use common::schema::{LARGEST_COUNT, Schema};
 use fs_err::File;
 
 use crate::spark::connection::Connection;
@@ -88,7 +88,7 @@ pub fn compile(
 /// its labels.
 fn as_text(schema: &Schema) -> String {
     let predictors = schema.predictors().iter().zip(names::predictors(schema)).map(|(predictor, x)| {
-        let largest = sql::number(LARGEST_EXACT);
+        let largest = sql::number(LARGEST_COUNT);
         let text = match predictor.is_category() {
             true => x,
             false => format!(

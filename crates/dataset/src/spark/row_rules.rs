@@ -8,10 +8,10 @@
 //! thousands. Their lines have the columns `file`, `line`, `value`, `fields` and, for each column k of the schema, its
 //! position in the file, `p0`, `p1` and so on.
 
-use common::schema::{Kind, Predictor, Schema, Transform};
+use common::schema::{Kind, LARGEST_COUNT, Predictor, Schema, Transform};
 use common::values::MISSING;
 
-use crate::rules::{ABSENT, LARGEST_EXACT, LONGEST_TEXT, Malformed};
+use crate::rules::{ABSENT, LONGEST_TEXT, Malformed};
 use crate::spark::names;
 use crate::spark::sql;
 
@@ -115,13 +115,13 @@ fn is_invalid_text(column: usize) -> String {
     format!("(octet_length(t{column}) > {LONGEST_TEXT} OR t{column} RLIKE '[\\\\p{{Cc}}]')")
 }
 
-/// Returns the condition that a count exceeds [`LARGEST_EXACT`]. The next whole number is rounded to it, so in that
+/// Returns the condition that a count exceeds [`LARGEST_COUNT`]. The next whole number is rounded to it, so in that
 /// case the digits decide.
 fn is_too_large(column: usize) -> String {
-    let (largest, digits) = (sql::number(LARGEST_EXACT), trimmed(column));
+    let (largest, digits) = (sql::number(LARGEST_COUNT), trimmed(column));
     format!(
         "(n{column} > {largest} OR n{column} = {largest} \
-         AND coalesce(try_cast({digits} AS DECIMAL(38, 10)) > {LARGEST_EXACT:.0}, false))"
+         AND coalesce(try_cast({digits} AS DECIMAL(38, 10)) > {LARGEST_COUNT:.0}, false))"
     )
 }
 

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use common::config::cluster::Cluster;
 use common::files::checksum::Checksum;
 use common::files::ingested::Ingested;
-use common::schema::Schema;
+use common::schema::{Schema, difference_of_names};
 
 use crate::spark::names::{self, identifier};
 use crate::spark::row_rules::FILE;
@@ -61,16 +61,8 @@ pub fn relation(schema: &Schema, location: &str, ingested: &Ingested) -> Result<
 
 /// Describes how the columns of a dataset differ from those of `schema`.
 fn difference(schema: &Schema, ingested: &Ingested) -> String {
-    let list = |names: Vec<&str>| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
-    let has = |name: &str| schema.columns().any(|column| column == name);
-    let more = list(ingested.missing.keys().map(String::as_str).filter(|name| !has(name)).collect());
-    let fewer = list(schema.columns().filter(|name| !ingested.missing.contains_key(*name)).collect());
-    match (more.is_empty(), fewer.is_empty()) {
-        (false, false) => format!("{more} instead of {fewer}"),
-        (false, true) => format!("{more} in addition"),
-        (true, false) => format!("without {fewer}"),
-        (true, true) => "their order, kinds, transforms or labels".to_owned(),
-    }
+    let names = difference_of_names(ingested.missing.keys().map(String::as_str), schema.columns());
+    names.unwrap_or_else(|| "their order, kinds, transforms or labels".to_owned())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result, bail, ensure};
 use common::files::DataFile;
-use common::schema::MOST_LEVELS;
+use common::schema::{LARGEST_COUNT, LONGEST_NAME, MOST_LEVELS};
 use common::values::is_missing;
 use fs_err::File;
 
@@ -71,7 +71,7 @@ impl Column {
                 let (least, largest) = if self.numbers == 0 { (number, number) } else { (self.least, self.largest) };
                 (self.least, self.largest) = (least.min(number), largest.max(number));
                 self.numbers += 1;
-                self.counts += u64::from(number >= 0.0 && number.fract() == 0.0 && number <= 9_007_199_254_740_992.0);
+                self.counts += u64::from(number >= 0.0 && number.fract() == 0.0 && number <= LARGEST_COUNT);
             }
             _ => {
                 if self.texts.len() < 3 && !self.texts.iter().any(|text| text == trimmed) {
@@ -150,7 +150,7 @@ pub(super) fn read(files: &[DataFile]) -> Result<Profile> {
 pub(super) fn unusable(name: &str) -> Option<&'static str> {
     match name {
         "" => Some("it has no name"),
-        _ if name.len() > 63 => Some("its name is longer than 63 bytes"),
+        _ if name.len() > LONGEST_NAME => Some("its name is longer than 63 bytes"),
         _ if name.contains(char::is_control) => Some("its name contains control characters"),
         _ => None,
     }

@@ -1,6 +1,7 @@
 //! calllist.csv: all listed clients with every number behind their risk.
 
 use anyhow::{Context, Result};
+use common::schema::free_name;
 use common::values::Value;
 
 use super::CallList;
@@ -8,15 +9,7 @@ use super::CallList;
 /// The list as CSV: one row per client, highest risk first. Numbers have full precision; missing ones are empty.
 pub fn csv(list: &CallList) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let is_predictor = |name: &str| list.schema().predictors().iter().any(|predictor| predictor.name == name);
-    // A column that is no predictor gets underscores if a predictor has its name.
-    let free = |name: &str| {
-        let mut name = name.to_owned();
-        while is_predictor(&name) {
-            name.push('_');
-        }
-        name
-    };
+    let free = |name| free_name(name, |name| list.schema().predictor(name).is_some()).into_owned();
     let first = ["rank", "corporation", "call", "risk", "previous_risk", "change"].map(free);
     let names = || list.schema().predictors().iter().map(|predictor| predictor.name.clone());
     let shares = names().map(|predictor| format!("{predictor}_log_odds"));

@@ -1,7 +1,5 @@
 //! Today's calls, for the client manager.
 
-use common::schema::Predictor;
-
 use crate::call_list::{Call, CallList};
 use crate::section::{Cell, Part, Section, Table};
 use crate::wording::{capitalised, grouped, whole_percent};
@@ -33,7 +31,7 @@ pub fn calls(list: &CallList) -> Section {
     let rows = list.calls[..shown].iter().map(|call| row(list, call));
     let mut table = Table::new("Today's calls", &columns, rows);
     table.columns[1].title = capitalised(list.schema().id());
-    let has_categories = list.schema().predictors().iter().any(Predictor::is_category);
+    let has_categories = list.schema().has_categories();
     let averages = if has_categories { "averages and most common values" } else { "averages" };
     section.parts.push(Part::Table(table.with_caption(format!(
         "Change: percentage points since the client's previous row. Why: the strongest reasons, at most two; the {averages} are those of \

@@ -94,7 +94,7 @@ fn explanation(model: &Model) -> String {
         "The odds ratio is the factor by which the odds of leaving change if the predictor increases by the given \
                     amount and the other predictors stay the same."
             .to_owned();
-    if model.effects.iter().any(Effect::is_category) {
+    if model.schema.has_categories() {
         text += " For a level it compares with the average over the levels of its column, and the average is the share of \
                  the clients with this level.";
     }

@@ -85,7 +85,7 @@ pub fn form(live: &LiveModel, call: &Call, asked: Option<Asked>) -> Markup {
         _ => &call.predictors,
     };
     let many = (shown.len() > MOST_LINES).then_some("many");
-    let what = if schema.predictors().iter().any(Predictor::is_category) { "value" } else { "number" };
+    let what = if schema.has_categories() { "value" } else { "number" };
     html! {
         section aria-labelledby="what-if-title" id="what-if" {
             h2 id="what-if-title" { "What if" }

@@ -1,7 +1,4 @@
-//! Categories, several of which share one code, so that a row needs few additions.
-//!
-//! Five categories with three levels have 243 combinations; a row adds once to the cell of its combination, and the sums
-//! by level follow from those of the cells at the end of a chunk.
+//! The sums by the codes of packs of categories, and by those of pairs of packs.
 
 use std::ops::Range;
 
@@ -9,58 +6,29 @@ use super::add_symmetric;
 use super::tile::{TILE, Tile};
 use crate::design::Design;
 use crate::likelihood::Sums;
+use crate::pack::{Pack, pairs};
 
-/// Largest number of codes of a pack of several categories: the tables of two packs must stay in the cache.
-const MOST_CODES: usize = 64;
 /// Number of values that are added to a cell at once.
 const BLOCK: usize = 4;
 
-/// Consecutive categories with a common code.
-pub struct Pack {
-    categories: Range<usize>,
-    /// What one level of each category adds to the code.
-    strides: Vec<usize>,
-    codes: usize,
+/// A pack at the parameters of one step.
+pub struct CodedPack {
+    pack: Pack,
     /// The columns of the indicators of each code, without those of reference levels.
     indicators: Vec<Vec<usize>>,
     /// The sum of the parameters of each code.
     log_odds: Vec<f64>,
 }
 
-impl Pack {
+impl CodedPack {
     /// Distributes the categories of `design` to packs.
     pub fn all(design: &Design, parameters: &[f64]) -> Vec<Self> {
-        let levels = |category: usize| design.categories()[category].levels;
-        let mut packs = Vec::new();
-        let (mut first, mut codes) = (0, 1);
-        for category in 0..design.categories().len() {
-            if category > first && codes * levels(category) > MOST_CODES {
-                packs.push(Self::new(design, parameters, first..category));
-                (first, codes) = (category, 1);
-            }
-            codes *= levels(category);
-        }
-        if !design.categories().is_empty() {
-            packs.push(Self::new(design, parameters, first..design.categories().len()));
-        }
-        packs
-    }
-
-    fn new(design: &Design, parameters: &[f64], categories: Range<usize>) -> Self {
-        let mut strides = Vec::with_capacity(categories.len());
-        let mut indicators = vec![Vec::new()];
-        for category in categories.clone() {
-            strides.push(indicators.len());
-            let one_level = |level| {
-                indicators.iter().map(move |columns: &Vec<usize>| {
-                    columns.iter().copied().chain(design.indicator(category, level)).collect()
-                })
-            };
-            indicators = (0..design.categories()[category].levels).flat_map(one_level).collect();
-        }
-        let log_odds =
-            indicators.iter().map(|columns| columns.iter().map(|column| parameters[*column]).sum()).collect();
-        Self { categories, strides, codes: indicators.len(), indicators, log_odds }
+        let coded = |pack: Pack| {
+            let indicators: Vec<Vec<usize>> = (0..pack.codes).map(|code| pack.indicators(design, code)).collect();
+            let sum = |columns: &Vec<usize>| columns.iter().map(|column| parameters[*column]).sum();
+            Self { log_odds: indicators.iter().map(sum).collect(), indicators, pack }
+        };
+        Pack::all(design).into_iter().map(coded).collect()
     }
 
     /// Adds the sums over the cells to those of the columns.
@@ -86,8 +54,8 @@ impl Pack {
 }
 
 /// Number of terms of the longest sum over a tile and over the cells of one level.
-pub fn terms(packs: &[Pack]) -> usize {
-    TILE + packs.iter().map(|pack| pack.codes).max().unwrap_or(0)
+pub fn terms(packs: &[CodedPack]) -> usize {
+    TILE + packs.iter().map(|pack| pack.pack.codes).max().unwrap_or(0)
 }
 
 /// The sums over the rows of each code of a pack.
@@ -104,20 +72,21 @@ pub struct PackSums {
 
 impl PackSums {
     /// Returns the sums over no rows.
-    pub fn new(pack: &Pack, numbers: usize) -> Self {
+    pub fn new(pack: &CodedPack, numbers: usize) -> Self {
+        let codes = pack.pack.codes;
         Self {
             numbers,
             codes: [0; TILE],
-            residuals: vec![[0.0; 2]; pack.codes],
-            of_tile: vec![[0.0; 2]; pack.codes],
-            weights: vec![vec![[0.0; BLOCK]; pack.codes]; (numbers + 1).div_ceil(BLOCK)],
+            residuals: vec![[0.0; 2]; codes],
+            of_tile: vec![[0.0; 2]; codes],
+            weights: vec![vec![[0.0; BLOCK]; codes]; (numbers + 1).div_ceil(BLOCK)],
         }
     }
 
     /// Computes the codes of the rows of a tile.
-    pub fn encode(&mut self, pack: &Pack, levels: &[&[u32]], rows: Range<usize>) {
+    pub fn encode(&mut self, pack: &CodedPack, levels: &[&[u32]], rows: Range<usize>) {
         self.codes.fill(0);
-        for (levels, stride) in levels[pack.categories.clone()].iter().zip(&pack.strides) {
+        for (levels, stride) in levels[pack.pack.categories.clone()].iter().zip(&pack.pack.strides) {
             for (code, level) in self.codes.iter_mut().zip(&levels[rows.clone()]) {
                 *code += level * *stride as u32;
             }
@@ -125,7 +94,7 @@ impl PackSums {
     }
 
     /// Adds the parameters of the rows' levels to their log-odds.
-    pub fn add_log_odds(&self, pack: &Pack, log_odds: &mut [f64; TILE]) {
+    pub fn add_log_odds(&self, pack: &CodedPack, log_odds: &mut [f64; TILE]) {
         for (z, code) in log_odds.iter_mut().zip(&self.codes) {
             *z += pack.log_odds[*code as usize];
         }
@@ -169,9 +138,9 @@ pub struct Pairs {
 
 impl Pairs {
     /// Returns all pairs of different packs.
-    pub fn of(packs: &[Pack]) -> Self {
-        let pairs = (0..packs.len()).flat_map(|a| (a + 1..packs.len()).map(move |b| (a, b))).collect();
-        Self { pairs, codes: packs.iter().map(|pack| pack.codes).collect() }
+    pub fn of(packs: &[CodedPack]) -> Self {
+        let codes = packs.iter().map(|pack| pack.pack.codes).collect();
+        Self { pairs: pairs(packs.len()).collect(), codes }
     }
 
     /// Returns tables whose cells are all 0.
@@ -191,13 +160,13 @@ impl Pairs {
     }
 
     /// Adds the sums over the cells to the entries of the Hessian.
-    pub fn add_to(&self, packs: &[Pack], tables: &[Vec<f64>], sums: &mut Sums) {
+    pub fn add_to(&self, packs: &[CodedPack], tables: &[Vec<f64>], sums: &mut Sums) {
         let width = sums.gradient.len();
         let mut row = vec![0.0; width];
         for ((a, b), table) in self.pairs.iter().zip(tables) {
             let (first, second) = (&packs[*a], &packs[*b]);
             let Some(columns) = second.columns() else { continue };
-            for (cells, of_first) in table.chunks_exact(second.codes).zip(&first.indicators) {
+            for (cells, of_first) in table.chunks_exact(second.pack.codes).zip(&first.indicators) {
                 if of_first.is_empty() {
                     continue;
                 }
@@ -215,7 +184,7 @@ impl Pairs {
     }
 }
 
-impl Pack {
+impl CodedPack {
     /// Returns the columns of all indicators; `None` if every category has only one level.
     fn columns(&self) -> Option<Range<usize>> {
         let all = || self.indicators.iter().flatten().copied();
