@@ -212,10 +212,11 @@ impl Schema {
         self.columns().map(str::to_owned).zip(counts.iter().copied()).collect()
     }
 
-    /// Returns `name`, with underscores appended until it is no column of the schema. Used for columns that follow those
-    /// of the schema in a file.
+    /// Returns `name`, which is in lower case, with underscores appended until it is no column of the schema, in upper or
+    /// lower case. Used for columns that follow those of the schema in a file.
     pub fn free_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
-        free_name(name, |name| self.columns().any(|column| column == name))
+        // Clusters do not distinguish names by case.
+        free_name(name, |name| self.columns().any(|column| column.to_lowercase() == name))
     }
 
     /// Describes the first difference that changes the meaning of a table or a model, as seen from `self`; `None` if
@@ -443,6 +444,7 @@ mod tests {
     fn names_are_quoted_in_a_header_and_columns_of_other_meaning_get_a_free_name() {
         assert_eq!(schema(r#"["a, \"b\"", "probability"]"#).header(), "key,\"a, \"\"b\"\"\",probability,left");
         assert_eq!(schema(r#"["probability", "probability_"]"#).free_name("probability"), "probability__");
+        assert_eq!(schema(r#"["Probability"]"#).free_name("probability"), "probability_");
         assert_eq!(schema(r#"["a"]"#).free_name("probability"), "probability");
     }
 }

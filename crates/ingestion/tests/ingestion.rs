@@ -463,6 +463,52 @@ fn a_history_that_cannot_be_written_stops_the_run_before_it_changes_anything() {
     is_refused(&workspace, &["no-database", "database_url"]);
 }
 
+/// A table of 200 clients with numbers and levels.
+fn customers() -> String {
+    let row = |i: usize| {
+        let plan = ["DSL", "No internet service", "\"größe, \"\"x\"\"\""][i % 3];
+        format!("k{i:03},{},{plan},{}.5,{}\n", i * 7 % 13, i * 31 % 97, if i * i % 5 == 1 { "Yes" } else { "No" })
+    };
+    "customer,months,\"plan, now\",amount,Churn\n".to_owned() + &(0..200).map(row).collect::<String>()
+}
+
+#[test]
+fn proposed_columns_can_be_pasted_into_a_config_that_then_accepts_the_folder() {
+    let mut workspace = Workspace::new();
+    workspace.write("practicedata/customers.csv", &customers());
+    let suggest = |arguments: &[&str]| {
+        // There is no config in this folder.
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(testkit::binary("ingestion"));
+        command.current_dir(&folder).env_remove("RISK_CONFIG").arg("--suggest-columns");
+        let output = command.arg(workspace.path("practicedata")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        (serde_json::from_slice::<Value>(&output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (block, reasons) = suggest(&[]);
+    assert_eq!(block.as_object().unwrap().keys().collect::<Vec<_>>(), ["columns"]);
+    assert!(reasons.contains("category with 3 levels"), "{reasons}");
+    let (report, _) = suggest(&["--json"]);
+    assert_eq!((&report["columns"], &report["rows"]), (&block["columns"], &json!(200)));
+
+    workspace.set("columns", block["columns"].clone());
+    let outcome = workspace.run_json("ingestion", &[]);
+    assert_eq!(outcome["files"][0]["quarantined"], json!(0), "{outcome}");
+    workspace.run("training", &[]);
+}
+
+#[test]
+fn an_unknown_column_leads_to_the_proposal() {
+    let workspace = Workspace::with_data();
+    workspace.write("practicedata/customers.csv", &customers());
+    for program in ["ingestion", "fullprocess"] {
+        let stderr = workspace.fail(program, &[]);
+        assert!(stderr.contains("column \"customer\" (line 1) is unknown"), "{program}: {stderr}");
+        assert!(stderr.contains("ingestion --suggest-columns FOLDER"), "{program}: {stderr}");
+    }
+}
+
 #[test]
 fn a_list_tells_files_with_their_checksums_and_changes_nothing() {
     let workspace = ingested();

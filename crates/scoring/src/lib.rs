@@ -19,6 +19,7 @@ use common::model::metrics::Confusion;
 use common::model::shift;
 pub use common::outcomes::ScoringOutcome as Outcome;
 use common::production::release::Production;
+use common::schema::Schema;
 use dataset::{Clients, Reading};
 use history::ScoredData;
 use serde::Serialize;
@@ -150,19 +151,23 @@ pub struct Shown {
     /// The outcome that is printed.
     #[serde(flatten)]
     pub outcome: Outcome,
-    /// Name of the target column.
+    /// The columns of the config.
     #[serde(skip)]
-    pub target: String,
+    pub columns: Schema,
 }
 
 impl cli::Outcome for Shown {
     fn warnings(&self) -> Vec<String> {
         let Outcome { unlabelled, malformed, imputed, unseen, confusion, .. } = &self.outcome;
-        let unlabelled_rows = format!("have no known {} and were not scored", self.target);
+        let unlabelled_rows = format!("have no known {} and were not scored", self.columns.target().name);
+        let imputed_rows = match self.columns.has_categories() {
+            false => "have a missing predictor, which was imputed with its training median",
+            true => "have a missing predictor, which was imputed with its training median or its most frequent level",
+        };
         let mut warnings: Vec<_> = [
             (unlabelled, unlabelled_rows.as_str()),
             (malformed, "cannot be read and were not scored"),
-            (imputed, "have a missing predictor, which was imputed with its training median"),
+            (imputed, imputed_rows),
             (unseen, "have a level that no training row had, which does not change their risk"),
         ]
         .into_iter()

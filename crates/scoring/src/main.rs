@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let Arguments { common, deployed, data, dry_run, predictions } = Arguments::parse();
     let options = Options { deployed, data, dry_run, predictions };
     common.run(|config| {
-        let target = config.columns.target().name.clone();
-        scoring::run(config, &options).map(|outcome| Shown { outcome, target })
+        let columns = config.columns.clone();
+        scoring::run(config, &options).map(|outcome| Shown { outcome, columns })
     })
 }

@@ -243,7 +243,8 @@ impl cli::Outcome for Outcome {
         }
         if self.relative_error > ACCURATE {
             warnings.push(format!(
-                "the predictors nearly determine each other: a coefficient is known only to {:.0e} of its value",
+                "a coefficient is certified only to {:.0e} of its value: predictors nearly determine each other, or the \
+                 coefficient is nearly 0",
                 self.relative_error
             ));
         }

@@ -11,13 +11,15 @@ use crate::newton::Spread;
 
 /// Largest number of rows that smartcore fits; they are spread over all rows.
 const SAMPLE: usize = 2000;
+/// Largest number of entries of the sample, so that a start with hundreds of columns takes no longer than the steps.
+const ENTRIES: usize = 110_000;
 
 /// Returns the starts of the Newton steps, the best one first: smartcore's fit on at most [`SAMPLE`] rows, if it finds
 /// one (it finds none if the sample has one class), and then the model that uses only the share of clients that left.
 ///
 /// Both classes must be present in `rows`.
 pub fn starts(rows: &dyn TrainingRows, spread: &Spread, regularization: Regularization) -> Result<Vec<Parameters>> {
-    let (summary, sample) = (rows.summary(), rows.sample(SAMPLE)?);
+    let (summary, sample) = (rows.summary(), rows.sample(SAMPLE.min(ENTRIES / rows.design().width()))?);
     let mut starts = Vec::from_iter(fit(&sample, summary.rows, spread, regularization));
     starts.push(class_share(summary, rows.design().width()));
     Ok(starts)

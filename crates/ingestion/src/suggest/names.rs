@@ -30,9 +30,12 @@ pub(super) fn id_hint(name: &str) -> u32 {
     2 * u32::from(has(name, &KEYS)) + u32::from(has(name, &CLIENTS))
 }
 
+/// The hint of a name that says that a client leaves.
+pub(super) const LEAVING: u32 = 3;
+
 /// How strongly a name indicates the target: 0 if not.
 pub(super) fn target_hint(name: &str) -> u32 {
-    const LEAVING: [&str; 15] = [
+    const LEAVING_WORDS: [&str; 15] = [
         "churn",
         "churned",
         "exited",
@@ -52,7 +55,7 @@ pub(super) fn target_hint(name: &str) -> u32 {
     const RESULT: [&str; 5] = ["target", "outcome", "label", "class", "y"];
     const STATE: [&str; 2] = ["status", "active"];
     match () {
-        () if has(name, &LEAVING) => 3,
+        () if has(name, &LEAVING_WORDS) => LEAVING,
         () if has(name, &RESULT) => 2,
         () => u32::from(has(name, &STATE)),
     }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use common::files::DataFile;
 use common::schema::{LARGEST_COUNT, LONGEST_NAME, MOST_LEVELS};
 use common::values::is_missing;
+use dataset::row::check_text;
 use fs_err::File;
 
 /// Largest number of rows in the sample.
@@ -45,6 +46,8 @@ pub(super) struct Column {
     /// Numbers that are whole and not negative.
     pub(super) counts: u64,
     pub(super) dates: u64,
+    /// Values that ingestion would refuse as a level or an id, because of control characters or their length.
+    pub(super) refused: u64,
     /// Number of words in all texts.
     pub(super) words: u64,
     pub(super) least: f64,
@@ -79,6 +82,7 @@ impl Column {
                 }
             }
         }
+        self.refused += u64::from(check_text(&self.name, field).is_err());
         self.dates += u64::from(is_date(trimmed));
         self.words += trimmed.split_whitespace().count() as u64;
         let level: String = field.chars().take(KEPT).collect();

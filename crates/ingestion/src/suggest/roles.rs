@@ -4,7 +4,7 @@ use anyhow::Result;
 use common::schema::{Kind, MOST_LEVELS, MOST_PREDICTORS, MOST_TERMS};
 
 use super::evidence::{duplicates, relation, suits_log1p};
-use super::names::{id_hint, positive, target_hint};
+use super::names::{LEAVING, id_hint, positive, target_hint};
 use super::profile::{Column, Profile};
 use super::{Columns, Finding, Ignored, Predictor, Suggestion, Target};
 
@@ -53,6 +53,10 @@ pub(super) fn assign(profile: Profile, files: usize) -> Result<Suggestion> {
                 );
                 found.push(Finding { column: name, reason });
                 continue;
+            }
+            // As a predictor it would be a leak as soon as the user writes another column into "target".
+            None if target_hint(&name) >= LEAVING => {
+                Role::Ignored("its name is that of a target, but it has not exactly two different values".to_owned())
             }
             _ => role(column, rows, &mut warnings),
         };
@@ -109,8 +113,12 @@ pub(super) fn assign(profile: Profile, files: usize) -> Result<Suggestion> {
     if predictors.is_empty() {
         undecided.push("no column is suitable as a predictor".to_owned());
     }
-    let all_can_be_listed =
-        unusable.iter().all(|(name, _)| super::profile::unusable(name).is_none() && is_new(name, columns));
+    let is_alone = |name: &str| {
+        let same = |other: &str| other.to_lowercase() == name.to_lowercase();
+        unusable.iter().filter(|(other, _)| same(other)).count() == 1
+            && columns.iter().all(|column| !same(&column.name))
+    };
+    let all_can_be_listed = unusable.iter().all(|(name, _)| super::profile::unusable(name).is_none() && is_alone(name));
     ignored.extend(unusable.iter().map(|(name, _)| name.clone()));
     Ok(Suggestion {
         columns: Columns {
@@ -125,11 +133,6 @@ pub(super) fn assign(profile: Profile, files: usize) -> Result<Suggestion> {
         warnings,
         undecided,
     })
-}
-
-/// Whether no column has this name in other upper and lower case.
-fn is_new(name: &str, columns: &[Column]) -> bool {
-    columns.iter().all(|column| column.name.to_lowercase() != name.to_lowercase())
 }
 
 fn unknown_target() -> Target {
@@ -193,6 +196,15 @@ fn role(column: &Column, rows: &u64, warnings: &mut Vec<String>) -> Role {
         };
         return Role::Ignored(format!("it has {count} different texts{text}{mixed}"));
     }
+    let refused = column.refused;
+    if share(refused, column) > 1.0 - NEARLY_ALL {
+        return Role::Ignored(format!("{refused} of its texts hold control characters, such as line breaks"));
+    }
+    if refused > 0 {
+        warnings.push(format!(
+            "{refused} texts of \"{name}\" hold control characters, such as line breaks; their rows would be quarantined"
+        ));
+    }
     if *numbers > 0 && levels.len() > 20 {
         warnings.push(format!(
             "column \"{name}\" mixes {numbers} numbers with {} texts, such as {}; it is proposed as a category",
@@ -210,7 +222,8 @@ fn examples(texts: &[String]) -> String {
 fn choose_id(columns: &[Column], warnings: &mut Vec<String>, undecided: &mut Vec<String>) -> Option<usize> {
     let is_key = |column: &Column| {
         let fits = column.numbers < column.known || column.counts == column.known;
-        fits && column.dates == 0 && column.known > 0 && share(column.missing, column) < 0.05
+        let is_accepted = share(column.refused, column) <= 1.0 - NEARLY_ALL;
+        fits && is_accepted && column.dates == 0 && column.known > 0 && share(column.missing, column) < 0.05
     };
     let is_text = |column: &Column| column.numbers * 2 < column.known;
     let score = |j: usize| {

@@ -193,6 +193,16 @@ fn what_cannot_be_decided_is_said() {
 }
 
 #[test]
+fn a_target_with_a_third_value_is_no_predictor() {
+    let third = |row: usize| if row == 3 { "?".to_owned() } else { churn(row) };
+    let suggestion =
+        of(&table(60, &[("client", &client), ("size", &|row| mixed(row, 2).to_string()), ("Churn", &third)]));
+    assert!(suggestion.undecided[0].contains("two different values"), "{:?}", suggestion.undecided);
+    assert_eq!(kinds(&suggestion), [("size".to_owned(), Kind::Count)]);
+    assert!(reason(&suggestion, "Churn").contains("its name is that of a target"), "{:?}", suggestion.found);
+}
+
+#[test]
 fn labels_are_recognised_by_their_meaning_or_as_the_rarer_one() {
     let target = |positive: &'static str, negative: &'static str| {
         let label = move |row: usize| if row.is_multiple_of(3) { positive.to_owned() } else { negative.to_owned() };
@@ -223,6 +233,27 @@ fn odd_names_and_different_headers() {
     let schema = schema(&suggestion);
     assert!(schema.predictors().iter().any(|predictor| predictor.name == "größe, \"x\""), "{suggestion:?}");
     assert!(schema.ignores("SELECT") && schema.ignores("more"), "{suggestion:?}");
+}
+
+#[test]
+fn names_of_different_files_that_differ_only_in_case_are_not_listed() {
+    let suggestion = suggested(&[b"client,Size,n,left\na,1,4,0\nb,2,7,1\n", b"client,size,n,left\nc,1,5,0\n"]).unwrap();
+    assert!(schema(&suggestion).ignores("Size") && schema(&suggestion).ignores("size"), "{suggestion:?}");
+}
+
+#[test]
+fn texts_that_ingestion_refuses_are_no_levels() {
+    let note = |row: usize| if row.is_multiple_of(2) { "\"a\nb\"".to_owned() } else { "c".to_owned() };
+    let plan = |row: usize| if row == 7 { "a\tb".to_owned() } else { ["a", "b"][mixed(row, 2) % 2].to_owned() };
+    let suggestion = of(&table(200, &[("client", &client), ("note", &note), ("plan", &plan), ("left", &churn)]));
+    assert_eq!(kinds(&suggestion), [("plan".to_owned(), Kind::Category)]);
+    assert!(reason(&suggestion, "note").contains("control characters"), "{:?}", suggestion.found);
+    assert!(suggestion.warnings.iter().any(|warning| warning.contains("1 texts of \"plan\"")));
+
+    let two_lines = |row: usize| format!("\"{}\n{row}\"", client(row));
+    let size = |row: usize| (mixed(row, 2) % 9).to_string();
+    let suggestion = of(&table(200, &[("client", &two_lines), ("size", &size), ("left", &churn)]));
+    assert!(suggestion.undecided[0].contains("no column identifies a client"), "{:?}", suggestion.undecided);
 }
 
 #[test]
