@@ -16,7 +16,7 @@ pub struct Pack {
     pub categories: Range<usize>,
     /// What one level of each category adds to the code.
     pub strides: Vec<usize>,
-    /// Number of codes.
+    /// How many codes there are: the product of the level counts.
     pub codes: usize,
 }
 
