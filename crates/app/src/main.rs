@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use app::{LogFormat, Options};
 use clap::Parser;
 use common::cli::{self, narrate};
-use common::config::Config;
 use common::config::service::Bind;
 
 /// jemalloc, because the service reads whole datasets again and again, each time on another thread, and the system's
@@ -46,7 +45,7 @@ fn bind(text: &str) -> anyhow::Result<Bind> {
 fn main() -> ExitCode {
     let Arguments { common, bind, workers, no_auth, log_format, stop_with_stdin } = Arguments::parse();
     let _log = app::start_log(log_format);
-    let served = Config::load(common.config.as_deref()).and_then(|config| {
+    let served = common.load().and_then(|config| {
         let bind = if bind.is_empty() { config.bind.clone() } else { bind };
         let workers = workers.map(NonZeroUsize::get);
         app::serve(config, &Options { bind, workers, no_auth, stop_with_stdin, json: common.json })

@@ -10,7 +10,7 @@ use common::config::is_address;
 use common::files::{FINAL_DATA, INGESTION_RECORD, csv_files};
 use common::schema::Schema;
 use common::values::Predictors;
-use dataset::{ClientRow, Clients, Description};
+use dataset::{ClientRow, Clients, Description, Ids};
 use history::{History, RunRow};
 use insight::{Call, CallList, Evidence, Figures, Section};
 
@@ -149,7 +149,7 @@ impl Dataset {
     /// Opens the compiled dataset with `columns`, or else with those of the config: between an ingestion and the next
     /// deployment, the data may have other columns than the live release.
     fn open(config: &Config, columns: &Schema) -> Result<Self> {
-        let open = |columns| dataset::open_for(config, columns)?.compiled(&config.output_folder);
+        let open = |columns| dataset::open_for(config, columns)?.compiled(&config.output_folder, Ids::Read);
         open(columns).map(|clients| Self { clients, difference: None }).or_else(|error| {
             let difference = config.columns.difference(columns);
             match difference.is_some().then(|| open(&config.columns)) {

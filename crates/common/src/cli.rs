@@ -27,6 +27,9 @@ pub struct Arguments {
     /// Print the outcome as one JSON object
     #[arg(long)]
     pub json: bool,
+    /// Number of threads that work on client data [default: `threads` of the config, else one per processor]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub threads: Option<u32>,
 }
 
 /// The result of a step: `Display` prints it for people, `Serialize` for programs.
@@ -40,7 +43,7 @@ pub trait Outcome: Display + Serialize {
 impl Arguments {
     /// Loads the config, runs the step and prints its outcome. Returns the exit code of the process.
     pub fn run<O: Outcome>(&self, step: impl FnOnce(&Config) -> Result<O>) -> ExitCode {
-        match Config::load(self.config.as_deref()).and_then(|config| step(&config)) {
+        match self.load().and_then(|config| step(&config)) {
             Ok(outcome) => {
                 for warning in outcome.warnings() {
                     narrate(format_args!("warning: {warning}"));
@@ -52,6 +55,16 @@ impl Arguments {
                 ExitCode::FAILURE
             }
         }
+    }
+
+    /// Loads the config, with the number of threads that was given.
+    ///
+    /// # Errors
+    /// Fails like [`Config::load`].
+    pub fn load(&self) -> Result<Config> {
+        let mut config = Config::load(self.config.as_deref())?;
+        config.threads = self.threads.unwrap_or(config.threads);
+        Ok(config)
     }
 
     fn print<O: Outcome>(&self, outcome: &O) -> ExitCode {

@@ -13,6 +13,7 @@ mod values;
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -97,6 +98,9 @@ pub struct Config {
     /// Number of clients that the managers can call in a day.
     #[serde(default = "values::number::<50>", deserialize_with = "values::number_within::<1, 1_000_000, _>")]
     pub call_capacity: u32,
+    /// Number of threads that work on client data; by default one per processor.
+    #[serde(default = "threads", deserialize_with = "values::number_within::<1, 1_000, _>")]
+    pub threads: u32,
     /// Cluster that processes the data; `None` if this process does.
     #[serde(skip)]
     pub engine: Option<Cluster>,
@@ -114,6 +118,11 @@ pub struct Config {
     pub store_dataset: bool,
     #[serde(rename = "store_dataset", default, deserialize_with = "values::some")]
     may_store_dataset: Option<bool>,
+}
+
+/// Returns the default number of threads.
+fn threads() -> u32 {
+    available_parallelism().map_or(1, |processors| processors.get().min(1_000) as u32)
 }
 
 impl Config {
@@ -286,6 +295,7 @@ mod tests {
         assert!(config.store_dataset && config.input_database.is_none());
         assert_eq!((config.threshold.value(), config.regularization.c()), (0.5, 1.0));
         assert_eq!((config.promotion, config.call_capacity), (Promotion::OnDrift, 50));
+        assert_eq!(config.threads as usize, available_parallelism().unwrap().get());
         assert_eq!(config.bind, [Bind::Tcp("127.0.0.1:8000".parse().unwrap())]);
         assert_eq!((config.api_token, config.answer_max_age), (None, Duration::from_secs(10)));
     }
@@ -442,6 +452,7 @@ mod tests {
             ("regularization", json!(5e-324), "expected a positive number"),
             ("promotion", json!("never"), "unknown variant `never`, expected `on_drift` or `if_better`"),
             ("call_capacity", json!(0), "expected a whole number from 1 to 1000000, found 0"),
+            ("threads", json!(0), "expected a whole number from 1 to 1000, found 0"),
             ("call_capacity", json!(1.5), "expected a whole number"),
             (
                 "colour",

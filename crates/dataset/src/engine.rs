@@ -64,7 +64,7 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// Fails if there is no such table, or if it is damaged.
-    fn compiled(&self, output: &Path) -> Result<Box<dyn Clients>>;
+    fn compiled(&self, output: &Path, ids: Ids) -> Result<Box<dyn Clients>>;
 
     /// Reads `files` as one table, in the order given; repeated rows are kept.
     ///
@@ -118,7 +118,7 @@ pub trait Clients: Send + Sync {
     /// ids in bytewise order, and the total number of distinct matches.
     fn search(&self, part: &str, most: usize) -> Result<(Vec<String>, usize)>;
 
-    /// Calls `visit` with the id, the predictors and the target of every row, in the order of the table if it has one.
+    /// Calls `visit` with the id (`None` also if the ids were not read), the predictors and the target of every row, in the order of the table if it has one.
     /// Intended for tables that fit on this machine, such as the test data.
     fn each(&self, visit: &mut VisitRow) -> Result<()>;
 
@@ -172,15 +172,32 @@ pub struct Reading {
     pub malformed: MalformedRows,
     /// Whether every file must have the target column. It is not needed for predictions.
     pub target: bool,
+    /// Whether the ids are read.
+    pub ids: Ids,
+}
+
+/// Whether the ids of a table are read. Without them, nothing can be asked about single clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ids {
+    /// The ids are read.
+    Read,
+    /// The ids are checked but not kept, which more than halves the memory of a table. Enough for training, scores and
+    /// statistics.
+    Skipped,
 }
 
 impl Reading {
     /// Options for data in which every row counts, such as the test data.
-    pub const WHOLE: Self = Self { malformed: MalformedRows::Refuse, target: true };
+    pub const WHOLE: Self = Self { malformed: MalformedRows::Refuse, target: true, ids: Ids::Read };
     /// Options for new data, which may contain some malformed rows.
-    pub const LENIENT: Self = Self { malformed: MalformedRows::LeaveOut, target: true };
+    pub const LENIENT: Self = Self { malformed: MalformedRows::LeaveOut, target: true, ids: Ids::Read };
     /// Options for clients whose status may be unknown: the target column is optional.
-    pub const TO_PREDICT: Self = Self { malformed: MalformedRows::LeaveOut, target: false };
+    pub const TO_PREDICT: Self = Self { malformed: MalformedRows::LeaveOut, target: false, ids: Ids::Read };
+
+    /// Returns the same options without the ids.
+    pub fn without_ids(self) -> Self {
+        Self { ids: Ids::Skipped, ..self }
+    }
 }
 
 /// The columns that follow the columns of the schema in a file of predictions.

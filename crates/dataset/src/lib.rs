@@ -43,7 +43,7 @@ pub fn open(config: &Config) -> Result<Box<dyn Engine>> {
 /// Fails like [`open`].
 pub fn open_for(config: &Config, schema: &Schema) -> Result<Box<dyn Engine>> {
     match &config.engine {
-        None => Ok(Box::new(local::Local::new(schema))),
+        None => Ok(Box::new(local::Local::with_threads(schema, config.threads as usize))),
         #[cfg(feature = "cluster")]
         Some(cluster) => spark::connect(config, cluster, schema),
         #[cfg(not(feature = "cluster"))]

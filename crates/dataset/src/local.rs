@@ -5,11 +5,19 @@
 //! never holds a whole table; [`Table`] is a table in memory, a polars `DataFrame` with checked columns. `engine`
 //! combines them.
 
+mod columns;
 mod compile;
+mod counting;
 mod describe;
 mod engine;
+mod fingerprints;
 pub mod likelihood;
+mod numbers;
+mod parallel;
+mod pieces;
 pub mod reader;
+mod record;
+mod stage;
 mod table;
 mod training;
 

@@ -103,7 +103,7 @@ pub enum Malformed {
     /// The number in this column is −1 or below, where its transform log1p is not defined.
     NoLogarithm(String),
     /// The target is neither of its labels.
-    NotALabel(Target),
+    NotALabel(Box<Target>),
     /// The text of this column contains a control character or is longer than [`LONGEST_TEXT`]. A line break indicates
     /// an unclosed quote, and no database accepts a NUL.
     InvalidText(String),
@@ -120,7 +120,8 @@ impl fmt::Display for Malformed {
             Self::Negative(column) => write!(f, "{column} is negative"),
             Self::TooLarge(column) => write!(f, "{column} is larger than 9007199254740992, the largest exact count"),
             Self::NoLogarithm(column) => write!(f, "{column} is not above -1, which its transform log1p needs"),
-            Self::NotALabel(Target { name, positive, negative }) => {
+            Self::NotALabel(target) => {
+                let Target { name, positive, negative } = &**target;
                 write!(f, "{name} is not {negative}, {positive} or missing")
             }
             Self::InvalidText(column) => {

@@ -38,7 +38,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::{Clients, Engine, Reading};
+use crate::{Clients, Engine, Ids, Reading};
 use anyhow::{Context, Result, bail};
 use common::cli::narrate;
 use common::config::Config;
@@ -119,7 +119,7 @@ impl Engine for SparkConnect {
         &[INGESTED_FILES, QUARANTINE, INGESTION_RECORD]
     }
 
-    fn compiled(&self, output: &Path) -> Result<Box<dyn Clients>> {
+    fn compiled(&self, output: &Path, _: Ids) -> Result<Box<dyn Clients>> {
         let ingested = Ingested::read(output).context("there is no compiled dataset; run ingestion first")?;
         let Some(location) = &ingested.location else {
             bail!("the dataset in {} was compiled without an engine; run ingestion again", output.display());

@@ -13,7 +13,7 @@ use anyhow::Result;
 use common::cli;
 use common::config::Config;
 use common::production::release::Production;
-use dataset::{CategoryStatistics, ColumnStatistics, LevelShare, MissingPercent, Reading};
+use dataset::{CategoryStatistics, ColumnStatistics, Ids, LevelShare, MissingPercent, Reading};
 use history::{CategoryLevel, History, MissingPercentage, Operation, StepTiming, SummaryStatistics};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -53,7 +53,7 @@ pub struct Outcome {
 pub fn run(config: &Config) -> Result<Outcome> {
     history::record(config, "diagnostics", |run| {
         let engine = dataset::open(config)?;
-        let description = engine.compiled(&config.output_folder)?.describe()?;
+        let description = engine.compiled(&config.output_folder, Ids::Skipped)?.describe()?;
         let predictions = match Production::of(config).current()? {
             None => None,
             Some(release) => {

@@ -22,6 +22,7 @@ const ERROR: &str = "error: ";
 pub struct Steps {
     folder: PathBuf,
     config: PathBuf,
+    threads: u32,
     /// The process name under which the history groups the steps; `None` in a dry run, whose steps record nothing.
     process: Option<String>,
 }
@@ -31,7 +32,7 @@ impl Steps {
     pub fn of(config: &Config, process: Option<String>) -> Result<Self> {
         let executable = env::current_exe().context("finding this executable")?;
         let folder = executable.parent().map(Path::to_owned).unwrap_or_default();
-        Ok(Self { folder, config: config.file.clone(), process })
+        Ok(Self { folder, config: config.file.clone(), threads: config.threads, process })
     }
 
     /// Merges all input files into the compiled dataset.
@@ -129,7 +130,8 @@ impl Steps {
 
     fn command(&self, step: &str) -> Command {
         let mut command = Command::new(self.folder.join(step));
-        command.arg("--config").arg(&self.config).arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.arg("--config").arg(&self.config).arg("--json").arg("--threads").arg(self.threads.to_string());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 }

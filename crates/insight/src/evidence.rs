@@ -10,7 +10,7 @@ use common::files::ingested::Ingested;
 use common::model::{Model, probability};
 use common::production::release::{Production, Release};
 use common::schema::Schema;
-use dataset::{CategoryStatistics, ColumnStatistics, Description, Engine, MissingPercent, Reading};
+use dataset::{CategoryStatistics, ColumnStatistics, Description, Engine, Ids, MissingPercent, Reading};
 use diagnostics::dependencies::{self, Dependency};
 use history::{CheckRow, ComparisonRow, History, MissingRow, ReleaseRow, ShiftRow, TimingRow};
 use statistics::ranking::Pair;
@@ -74,7 +74,7 @@ impl Evidence {
         let release = Production::of(config).live()?;
         let (model, threshold) = (release.model()?, release.threshold()?);
         let engine = dataset::open_for(config, &model.schema)?;
-        let clients = engine.compiled(&config.output_folder)?;
+        let clients = engine.compiled(&config.output_folder, Ids::Read)?;
         let calls = CallList::of(&*clients, &release.id, &model, threshold, config.call_capacity as usize)?;
         Self::of(config, &*engine, history, release, model, clients.describe()?, calls.into())
     }
@@ -90,7 +90,7 @@ impl Evidence {
         calls: Arc<CallList>,
     ) -> Result<Self> {
         let files = engine.files(&config.test_data)?;
-        let test = engine.read(&files, Reading::WHOLE)?;
+        let test = engine.read(&files, Reading::WHOLE.without_ids())?;
         let checksum = release.manifest.score.model_sha256.clone();
         let score = scoring::evaluate_model(&release.id, &model, checksum, &files, &*test, release.threshold()?)?;
         if score.n == 0 {

@@ -105,6 +105,7 @@ pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
         (false, None) => Reading::LENIENT,
         (false, Some(_)) => Reading::TO_PREDICT,
     };
+    let reading = if options.predictions.is_some() { reading } else { reading.without_ids() };
     let clients = engine.read(&files, reading)?;
     let mut outcome = evaluate_model(&name, &model, model_sha256, &files, &*clients, threshold)?;
     if options.deployed && !options.data.is_empty() {

@@ -17,6 +17,7 @@ pub mod confusion;
 pub mod distribution;
 pub mod interval;
 pub mod levels;
+pub mod moments;
 pub mod odds;
 pub mod ranking;
 pub mod shift;

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::distribution::{Distribution, Ranks};
+use crate::distribution::{Distribution, Ranks, rank};
+use crate::moments::moments;
 
 /// Number of parts of equal count into which the training values are divided.
 const PARTS: u64 = 10;
@@ -15,8 +16,14 @@ const LARGEST_EXACT: u64 = 200;
 /// of 1/400 too.
 pub const SHARES: u64 = 2 * LARGEST_EXACT;
 
-/// Standard deviations below this may have lost digits, because squares of differences underflow.
-const SMALLEST_DEVIATION: f64 = 1e-140;
+/// Returns the ranks, counted from 1 and ascending, whose values a thinned distribution of `n` values must contain to give
+/// the same sketch as the complete one: the smallest value, those at all multiples of 1/[`SHARES`], and the largest.
+pub fn ranks(n: u64) -> Vec<u64> {
+    let shares = (1..=SHARES).map(|share| rank(share, SHARES, n));
+    let mut ranks: Vec<u64> = std::iter::once(1).chain(shares).take_while(|rank| *rank <= n).collect();
+    ranks.dedup();
+    ranks
+}
 
 /// A summary of one predictor's training values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,32 +150,6 @@ impl Sketch {
     }
 }
 
-/// Returns the mean and the sample standard deviation; the latter is at most `f64::MAX`. `None` if there is no value.
-fn moments(distribution: &Distribution) -> Option<(f64, f64)> {
-    let (&(min, _), &(max, _)) = (distribution.values.first()?, distribution.values.last()?);
-    let (mean, standard_deviation) = scaled_moments(distribution, min, 1.0);
-    if mean.is_finite() && (min == max || (SMALLEST_DEVIATION..f64::INFINITY).contains(&standard_deviation)) {
-        return Some((mean, standard_deviation));
-    }
-    // A power of two, so the scaled values are exact unless they underflow. Every difference is below 1 in size.
-    let exponent = (libm::frexp(min.abs().max(max.abs())).1 + 1).max(-1000);
-    let (mean, standard_deviation) = scaled_moments(distribution, min, libm::ldexp(1.0, -exponent));
-    let rescaled = |value| libm::ldexp(value, exponent);
-    Some((rescaled(mean).clamp(min, max), rescaled(standard_deviation).min(f64::MAX)))
-}
-
-/// Computes the mean and the sample standard deviation of the values multiplied by `scale`. `min` is the smallest value.
-fn scaled_moments(distribution: &Distribution, min: f64, scale: f64) -> (f64, f64) {
-    let n = distribution.n() as f64;
-    let min = min * scale;
-    let sum = |term: &dyn Fn(f64) -> f64| -> f64 {
-        distribution.values.iter().map(|(value, count)| term(*value * scale) * *count as f64).sum()
-    };
-    let mean = min + sum(&|value| value - min) / n; // exact if all values are equal
-    let squares = sum(&|value| (value - mean) * (value - mean));
-    (mean, if n == 1.0 { 0.0 } else { (squares / (n - 1.0)).sqrt() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,6 +251,32 @@ mod tests {
         assert_eq!(distribution.median(), Some(0.0));
         let overflowed = Sketch::of_distribution(&distribution, f64::NAN, f64::INFINITY).unwrap();
         assert_eq!(overflowed, of(&[-1e300, 1e300]));
+    }
+
+    #[test]
+    fn the_values_of_its_ranks_give_the_same_sketch() {
+        assert_eq!((ranks(0), ranks(1), ranks(3)), (vec![], vec![1], vec![1, 2, 3]));
+        let mut random = Random::new(5);
+        for levels in [300, 1200, 5000, 1 << 40] {
+            let values: Vec<_> = (0..30_000).map(|_| Some(random.below(levels) as f64)).collect();
+            let all = Distribution::of(values);
+            let ranks = ranks(all.n());
+            let mut thinned = Distribution { missing: all.missing, ..Distribution::default() };
+            let (mut up_to, mut omitted) = (0, 0);
+            for (value, count) in &all.values {
+                let before = up_to;
+                up_to += count;
+                omitted += count;
+                if ranks.iter().any(|rank| before < *rank && *rank <= up_to) {
+                    thinned.values.push((*value, omitted));
+                    omitted = 0;
+                }
+            }
+            assert!(thinned.values.len() <= 401);
+            let (mean, standard_deviation) = moments(&all).unwrap();
+            let sketch = |of: &Distribution| Sketch::of_distribution(of, mean, standard_deviation);
+            assert_eq!(sketch(&thinned), sketch(&all));
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ use common::model::pickle::pickle;
 use common::model::{Fit, Model, TrainingData};
 use common::schema::Schema;
 use common::values::Value;
-use dataset::{Engine, PredictorSummary, TrainingRows, TrainingSummary, most_frequent};
+use dataset::{Engine, Ids, PredictorSummary, TrainingRows, TrainingSummary, most_frequent};
 use history::{Operation, StepTiming};
 use serde::{Serialize, Serializer};
 use statistics::levels::LevelSummary;
@@ -141,7 +141,7 @@ pub struct Trained {
 /// Fails if the dataset cannot be read, no complete row is left, all rows are of one class, or the steps do not
 /// converge.
 pub fn train(engine: &dyn Engine, output: &Path, regularization: Regularization) -> Result<Trained> {
-    let clients = engine.compiled(output)?;
+    let clients = engine.compiled(output, Ids::Skipped)?;
     let rows = clients.training_rows()?;
     let summary = rows.summary();
     let folder = output.display();

@@ -315,8 +315,8 @@ mod tests {
     /// of the first category, in case 2 the first number has an offset of 10¹⁵, and in case 3 the classes are separable.
     fn golden(case: u64) -> Fabricated {
         let rows = 0..60u32;
-        let first: Vec<u32> = rows.clone().map(|i| i % 3).collect();
-        let second: Vec<u32> = rows.clone().map(|i| if i == 59 { 4 } else { i / 3 % 4 }).collect();
+        let first: Vec<u8> = rows.clone().map(|i| (i % 3) as u8).collect();
+        let second: Vec<u8> = rows.clone().map(|i| if i == 59 { 4 } else { (i / 3 % 4) as u8 }).collect();
         let offset = if case == 2 { 1e15 } else { 0.0 };
         let scale = if case == 2 { 8.0 } else { 1.0 };
         let number = |i: u32| offset + scale * f64::from(i * 7 % 13);

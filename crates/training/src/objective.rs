@@ -134,7 +134,7 @@ pub(crate) mod tests {
     use crate::newton::Spread;
     use common::files::checksum::Checksum;
     use dataset::design::Category;
-    use dataset::local::likelihood::Rows;
+    use dataset::local::likelihood::{Levels, Numbers, Rows};
     use dataset::{Sample, TrainingSummary};
 
     /// Fabricated rows in which the target depends on the predictors.
@@ -147,7 +147,9 @@ pub(crate) mod tests {
     pub(crate) struct Fabricated {
         design: Design,
         numbers: Vec<Vec<f64>>,
-        levels: Vec<Vec<u32>>,
+        levels: Vec<Vec<u8>>,
+        /// The levels are numbered as in the design.
+        of_table: Vec<u32>,
         target: Vec<f64>,
         summary: TrainingSummary,
     }
@@ -158,8 +160,8 @@ pub(crate) mod tests {
         }
 
         /// Rows with categories, whose levels are numbered from 0. The reference level is the most frequent one.
-        pub(crate) fn with_categories(numbers: Vec<Vec<f64>>, levels: Vec<Vec<u32>>, target: Vec<f64>) -> Self {
-            let category = |column: &Vec<u32>| {
+        pub(crate) fn with_categories(numbers: Vec<Vec<f64>>, levels: Vec<Vec<u8>>, target: Vec<f64>) -> Self {
+            let category = |column: &Vec<u8>| {
                 let levels = column.iter().max().map_or(0, |level| *level as usize + 1);
                 let frequency = |level: usize| column.iter().filter(|other| **other as usize == level).count();
                 Category { levels, reference: (0..levels).rev().max_by_key(|level| frequency(*level)).unwrap() }
@@ -172,7 +174,7 @@ pub(crate) mod tests {
                 predictors: Vec::new(),
             };
             let design = Design::new(numbers.len(), levels.iter().map(category).collect());
-            Self { design, numbers, levels, target, summary }
+            Self { design, numbers, levels, of_table: (0..=u8::MAX).map(u32::from).collect(), target, summary }
         }
 
         /// The values in the middle of the table and the standard deviations of the numbers.
@@ -198,11 +200,13 @@ pub(crate) mod tests {
         }
 
         fn rows(&self) -> Rows<'_> {
+            let levels = |levels| Levels { indices: Numbers::U8(levels), of_table: &self.of_table };
             Rows {
                 design: &self.design,
-                numbers: self.numbers.iter().map(Vec::as_slice).collect(),
-                levels: self.levels.iter().map(Vec::as_slice).collect(),
-                target: &self.target,
+                numbers: self.numbers.iter().map(|numbers| Numbers::F64(numbers)).collect(),
+                levels: self.levels.iter().map(|indices| levels(indices)).collect(),
+                target: Numbers::F64(&self.target),
+                complete: None,
             }
         }
     }
@@ -225,7 +229,8 @@ pub(crate) mod tests {
     /// Fabricated rows with two categories of three and two levels.
     fn with_categories(n: usize) -> Fabricated {
         let (columns, target) = testkit::signal(n);
-        let level = |column: usize, levels: u32| columns[column].iter().map(|x| *x as u32 / 7 % levels).collect();
+        let level =
+            |column: usize, levels: u32| columns[column].iter().map(|x| (*x as u32 / 7 % levels) as u8).collect();
         let levels = vec![level(1, 3), level(2, 2)];
         Fabricated::with_categories(columns.to_vec(), levels, target)
     }

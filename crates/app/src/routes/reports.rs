@@ -34,7 +34,7 @@ pub async fn scoring(state: Data<State>) -> Result<HttpResponse, Problem> {
         dataset::open_for(&shared.config, &live.model.schema)
             .and_then(|engine| {
                 let files = engine.files(&shared.config.test_data)?;
-                let clients = engine.read(&files, Reading::WHOLE)?;
+                let clients = engine.read(&files, Reading::WHOLE.without_ids())?;
                 let checksum = live.release.manifest.score.model_sha256.clone();
                 scoring::evaluate_model(&live.id, &live.model, checksum, &files, &*clients, live.threshold)
             })

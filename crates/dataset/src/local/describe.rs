@@ -4,29 +4,23 @@ use std::collections::BTreeMap;
 
 use crate::{CategoryStatistics, ColumnStatistics, MissingPercent};
 use anyhow::Result;
-use polars::prelude::*;
 use statistics::levels::LevelCounts;
 
 use crate::local::Table;
+use crate::local::counting::NumberColumn;
 use crate::local::table::Values;
 
 /// Returns the statistics of every numeric column, in file order. The target counts as 1 and 0.
 pub fn numbers(table: &Table) -> Result<Vec<ColumnStatistics>> {
     let schema = table.schema();
-    let numbers = schema.predictors().iter().filter(|predictor| !predictor.is_category());
-    let names = numbers.map(|predictor| &predictor.name).chain([&schema.target().name]);
-    names
-        .map(|column| {
-            let values = table.frame().column(column)?.as_materialized_series();
-            Ok(ColumnStatistics {
-                column: column.clone(),
-                mean: values.mean(),
-                median: values.median(),
-                std: values.std(1),
-                mode: mode(values)?,
-            })
-        })
-        .collect()
+    let columns = schema.predictors().iter().zip(table.predictors()?);
+    let numbers = columns.filter_map(|(predictor, values)| match values {
+        Values::Numbers(numbers) => Some((&predictor.name, numbers)),
+        Values::Levels(..) => None,
+    });
+    // One column after the other, because each is worked on by all threads and needs memory.
+    let numbers = numbers.chain([(&schema.target().name, table.target()?)]);
+    Ok(numbers.map(|(name, numbers)| numbers.statistics(name)).collect())
 }
 
 /// Returns the statistics of every category, in file order.
@@ -39,37 +33,26 @@ pub fn categories(table: &Table) -> Result<Vec<CategoryStatistics>> {
     Ok(categories.map(|(predictor, counts)| CategoryStatistics::of(&predictor.name, &counts)).collect())
 }
 
-/// Counts the levels of a category.
-pub fn level_counts(indices: &UInt32Chunked, levels: &[String]) -> LevelCounts {
-    let mut counts = vec![0; levels.len()];
-    for index in indices.iter().flatten() {
-        counts[index as usize] += 1;
-    }
-    let counts: BTreeMap<String, u64> = levels.iter().cloned().zip(counts).filter(|(_, count)| *count > 0).collect();
-    LevelCounts { counts, missing: indices.null_count() as u64 }
+/// Counts the levels of a category, given their indices.
+pub fn level_counts(indices: NumberColumn, levels: &[String]) -> LevelCounts {
+    // The indices of levels are small whole numbers, so the casts are exact.
+    let counted = indices.distribution().values;
+    let counts: BTreeMap<String, u64> =
+        counted.into_iter().map(|(index, count)| (levels[index as usize].clone(), count)).collect();
+    LevelCounts { counts, missing: indices.missing() }
 }
 
 /// Returns the percentage of missing values in every column, in file order.
 pub fn missing(table: &Table) -> Result<Vec<MissingPercent>> {
-    table
+    let predictors = table.predictors()?.into_iter().map(|values| values.column().missing());
+    let missing = std::iter::once(table.missing_ids()).chain(predictors).chain([table.target()?.missing()]);
+    let rows = table.height() as u64;
+    Ok(table
         .schema()
         .columns()
-        .map(|column| {
-            let missing = table.frame().column(column)?.null_count();
-            Ok(MissingPercent::of(column, missing as u64, table.height() as u64))
-        })
-        .collect()
-}
-
-fn mode(values: &Series) -> Result<Option<f64>> {
-    let sorted = values.drop_nulls().sort(SortOptions::default())?.rechunk();
-    let runs = sorted.f64()?.cont_slice()?.chunk_by(|a, b| a == b);
-    // The runs are sorted by value, so a later run must be longer to replace the smallest value.
-    let longest = runs.fold(None, |best: Option<&[f64]>, run| match best {
-        Some(best) if best.len() >= run.len() => Some(best),
-        _ => Some(run),
-    });
-    Ok(longest.map(|run| run[0]))
+        .zip(missing)
+        .map(|(column, missing)| MissingPercent::of(column, missing, rows))
+        .collect())
 }
 
 #[cfg(test)]

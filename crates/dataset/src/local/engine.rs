@@ -2,8 +2,10 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
-use std::io::{self, BufWriter, Write};
+use std::io::Write;
+use std::num::NonZero;
 use std::path::Path;
+use std::thread::available_parallelism;
 
 use anyhow::{Context, Result};
 use common::cli::Progress;
@@ -16,27 +18,33 @@ use common::model::{Model, probability};
 use common::schema::Schema;
 use common::values::{ColumnDistribution, ValueRef};
 use fs_err::File;
-use statistics::distribution::Distribution;
 
 use crate::local::compile::compile;
 use crate::local::describe::{self, level_counts};
+use crate::local::parallel::WatchedFile;
 use crate::local::table::{Table, Values, owned_row, row_of};
 use crate::local::training::CompleteRows;
 use crate::row::write_canonical;
 use crate::{
-    Client, ClientRow, Clients, Counts, Description, Engine, MalformedRows, Newest, PREDICTION_COLUMNS, Reading,
-    TrainingRows, VisitRow,
+    Client, ClientRow, Clients, Counts, Description, Engine, Ids, Newest, PREDICTION_COLUMNS, Reading, TrainingRows,
+    VisitRow,
 };
 
 /// The engine of this process.
 pub struct Local {
     schema: Schema,
+    threads: usize,
 }
 
 impl Local {
-    /// Creates an engine for tables with the columns of `schema`.
+    /// Creates an engine for tables with the columns of `schema` that works with as many threads as there are processors.
     pub fn new(schema: &Schema) -> Self {
-        Self { schema: schema.clone() }
+        Self::with_threads(schema, available_parallelism().map_or(1, NonZero::get))
+    }
+
+    /// Creates an engine that works with so many threads.
+    pub fn with_threads(schema: &Schema, threads: usize) -> Self {
+        Self { schema: schema.clone(), threads }
     }
 }
 
@@ -54,32 +62,28 @@ impl Engine for Local {
     }
 
     fn compile(&self, files: &[DataFile], _: &Path, stage: &Path) -> Result<Ingested> {
-        let create = |name| Ok::<_, io::Error>(BufWriter::with_capacity(256 * 1024, File::create(stage.join(name))?));
-        let (mut dataset, mut quarantine) = (create(FINAL_DATA)?, create(QUARANTINE)?);
+        let create = |name| File::create(stage.join(name));
+        let (mut dataset, mut quarantine) = (create(FINAL_DATA)?, create(QUARANTINE)?); // written in large parts
         let progress = Progress::new("rows read");
-        let mut show = |rows| progress.show(rows);
-        let ingested = compile(&self.schema, files, &mut dataset, &mut quarantine, &mut show)?;
-        drop(progress);
-        for mut file in [dataset, quarantine] {
-            file.flush()?;
-        }
-        Ok(ingested)
+        let mut show = move |rows| progress.show(rows);
+        compile(&self.schema, files, self.threads, &mut dataset, &mut quarantine, &mut show)
     }
 
     fn compiled_files(&self) -> &'static [&'static str] {
         &[FINAL_DATA, INGESTED_FILES, QUARANTINE, INGESTION_RECORD]
     }
 
-    fn compiled(&self, output: &Path) -> Result<Box<dyn Clients>> {
+    fn compiled(&self, output: &Path, ids: Ids) -> Result<Box<dyn Clients>> {
         let path = output.join(FINAL_DATA);
-        let file = File::open(&path).with_context(|| format!("opening {}; run ingestion first", path.display()))?;
-        let table = Table::from_csv(&self.schema, file, MalformedRows::Refuse)
+        let file =
+            WatchedFile::open(&path).with_context(|| format!("opening {}; run ingestion first", path.display()))?;
+        let table = Table::from_stream(&self.schema, file, Reading { ids, ..Reading::WHOLE }, self.threads)
             .with_context(|| format!("reading {}; run ingestion again", path.display()))?;
         Ok(Box::new(table))
     }
 
     fn read(&self, files: &[DataFile], reading: Reading) -> Result<Box<dyn Clients>> {
-        Ok(Box::new(Table::read_all(&self.schema, files, reading)?))
+        Ok(Box::new(Table::read_all(&self.schema, files, reading, self.threads)?))
     }
 
     fn retire(&self, _: &Ingested) {} // all of it is in the output folder
@@ -91,10 +95,9 @@ impl Clients for Table {
     }
 
     fn describe(&self) -> Result<Description> {
-        Ok(Description {
-            summary: describe::numbers(self)?,
-            categories: describe::categories(self)?,
-            missing: describe::missing(self)?,
+        let missing = describe::missing(self)?;
+        self.pool()?.install(|| {
+            Ok(Description { summary: describe::numbers(self)?, categories: describe::categories(self)?, missing })
         })
     }
 
@@ -119,11 +122,12 @@ impl Clients for Table {
     }
 
     fn distributions(&self) -> Result<Vec<ColumnDistribution>> {
+        let predictors = self.predictors()?;
         let distribution = |values: &Values| match *values {
-            Values::Numbers(numbers) => ColumnDistribution::Numbers(Distribution::of(numbers.iter())),
+            Values::Numbers(numbers) => ColumnDistribution::Numbers(numbers.distribution()),
             Values::Levels(indices, levels) => ColumnDistribution::Levels(level_counts(indices, levels)),
         };
-        Ok(self.predictors()?.iter().map(distribution).collect())
+        Ok(self.pool()?.install(|| predictors.iter().map(distribution).collect()))
     }
 
     fn newest(&self, model: &Model, _: usize) -> Result<Newest> {
@@ -189,9 +193,11 @@ impl Clients for Table {
     fn each(&self, visit: &mut VisitRow) -> Result<()> {
         let (predictors, target) = (self.predictors()?, self.target()?);
         let mut values = Vec::with_capacity(predictors.len());
-        for (row, (id, exited)) in self.ids()?.iter().zip(target.iter()).enumerate() {
+        let mut ids = self.ids_if_read().map(|ids| ids.iter());
+        for (row, exited) in target.iter().enumerate() {
             values.clear();
             values.extend(row_of(&predictors, row));
+            let id = ids.as_mut().and_then(Iterator::next).flatten();
             visit(id, &values, exited.map(|exited| exited == 1.0));
         }
         Ok(())

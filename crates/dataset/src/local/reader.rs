@@ -1,32 +1,50 @@
-//! Reads the rows of a CSV stream, checks each row, and hashes the stream at the same time.
+//! Reads the rows of CSV text and checks each row.
 //!
 //! A fault of the file (encoding, header, an unclosed quote) is an error that ends the reading; a fault of a row is
 //! returned as data, which the caller sets aside. UTF-8 with or without a byte order mark, LF or CRLF, quoted fields,
 //! columns in any order, with or without a trailing newline, blank lines: all variants give the same rows.
+//!
+//! A [`Scanner`] reads the rows of one piece of a file. [`RowReader`] reads a stream piece by piece; `parallel` reads
+//! files with several threads.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::str;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use common::files::checksum::{Checksum, Hasher};
 use common::schema::Schema;
 use common::values::ValueRef;
+use memchr::memchr_iter;
 
-use crate::row::{parse_id, parse_target, parse_value};
+use crate::local::pieces::{LONGEST_ROW, Pieces};
+use crate::local::record::{Found, Record, Splitter};
+use crate::row::{parse_field, parse_id, parse_target};
 use crate::rules::{Malformed, check_target, expected, find_columns};
-
-/// Maximum length of a row, in bytes. A longer row means that a quote is never closed or that the file is not a table.
-/// A reader needs at most a few times this amount of memory.
-const LONGEST_ROW: usize = 1024 * 1024;
 
 /// A reader of checked rows from a CSV stream.
 pub struct RowReader<'s, R> {
-    schema: &'s Schema,
-    csv: csv::Reader<Source<R>>,
-    record: csv::ByteRecord,
+    pieces: Pieces<R>,
+    piece: Vec<u8>,
+    layout: Arc<Layout>,
+    /// Number of lines before the piece.
+    lines: u64,
+    scanner: Scanner<'s>,
+}
+
+/// Where the columns of the schema are in a file.
+#[derive(Debug)]
+pub(super) struct Layout {
     /// The index in the file of each column of the schema.
     columns: Vec<usize>,
     width: usize,
+}
+
+/// Reads the rows of one piece after the other. The piece is passed to each call, so that it need not be borrowed in
+/// between.
+pub(super) struct Scanner<'s> {
+    schema: &'s Schema,
+    layout: Arc<Layout>,
+    splitter: Splitter,
     /// The predictors of the current row.
     values: Vec<Parsed>,
 }
@@ -36,14 +54,14 @@ pub struct RowReader<'s, R> {
 enum Parsed {
     Missing,
     Number(f64),
-    /// The first `length` bytes of a field.
+    /// So many bytes of the record's text.
     Text {
-        field: usize,
+        start: usize,
         length: usize,
     },
 }
 
-/// A checked row; its texts borrow from the reader's buffer.
+/// A checked row; its texts borrow from the piece.
 pub struct Row<'a> {
     /// The client's id; `None` if missing.
     pub id: Option<&'a str>,
@@ -51,8 +69,10 @@ pub struct Row<'a> {
     pub exited: Option<bool>,
     /// The columns that are missing: bit k for column k of the schema.
     pub missing: MissingColumns,
+    /// The row as it is in the file, with its line break, if that is its canonical text.
+    pub canonical: Option<&'a [u8]>,
     values: &'a [Parsed],
-    record: &'a csv::ByteRecord,
+    text: &'a [u8],
 }
 
 /// A bit for each column of a schema, which has fewer than 128 columns.
@@ -61,13 +81,13 @@ pub type MissingColumns = u128;
 impl<'a> Row<'a> {
     /// Returns the predictors in the order of the schema; `None` for a missing value.
     pub fn predictors(&self) -> impl Iterator<Item = Option<ValueRef<'a>>> + Clone + use<'a> {
-        let record = self.record;
+        let text = self.text;
         self.values.iter().map(move |value| match *value {
             Parsed::Missing => None,
             Parsed::Number(number) => Some(ValueRef::Number(number)),
             // The text was checked when it was parsed.
-            Parsed::Text { field, length } => {
-                Some(ValueRef::Level(str::from_utf8(&record[field][..length]).unwrap_or_default()))
+            Parsed::Text { start, length } => {
+                Some(ValueRef::Level(str::from_utf8(&text[start..start + length]).unwrap_or_default()))
             }
         })
     }
@@ -84,7 +104,8 @@ pub enum Next<'a> {
 /// A row that cannot be read, with its original text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MalformedRow<'a> {
-    /// Number of the line on which it begins, counted from 1.
+    /// Number of the line on which it begins, counted from 1 at the first line of the stream or, from a [`Scanner`], of the
+    /// piece.
     pub line: u64,
     /// Number of lines that it spans.
     pub lines: u64,
@@ -94,158 +115,247 @@ pub struct MalformedRow<'a> {
     pub reason: Malformed,
 }
 
+/// A fault that ends the reading.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    /// Number of the line, counted from 1 at the first line of the piece.
+    pub line: u64,
+    why: &'static str,
+}
+
+impl Unreadable {
+    /// Returns the error for people, after so many `lines` before the piece.
+    pub fn after(&self, lines: u64) -> anyhow::Error {
+        anyhow::anyhow!("line {}{}", lines + self.line, self.why)
+    }
+}
+
+impl Layout {
+    /// Finds the columns in the header, the first row of `piece`. Returns also where the rows begin; `None` if the piece
+    /// contains only empty lines.
+    ///
+    /// # Errors
+    /// Fails if the header is wrong; the error names the column.
+    pub fn of_header(schema: &Schema, piece: &[u8], needs_target: bool) -> Result<Option<(Self, usize)>> {
+        // A CR alone does not end a line. A file of such lines is refused because of its header, instead of being
+        // read with wrong line numbers.
+        let terminator = csv::Terminator::Any(b'\n');
+        let mut csv =
+            csv::ReaderBuilder::new().has_headers(false).flexible(true).terminator(terminator).from_reader(piece);
+        let mut header = csv::ByteRecord::new();
+        if !csv.read_byte_record(&mut header).context("line 1")? {
+            return Ok(None);
+        }
+        let columns = find_columns(schema, header.iter())?;
+        if needs_target {
+            check_target(schema, &columns)?;
+        }
+        Ok(Some((Self { columns, width: header.len() }, csv.position().byte() as usize)))
+    }
+
+    /// Returns whether a file has the columns of the schema in its order and no others.
+    fn is_canonical(&self) -> bool {
+        self.width == self.columns.len() && self.columns.iter().copied().eq(0..self.width)
+    }
+}
+
+/// Returns the first piece of a file, which contains the whole header, with its layout and where its rows begin.
+///
+/// # Errors
+/// Fails if the file cannot be read, is empty, or has a wrong header.
+pub(super) fn first_piece(
+    schema: &Schema,
+    pieces: &mut Pieces<impl Read>,
+    needs_target: bool,
+) -> Result<(Vec<u8>, Arc<Layout>, usize)> {
+    let mut piece = pieces.next(Vec::new())?;
+    loop {
+        if let Some((layout, start)) = Layout::of_header(schema, &piece, needs_target)? {
+            return Ok((piece, Arc::new(layout), start));
+        }
+        if pieces.ended() {
+            bail!("the file is empty; expected the columns {}", expected(schema));
+        }
+        piece.append(&mut pieces.next(Vec::new())?);
+    }
+}
+
+impl<'s> Scanner<'s> {
+    pub fn new(schema: &'s Schema, layout: &Arc<Layout>) -> Self {
+        Self { schema, layout: Arc::clone(layout), splitter: Splitter::new(), values: Vec::new() }
+    }
+
+    /// Begins with a piece of a file of such a layout, whose first row begins at `start`.
+    pub fn begin(&mut self, layout: &Arc<Layout>, piece: &[u8], start: usize) {
+        self.layout = Arc::clone(layout);
+        self.splitter.begin(piece, start);
+    }
+
+    /// Returns the next row of the piece; `None` at its end.
+    ///
+    /// # Errors
+    /// Fails like [`Self::check`].
+    #[inline]
+    pub fn next<'a>(&'a mut self, piece: &'a [u8]) -> Result<Option<Next<'a>>, Unreadable> {
+        match self.find(piece) {
+            Some(found) => self.check(piece, &found).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Finds the next row of the piece that is not blank; `None` at its end.
+    #[inline]
+    fn find(&mut self, piece: &[u8]) -> Option<Found> {
+        loop {
+            let found = self.splitter.next(piece)?;
+            let record = self.splitter.record(piece, &found);
+            let blank = record.len() == 1 && record.field(0).trim_ascii().is_empty();
+            if !blank {
+                return Some(found);
+            }
+        }
+    }
+
+    /// Checks the row that was found last.
+    ///
+    /// # Errors
+    /// Fails if the text is not UTF-8, or if the row is longer than [`LONGEST_ROW`].
+    #[inline]
+    fn check<'a>(&'a mut self, piece: &'a [u8], found: &Found) -> Result<Next<'a>, Unreadable> {
+        let raw = &piece[found.row.clone()];
+        let line = || newlines(&piece[..found.row.start]) + 1;
+        if raw.len() > LONGEST_ROW {
+            let why = ": the row that begins here is longer than 1048576 bytes; is a quote not closed?";
+            return Err(Unreadable { line: line(), why });
+        }
+        let record = self.splitter.record(piece, found);
+        match parse(self.schema, &self.layout, record, raw, &mut self.values) {
+            Ok(Fields { id, exited, missing, canonical }) => {
+                let canonical = canonical.then_some(raw);
+                let values = &self.values;
+                Ok(Next::Row(Row { id, exited, missing, canonical, values, text: record.text() }))
+            }
+            Err(reason) => {
+                let why = " is not UTF-8; save the file as UTF-8";
+                let text = str::from_utf8(raw).map_err(|_| Unreadable { line: line(), why })?;
+                let text = text.trim_end_matches(['\r', '\n']);
+                let lines = newlines(text.as_bytes()) + 1;
+                Ok(Next::Malformed(MalformedRow { line: line(), lines, text, reason }))
+            }
+        }
+    }
+}
+
 impl<'s, R: Read> RowReader<'s, R> {
     /// Creates a reader, and reads and checks the header.
     pub fn new(schema: &'s Schema, stream: R) -> Result<Self> {
-        let reader = Self::for_prediction(schema, stream)?;
-        check_target(schema, &reader.columns)?;
-        Ok(reader)
+        Self::with_header(schema, stream, true)
     }
 
     /// Creates a reader for clients whose outcome may be unknown: the target column may be absent.
     pub fn for_prediction(schema: &'s Schema, stream: R) -> Result<Self> {
-        let source = Source { stream, hasher: Hasher::default(), window: Vec::new(), window_start: 0, record_start: 0 };
-        let mut csv = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            // A CR alone does not end a line. A file of such lines is refused because of its header, instead of being
-            // read with wrong line numbers.
-            .terminator(csv::Terminator::Any(b'\n'))
-            .buffer_capacity(256 * 1024)
-            .from_reader(source);
-        let mut record = csv::ByteRecord::new();
-        if !csv.read_byte_record(&mut record).context("line 1")? {
-            bail!("the file is empty; expected the columns {}", expected(schema));
-        }
-        let columns = find_columns(schema, record.iter())?;
-        Ok(Self { schema, csv, width: record.len(), record, columns, values: Vec::new() })
+        Self::with_header(schema, stream, false)
+    }
+
+    fn with_header(schema: &'s Schema, stream: R, needs_target: bool) -> Result<Self> {
+        let mut pieces = Pieces::new(stream);
+        let (piece, layout, start) = first_piece(schema, &mut pieces, needs_target)?;
+        let mut scanner = Scanner::new(schema, &layout);
+        scanner.begin(&layout, &piece, start);
+        Ok(Self { pieces, piece, layout, lines: 0, scanner })
     }
 
     /// Returns the next record; `None` at the end.
     pub fn read_next(&mut self) -> Result<Option<Next<'_>>> {
-        let (line, start) = loop {
-            let (line, start) = (self.csv.position().line(), self.csv.position().byte());
-            self.csv.get_mut().record_start = start;
-            if !self.csv.read_byte_record(&mut self.record).with_context(|| format!("line {line}"))? {
+        let found = loop {
+            if let Some(found) = self.scanner.find(&self.piece) {
+                break found;
+            }
+            if self.pieces.ended() {
                 return Ok(None);
             }
-            let blank = self.record.len() == 1 && self.record[0].trim_ascii().is_empty();
-            if !blank {
-                break (line, start);
-            }
+            self.lines += newlines(&self.piece);
+            self.piece = self.pieces.next(std::mem::take(&mut self.piece))?;
+            self.scanner.begin(&self.layout, &self.piece, 0);
         };
-        let raw = self.csv.get_ref().window(start, self.csv.position().byte());
-        match parse(self.schema, &self.record, self.width, &self.columns, raw, &mut self.values) {
-            Ok((id, exited, missing)) => {
-                Ok(Some(Next::Row(Row { id, exited, missing, values: &self.values, record: &self.record })))
-            }
-            Err(reason) => {
-                // The parser leaves empty lines at the beginning of the following row.
-                let empty = raw.iter().take_while(|byte| **byte == b'\n').count();
-                let (line, body) = (line + empty as u64, &raw[empty..]);
-                let Ok(text) = str::from_utf8(body) else { bail!("line {line} is not UTF-8; save the file as UTF-8") };
-                let text = text.trim_end_matches(['\r', '\n']);
-                Ok(Some(Next::Malformed(MalformedRow { line, lines: newlines(text.as_bytes()) + 1, text, reason })))
-            }
+        match self.scanner.check(&self.piece, &found) {
+            Ok(Next::Malformed(row)) => Ok(Some(Next::Malformed(MalformedRow { line: self.lines + row.line, ..row }))),
+            Ok(row) => Ok(Some(row)),
+            Err(unreadable) => Err(unreadable.after(self.lines)),
         }
-    }
-
-    /// Returns the checksum of all bytes. Complete once [`RowReader::read_next`] has returned `None`.
-    pub fn checksum(self) -> Checksum {
-        self.csv.into_inner().hasher.finish()
     }
 }
 
-/// Checks a record. Returns the id, the target and the missing columns, and replaces `values` by the predictors.
+/// What [`parse`] finds besides the predictors.
+struct Fields<'a> {
+    id: Option<&'a str>,
+    exited: Option<bool>,
+    missing: MissingColumns,
+    canonical: bool,
+}
+
+/// Checks a record, whose row is `raw`, and replaces `values` by the predictors.
+#[inline]
 fn parse<'a>(
     schema: &Schema,
-    record: &'a csv::ByteRecord,
-    width: usize,
-    columns: &[usize],
+    layout: &Layout,
+    record: Record<'a>,
     raw: &[u8],
     values: &mut Vec<Parsed>,
-) -> Result<(Option<&'a str>, Option<bool>, MissingColumns), Malformed> {
-    if record.len() != width {
-        return Err(Malformed::FieldCount(record.len(), width));
+) -> Result<Fields<'a>, Malformed> {
+    let Layout { columns, width } = layout;
+    if record.len() != *width {
+        return Err(Malformed::FieldCount(record.len(), *width));
     }
     // The parser includes a carriage return at the end of the line in the last field.
     let is_crlf = is_crlf(raw);
-    let field = |column: usize| {
-        let field = record.get(columns[column]).unwrap_or_default();
-        match is_crlf && columns[column] + 1 == width {
-            true => field.strip_suffix(b"\r").unwrap_or(field),
-            false => field,
+    let range = |column: usize| {
+        let range = record.range(columns[column]);
+        match is_crlf && columns[column] == *width - 1 && record.text()[range.clone()].ends_with(b"\r") {
+            true => range.start..range.end - 1,
+            false => range,
         }
     };
-    let id = parse_id(schema, field(0))?;
+    let text = record.text();
+    let id_range = range(0);
+    let id = parse_id(schema, &text[id_range.clone()])?;
+    // A missing value is canonical only if it is empty, which a number, a level or an id never is.
+    let mut canonical = id.is_some() || id_range.is_empty();
     let mut missing = MissingColumns::from(id.is_none());
     values.clear();
     for (j, predictor) in schema.predictors().iter().enumerate() {
-        values.push(match parse_value(predictor, field(j + 1))? {
+        let range = range(j + 1);
+        let start = range.start;
+        let (value, is_canonical) = parse_field(predictor, text, range)?;
+        canonical &= is_canonical;
+        values.push(match value {
             None => {
                 missing |= 1 << (j + 1);
                 Parsed::Missing
             }
             Some(ValueRef::Number(number)) => Parsed::Number(number),
-            Some(ValueRef::Level(level)) => Parsed::Text { field: columns[j + 1], length: level.len() },
+            Some(ValueRef::Level(level)) => Parsed::Text { start, length: level.len() },
         });
     }
-    let exited = parse_target(schema.target(), field(columns.len() - 1))?;
+    let field = &text[range(columns.len() - 1)];
+    let exited = parse_target(schema.target(), field)?;
+    let label = exited.map_or("", |exited| schema.target().label(exited));
+    canonical &= field.len() == label.len() && field.iter().eq(label.as_bytes());
     missing |= MissingColumns::from(exited.is_none()) << (columns.len() - 1);
-    Ok((id, exited, missing))
+    canonical &= record.is_plain() && layout.is_canonical() && !is_crlf && raw.ends_with(b"\n");
+    Ok(Fields { id, exited, missing, canonical })
 }
 
 /// Returns whether the raw bytes of a row end with a carriage return and a line feed, or with a carriage return at the
 /// end of the file.
+#[inline]
 fn is_crlf(raw: &[u8]) -> bool {
     raw.strip_suffix(b"\n").unwrap_or(raw).ends_with(b"\r")
 }
 
-fn newlines(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
-}
-
-/// The stream below the CSV parser. It is hashed while it is read, kept from the start of the current record, and
-/// limited so that one record cannot exhaust the memory.
-struct Source<R> {
-    stream: R,
-    hasher: Hasher,
-    window: Vec<u8>,
-    window_start: u64,
-    record_start: u64,
-}
-
-impl<R> Source<R> {
-    /// Returns the bytes from `start`, which is the start of the current record, to `end`.
-    fn window(&self, start: u64, end: u64) -> &[u8] {
-        &self.window[(start - self.window_start) as usize..(end - self.window_start) as usize]
-    }
-}
-
-impl<R: Read> Read for Source<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        const BYTE_ORDER_MARK: usize = "\u{feff}".len();
-        self.window.drain(..(self.record_start - self.window_start) as usize);
-        self.window_start = self.record_start;
-        if self.window.len() > LONGEST_ROW {
-            return Err(io::Error::other(format!(
-                "the row that begins here is longer than {LONGEST_ROW} bytes; is a quote not closed?"
-            )));
-        }
-        let mut n = self.stream.read(buffer)?;
-        // The parser skips a byte order mark only if the first chunk contains more than the whole mark.
-        while self.window_start == 0 && self.window.is_empty() && (1..=BYTE_ORDER_MARK).contains(&n) {
-            match self.stream.read(&mut buffer[n..]) {
-                Ok(0) => break,
-                Ok(more) => n += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.hasher.update(&buffer[..n]);
-        self.window.extend_from_slice(&buffer[..n]);
-        Ok(n)
-    }
+/// Returns the number of line breaks.
+pub(super) fn newlines(bytes: &[u8]) -> u64 {
+    memchr_iter(b'\n', bytes).count() as u64
 }
 
 #[cfg(test)]
@@ -273,7 +383,6 @@ mod tests {
                 Some(Next::Malformed(row)) => found.push(format!("{}: {}", row.line, row.reason)),
             }
         }
-        assert_eq!(reader.checksum(), Checksum::of_bytes(bytes));
         Ok(found)
     }
 
@@ -413,7 +522,7 @@ mod tests {
 
     #[test]
     fn a_quote_that_never_closes_ends_the_reading_before_it_eats_the_memory() {
-        let endless = io::repeat(b'x').take(10 * LONGEST_ROW as u64);
+        let endless = std::io::repeat(b'x').take(10 * LONGEST_ROW as u64);
         let bytes = format!("{HEADER}a,1,2,3,0\n\"");
         let mut reader = RowReader::new(&SCHEMA, bytes.as_bytes().chain(endless)).unwrap();
         assert!(matches!(reader.read_next(), Ok(Some(Next::Row(_)))));

@@ -1,40 +1,48 @@
 //! A client table in memory: a polars `DataFrame` with the columns of the schema, whose rows have been checked.
 
-use std::collections::HashMap;
-use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::num::NonZero;
+use std::thread::available_parallelism;
 
 use crate::quarantine::MalformedCount;
-use crate::{MalformedRows, Reading};
-use anyhow::{Context, Result, bail, ensure};
+use crate::{Ids, MalformedRows, Reading};
+use anyhow::{Context, Error, Result, bail, ensure};
 use common::files::DataFile;
 use common::files::checksum::Checksum;
-use common::schema::{Predictor, Schema};
+use common::schema::Schema;
 use common::values::{Value, ValueRef};
 use polars::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::local::reader::{Next, Row, RowReader};
+use crate::local::columns::{Columns, PieceColumns};
+use crate::local::counting::{NumberColumn, Numbers};
+use crate::local::parallel::{Files, Input, Passed, Taken, Unchanging, WatchedFile};
+use crate::local::reader::{Next, Scanner, Unreadable};
+use crate::local::stage::{Stage, on_threads};
+use crate::rules::Malformed;
 
-/// A client table. The id is text, a number and the target (1 or 0) are `Float64`, and a category is `UInt32`, the index
-/// of its level in `levels`; a missing value is a null. Every column is contiguous.
+/// A client table. The id is text, or absent if the table was read without ids. A number and the target (1 or 0) have the
+/// narrowest of the types `UInt8`, `UInt16`, `Int32` and `Float64` that holds all values exactly, and a category that of
+/// the indices of its levels in `levels`; a missing value is a null. Every column but the id is contiguous.
 #[derive(Clone, Debug)]
 pub struct Table {
     schema: Schema,
     frame: DataFrame,
     /// The levels of each category in the order of their first occurrence; empty for a number.
     levels: Vec<Vec<String>>,
+    missing_ids: u64,
     malformed: u64,
     checksum: Checksum,
+    threads: usize,
 }
 
 /// The values of one predictor.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Values<'a> {
     /// Values of a number.
-    Numbers(&'a Float64Chunked),
+    Numbers(NumberColumn<'a>),
     /// Indices of the levels of a category, and the levels.
-    Levels(&'a UInt32Chunked, &'a [String]),
+    Levels(NumberColumn<'a>, &'a [String]),
 }
 
 impl<'a> Values<'a> {
@@ -46,37 +54,82 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Returns the number of missing values.
-    pub fn missing(self) -> usize {
+    /// The numbers, or the indices of the levels.
+    pub fn column(self) -> NumberColumn<'a> {
         match self {
-            Self::Numbers(numbers) => numbers.null_count(),
-            Self::Levels(indices, _) => indices.null_count(),
+            Self::Numbers(column) | Self::Levels(column, _) => column,
         }
     }
 }
 
 impl Table {
-    /// Reads a CSV stream.
-    pub fn from_csv(schema: &Schema, stream: impl Read, malformed: MalformedRows) -> Result<Self> {
-        let mut columns = Columns::new(schema);
-        let checksum = columns.read(RowReader::new(schema, stream)?, malformed)?;
-        columns.finish(checksum)
+    /// Reads a CSV stream, with as many threads as there are processors.
+    pub fn from_csv(schema: &Schema, stream: impl Read + Send, malformed: MalformedRows) -> Result<Self> {
+        let threads = available_parallelism().map_or(1, NonZero::get);
+        Self::from_stream(schema, Unchanging(stream), Reading { malformed, ..Reading::WHOLE }, threads)
+    }
+
+    /// Reads one input with so many threads.
+    pub(super) fn from_stream(schema: &Schema, input: impl Input, reading: Reading, threads: usize) -> Result<Self> {
+        let mut input = Some(input);
+        let open = |_| input.take().context("the stream was read before");
+        Self::read(schema, 1, open, reading, threads, |_, fault| fault)
     }
 
     /// Reads several CSV files as one table, in the order given.
-    pub fn read_all(schema: &Schema, files: &[DataFile], reading: Reading) -> Result<Self> {
+    pub fn read_all(schema: &Schema, files: &[DataFile], reading: Reading, threads: usize) -> Result<Self> {
         ensure!(!files.is_empty(), "there is no file to read");
-        let mut columns = Columns::new(schema);
-        let mut all: Option<Checksum> = None;
-        for file in files {
-            let checksum =
-                columns.read_file(&file.path, reading).with_context(|| format!("reading {}", file.path.display()))?;
-            all = Some(match all {
-                None => checksum,
-                Some(all) => Checksum::of_bytes(format!("{all}{checksum}").as_bytes()),
-            });
+        let open = |file: usize| WatchedFile::open(&files[file].path);
+        let named = |file: usize, fault: Error| fault.context(format!("reading {}", files[file].path.display()));
+        Self::read(schema, files.len(), open, reading, threads, named)
+    }
+
+    fn read<R: Input>(
+        schema: &Schema,
+        files: usize,
+        open: impl FnMut(usize) -> Result<R> + Send,
+        reading: Reading,
+        threads: usize,
+        named: impl Fn(usize, Error) -> Error + Sync,
+    ) -> Result<Self> {
+        let source = Files::new(schema, files, reading.target, open);
+        let growing = Stage::new(Growing {
+            columns: Columns::new(schema, reading.ids == Ids::Read),
+            file_rows: 0,
+            file_malformed: MalformedCount::default(),
+            malformed: 0,
+            checksums: Vec::new(),
+            failure: None,
+        });
+        on_threads(threads, |panicked| {
+            let (mut scanner, mut bytes) = (None, Vec::new());
+            while let Some(mut piece) = source.take(bytes) {
+                let rows = PieceRows::of(schema, &piece, reading, &mut scanner);
+                let Some(passed) = source.pass(&piece, panicked) else { break };
+                let added = growing.pass(piece.number, panicked, |table| {
+                    if table.failure.is_none() {
+                        let added = table.add(&mut piece, rows, passed, reading.malformed);
+                        table.failure = added.err().map(|fault| named(piece.file, fault));
+                    }
+                    table.failure.is_none()
+                });
+                match added {
+                    Some(true) => {}
+                    Some(false) => source.stop(),
+                    None => break,
+                }
+                bytes = piece.bytes;
+            }
+        });
+        let Growing { columns, malformed, checksums, failure, .. } = growing.into_inner();
+        if let Some(failure) = failure {
+            return Err(failure);
         }
-        columns.finish(all.context("there is no file to read")?)
+        let joined = |all: Checksum, checksum: Checksum| Checksum::of_bytes(format!("{all}{checksum}").as_bytes());
+        let checksum = checksums.into_iter().reduce(joined).context("there is no file to read")?;
+        let missing_ids = columns.missing_ids;
+        let (frame, levels) = columns.finish()?;
+        Ok(Self { schema: schema.clone(), frame, levels, missing_ids, malformed, checksum, threads })
     }
 
     /// The columns of the table.
@@ -99,19 +152,9 @@ impl Table {
         self.malformed
     }
 
-    /// Returns the rows in which no predictor and no target is missing.
-    pub fn complete(&self) -> Result<Self> {
-        let needed: Vec<&str> = self.schema.columns().skip(1).collect();
-        let mut frame = self.frame.drop_nulls(Some(&needed))?;
-        frame.rechunk_mut();
-        let Self { schema, levels, malformed, checksum, .. } = self;
-        Ok(Self {
-            schema: schema.clone(),
-            frame,
-            levels: levels.clone(),
-            malformed: *malformed,
-            checksum: checksum.clone(),
-        })
+    /// Returns the threads that work on the table.
+    pub(super) fn pool(&self) -> Result<ThreadPool> {
+        ThreadPoolBuilder::new().num_threads(self.threads).build().context("starting threads")
     }
 
     /// Returns the values of each predictor, in the order of the schema.
@@ -121,28 +164,54 @@ impl Table {
             .iter()
             .zip(&self.levels)
             .map(|(predictor, levels)| {
-                let column = self.frame.column(&predictor.name)?;
+                let column = self.numbers(&predictor.name)?;
                 Ok(match predictor.is_category() {
-                    true => Values::Levels(column.u32()?, levels),
-                    false => Values::Numbers(column.f64()?),
+                    true => Values::Levels(column, levels),
+                    false => Values::Numbers(column),
                 })
             })
             .collect()
     }
 
     /// Returns the id of each row; null where missing.
+    ///
+    /// # Errors
+    /// Fails if the table was read without ids.
     pub fn ids(&self) -> Result<&StringChunked> {
-        Ok(self.frame.column(self.schema.id())?.str()?)
+        self.ids_if_read().context("the table was read without ids")
+    }
+
+    /// Returns the ids if the table was read with them.
+    pub(super) fn ids_if_read(&self) -> Option<&StringChunked> {
+        self.frame.column(self.schema.id()).ok()?.str().ok()
     }
 
     /// Returns the target: 1 for a client that left, 0 for one that stayed.
-    pub fn target(&self) -> Result<&Float64Chunked> {
-        Ok(self.frame.column(&self.schema.target().name)?.f64()?)
+    pub fn target(&self) -> Result<NumberColumn<'_>> {
+        self.numbers(&self.schema.target().name)
     }
 
-    /// Returns the underlying frame, for statistics.
-    pub(super) fn frame(&self) -> &DataFrame {
-        &self.frame
+    fn numbers(&self, name: &str) -> Result<NumberColumn<'_>> {
+        let column = self.frame.column(name)?;
+        macro_rules! numbers {
+            ($column:expr, $numbers:path) => {{
+                let array = $column?.downcast_as_array();
+                ($numbers(array.values().as_slice()), array.validity())
+            }};
+        }
+        let (numbers, known) = match column.dtype() {
+            DataType::UInt8 => numbers!(column.u8(), Numbers::U8),
+            DataType::UInt16 => numbers!(column.u16(), Numbers::U16),
+            DataType::Int32 => numbers!(column.i32(), Numbers::I32),
+            DataType::Float64 => numbers!(column.f64(), Numbers::F64),
+            other => bail!("column {name} has the type {other}"),
+        };
+        Ok(NumberColumn::new(numbers, known.map(|bits| bits.as_slice().0)))
+    }
+
+    /// Returns the number of missing ids.
+    pub(super) fn missing_ids(&self) -> u64 {
+        self.missing_ids
     }
 }
 
@@ -156,120 +225,77 @@ pub fn owned_row(predictors: &[Values], row: usize) -> Vec<Option<Value>> {
     row_of(predictors, row).map(|value| value.map(ValueRef::to_owned)).collect()
 }
 
-/// The columns of a table that is being read.
-struct Columns<'s> {
-    schema: &'s Schema,
-    ids: StringChunkedBuilder,
-    predictors: Vec<ColumnBuilder>,
-    target: PrimitiveChunkedBuilder<Float64Type>,
-    rows: u64,
-    malformed: u64,
+/// The rows of one piece.
+struct PieceRows {
+    columns: PieceColumns,
+    /// Line, number of lines and reason of each malformed row.
+    malformed: Vec<(u64, u64, Malformed)>,
+    unreadable: Option<Unreadable>,
 }
 
-/// A predictor that is being read.
-enum ColumnBuilder {
-    Numbers(PrimitiveChunkedBuilder<Float64Type>),
-    Levels(PrimitiveChunkedBuilder<UInt32Type>, Dictionary),
-}
-
-/// The levels of a category, numbered in the order of their first occurrence.
-#[derive(Default)]
-struct Dictionary {
-    levels: Vec<String>,
-    indices: HashMap<String, u32>,
-}
-
-impl Dictionary {
-    /// Number of levels that are compared one by one, which is faster than hashing for few short texts.
-    const COMPARED: usize = 8;
-
-    fn index(&mut self, level: &str) -> u32 {
-        if let Some(index) = self.levels.iter().take(Self::COMPARED).position(|known| known == level) {
-            return index as u32;
-        }
-        if let Some(index) = self.indices.get(level) {
-            return *index;
-        }
-        let index = self.levels.len() as u32;
-        self.levels.push(level.to_owned());
-        self.indices.insert(level.to_owned(), index);
-        index
-    }
-}
-
-impl<'s> Columns<'s> {
-    fn new(schema: &'s Schema) -> Self {
-        let builder = |predictor: &Predictor| {
-            let name = PlSmallStr::from_str(&predictor.name);
-            match predictor.is_category() {
-                true => ColumnBuilder::Levels(PrimitiveChunkedBuilder::new(name, 0), Dictionary::default()),
-                false => ColumnBuilder::Numbers(PrimitiveChunkedBuilder::new(name, 0)),
-            }
+impl PieceRows {
+    fn of<'s>(schema: &'s Schema, piece: &Taken, reading: Reading, scanner: &mut Option<Scanner<'s>>) -> Self {
+        let mut rows = Self {
+            columns: PieceColumns::new(schema, reading.ids == Ids::Read),
+            malformed: Vec::new(),
+            unreadable: None,
         };
-        Self {
-            schema,
-            ids: StringChunkedBuilder::new(schema.id().into(), 0),
-            predictors: schema.predictors().iter().map(builder).collect(),
-            target: PrimitiveChunkedBuilder::new(PlSmallStr::from_str(&schema.target().name), 0),
-            rows: 0,
-            malformed: 0,
-        }
-    }
-
-    /// Reads the file at `path`; returns its checksum.
-    fn read_file(&mut self, path: &Path, reading: Reading) -> Result<Checksum> {
-        let file = File::open(path)?;
-        let reader = match reading.target {
-            true => RowReader::new(self.schema, file)?,
-            false => RowReader::for_prediction(self.schema, file)?,
-        };
-        self.read(reader, reading.malformed)
-    }
-
-    /// Appends the rows of one stream; returns its checksum.
-    fn read(&mut self, mut reader: RowReader<impl Read>, policy: MalformedRows) -> Result<Checksum> {
-        let mut malformed = MalformedCount::default();
-        let before = self.rows;
-        while let Some(next) = reader.read_next()? {
-            match next {
-                Next::Row(row) => self.push(&row),
-                Next::Malformed(row) if policy == MalformedRows::Refuse => bail!("line {}: {}", row.line, row.reason),
-                Next::Malformed(row) => malformed.add(row.line, row.lines, &row.reason),
-            }
-        }
-        malformed.check_share(self.rows - before)?;
-        self.malformed += malformed.rows;
-        Ok(reader.checksum())
-    }
-
-    fn push(&mut self, row: &Row) {
-        self.rows += 1;
-        self.ids.append_option(row.id);
-        for (column, value) in self.predictors.iter_mut().zip(row.predictors()) {
-            match column {
-                ColumnBuilder::Numbers(numbers) => numbers.append_option(value.and_then(ValueRef::number)),
-                ColumnBuilder::Levels(indices, dictionary) => {
-                    indices.append_option(value.and_then(ValueRef::level).map(|level| dictionary.index(level)));
+        let Some(scanner) = piece.scanner(schema, scanner) else { return rows };
+        loop {
+            match scanner.next(&piece.bytes) {
+                Ok(Some(Next::Row(row))) => rows.columns.push(&row),
+                Ok(Some(Next::Malformed(row))) => {
+                    rows.malformed.push((row.line, row.lines, row.reason));
+                    if reading.malformed == MalformedRows::Refuse {
+                        return rows;
+                    }
+                }
+                Ok(None) => return rows,
+                Err(unreadable) => {
+                    rows.unreadable = Some(unreadable);
+                    return rows;
                 }
             }
         }
-        self.target.append_option(row.exited.map(f64::from));
     }
+}
 
-    fn finish(self, checksum: Checksum) -> Result<Table> {
-        let mut columns = vec![self.ids.finish().into_column()];
-        let mut levels = Vec::new();
-        for column in self.predictors {
-            let (column, of_column) = match column {
-                ColumnBuilder::Numbers(numbers) => (numbers.finish().into_column(), Vec::new()),
-                ColumnBuilder::Levels(indices, dictionary) => (indices.finish().into_column(), dictionary.levels),
-            };
-            columns.push(column);
-            levels.push(of_column);
+/// A table that is being read.
+struct Growing<'s> {
+    columns: Columns<'s>,
+    /// Number of rows of the current file.
+    file_rows: u64,
+    file_malformed: MalformedCount,
+    malformed: u64,
+    checksums: Vec<Checksum>,
+    /// The first fault, after which no more rows are added.
+    failure: Option<Error>,
+}
+
+impl Growing<'_> {
+    fn add(&mut self, piece: &mut Taken, rows: PieceRows, passed: Passed, policy: MalformedRows) -> Result<()> {
+        if let Some(fault) = piece.fault.take() {
+            return Err(fault);
         }
-        columns.push(self.target.finish().into_column());
-        let frame = DataFrame::new(self.rows as usize, columns)?;
-        Ok(Table { schema: self.schema.clone(), frame, levels, malformed: self.malformed, checksum })
+        for (line, lines, reason) in &rows.malformed {
+            let line = passed.lines + line;
+            if policy == MalformedRows::Refuse {
+                bail!("line {line}: {reason}");
+            }
+            self.file_malformed.add(line, *lines, reason);
+        }
+        if let Some(unreadable) = rows.unreadable {
+            return Err(unreadable.after(passed.lines));
+        }
+        self.file_rows += rows.columns.rows as u64;
+        self.columns.append(rows.columns)?;
+        if let Some(checksum) = passed.checksum {
+            self.file_malformed.check_share(self.file_rows)?;
+            self.malformed += std::mem::take(&mut self.file_malformed).rows;
+            self.file_rows = 0;
+            self.checksums.push(checksum);
+        }
+        Ok(())
     }
 }
 
@@ -324,30 +350,11 @@ pub(crate) mod tests {
                 DataFile::at(&path).unwrap()
             })
             .collect();
-        let table = Table::read_all(&schema, &files, Reading::WHOLE).unwrap();
+        let table = Table::read_all(&schema, &files, Reading::WHOLE, 2).unwrap();
         let level = |text: &str| Some(Value::from(text));
         let found: Vec<Option<Value>> = rows(&table).into_iter().map(|(_, mut values, _)| values.remove(1)).collect();
         assert_eq!(found, [level("x"), None, level("y"), level("x")]);
-        assert_eq!(table.complete().unwrap().height(), 3);
-        assert!(Table::read_all(&schema, &[], Reading::WHOLE).is_err());
-    }
-
-    #[test]
-    fn more_levels_than_are_compared_keep_their_indices() {
-        let mut dictionary = Dictionary::default();
-        for _ in 0..2 {
-            for index in 0..50 {
-                assert_eq!(dictionary.index(&format!("level {index}")), index);
-            }
-        }
-    }
-
-    #[test]
-    fn complete_rows_miss_neither_predictor_nor_target() {
-        let complete = table("a,1,2,3,0\n,4,5,6,1\nc,,2,3,1\nd,1,2,3,\n").complete().unwrap();
-        let first: Vec<_> = rows(&complete).into_iter().map(|(_, values, _)| values[0].clone()).collect();
-        assert_eq!(first, [Some(1.0.into()), Some(4.0.into())]);
-        assert_eq!(complete.target().unwrap().cont_slice().unwrap(), [0.0, 1.0]);
+        assert!(Table::read_all(&schema, &[], Reading::WHOLE, 2).is_err());
     }
 
     #[test]

@@ -1,28 +1,30 @@
 //! The rows of a table that training uses: those without a missing value, as columns of the regression.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use common::schema::{Predictor, Transform};
-use polars::prelude::ChunkQuantile;
-use rayon::prelude::*;
-use statistics::levels::{LevelCounts, LevelSummary};
-use statistics::sketch::Sketch;
+use rayon::ThreadPool;
+use statistics::levels::LevelSummary;
 
 use crate::basis::Basis;
 use crate::design::Design;
 use crate::likelihood::Sums;
+use crate::local::counting::{NumberColumn, Numbers};
 use crate::local::describe::level_counts;
-use crate::local::likelihood::Rows;
+use crate::local::likelihood::{Levels, Rows};
 use crate::local::table::{Table, Values};
 use crate::terms::{check_levels, check_terms};
 use crate::{PredictorSummary, Sample, TrainingRows, TrainingSummary};
 
-/// The complete rows of a table.
-pub struct CompleteRows {
-    table: Table,
+/// The complete rows of a table. They are not copied: a bitmap says which rows they are.
+pub struct CompleteRows<'t> {
+    table: &'t Table,
+    /// Bit i % 8 of byte i / 8 is 1 if row i is complete; `None` if all are.
+    complete: Option<Vec<u8>>,
     /// How each predictor of `table` enters the regression.
     columns: Vec<Column>,
     summary: TrainingSummary,
     design: Design,
+    pool: ThreadPool,
 }
 
 /// A predictor as it enters the regression.
@@ -31,97 +33,92 @@ enum Column {
     Number,
     /// A number after its transform.
     Transformed(Vec<f64>),
-    /// Index of each row's level in the sorted levels of the training rows.
+    /// For each level of the table, its index in the sorted levels of the training rows.
     Levels(Vec<u32>),
 }
 
-impl CompleteRows {
-    /// Selects the rows of `all` without a missing predictor or target.
+impl<'t> CompleteRows<'t> {
+    /// Selects the rows of `table` without a missing predictor or target.
     ///
     /// # Errors
     /// Fails if there are too many levels or terms; the error names the column.
-    pub fn of(all: &Table) -> Result<Self> {
-        // Before the complete rows are copied, because sorting the values needs memory too.
-        let in_all: Vec<InAll> = all.predictors()?.into_par_iter().map(InAll::of).collect();
-        let table = all.complete()?;
-        let values = table.predictors()?.into_iter().zip(in_all);
-        let predictors: Vec<(&Predictor, (Values, InAll))> = all.schema().predictors().iter().zip(values).collect();
-        let prepare = |(predictor, (values, in_all)): (&Predictor, (Values, InAll))| prepare(predictor, values, in_all);
-        let prepared = predictors.into_par_iter().map(prepare).collect::<Result<Vec<_>>>()?;
+    pub fn of(table: &'t Table) -> Result<Self> {
+        let (predictors, target, pool) = (table.predictors()?, table.target()?, table.pool()?);
+        let complete = complete(predictors.iter().map(|values| values.column()).chain([target]));
+        let within = complete.as_deref();
+        let prepared = pool.install(|| {
+            // One column after the other, because each is worked on by all threads and needs memory.
+            let columns = table.schema().predictors().iter().zip(predictors);
+            columns.map(|(predictor, values)| prepare(predictor, values, within)).collect::<Result<Vec<_>>>()
+        })?;
         let (columns, predictors): (Vec<_>, Vec<_>) = prepared.into_iter().unzip();
-        check_terms(all.schema(), &predictors)?;
+        check_terms(table.schema(), &predictors)?;
+        let exits = pool.install(|| target.within(within).distribution());
+        let rows = exits.n();
         let summary = TrainingSummary {
-            dataset_sha256: all.checksum().clone(),
-            rows: table.height() as u64,
-            exited: table.target()?.cont_slice()?.iter().sum::<f64>() as u64,
-            left_out: (all.height() - table.height()) as u64,
+            dataset_sha256: table.checksum().clone(),
+            rows,
+            exited: exits.values.iter().filter(|(exited, _)| *exited == 1.0).map(|(_, count)| count).sum(),
+            left_out: table.height() as u64 - rows,
             predictors,
         };
-        Ok(Self { design: summary.design(), table, columns, summary })
+        Ok(Self { design: summary.design(), table, complete, columns, summary, pool })
     }
 
     fn rows(&self) -> Result<Rows<'_>> {
         let (mut numbers, mut levels) = (Vec::new(), Vec::new());
         for (column, values) in self.columns.iter().zip(self.table.predictors()?) {
-            match (column, values) {
-                (Column::Number, Values::Numbers(values)) => numbers.push(values.cont_slice()?),
-                (Column::Transformed(values), _) => numbers.push(values),
-                (Column::Levels(indices), _) => levels.push(indices.as_slice()),
-                (Column::Number, Values::Levels(..)) => bail!("a category is used as a number"),
+            match column {
+                Column::Number => numbers.push(values.column().numbers),
+                Column::Transformed(values) => numbers.push(Numbers::F64(values)),
+                Column::Levels(of_table) => levels.push(Levels { indices: values.column().numbers, of_table }),
             }
         }
-        Ok(Rows { design: &self.design, numbers, levels, target: self.table.target()?.cont_slice()? })
+        let target = self.table.target()?.numbers;
+        Ok(Rows { design: &self.design, numbers, levels, target, complete: self.complete.as_deref() })
     }
 }
 
-/// What the summary of a predictor says about all rows, complete or not.
-enum InAll {
-    Number(Option<Sketch>),
-    Category(LevelCounts),
+/// Returns the bitmap of the rows in which all of `columns` are known; `None` if all are.
+fn complete<'a>(columns: impl Iterator<Item = NumberColumn<'a>>) -> Option<Vec<u8>> {
+    columns.filter_map(|column| column.known).fold(None, |complete, known| {
+        let mut complete = complete.unwrap_or_else(|| vec![u8::MAX; known.len()]);
+        complete.iter_mut().zip(known).for_each(|(complete, known)| *complete &= known);
+        Some(complete)
+    })
 }
 
-impl InAll {
-    fn of(values: Values) -> Self {
-        match values {
-            Values::Numbers(numbers) => Self::Number(Sketch::of(numbers.iter())),
-            Values::Levels(indices, names) => Self::Category(level_counts(indices, names)),
-        }
-    }
-}
-
-/// Returns the column of the regression and the summary of a predictor, from its values in the complete rows and what is
-/// known about all rows.
-fn prepare(predictor: &Predictor, complete: Values, in_all: InAll) -> Result<(Column, PredictorSummary)> {
-    match (complete, in_all) {
-        (Values::Levels(complete, names), InAll::Category(in_all)) => {
-            let in_complete = level_counts(complete, names);
+/// Returns how a predictor enters the regression and its summary. The median, the levels and their counts are those of the
+/// rows `complete`.
+fn prepare(predictor: &Predictor, values: Values, complete: Option<&[u8]>) -> Result<(Column, PredictorSummary)> {
+    match values {
+        Values::Levels(indices, names) => {
+            let in_complete = level_counts(indices.within(complete), names);
             check_levels(&predictor.name, in_complete.counts.len())?;
             let levels: Vec<String> = in_complete.counts.keys().cloned().collect();
             // The index of a level that no complete row has is never used.
             let index = |name: &String| levels.binary_search(name).unwrap_or_default() as u32;
-            let indices: Vec<u32> = names.iter().map(index).collect();
-            let column = complete.iter().flatten().map(|level| indices[level as usize]).collect();
+            // An unknown level has the index 0 in the table, even if the table has no level.
+            let of_table = names.iter().map(index).chain(names.is_empty().then_some(0)).collect();
             let summary = PredictorSummary::Category {
                 counts: in_complete.counts.into_values().collect(),
-                summary: LevelSummary::of(&levels, &in_all),
+                summary: LevelSummary::of(&levels, &level_counts(indices, names)),
                 levels,
             };
-            Ok((Column::Levels(column), summary))
+            Ok((Column::Levels(of_table), summary))
         }
-        (Values::Numbers(complete), InAll::Number(sketch)) => {
+        Values::Numbers(numbers) => {
             let column = match predictor.transform {
                 Transform::None => Column::Number,
-                transform => {
-                    Column::Transformed(complete.iter().flatten().map(|number| transform.apply(number)).collect())
-                }
+                transform => Column::Transformed(numbers.numbers.map(|number| transform.apply(number))),
             };
-            Ok((column, PredictorSummary::Number { median: ChunkQuantile::median(complete), sketch }))
+            let median = numbers.within(complete).median();
+            Ok((column, PredictorSummary::Number { median, sketch: numbers.sketch() }))
         }
-        _ => bail!("column {} is both a number and a category", predictor.name),
     }
 }
 
-impl TrainingRows for CompleteRows {
+impl TrainingRows for CompleteRows<'_> {
     fn design(&self) -> &Design {
         &self.design
     }
@@ -135,7 +132,8 @@ impl TrainingRows for CompleteRows {
     }
 
     fn sums(&self, basis: &Basis, parameters: &[f64]) -> Result<Sums> {
-        Ok(self.rows()?.sums(basis, parameters))
+        let rows = self.rows()?;
+        Ok(self.pool.install(|| rows.sums(basis, parameters)))
     }
 }
 

@@ -177,8 +177,10 @@ impl Field {
             }
         };
         let value = format!("CASE WHEN {} THEN 0 WHEN {} THEN 1 END", is(false), is(true));
-        let malformed =
-            vec![(format!("NOT ({} OR {})", is(false), is(true)), Malformed::NotALabel(schema.target().clone()))];
+        let malformed = vec![(
+            format!("NOT ({} OR {})", is(false), is(true)),
+            Malformed::NotALabel(Box::new(schema.target().clone())),
+        )];
         Self { missing: is_missing(&trimmed), value, malformed }
     }
 

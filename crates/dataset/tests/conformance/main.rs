@@ -8,6 +8,7 @@ mod refused;
 mod tables;
 mod trains;
 
+use dataset::Ids;
 use testkit::Workspace;
 
 use crate::expected::Fixture;
@@ -60,7 +61,7 @@ fn conforms(fixture: &Fixture, workspace: &Workspace) {
     assert_eq!(engine.schema(), &fixture.schema);
     let files = tables::files(workspace, &*engine);
     tables::compiles(fixture, workspace, &*engine, &files);
-    let compiled = engine.compiled(&config.output_folder).unwrap();
+    let compiled = engine.compiled(&config.output_folder, Ids::Read).unwrap();
     assert_eq!(compiled.malformed(), 0);
     tables::describes(fixture, &*compiled);
     trains::trains(fixture, &*compiled);

@@ -7,7 +7,7 @@ use common::files::DataFile;
 use common::files::ingested::IngestedFile;
 use common::schema::Schema;
 use dataset::local::Local;
-use dataset::{Clients, Engine, open_for};
+use dataset::{Clients, Engine, Ids, open_for};
 use testkit::Workspace;
 
 use crate::expected::{Fixture, ODD_COLUMNS};
@@ -140,7 +140,8 @@ pub fn other_columns(fixture: &Fixture, workspace: &Workspace, clients: &dyn Cli
         None => return,
     };
     let config = workspace.config();
-    let compiled = |schema: &Schema| open_for(&config, schema).unwrap().compiled(&config.output_folder).err().unwrap();
+    let compiled =
+        |schema: &Schema| open_for(&config, schema).unwrap().compiled(&config.output_folder, Ids::Read).err().unwrap();
     let error = format!("{:#}", compiled(&other.schema));
     assert!(error.contains("a.b") || error.contains("corporation"), "{error}");
     if crate::tables::location(workspace).is_some() {

@@ -5,8 +5,8 @@ use std::fs;
 
 use common::config::schema_of_json;
 use common::schema::Schema;
-use dataset::Engine;
 use dataset::local::Local;
+use dataset::{Engine, Ids};
 
 use super::*;
 
@@ -102,7 +102,7 @@ fn a_table_of_customers_is_understood_and_then_accepted() {
     let files = [common::files::DataFile::at(&input).unwrap()];
     let ingested = engine.compile(&files, folder.path(), folder.path()).unwrap();
     assert_eq!((ingested.rows, ingested.files[0].quarantined), (300, 0));
-    let clients = engine.compiled(folder.path()).unwrap();
+    let clients = engine.compiled(folder.path(), Ids::Skipped).unwrap();
     assert_eq!(clients.training_rows().unwrap().summary().left_out, 6);
 }
 

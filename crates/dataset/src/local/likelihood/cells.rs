@@ -6,27 +6,36 @@ use super::add_symmetric;
 use super::tile::{TILE, Tile};
 use crate::design::Design;
 use crate::likelihood::Sums;
+use crate::local::counting::Numbers;
+use crate::local::likelihood::Levels;
 use crate::pack::{Pack, pairs};
 
 /// Number of values that are added to a cell at once.
 const BLOCK: usize = 4;
 
 /// A pack at the parameters of one step.
-pub struct CodedPack {
+pub struct CodedPack<'a> {
     pack: Pack,
+    /// The indices of the levels of each category, and what each of them adds to the code.
+    levels: Vec<(Numbers<'a>, Vec<u32>)>,
     /// The columns of the indicators of each code, without those of reference levels.
     indicators: Vec<Vec<usize>>,
     /// The sum of the parameters of each code.
     log_odds: Vec<f64>,
 }
 
-impl CodedPack {
-    /// Distributes the categories of `design` to packs.
-    pub fn all(design: &Design, parameters: &[f64]) -> Vec<Self> {
+impl<'a> CodedPack<'a> {
+    /// Distributes the categories of `design`, whose levels are `levels`, to packs.
+    pub fn all(design: &Design, levels: &[Levels<'a>], parameters: &[f64]) -> Vec<Self> {
         let coded = |pack: Pack| {
+            let strides = levels[pack.categories.clone()].iter().zip(&pack.strides);
+            let added = |(levels, stride): (&Levels<'a>, &usize)| {
+                (levels.indices, levels.of_table.iter().map(|level| level * *stride as u32).collect())
+            };
+            let levels = strides.map(added).collect();
             let indicators: Vec<Vec<usize>> = (0..pack.codes).map(|code| pack.indicators(design, code)).collect();
             let sum = |columns: &Vec<usize>| columns.iter().map(|column| parameters[*column]).sum();
-            Self { log_odds: indicators.iter().map(sum).collect(), indicators, pack }
+            Self { log_odds: indicators.iter().map(sum).collect(), indicators, levels, pack }
         };
         Pack::all(design).into_iter().map(coded).collect()
     }
@@ -84,12 +93,10 @@ impl PackSums {
     }
 
     /// Computes the codes of the rows of a tile.
-    pub fn encode(&mut self, pack: &CodedPack, levels: &[&[u32]], rows: Range<usize>) {
+    pub fn encode(&mut self, pack: &CodedPack, rows: Range<usize>) {
         self.codes.fill(0);
-        for (levels, stride) in levels[pack.pack.categories.clone()].iter().zip(&pack.pack.strides) {
-            for (code, level) in self.codes.iter_mut().zip(&levels[rows.clone()]) {
-                *code += level * *stride as u32;
-            }
+        for (indices, added) in &pack.levels {
+            indices.each(rows.clone(), &mut self.codes, |code, index| *code += added[index as usize]);
         }
     }
 
@@ -184,7 +191,7 @@ impl Pairs {
     }
 }
 
-impl CodedPack {
+impl CodedPack<'_> {
     /// Returns the columns of all indicators; `None` if every category has only one level.
     fn columns(&self) -> Option<Range<usize>> {
         let all = || self.indicators.iter().flatten().copied();

@@ -3,6 +3,8 @@
 use std::ops::Range;
 
 use crate::likelihood::Sums;
+use crate::local::counting::Numbers;
+use crate::local::numbers::is_set;
 
 /// Number of rows in a tile.
 pub const TILE: usize = 256;
@@ -14,6 +16,9 @@ pub const FEW: usize = 4;
 const FEW_LANES: usize = 4;
 /// Number of terms of the longest sum in a tile.
 pub const TERMS: usize = TILE / FEW_LANES + FEW_LANES;
+
+/// Log-odds whose probability is 0 as an `f64`.
+const CERTAIN: f64 = -1000.0;
 
 /// One value for each row of a tile; rows beyond the end of the table have 0.
 pub type Column = [f64; TILE];
@@ -53,12 +58,10 @@ impl Tile {
     }
 
     /// Loads numbers minus their centres.
-    pub fn centred(&mut self, numbers: &[&[f64]], rows: Range<usize>, centre: &[f64]) {
+    pub fn centred(&mut self, numbers: &[Numbers], rows: Range<usize>, centre: &[f64]) {
         self.length = rows.len();
         for ((q, numbers), centre) in self.q.iter_mut().zip(numbers).zip(centre) {
-            for (q, x) in q.iter_mut().zip(&numbers[rows.clone()]) {
-                *q = x - centre;
-            }
+            numbers.each(rows.clone(), q, |q, x| *q = x - centre);
             q[rows.len()..].fill(0.0);
         }
     }
@@ -89,11 +92,19 @@ impl Tile {
         }
     }
 
-    /// Computes residuals and curvatures from the log-odds. Returns the log-likelihood.
-    pub fn residuals(&mut self, target: &[f64]) -> f64 {
+    /// Computes residuals and curvatures from the log-odds of the rows. Returns the log-likelihood. Those that are not
+    /// `complete` have the residual 0 and the curvature 0.
+    pub fn residuals(&mut self, target: Numbers, complete: Option<&[u8]>, rows: Range<usize>) -> f64 {
         let mut y = [0.0; TILE];
-        y[..self.length].copy_from_slice(target);
+        target.each(rows.clone(), &mut y, |y, target| *y = target);
         self.log_odds[self.length..].fill(0.0);
+        if let Some(complete) = complete {
+            for (row, (z, y)) in rows.zip(self.log_odds.iter_mut().zip(&mut y)) {
+                if !is_set(complete, row) {
+                    (*z, *y) = (CERTAIN, 0.0);
+                }
+            }
+        }
         let mut e = [0.0; TILE];
         for (e, z) in e[..self.length].iter_mut().zip(&self.log_odds) {
             *e = (-z.abs()).exp(); // at most 1, so nothing below overflows

@@ -1,0 +1,169 @@
+//! The last stage of the merge: writes what is kept and counts what was found, file by file.
+
+use std::io::Write;
+
+use anyhow::{Context, Error, Result};
+use common::files::DataFile;
+use common::files::checksum::Checksum;
+use common::files::ingested::{Ingested, IngestedFile};
+use common::schema::Schema;
+
+use super::batch::Batch;
+use crate::local::parallel::{Passed, Taken};
+use crate::local::reader::MissingColumns;
+use crate::quarantine::{MalformedCount, write_row};
+use crate::rules::{EXAMPLES, check_any_row};
+
+/// Number of bytes of malformed rows in one file from which their share is checked while reading, so that a file of the
+/// wrong kind fails early.
+const MUCH_QUARANTINE: usize = 16 * 1024 * 1024;
+
+/// Where the rows go, and what was found so far.
+pub struct Output<'a, D, Q> {
+    pub schema: &'a Schema,
+    pub files: &'a [DataFile],
+    pub dataset: &'a mut D,
+    pub quarantine: &'a mut Q,
+    pub progress: &'a mut (dyn FnMut(u64) + Send),
+    pub found: Found,
+}
+
+/// What was found in the files.
+#[derive(Default)]
+pub struct Found {
+    ended: Vec<IngestedFile>,
+    /// The file that is being read.
+    file: FileCounts,
+    rows: u64,
+    missing: Vec<u64>,
+    read: u64,
+    contradictory: u64,
+    examples: Vec<String>,
+    /// The first fault, after which nothing more is written.
+    failure: Option<Error>,
+}
+
+#[derive(Default)]
+struct FileCounts {
+    rows: u64,
+    duplicates: u64,
+    missing: Vec<u64>,
+    malformed: MalformedCount,
+    quarantined_bytes: usize,
+}
+
+/// What the other stages found out about a batch.
+pub struct Decided {
+    /// Which rows are kept.
+    pub kept: Vec<bool>,
+    /// The rows that show that their client is listed both as left and as active.
+    pub contradictory: Vec<u32>,
+    /// The text of the rows that are kept.
+    pub text: Vec<u8>,
+}
+
+impl<D: Write, Q: Write> Output<'_, D, Q> {
+    /// Writes a batch. Returns whether no fault has been found so far.
+    pub fn pass(&mut self, piece: &mut Taken, batch: &Batch, passed: Passed, decided: &Decided) -> bool {
+        if self.found.failure.is_none() {
+            let path = self.files[piece.file].path.display();
+            self.found.failure = self.write(piece, batch, passed, decided).with_context(|| path.to_string()).err();
+        }
+        self.found.failure.is_none()
+    }
+
+    fn write(&mut self, piece: &mut Taken, batch: &Batch, passed: Passed, decided: &Decided) -> Result<()> {
+        let Self { schema, files, dataset, quarantine, progress, found } = self;
+        let Found { file, .. } = found;
+        if let Some(fault) = piece.fault.take() {
+            return Err(fault);
+        }
+        dataset.write_all(&decided.text).context("writing the dataset")?;
+        let name = &files[piece.file].name;
+        if !batch.malformed.is_empty() {
+            let mut lines = Vec::new();
+            for row in &batch.malformed {
+                let line = passed.lines + row.line;
+                file.malformed.add(line, row.lines, &row.reason);
+                write_row(&mut lines, name, line, &row.reason.to_string(), &row.text);
+            }
+            quarantine.write_all(&lines).context("writing the quarantine")?;
+            file.quarantined_bytes += lines.len();
+        }
+        let kept = decided.kept.iter().filter(|kept| **kept).count() as u64;
+        file.rows += batch.rows() as u64;
+        file.duplicates += batch.rows() as u64 - kept;
+        found.read += batch.rows() as u64;
+        found.rows += kept;
+        for counts in [&mut file.missing, &mut found.missing] {
+            counts.resize(schema.width(), 0);
+        }
+        for (row, missing) in &batch.missing {
+            count_missing(&mut file.missing, *missing);
+            if decided.kept[*row as usize] {
+                count_missing(&mut found.missing, *missing);
+            }
+        }
+        found.contradictory += decided.contradictory.len() as u64;
+        let room = EXAMPLES - found.examples.len();
+        found
+            .examples
+            .extend(decided.contradictory.iter().take(room).filter_map(|row| first_field(batch.text(*row as usize))));
+        progress(found.read);
+        if let Some(unreadable) = &batch.unreadable {
+            return Err(unreadable.after(passed.lines));
+        }
+        if file.quarantined_bytes > MUCH_QUARANTINE || piece.is_last {
+            file.malformed.check_share(file.rows)?;
+        }
+        if let Some(sha256) = passed.checksum {
+            let FileCounts { rows, duplicates, missing, malformed, .. } = std::mem::take(file);
+            found.ended.push(IngestedFile {
+                name: name.clone(),
+                sha256,
+                rows,
+                duplicates,
+                quarantined: malformed.rows,
+                missing: schema.by_column(&missing),
+                batch: files[piece.file].batch.clone(),
+                state: None,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Found {
+    /// Returns the description of the dataset, whose checksum is `dataset_sha256`.
+    ///
+    /// # Errors
+    /// Fails with the first fault, and if there is no row.
+    pub fn finish(self, schema: &Schema, dataset_sha256: Checksum) -> Result<Ingested> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        check_any_row(self.rows, self.ended.len())?;
+        Ok(Ingested {
+            dataset_sha256,
+            rows: self.rows,
+            missing: schema.by_column(&self.missing),
+            files: self.ended,
+            contradictory_corporations: self.contradictory,
+            contradictory_examples: self.examples,
+            location: None,
+        })
+    }
+}
+
+fn count_missing(counts: &mut [u64], mut missing: MissingColumns) {
+    while missing != 0 {
+        counts[missing.trailing_zeros() as usize] += 1;
+        missing &= missing - 1;
+    }
+}
+
+/// Returns the id of a row in canonical text, without quotes.
+fn first_field(row: &[u8]) -> Option<String> {
+    let record = csv::ReaderBuilder::new().has_headers(false).from_reader(row).records().next()?.ok()?;
+    record.get(0).map(str::to_owned)
+}

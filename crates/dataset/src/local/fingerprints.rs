@@ -1,0 +1,301 @@
+//! Sets of rows and clients that know only fingerprints, made for hundreds of millions of entries.
+//!
+//! An entry is 16 bytes: 62 bits of a client's fingerprint, 64 bits of a row's, and two bits about the client. The entries
+//! are in the order of the clients, with gaps (linear probing, Knuth, The Art of Computer Programming 3, §6.4; the home of a
+//! client is proportional to its fingerprint). A set is at most full to four fifths, so that an entry needs 20 bytes.
+//! Growing writes a larger array from the first to the last slot, without jumping.
+//!
+//! Each lookup reads a random place of memory. So keys are looked up in groups: the homes of a group are read first, while
+//! nothing depends on what they hold, which lets the processor wait for all of them at once. Large pages save it the
+//! search for their addresses.
+
+use std::hint::black_box;
+use std::mem::size_of;
+
+use memmap2::{Advice, MmapMut};
+
+/// Number of keys that are looked up together.
+pub const GROUP: usize = 16;
+/// Largest number of rows of one client in a set, so that a client with many rows does not fill a region of it.
+pub const MOST_ROWS: usize = 8;
+/// The largest share of occupied slots: four fifths.
+const FULLEST: (usize, usize) = (4, 5);
+/// Slots at the end that are nobody's home. Entries of the last homes that have no room go there.
+const TAIL: usize = 4096;
+const SLOT: usize = size_of::<u128>();
+
+/// The bits of an entry that say something about the client.
+const STATE: u128 = 0b11;
+/// The bits of an entry that identify the client.
+const CLIENT: u128 = u128::MAX << 66;
+
+/// Returns a key of the highest 62 bits of a client's fingerprint and 64 bits of a row's. Never 0, which is an empty slot.
+pub fn key(client: u64, row: u64) -> u128 {
+    (((u128::from(client) << 64) & CLIENT) | (u128::from(row) << 2)).max(STATE + 1)
+}
+
+/// A set of rows by client. The highest 4 bits of a key are not used, because they choose a set.
+pub struct Fingerprints {
+    slots: Slots,
+    homes: usize,
+    len: usize,
+}
+
+/// What a set knows about a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// The row was not known; it is now.
+    New,
+    /// The row was known.
+    Known,
+    /// The client has [`MOST_ROWS`] other rows in the set. The row is not added.
+    Full,
+}
+
+/// How much of the input has been read, by which the final size of a set is estimated.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Number of bytes that have been read.
+    pub read: u64,
+    /// Number of bytes of the whole input, at least approximately.
+    pub bytes: u64,
+}
+
+impl Progress {
+    /// Returns how many entries a set with `len` of them will have at the end, with a reserve. At most 16 times as many,
+    /// because the beginning may not be like the rest.
+    fn final_len(self, len: usize) -> usize {
+        let share = (self.read.max(1) as f64 / self.bytes.max(1) as f64).clamp(1.0 / 16.0, 1.0);
+        ((len as f64 / share * 1.02) as usize).max(len / 4 * 5)
+    }
+}
+
+impl Fingerprints {
+    /// Creates an empty set.
+    pub fn new() -> Self {
+        Self::with_homes(1024)
+    }
+
+    fn with_homes(homes: usize) -> Self {
+        Self { slots: Slots::new(homes + TAIL), homes, len: 0 }
+    }
+
+    /// Looks up at most [`GROUP`] keys in their order. Calls `visit` with the position of each in the group, what is known,
+    /// and the two bits of its client, which `visit` may change. A new client has 0.
+    pub fn update(&mut self, group: &[u128], progress: Progress, mut visit: impl FnMut(usize, Lookup, &mut u8)) {
+        if self.len + group.len() > self.homes / FULLEST.1 * FULLEST.0 {
+            self.grow(progress);
+        }
+        let mut homes = [0; GROUP];
+        let slots = self.slots.all();
+        for (at, key) in homes.iter_mut().zip(group) {
+            *at = home(self.homes, *key);
+            black_box(slots[*at]);
+        }
+        for (position, (home, key)) in homes.into_iter().zip(group).enumerate() {
+            let place = match find(self.slots.all(), home, *key) {
+                Some(place) => place,
+                None => self.find_in_larger(*key, progress),
+            };
+            let slots = self.slots.all_mut();
+            let first = u128::from_ne_bytes(slots[place.first]);
+            let mut state = (first & STATE) as u8;
+            visit(position, place.lookup, &mut state);
+            if let Lookup::New = place.lookup {
+                slots[place.slot] = key.to_ne_bytes();
+                self.len += 1;
+            }
+            let first = if first == 0 { *key } else { first };
+            slots[place.first] = ((first & !STATE) | u128::from(state)).to_ne_bytes();
+        }
+    }
+
+    fn find_in_larger(&mut self, key: u128, progress: Progress) -> Place {
+        loop {
+            self.grow(progress);
+            if let Some(place) = find(self.slots.all(), home(self.homes, key), key) {
+                return place;
+            }
+        }
+    }
+
+    fn grow(&mut self, progress: Progress) {
+        let mut homes = progress.final_len(self.len) / FULLEST.0 * FULLEST.1 + TAIL;
+        loop {
+            let mut larger = Self::with_homes(homes);
+            if larger.take_all(self) {
+                *self = larger;
+                return;
+            }
+            homes += homes / 4;
+        }
+    }
+
+    /// Takes all entries of another set into an empty one. Returns whether there is room.
+    fn take_all(&mut self, other: &Self) -> bool {
+        let slots = self.slots.all_mut();
+        for entry in other.slots.all() {
+            let key = u128::from_ne_bytes(*entry);
+            if key == 0 {
+                continue;
+            }
+            // The order of a client's entries stays, because each goes to the first empty slot after its home.
+            let after = &mut slots[home(self.homes, key)..];
+            let Some(empty) = after.iter_mut().find(|slot| u128::from_ne_bytes(**slot) == 0) else { return false };
+            *empty = *entry;
+        }
+        self.len = other.len;
+        true
+    }
+}
+
+/// Returns the slot, among so many homes, where the rows of a key's client begin.
+fn home(homes: usize, key: u128) -> usize {
+    let client = ((key & CLIENT) >> 60) as u64;
+    ((u128::from(client) * homes as u128) >> 64) as usize
+}
+
+/// Where a key belongs.
+struct Place {
+    lookup: Lookup,
+    /// The slot of the row, or that where it belongs.
+    slot: usize,
+    /// The slot of the client's first row, which holds the bits of the client.
+    first: usize,
+}
+
+/// Looks for a key from its home on; `None` if there is no room.
+fn find(slots: &[[u8; SLOT]], home: usize, key: u128) -> Option<Place> {
+    let mut first = None;
+    let mut rows = 0;
+    for (slot, entry) in slots.iter().enumerate().skip(home) {
+        let entry = u128::from_ne_bytes(*entry);
+        let place = |lookup| Place { lookup, slot, first: first.unwrap_or(slot) };
+        if entry == 0 {
+            return Some(place(Lookup::New));
+        }
+        if (entry ^ key) & CLIENT == 0 {
+            if (entry ^ key) & !STATE == 0 {
+                return Some(place(Lookup::Known));
+            }
+            rows += 1;
+            if rows == MOST_ROWS {
+                return Some(place(Lookup::Full));
+            }
+            first = first.or(Some(slot));
+        }
+    }
+    None
+}
+
+/// An array of slots; 0 is an empty one.
+enum Slots {
+    Mapped(MmapMut),
+    /// Where the system maps no memory.
+    Allocated(Vec<u8>),
+}
+
+impl Slots {
+    fn new(slots: usize) -> Self {
+        let bytes = slots * SLOT;
+        match MmapMut::map_anon(bytes) {
+            Ok(memory) => {
+                #[cfg(target_os = "linux")]
+                let _ = memory.advise(Advice::HugePage); // a kernel without large pages works as well
+                Self::Mapped(memory)
+            }
+            Err(_) => Self::Allocated(vec![0; bytes]),
+        }
+    }
+
+    fn all(&self) -> &[[u8; SLOT]] {
+        let bytes: &[u8] = match self {
+            Self::Mapped(memory) => memory,
+            Self::Allocated(memory) => memory,
+        };
+        bytes.as_chunks().0
+    }
+
+    fn all_mut(&mut self) -> &mut [[u8; SLOT]] {
+        let bytes: &mut [u8] = match self {
+            Self::Mapped(memory) => memory,
+            Self::Allocated(memory) => memory,
+        };
+        bytes.as_chunks_mut().0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_xoshiro::Xoshiro256PlusPlus;
+    use rand_xoshiro::rand_core::{Rng, SeedableRng};
+    use std::collections::{HashMap, HashSet};
+
+    const START: Progress = Progress { read: 1, bytes: 100 };
+
+    #[test]
+    fn rows_and_clients_are_known_as_in_a_hash_map_whatever_their_number() {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
+        for (clients, rows) in [(100_000, 4), (1_000_000, 1), (1000, 1000), (3, 20)] {
+            let mut set = Fingerprints::new();
+            let mut expected: HashMap<u64, (HashSet<u64>, u8)> = HashMap::new();
+            for _ in 0..20_000 {
+                // Clients with neighbouring homes, among others.
+                let pairs: Vec<(u64, u64)> = (0..random.next_u32() as usize % (GROUP + 1))
+                    .map(|_| (u64::from(random.next_u32() % clients) << 42, u64::from(random.next_u32() % rows)))
+                    .map(|(client, row)| (client | 1 << 40, row))
+                    .collect();
+                let keys: Vec<u128> = pairs.iter().map(|(client, row)| key(*client, *row)).collect();
+                set.update(&keys, START, |position, lookup, state| {
+                    let (client, row) = pairs[position];
+                    let (rows, bits) = expected.entry(client).or_default();
+                    assert_eq!(state, bits);
+                    let full = rows.len() == MOST_ROWS;
+                    let wanted = match rows.contains(&row) {
+                        true => Lookup::Known,
+                        false if full => Lookup::Full,
+                        false => Lookup::New,
+                    };
+                    assert_eq!(lookup, wanted);
+                    if !full {
+                        rows.insert(row);
+                    }
+                    *bits = (*bits + row as u8) % 4;
+                    *state = *bits;
+                });
+            }
+            assert_eq!(set.len, expected.values().map(|(rows, _)| rows.len()).sum::<usize>());
+        }
+    }
+
+    #[test]
+    fn clients_of_the_last_home_find_room() {
+        let mut set = Fingerprints::new();
+        for lookup in [Lookup::New, Lookup::Known] {
+            for client in 0..3000 {
+                set.update(&[key(u64::MAX - 4 * client, 7)], START, |_, found, _| assert_eq!(found, lookup));
+            }
+        }
+        assert_eq!(set.len, 3000);
+    }
+
+    #[test]
+    fn zero_is_a_key_too() {
+        let mut set = Fingerprints::new();
+        let mut found = Vec::new();
+        set.update(&[key(0, 0), key(0, 0)], START, |_, lookup, _| found.push(lookup));
+        assert_eq!(found, [Lookup::New, Lookup::Known]);
+    }
+
+    #[test]
+    fn an_entry_needs_little_more_than_twenty_bytes_at_the_end() {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(4);
+        let (mut set, entries) = (Fingerprints::new(), 1_000_000);
+        for read in 0..entries {
+            set.update(&[key(random.next_u64(), 0)], Progress { read, bytes: entries }, |_, _, _| {});
+        }
+        let bytes = set.slots.all().len() * SLOT;
+        assert!((20.0..21.0).contains(&(bytes as f64 / entries as f64)), "{bytes}");
+    }
+}
