@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,5 +52,6 @@ def measure(command, scratch, *, environment=None, limit=3600):
     code, wall, user, system, peak_kib = report.read_text().split()
     if code != "0":
         said = "\n".join(stderr.read_text(errors="replace").splitlines()[-10:])
-        raise processes.Failed(f"exit code {code}: {program} {' '.join(arguments)}\n{said}")
+        kind = processes.Killed if int(code) == -signal.SIGKILL else processes.Failed
+        raise kind(f"exit code {code}: {program} {' '.join(arguments)}\n{said}")
     return Usage(float(wall), float(user), float(system), float(peak_kib) / 1024, stdout.read_text())

@@ -16,6 +16,10 @@ class Failed(Exception):
     """A benchmark that cannot go on. The message says why."""
 
 
+class Killed(Failed):
+    """A measured command that was killed, which the kernel does if memory runs out."""
+
+
 def run(command, *, folder=None, environment=None, user=None, limit=3600, stdout=None, stderr=None):
     """Runs a command, which must succeed within `limit` seconds. Whatever happens, none of its children stay.
 

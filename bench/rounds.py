@@ -4,7 +4,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from processes import Failed
+from processes import Failed, Killed
 from progress import progress
 
 
@@ -26,34 +26,44 @@ def compare(name, candidates, rounds, *, agree=equal, warm_up=True):
 
     The order rotates: another candidate begins each round. A ratio compares a candidate with the first of the list in
     the same round, so that a change of the machine's load concerns both. All results must agree with that of the first
-    one measured.
+    one measured. A candidate for which the memory does not suffice takes no further part, except the first.
     """
     runs = {candidate.name: [] for candidate in candidates}
+    out_of_memory = set()
     reference = None
     for number in range(0 if warm_up else 1, rounds + 1):
-        turn = number % len(candidates) if number else 0
+        turn = number % len(candidates)
         for candidate in candidates[turn:] + candidates[:turn]:
+            if candidate.name in out_of_memory:
+                continue
             progress(f"{name}, {f'round {number} of {rounds}' if number else 'warm-up'}: {candidate.name}")
-            figures, result = candidate.run()
-            if reference is None:
-                reference = (candidate.name, result)
-            elif not agree(reference[1], result):
+            try:
+                figures, result = candidate.run()
+            except Killed:
+                if candidate is candidates[0]:
+                    raise
+                out_of_memory.add(candidate.name)
+                continue
+            reference = reference or (candidate.name, result)
+            if not agree(reference[1], result):
                 raise Failed(f"{name}: {reference[0]} has the result {reference[1]}, {candidate.name} has {result}")
             if number:
                 runs[candidate.name].append({"round": number, **{key: short(value) for key, value in figures.items()}})
     progress("")
     first = runs[candidates[0].name]
+    measured = [name for name in runs if name not in out_of_memory]
     return {
         "name": name,
         "result": reference[1],
+        "out_of_memory": sorted(out_of_memory),
         "candidates": [
             {
-                "name": candidate.name,
-                "figures": {key: spread([run[key] for run in runs[candidate.name]]) for key in figure_names(runs[candidate.name])},
-                "ratios": {} if index == 0 else ratios(runs[candidate.name], first),
-                "runs": runs[candidate.name],
+                "name": candidate,
+                "figures": {key: spread([run[key] for run in runs[candidate]]) for key in figure_names(runs[candidate])},
+                "ratios": {} if runs[candidate] is first else ratios(runs[candidate], first),
+                "runs": runs[candidate],
             }
-            for index, candidate in enumerate(candidates)
+            for candidate in measured
         ],
     }
 

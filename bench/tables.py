@@ -36,9 +36,11 @@ def origin(measurement):
     machine, parameters, versions = (measurement[key] for key in ("machine", "parameters", "versions"))
     what = f"{parameters['rows']:,} rows in {parameters['files']} files: " if parameters["rows"] else ""
     shown = ", ".join(f"{name} {version}" for name, version in versions.items() if name not in HIDDEN)
+    failed = sorted({name for comparison in measurement["comparisons"] for name in comparison.get("out_of_memory", [])})
     return (
         f"- {what}{measurement['date']}, rounds: {parameters['rounds']}, cores: {machine['cores']} ({machine['cpu']}), "
-        f"load before {machine['load']}; {shown}"
+        f"memory: {machine['memory_gib']} GiB, load before: {machine['load']}; {shown}"
+        + (f"; out of memory: {', '.join(failed)}" if failed else "")
     )
 
 
