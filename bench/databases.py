@@ -105,7 +105,8 @@ def postgres(folder, stack: ExitStack):
     data, log, port = folder / "data", folder.with_suffix(".log"), processes.free_port()
     with (folder.with_suffix(".init")).open("w") as said:
         processes.run(
-            ["initdb", "-D", data, "-U", "tester", f"--pwfile={password}", "--auth=scram-sha-256", "-E", "UTF8", "--locale=C"],
+            ["initdb", "-D", data, "-U", "tester", f"--pwfile={password}", "--auth=scram-sha-256", "-E", "UTF8",
+             "--locale=C"],
             folder=folder, user=user, stdout=said, stderr=said, limit=120,
         )
     command = ["postgres", "-D", data, "-p", port, "-k", folder, "-c", "listen_addresses=127.0.0.1"]
@@ -130,7 +131,8 @@ def mariadb(folder, stack: ExitStack):
     with (folder / "init").open("w") as said:
         install = ["mariadb-install-db", *options, "--auth-root-authentication-method=normal"]
         processes.run(install, stdout=said, stderr=said, limit=120)
-    command = ["mariadbd", *options, f"--socket={socket}", f"--port={port}", "--bind-address=127.0.0.1", f"--pid-file={folder}/pid"]
+    command = ["mariadbd", *options, f"--socket={socket}", f"--port={port}", "--bind-address=127.0.0.1",
+               f"--pid-file={folder}/pid"]
     process = stack.enter_context(processes.background(command, log=log))
     root = ["mariadb", "--no-defaults", f"--socket={socket}", "-u", "root", "-e"]
     processes.wait_until(lambda: succeeds([*root, "SELECT 1"]), "MariaDB", process=process, log=log)

@@ -9,7 +9,8 @@ end
 
 function done(summary, latency)
   local errors = summary.errors
-  io.write(string.format('\n{"requests": %d, "microseconds": %d, "p50": %d, "p99": %d, "failed": %d}\n', summary.requests,
-    summary.duration, latency:percentile(50), latency:percentile(99),
-    errors.status + errors.connect + errors.read + errors.write + errors.timeout))
+  io.write(string.format('\n{"requests": %d, "microseconds": %d, "p50": %d, "p99": %d, ', summary.requests, summary.duration,
+    latency:percentile(50), latency:percentile(99)))
+  io.write(string.format('"errors": {"status": %d, "connect": %d, "read": %d, "write": %d, "timeout": %d}}\n', errors.status,
+    errors.connect, errors.read, errors.write, errors.timeout))
 end

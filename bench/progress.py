@@ -4,7 +4,7 @@ import sys
 
 
 def progress(text):
-    """Shows a text on stderr: in one changing line on a terminal, otherwise in a line of its own. An empty text clears it."""
+    """Shows a text on stderr: on a terminal in one line that changes and that an empty text clears."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
     elif text:

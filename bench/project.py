@@ -11,7 +11,7 @@ import measure
 import processes
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-CARGO_TARGET = Path(os.environ.get("CARGO_TARGET_DIR", CHECKOUT / "target"))
+CARGO_TARGET = CHECKOUT / os.environ.get("CARGO_TARGET_DIR", "target")
 
 
 def build(features=()):

@@ -51,7 +51,6 @@ def compare(name, candidates, rounds, *, agree=equal, warm_up=True):
                 runs[candidate.name].append({"round": number, **{key: short(value) for key, value in figures.items()}})
     progress("")
     first = runs[candidates[0].name]
-    measured = [name for name in runs if name not in out_of_memory]
     return {
         "name": name,
         "result": reference[1],
@@ -59,13 +58,19 @@ def compare(name, candidates, rounds, *, agree=equal, warm_up=True):
         "candidates": [
             {
                 "name": candidate,
-                "figures": {key: spread([run[key] for run in runs[candidate]]) for key in figure_names(runs[candidate])},
-                "ratios": {} if runs[candidate] is first else ratios(runs[candidate], first),
-                "runs": runs[candidate],
+                "figures": spreads(own),
+                "ratios": {} if own is first else ratios(own, first),
+                "runs": own,
             }
-            for candidate in measured
+            for candidate, own in runs.items()
+            if candidate not in out_of_memory
         ],
     }
+
+
+def spreads(runs):
+    """Returns the spread of each figure."""
+    return {key: spread([run[key] for run in runs]) for key in figure_names(runs)}
 
 
 def ratios(runs, first):
@@ -88,5 +93,5 @@ def figure_names(runs):
 
 
 def short(value):
-    """Rounds to five significant digits, more than any measurement is worth."""
-    return float(f"{value:.5g}")
+    """Rounds to five significant digits, more than any measurement is worth. A count stays exact."""
+    return value if isinstance(value, int) else float(f"{value:.5g}")

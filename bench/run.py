@@ -20,18 +20,19 @@ NAMES = ["ingestion", "training", "threads", "steps", "service", "databases", "e
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, epilog="Start with `bench/README.md`.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"benchmarks to run: {', '.join(NAMES)}")
-    parser.add_argument("--rows", type=numbers, metavar="N,…", help="numbers of rows, for example 1_000_000,10_000_000")
-    parser.add_argument("--rounds", type=int, metavar="N", help="rounds that count (default: 5; 3 above 10,000,000 rows)")
-    parser.add_argument("--seconds", type=int, default=10, metavar="N", help="seconds of each load of the service (default: 10)")
-    parser.add_argument("--bin", type=folder, metavar="FOLDER", help="folder of the programs (default: they are built)")
-    parser.add_argument("--previous", type=folder, metavar="FOLDER", help="folder of the programs of an earlier version")
-    parser.add_argument("--venv", type=Path, default=project.CARGO_TARGET / "bench-venv", metavar="FOLDER",
-                        help="virtual environment of the peers, kept between runs (default: bench-venv in cargo's target folder)")
-    parser.add_argument("--results", type=Path, default=results.FOLDER, metavar="FOLDER", help="folder of the results")
-    parser.add_argument("--tables", action="store_true", help="only write the tables of README.md from the results")
-    parser.add_argument("--check", action="store_true", help="with --tables: change nothing, fail if README.md differs")
+    parser = argparse.ArgumentParser(description=__doc__, epilog="bench/README.md describes the benchmarks.")
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help=f"benchmarks to run: {', '.join(NAMES)}")
+    add("--rows", type=numbers, metavar="N,…", help="numbers of rows, for example 1_000_000,10_000_000")
+    add("--rounds", type=int, metavar="N", help="rounds that count [default: 5; 3 above 10,000,000 rows]")
+    add("--seconds", type=int, default=10, metavar="N", help="seconds of each load of the service [default: 10]")
+    add("--bin", type=folder, metavar="FOLDER", help="folder of the programs [default: they are built]")
+    add("--previous", type=folder, metavar="FOLDER", help="folder of the programs of an earlier version")
+    add("--venv", type=Path, metavar="FOLDER", default=project.CARGO_TARGET / "bench-venv",
+        help="virtual environment of the peers, kept between runs [default: target/bench-venv]")
+    add("--results", type=Path, metavar="FOLDER", default=results.FOLDER, help="folder of the results")
+    add("--tables", action="store_true", help="only write the tables of README.md from the results")
+    add("--check", action="store_true", help="with --tables: change nothing, fail if README.md differs")
     options = parser.parse_args()
     options.venv = options.venv.absolute()
     for name in options.names:

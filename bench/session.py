@@ -21,7 +21,6 @@ class Session:
 
     def __init__(self, options):
         self.options = options
-        self.features = ()
         self._data = {}
 
     def __enter__(self):
@@ -55,6 +54,7 @@ class Session:
         return [self.current] + ([project.Version("earlier version", previous)] if previous else [])
 
     def rounds(self, rows=0):
+        """Returns the number of rounds that count."""
         return self.options.rounds or (5 if rows <= 10_000_000 else 3)
 
     def data(self, rows):
@@ -81,7 +81,8 @@ class Session:
             try:
                 processes.run([sys.executable, "-m", "venv", folder], limit=300)
             except processes.Failed:
-                raise processes.Failed("Python cannot create a virtual environment: apt-get install python3-venv") from None
+                message = "Python cannot create a virtual environment: apt-get install python3-venv"
+                raise processes.Failed(message) from None
             install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS]
             processes.run(install, limit=1800)
             stamp.write_text(wanted)

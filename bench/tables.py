@@ -96,11 +96,11 @@ def steps(measurements, start=""):
 
 def service(measurements):
     """A table for each kind of figures."""
-    names = ("predictions, five rows", "requests/s", "median", "99 % within", "meanwhile, per second")
+    names = ("predictions, five rows", "requests/s", "median", "99 % within", "failed requests", "meanwhile, per second")
     predictions = grid(names, (
         (
             candidate["name"], count(figures["requests_per_second"]), seconds(figures["p50_ms"], 1e-3),
-            seconds(figures["p99_ms"], 1e-3), count(figures.get("actions_per_second")),
+            seconds(figures["p99_ms"], 1e-3), failed(candidate), count(figures.get("actions_per_second")),
         )
         for _, _, candidate, figures, _ in candidates(measurements, "predictions")
     ))
@@ -112,8 +112,9 @@ def service(measurements):
         for _, _, candidate, figures, _ in candidates(measurements, "start page")
     ))
     keys = ("idle_mib", "after_1_million_mib", "after_2_million_mib", "peak_mib")
-    held = grid(("memory: idle", "after a million requests", "after two million", "peak"), (
-        [memory(figures[key]) for key in keys] for _, _, _, figures, _ in candidates(measurements, "memory")
+    held = grid(("memory: idle", "after a million requests", "after two million", "peak", "failed requests"), (
+        [*(memory(figures[key]) for key in keys), failed(candidate)]
+        for _, _, candidate, figures, _ in candidates(measurements, "memory")
     ))
     million = grid(("a million rows as CSV", "whole request", "peak memory"), (
         (candidate["name"], seconds(figures["wall"]), memory(figures["peak_mib"]))
@@ -195,6 +196,12 @@ def shown(spread, write, unit=""):
     if spread is None:
         return ""
     return f"{write(spread['median'])}{unit} ({write(spread['min'])}–{write(spread['max'])})"
+
+
+def failed(candidate):
+    """Shows how many requests of all rounds failed."""
+    failures, requests = (sum(run[key] for run in candidate["runs"]) for key in ("failed", "requests"))
+    return f"{failures:,} of {requests:,}"
 
 
 def memory(spread):

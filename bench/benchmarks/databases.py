@@ -1,12 +1,10 @@
 """The dataset in SQLite, PostgreSQL and MariaDB beside their own loaders; recording and reading the history."""
 
-import csv
 import re
 import sqlite3
 from contextlib import ExitStack
 
 import measure as whole
-import processes
 from databases import Sqlite, mariadb, postgres
 from project import Workspace
 from rounds import Candidate, compare

@@ -95,11 +95,13 @@ def memory(workspace, rounds):
         with serve(workspace, "--log-format", "none") as service:
             for page in PAGES:
                 service.get(page)
-            figures = {"idle_mib": service.memory()[0]}
+            figures = {"idle_mib": service.memory()[0], "requests": 0, "failed": 0}
             for millions in (1, 2):
-                left = 1_000_000
-                while left > 0:
-                    left -= service.load(PREDICTIONS, 2, connections=8, rows=True)["requests"]
+                while figures["requests"] < millions * 1_000_000:
+                    load = service.load(PREDICTIONS, 2, connections=8, rows=True)
+                    for key, value in load.items():
+                        if key == "requests" or key.startswith("failed"):
+                            figures[key] = figures.get(key, 0) + value
                 figures[f"after_{millions}_million_mib"] = service.memory()[0]
             return {**figures, "peak_mib": service.memory()[1]}, None
 
@@ -162,8 +164,9 @@ def write_history(workspace):
                 "(?, ?, '[\"x.csv\"]', 400, 100, 50, 40, 210, ?, 0.65, 0.85, 0.76, 'raw', 'not drifted', 0)",
                 [run, release, f1],
             )
+            percent = number * 104729 % 1000 / 1000
             for column in ("corporation", "lastmonth_activity", "lastyear_activity", "number_of_employees", "exited"):
-                database.execute("INSERT INTO missing_percentages VALUES (?, ?, ?)", [run, column, number * 104729 % 1000 / 1000])
+                database.execute("INSERT INTO missing_percentages VALUES (?, ?, ?)", [run, column, percent])
             for operation in ("ingestion", "training"):
                 database.execute("INSERT INTO timings VALUES (?, ?, ?)", [run, operation, number * 7919 % 1000 / 1e5])
     database.close()
