@@ -13,6 +13,9 @@ import processes
 CHECKOUT = Path(__file__).resolve().parent.parent
 CARGO_TARGET = CHECKOUT / os.environ.get("CARGO_TARGET_DIR", "target")
 
+# Without cargo in the path, no step asks a registry for versions, which takes seconds and depends on the network.
+WITHOUT_CARGO = {"PATH": "/nowhere"}
+
 
 def build(features=()):
     """Builds the programs and returns their folder."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import processes
+from project import WITHOUT_CARGO
 
 SCRIPT = Path(__file__).with_name("load.lua")
 
@@ -58,7 +59,7 @@ def serve(workspace, *arguments):
         said = [line for line in log.read_text().splitlines() if line.startswith("listening on ")]
         return said[0].split()[2] if said else None
 
-    with processes.background(command, log=log, folder=workspace.folder) as process:
+    with processes.background(command, log=log, folder=workspace.folder, environment=WITHOUT_CARGO) as process:
         yield Service(process, processes.wait_until(address, "the service", process=process, log=log))
 
 

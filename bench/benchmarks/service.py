@@ -6,7 +6,7 @@ import time
 from functools import partial
 
 import processes
-from project import Workspace
+from project import WITHOUT_CARGO, Workspace
 from rounds import Candidate, compare
 from server import repeated, serve
 from session import count_rows
@@ -27,7 +27,7 @@ PAGES = ["/", "/scoring", "/summarystats", "/calllist", "/metrics"]
 def measure(session, folder, _):
     # No answer is reused, so every diagnosis is made.
     workspace = Workspace(folder / "workspace", session.current, session.data(CLIENT_ROWS), answer_max_age=0)
-    workspace.run("fullprocess", environment={"PATH": "/nowhere"})
+    workspace.run("fullprocess", environment=WITHOUT_CARGO)
     write_history(workspace)
     rounds = session.rounds()
     return [

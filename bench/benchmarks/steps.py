@@ -1,14 +1,11 @@
 """`fullprocess`, `reporting` and `diagnostics` on the shipped data and on more rows."""
 
-from project import CHECKOUT, Workspace
+from project import CHECKOUT, WITHOUT_CARGO, Workspace
 from rounds import Candidate, compare
 
 # 0 stands for the shipped data.
 ROWS = [0, 1_000_000]
 PEERS, TOOLS, VERSIONS, FEATURES = [], {}, {}, []
-
-# Without cargo in the path, no step asks a registry for versions.
-WITHOUT_CARGO = {"PATH": "/nowhere"}
 REPORTS = ["confusionmatrix.png", "timetrends.png", "modelquality.png", "calllist.csv", "report.pdf"]
 
 
