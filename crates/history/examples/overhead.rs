@@ -1,5 +1,5 @@
 //! Measures how much time a step spends on its records: opens the history as a step does and writes one run with many
-//! records, 50 times. Used by `bench/databases`.
+//! records, 50 times. Used by the benchmark `databases`.
 
 use std::path::PathBuf;
 use std::time::Instant;
