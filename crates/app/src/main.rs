@@ -12,7 +12,7 @@ use common::config::service::Bind;
 /// allocator keeps freed memory in an arena per thread. After 200 runs of the pipeline the service held 260 MB with the
 /// system's allocator and 50 MB with jemalloc.
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Serve predictions, scores, statistics and diagnostics over HTTP, and web pages for people
 #[derive(Parser)]
