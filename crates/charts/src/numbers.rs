@@ -20,7 +20,11 @@ pub fn percent(share: f64) -> String {
 
 /// Formats a share as "12 %".
 pub fn whole_percent(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
+    let percent = 100.0 * share;
+    match percent.is_finite() && percent.abs() < 1e9 {
+        true => format!("{} %", percent.round_ties_even() as i64), // as below, and faster
+        false => format!("{percent:.0} %"),
+    }
 }
 
 #[cfg(test)]
@@ -39,5 +43,8 @@ mod tests {
     fn shares_are_percentages() {
         assert_eq!([0.5, 0.12345, 1.0].map(percent), ["50.0 %", "12.3 %", "100.0 %"]);
         assert_eq!([0.5, 0.12345, 1.0].map(whole_percent), ["50 %", "12 %", "100 %"]);
+        for share in (0..=4000).map(|i| f64::from(i) / 4000.0).chain([f64::NAN, f64::INFINITY, 1e12]) {
+            assert_eq!(whole_percent(share), format!("{:.0} %", 100.0 * share));
+        }
     }
 }

@@ -132,28 +132,37 @@ impl CallList {
 
     /// The contributions of all predictors to a client's risk, in the order of the schema.
     pub fn shares(&self, call: &Call) -> Vec<Reason> {
+        self.shares_against(&self.model.averages(), call)
+    }
+
+    /// The same for the `averages` of the model.
+    fn shares_against(&self, averages: &[Value], call: &Call) -> Vec<Reason> {
         let values = self.model.imputed(&call.predictors);
-        let averages = self.model.averages();
-        let reason = |(j, average): (usize, Value)| {
-            let log_odds = self.model.log_odds_change(j, &average, &values[j]);
+        let reason = |(j, average): (usize, &Value)| {
+            let log_odds = self.model.log_odds_change(j, average, &values[j]);
             Reason {
                 predictor: self.schema().predictors()[j].name.clone(),
                 value: values[j].clone(),
                 imputed: call.predictors[j].is_none(),
                 log_odds,
                 odds_factor: log_odds.exp(),
-                risk_at_average: self.risk_with(&values, j, &average),
-                average,
+                risk_at_average: self.risk_with(&values, j, average),
+                average: average.clone(),
             }
         };
-        averages.into_iter().enumerate().map(reason).collect()
+        averages.iter().enumerate().map(reason).collect()
     }
 
     /// The same contributions, the largest absolute one first.
     pub fn reasons(&self, call: &Call) -> impl Iterator<Item = Reason> + use<> {
         let mut reasons = self.shares(call);
-        reasons.sort_by(|a, b| b.log_odds.abs().total_cmp(&a.log_odds.abs()));
+        Self::sort(&mut reasons);
         reasons.into_iter()
+    }
+
+    /// Sorts contributions, the largest absolute one first.
+    fn sort(reasons: &mut [Reason]) {
+        reasons.sort_by(|a, b| b.log_odds.abs().total_cmp(&a.log_odds.abs()));
     }
 
     /// Finds the smallest change of one predictor that would lower the risk below the threshold. The change of a number is

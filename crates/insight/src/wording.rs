@@ -38,7 +38,10 @@ pub fn number_if_known(value: Option<f64>) -> String {
 /// A text with a capital first letter.
 pub fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+    let Some(first) = characters.next() else { return String::new() };
+    let mut capitalised = String::with_capacity(text.len());
+    capitalised.extend(first.to_uppercase());
+    capitalised + characters.as_str()
 }
 
 /// The label of a predictor with a capital first letter, followed by its unit.
@@ -115,7 +118,7 @@ pub(crate) fn reason(schema: &Schema, reason: &Reason, risk: f64) -> String {
 
 /// Whether a client's `risk`, in whole percent, would differ with the average value of the predictor.
 pub(crate) fn changes_the_risk(reason: &Reason, risk: f64) -> bool {
-    rounded(risk) != rounded(reason.risk_at_average)
+    whole(risk) != whole(reason.risk_at_average)
 }
 
 /// Describes what would lower a client's risk below `threshold`.
@@ -168,11 +171,16 @@ pub(crate) fn interval(interval: Option<Interval>) -> String {
 
 /// A risk in whole percent; never 0 % or 100 %, because no risk is certain.
 fn rounded(risk: f64) -> String {
-    match risk {
-        risk if risk < 0.005 => "less than 1 %".to_owned(),
-        risk if risk >= 0.995 => "more than 99 %".to_owned(),
-        _ => whole_percent(risk),
+    match whole(risk) {
+        0 => "less than 1 %".to_owned(),
+        100 => "more than 99 %".to_owned(),
+        percent => format!("{percent} %"),
     }
+}
+
+/// A risk rounded to whole percent.
+fn whole(risk: f64) -> u8 {
+    (100.0 * risk).round_ties_even() as u8
 }
 
 /// A number for readers. Counts: whole numbers and those from 10 to 10^15 without decimals, others with few digits.

@@ -11,7 +11,7 @@ use common::schema::Schema;
 use common::values::{Value, borrowed};
 use dataset::MalformedRows;
 use dataset::local::Table;
-use insight::call_list::csv::{csv, neutralised};
+use insight::call_list::csv::{neutralised, write_csv};
 use insight::call_list::{CallList, Remedy};
 use insight::{Cell, Part};
 use statistics::sketch::Sketch;
@@ -171,19 +171,34 @@ fn todays_calls_are_a_table_with_two_reasons_each() {
     assert!(table.rows.iter().all(|row| row.len() == table.columns.len()));
 }
 
+fn csv(list: &CallList, threads: usize) -> String {
+    let mut text = Vec::new();
+    write_csv(list, threads, &mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn the_csv_is_the_same_for_every_number_of_threads() {
+    let rows: String = (0..10_000).map(|i| format!("c{i},{},{},{},0\n", i % 97, i % 1013, i % 31)).collect();
+    let list = list(&rows, 50);
+    let text = csv(&list, 1);
+    assert_eq!(text.lines().count(), 10_001);
+    assert!((2..=3).all(|threads| csv(&list, threads) == text));
+}
+
 #[test]
 fn nobody_to_call_is_an_empty_list() {
     let list = list("gone,0,0,500,1\n", 50);
     assert!(matches!(&insight::calls(&list).parts[..], [Part::Warning(_)]));
     assert_eq!((list.clients, list.called, list.expected.high, list.at_random), (0, 0, 0, 0.0));
-    assert_eq!(String::from_utf8(csv(&list).unwrap()).unwrap().lines().count(), 1);
+    assert_eq!(csv(&list, 1).lines().count(), 1);
 }
 
 #[test]
 fn the_csv_holds_every_client_in_full_and_no_formula() {
     let list = list("\"=HYPERLINK(\"\"http://x\"\",1)\",0,0,10,0\n\"o'neil, ltd\",,0,9,0\n", 1);
-    let text = csv(&list).unwrap();
-    let mut reader = csv_reader::Reader::from_reader(text.as_slice());
+    let text = csv(&list, 2);
+    let mut reader = csv_reader::Reader::from_reader(text.as_bytes());
     let rows: Vec<csv_reader::StringRecord> = reader.records().map(Result::unwrap).collect();
     assert_eq!((&rows[0][1], &rows[0][2], &rows[0][0]), ("'=HYPERLINK(\"http://x\",1)", "1", "1"));
     assert_eq!((&rows[1][1], &rows[1][2], &rows[1][6], &rows[1][4]), ("o'neil, ltd", "0", "", ""));

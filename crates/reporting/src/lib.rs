@@ -7,17 +7,19 @@ mod pdf;
 mod report;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::thread;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use common::cli;
 use common::config::Config;
-use common::files::atomic;
+use common::files::atomic::AtomicFile;
+use common::files::checksum::{Checksum, Hashed};
 use common::files::lock::Lock;
 use common::files::{CALL_LIST, CONFUSION_MATRIX, MODEL_QUALITY, REPORT, TIME_TRENDS};
 use common::production::reports::ReportRecord;
-use insight::call_list::csv::csv;
+use insight::call_list::csv::write_csv;
 use insight::{Evidence, Figures};
 use serde::Serialize;
 
@@ -43,37 +45,66 @@ pub struct Outcome {
 pub fn run(config: &Config) -> Result<Outcome> {
     history::record(config, "reporting", |run| {
         let evidence = Evidence::gather(config, run.history())?;
-        let reports = reports(&evidence)?;
+        let reports = reports(&evidence, config)?;
         let _lock = Lock::acquire(&config.output_model, "step")?;
-        let mut files = Vec::new();
-        for (name, content) in &reports {
-            let path = config.output_model.join(name);
-            atomic::write(&path, content)?;
-            files.push(path);
+        let (mut files, mut checksums) = (Vec::new(), Vec::new());
+        for Report { name, file, checksum } in reports {
+            file.commit()?;
+            files.push(config.output_model.join(name));
+            checksums.push((name, checksum));
         }
-        let contents = reports.iter().map(|(name, content)| (*name, content.as_slice()));
-        ReportRecord::new(&evidence.score.model, contents).write(&config.output_model)?;
+        ReportRecord::new(&evidence.score.model, checksums).write(&config.output_model)?;
         let Evidence { score, calls, .. } = evidence;
         run.add(scoring::scored_data(&score, true));
         Ok(Outcome { release: score.model, f1: score.f1, n: score.n, calls: calls.called, files })
     })
 }
 
-/// Returns the name and content of every report; the same evidence gives the same bytes.
-fn reports(evidence: &Evidence) -> Result<Vec<(&'static str, Vec<u8>)>> {
+/// A report that is complete but does not have its name yet.
+struct Report {
+    name: &'static str,
+    file: AtomicFile,
+    checksum: Checksum,
+}
+
+impl Report {
+    fn new(
+        folder: &Path,
+        name: &'static str,
+        write: impl FnOnce(&mut Hashed<AtomicFile>) -> Result<()>,
+    ) -> Result<Self> {
+        let path = folder.join(name);
+        let mut file = Hashed::new(AtomicFile::create(&path)?);
+        write(&mut file).with_context(|| format!("writing {}", path.display()))?;
+        let (file, checksum) = file.finish();
+        Ok(Self { name, file, checksum })
+    }
+
+    fn of_bytes(folder: &Path, name: &'static str, content: &[u8]) -> Result<Self> {
+        Self::new(folder, name, |file| Ok(file.write_all(content)?))
+    }
+}
+
+/// Makes every report; the same evidence gives the same bytes.
+fn reports(evidence: &Evidence, config: &Config) -> Result<Vec<Report>> {
+    let folder = &config.output_model;
     let figures = Figures::draw(evidence)?;
+    let picture = |name, svg| Report::of_bytes(folder, name, &charts::png(svg)?);
     let pictures = || -> Result<_> {
         Ok([
-            (CONFUSION_MATRIX, charts::png(&figures.confusion_matrix)?),
-            (TIME_TRENDS, charts::png(&figures.time_trends)?),
-            (MODEL_QUALITY, charts::png(&figures.model_quality)?),
+            picture(CONFUSION_MATRIX, &figures.confusion_matrix)?,
+            picture(TIME_TRENDS, &figures.time_trends)?,
+            picture(MODEL_QUALITY, &figures.model_quality)?,
         ])
     };
     thread::scope(|scope| {
         let pictures = scope.spawn(pictures);
         let (calls, sections) = (insight::calls(&evidence.calls), insight::sections(evidence, &figures));
-        let papers =
-            [(CALL_LIST, csv(&evidence.calls)?), (REPORT, report::pdf(&evidence.release.id, &calls, &sections)?)];
+        let threads = config.threads as usize;
+        let papers = [
+            Report::new(folder, CALL_LIST, |file| write_csv(&evidence.calls, threads, file))?,
+            Report::of_bytes(folder, REPORT, &report::pdf(&evidence.release.id, &calls, &sections)?)?,
+        ];
         let pictures = pictures.join().map_err(|_| anyhow!("the thread that draws the pictures panicked"))??;
         Ok(pictures.into_iter().chain(papers).collect())
     })

@@ -1,7 +1,7 @@
 //! SHA-256 checksums, which identify the content of a file.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -87,6 +87,36 @@ impl Hasher {
     }
 }
 
+/// A writer that computes the checksum of everything that is written.
+pub struct Hashed<W> {
+    out: W,
+    hasher: Hasher,
+}
+
+impl<W> Hashed<W> {
+    /// Creates a writer to `out`.
+    pub fn new(out: W) -> Self {
+        Self { out, hasher: Hasher::default() }
+    }
+
+    /// Returns the writer below and the checksum.
+    pub fn finish(self) -> (W, Checksum) {
+        (self.out, self.hasher.finish())
+    }
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,5 +126,8 @@ mod tests {
         let checksum = Checksum::of_bytes(b"abc");
         assert_eq!(checksum.as_str(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(checksum.short(), "ba7816bf8f01");
+        let mut hashed = Hashed::new(Vec::new());
+        hashed.write_all(b"ab").and_then(|()| hashed.write_all(b"c")).unwrap();
+        assert_eq!(hashed.finish(), (b"abc".to_vec(), checksum));
     }
 }

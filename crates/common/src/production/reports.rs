@@ -28,10 +28,10 @@ pub struct ReportRecord {
 }
 
 impl ReportRecord {
-    /// Creates the record of `reports` (name and content) of `release`.
-    pub fn new<'a>(release: &str, reports: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
-        let checksum = |(name, content): (&str, &[u8])| (name.to_owned(), Checksum::of_bytes(content));
-        Self { release: release.to_owned(), sha256: reports.into_iter().map(checksum).collect() }
+    /// Creates the record of `reports` (name and checksum) of `release`.
+    pub fn new<'a>(release: &str, reports: impl IntoIterator<Item = (&'a str, Checksum)>) -> Self {
+        let named = |(name, checksum): (&str, Checksum)| (name.to_owned(), checksum);
+        Self { release: release.to_owned(), sha256: reports.into_iter().map(named).collect() }
     }
 
     /// Writes the record into `folder`. Call it after the reports have been written.
@@ -62,7 +62,8 @@ mod tests {
         for name in REPORTS {
             fs::write(folder.join(name), name).unwrap();
         }
-        ReportRecord::new("1", REPORTS.map(|name| (name, name.as_bytes()))).write(folder).unwrap();
+        let checksum = |name: &'static str| (name, Checksum::of_bytes(name.as_bytes()));
+        ReportRecord::new("1", REPORTS.map(checksum)).write(folder).unwrap();
         assert!(ReportRecord::are_of("1", folder) && !ReportRecord::are_of("2", folder));
         for name in REPORTS {
             fs::write(folder.join(name), "of another release").unwrap();
