@@ -9,6 +9,7 @@
 //!
 //! A reader sees the complete old set or the complete new one, even if a process is killed at any moment.
 
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -158,11 +159,15 @@ impl Stage<'_> {
         for entry in fs::read_dir(partial.path())? {
             let entry = entry?;
             File::open(entry.path())?.sync_all()?;
-            files.push((entry.file_name(), Checksum::of_file(&entry.path())?));
+            files.push(entry.file_name());
         }
         atomic::sync_folder(partial.path())?;
+        // Read only if there is a version of this name, because the files may be large.
         let has_same_files = |version: &Path| {
-            files.iter().all(|(name, new)| Checksum::of_file(&version.join(name)).is_ok_and(|old| old == *new))
+            let same = |name: &OsString| -> Result<bool> {
+                Ok(Checksum::of_file(&partial.path().join(name))? == Checksum::of_file(&version.join(name))?)
+            };
+            files.iter().all(|name| same(name).unwrap_or(false))
         };
         let mut name = id.to_owned();
         for number in 2.. {

@@ -21,6 +21,7 @@ use fs_err::File;
 
 use crate::local::compile::compile;
 use crate::local::describe::{self, level_counts};
+use crate::local::early_sync::with_early_sync;
 use crate::local::parallel::WatchedFile;
 use crate::local::table::{Table, Values, owned_row, row_of};
 use crate::local::training::CompleteRows;
@@ -63,10 +64,12 @@ impl Engine for Local {
 
     fn compile(&self, files: &[DataFile], _: &Path, stage: &Path) -> Result<Ingested> {
         let create = |name| File::create(stage.join(name));
-        let (mut dataset, mut quarantine) = (create(FINAL_DATA)?, create(QUARANTINE)?); // written in large parts
+        let (dataset, mut quarantine) = (create(FINAL_DATA)?, create(QUARANTINE)?); // written in large parts
         let progress = Progress::new("rows read");
         let mut show = move |rows| progress.show(rows);
-        compile(&self.schema, files, self.threads, &mut dataset, &mut quarantine, &mut show)
+        with_early_sync(&dataset, |dataset| {
+            compile(&self.schema, files, self.threads, dataset, &mut quarantine, &mut show)
+        })
     }
 
     fn compiled_files(&self) -> &'static [&'static str] {

@@ -62,10 +62,10 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Returns how many entries a set with `len` of them will have at the end, with a reserve. At most 16 times as many,
-    /// because the beginning may not be like the rest.
+    /// Returns how many entries a set with `len` of them will have at the end, with a reserve. At most 64 times as many,
+    /// because the first rows may not be like the rest.
     fn final_len(self, len: usize) -> usize {
-        let share = (self.read.max(1) as f64 / self.bytes.max(1) as f64).clamp(1.0 / 16.0, 1.0);
+        let share = (self.read.max(1) as f64 / self.bytes.max(1) as f64).clamp(1.0 / 64.0, 1.0);
         ((len as f64 / share * 1.02) as usize).max(len / 4 * 5)
     }
 }
@@ -200,8 +200,12 @@ impl Slots {
         let bytes = slots * SLOT;
         match MmapMut::map_anon(bytes) {
             Ok(memory) => {
+                // All slots will be used. If they were read before they are written, the kernel would map each page twice. A
+                // kernel that cannot do this works as well.
                 #[cfg(target_os = "linux")]
-                let _ = memory.advise(Advice::HugePage); // a kernel without large pages works as well
+                for advice in [Advice::HugePage, Advice::PopulateWrite] {
+                    let _ = memory.advise(advice);
+                }
                 Self::Mapped(memory)
             }
             Err(_) => Self::Allocated(vec![0; bytes]),

@@ -40,11 +40,9 @@ impl<R: Read> Pieces<R> {
     /// last piece. `bytes` is memory that may be used for it.
     pub fn next(&mut self, mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
         bytes.clear();
-        bytes.reserve(self.rest.len() + PIECE + 1);
         bytes.append(&mut self.rest);
         loop {
-            let read = self.stream.by_ref().take(PIECE as u64).read_to_end(&mut bytes)?;
-            self.ended = read < PIECE;
+            self.ended = !self.read(&mut bytes)?;
             if self.ended {
                 return Ok(bytes);
             }
@@ -58,6 +56,25 @@ impl<R: Read> Pieces<R> {
                 }
             }
         }
+    }
+
+    /// Appends [`PIECE`] bytes, or fewer at the end of the stream. Returns whether it has not ended.
+    fn read(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
+        let mut filled = bytes.len();
+        let full = filled + PIECE;
+        bytes.resize(full, 0);
+        while filled < full {
+            match self.stream.read(&mut bytes[filled..]) {
+                Ok(0) => {
+                    bytes.truncate(filled);
+                    return Ok(false);
+                }
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -4,24 +4,30 @@
 //! are served in the order of their numbers, one at a time. So a result does not depend on the number of threads, and
 //! different pieces are in different stages at the same time.
 
+use std::hint::spin_loop;
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 /// Interval at which a waiting thread checks that no other one has panicked.
 const CHECK: Duration = Duration::from_millis(100);
+/// How often a thread looks whether it is its turn before it sleeps. A few microseconds, because most turns are short and
+/// waking a thread takes longer.
+const LOOKS: usize = 2000;
 
 /// A stage with what it works on.
 pub struct Stage<T> {
+    /// Number of the piece whose turn it is. Changed only while `state` is locked.
+    next: AtomicU64,
     state: Mutex<State<T>>,
     passed: Condvar,
 }
 
 struct State<T> {
-    /// Number of the piece whose turn it is.
-    next: u64,
+    /// Number of threads that sleep until it is their turn.
+    sleeping: usize,
     value: T,
 }
 
@@ -31,23 +37,34 @@ pub struct Panicked(AtomicBool);
 
 impl<T> Stage<T> {
     pub fn new(value: T) -> Self {
-        Self { state: Mutex::new(State { next: 0, value }), passed: Condvar::new() }
+        Self { next: AtomicU64::new(0), state: Mutex::new(State { sleeping: 0, value }), passed: Condvar::new() }
     }
 
     /// Waits until all pieces with lower numbers have passed, and does `work`. Every number from 0 must pass once. `None` if
     /// another thread has panicked.
     pub fn pass<R>(&self, number: u64, panicked: &Panicked, work: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let is_next = || self.next.load(Ordering::Acquire) == number;
+        let mut looks = 0;
+        while !is_next() && looks < LOOKS {
+            spin_loop();
+            looks += 1;
+        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while state.next != number {
+        while !is_next() {
             if panicked.0.load(Ordering::Relaxed) {
                 return None;
             }
+            state.sleeping += 1;
             (state, _) = self.passed.wait_timeout(state, CHECK).unwrap_or_else(PoisonError::into_inner);
+            state.sleeping -= 1;
         }
         let result = work(&mut state.value);
-        state.next += 1;
+        self.next.store(number + 1, Ordering::Release);
+        let sleeping = state.sleeping;
         drop(state);
-        self.passed.notify_all();
+        if sleeping > 0 {
+            self.passed.notify_all();
+        }
         Some(result)
     }
 
