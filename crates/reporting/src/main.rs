@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// mimalloc, because the reasons of hundreds of thousands of clients are made of many short texts.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Report on the deployed model: call list, plots and report.pdf
 #[derive(Parser)]
 #[command(version)]

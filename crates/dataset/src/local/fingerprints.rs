@@ -15,13 +15,15 @@ use std::mem::size_of;
 use memmap2::{Advice, MmapMut};
 
 /// Number of keys that are looked up together.
-pub const GROUP: usize = 16;
+pub const GROUP: usize = 32;
 /// Largest number of rows of one client in a set, so that a client with many rows does not fill a region of it.
 pub const MOST_ROWS: usize = 8;
 /// The largest share of occupied slots: four fifths.
 const FULLEST: (usize, usize) = (4, 5);
-/// Slots at the end that are nobody's home. Entries of the last homes that have no room go there.
+/// Largest number of slots at the end that are nobody's home. Entries of the last homes that have no room go there.
 const TAIL: usize = 4096;
+/// Number of homes of the smallest set.
+const FEWEST: usize = 1024;
 const SLOT: usize = size_of::<u128>();
 
 /// The bits of an entry that say something about the client.
@@ -71,13 +73,13 @@ impl Progress {
 }
 
 impl Fingerprints {
-    /// Creates an empty set.
+    /// Creates an empty set, which needs memory only once it has an entry.
     pub fn new() -> Self {
-        Self::with_homes(1024)
+        Self { slots: Slots::Allocated(Vec::new()), homes: 0, len: 0 }
     }
 
     fn with_homes(homes: usize) -> Self {
-        Self { slots: Slots::new(homes + TAIL), homes, len: 0 }
+        Self { slots: Slots::new(homes + TAIL.min(homes / 4)), homes, len: 0 }
     }
 
     /// Looks up at most [`GROUP`] keys in their order. Calls `visit` with the position of each in the group, what is known,
@@ -86,14 +88,12 @@ impl Fingerprints {
         if self.len + group.len() > self.homes / FULLEST.1 * FULLEST.0 {
             self.grow(progress);
         }
-        let mut homes = [0; GROUP];
         let slots = self.slots.all();
-        for (at, key) in homes.iter_mut().zip(group) {
-            *at = home(self.homes, *key);
-            black_box(slots[*at]);
+        for key in group {
+            black_box(slots[home(self.homes, *key)]);
         }
-        for (position, (home, key)) in homes.into_iter().zip(group).enumerate() {
-            let place = match find(self.slots.all(), home, *key) {
+        for (position, key) in group.iter().enumerate() {
+            let place = match find(self.slots.all(), home(self.homes, *key), *key) {
                 Some(place) => place,
                 None => self.find_in_larger(*key, progress),
             };
@@ -120,7 +120,8 @@ impl Fingerprints {
     }
 
     fn grow(&mut self, progress: Progress) {
-        let mut homes = progress.final_len(self.len) / FULLEST.0 * FULLEST.1 + TAIL;
+        let at_the_end = progress.final_len(self.len) / FULLEST.0 * FULLEST.1;
+        let mut homes = at_the_end.max(self.homes + self.homes / 4).max(FEWEST);
         loop {
             let mut larger = Self::with_homes(homes);
             if larger.take_all(self) {

@@ -12,17 +12,20 @@ pub const PIECE: usize = 128 * 1024;
 /// A reader needs at most a few times this amount of memory.
 pub const LONGEST_ROW: usize = 1024 * 1024;
 
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// The pieces of a stream.
 pub struct Pieces<R> {
     stream: R,
     /// The beginning of a row whose end has not been read yet.
     rest: Vec<u8>,
+    begun: bool,
     ended: bool,
 }
 
 impl<R: Read> Pieces<R> {
     pub fn new(stream: R) -> Self {
-        Self { stream, rest: Vec::new(), ended: false }
+        Self { stream, rest: Vec::new(), begun: false, ended: false }
     }
 
     /// The stream below.
@@ -41,17 +44,20 @@ impl<R: Read> Pieces<R> {
     pub fn next(&mut self, mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
         bytes.clear();
         bytes.append(&mut self.rest);
+        let is_first = !std::mem::replace(&mut self.begun, true);
         loop {
             self.ended = !self.read(&mut bytes)?;
             if self.ended {
                 return Ok(bytes);
             }
-            match end_of_rows(&bytes) {
+            // A quote after a byte order mark is at the beginning of a field.
+            let mark = if is_first && bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+            match end_of_rows(&bytes[mark..]) {
                 0 if bytes.len() <= LONGEST_ROW => {}
                 0 => return Ok(bytes),
                 end => {
-                    self.rest.extend_from_slice(&bytes[end..]);
-                    bytes.truncate(end);
+                    self.rest.extend_from_slice(&bytes[mark + end..]);
+                    bytes.truncate(mark + end);
                     return Ok(bytes);
                 }
             }

@@ -11,7 +11,7 @@ use std::io::Read;
 use std::str;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use common::schema::Schema;
 use common::values::ValueRef;
 use memchr::memchr_iter;
@@ -119,14 +119,27 @@ pub struct MalformedRow<'a> {
 #[derive(Debug)]
 pub(super) struct Unreadable {
     /// Number of the line, counted from 1 at the first line of the piece.
-    pub line: u64,
-    why: &'static str,
+    line: u64,
+    fault: TextFault,
+}
+
+/// What makes text unreadable.
+#[derive(Clone, Copy, Debug)]
+enum TextFault {
+    NotUtf8,
+    TooLong,
 }
 
 impl Unreadable {
     /// Returns the error for people, after so many `lines` before the piece.
-    pub fn after(&self, lines: u64) -> anyhow::Error {
-        anyhow::anyhow!("line {}{}", lines + self.line, self.why)
+    pub fn after(&self, lines: u64) -> Error {
+        let line = lines + self.line;
+        match self.fault {
+            TextFault::NotUtf8 => anyhow!("line {line} is not UTF-8; save the file as UTF-8"),
+            TextFault::TooLong => anyhow!(
+                "line {line}: the row that begins here is longer than {LONGEST_ROW} bytes; is a quote not closed?"
+            ),
+        }
     }
 }
 
@@ -170,6 +183,10 @@ pub(super) fn first_piece(
 ) -> Result<(Vec<u8>, Arc<Layout>, usize)> {
     let mut piece = pieces.next(Vec::new())?;
     loop {
+        // Checked first, because a quote that is not closed would make the whole piece the header.
+        if piece.len() > LONGEST_ROW {
+            return Err(Unreadable { line: 1, fault: TextFault::TooLong }.after(0));
+        }
         if let Some((layout, start)) = Layout::of_header(schema, &piece, needs_target)? {
             return Ok((piece, Arc::new(layout), start));
         }
@@ -225,8 +242,7 @@ impl<'s> Scanner<'s> {
         let raw = &piece[found.row.clone()];
         let line = || newlines(&piece[..found.row.start]) + 1;
         if raw.len() > LONGEST_ROW {
-            let why = ": the row that begins here is longer than 1048576 bytes; is a quote not closed?";
-            return Err(Unreadable { line: line(), why });
+            return Err(Unreadable { line: line(), fault: TextFault::TooLong });
         }
         let record = self.splitter.record(piece, found);
         match parse(self.schema, &self.layout, record, raw, &mut self.values) {
@@ -236,8 +252,8 @@ impl<'s> Scanner<'s> {
                 Ok(Next::Row(Row { id, exited, missing, canonical, values, text: record.text() }))
             }
             Err(reason) => {
-                let why = " is not UTF-8; save the file as UTF-8";
-                let text = str::from_utf8(raw).map_err(|_| Unreadable { line: line(), why })?;
+                let not_utf8 = |_| Unreadable { line: line(), fault: TextFault::NotUtf8 };
+                let text = str::from_utf8(raw).map_err(not_utf8)?;
                 let text = text.trim_end_matches(['\r', '\n']);
                 let lines = newlines(text.as_bytes()) + 1;
                 Ok(Next::Malformed(MalformedRow { line: line(), lines, text, reason }))
@@ -528,6 +544,38 @@ mod tests {
         assert!(matches!(reader.read_next(), Ok(Some(Next::Row(_)))));
         let error = format!("{:#}", reader.read_next().err().unwrap());
         assert!(error.contains("line 3") && error.contains("quote"), "{error}");
+    }
+
+    #[test]
+    fn a_header_that_does_not_end_is_no_header() {
+        let schema =
+            common::config::schema_of_json(r#"{"id": "key", "target": "left", "predictors": ["x"], "ignored": "*"}"#)
+                .unwrap();
+        let rows = "k,1,0,text\n".repeat(200_000);
+        for text in [format!("key,x,left,\"notes\n{rows}"), format!("{}key,x,left\nk,1,0\n", "\n".repeat(5 << 20))] {
+            let error = RowReader::new(&schema, text.as_bytes()).err().unwrap().to_string();
+            assert!(error.contains("line 1: the row that begins here is longer than 1048576 bytes"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_quoted_name_after_a_byte_order_mark_begins_no_other_row() {
+        for name in ["key,", "key\n"] {
+            let schema = common::config::schema_of_json(
+                r#"{"id": "key", "target": "left", "predictors": ["x"], "ignored": "*"}"#,
+            )
+            .unwrap();
+            let rows: String = (0..100_000).map(|row| format!("skipped,key{row},{row},0\n")).collect();
+            let text = format!("\u{feff}\"{name}\",key,x,left\n{rows}");
+            let mut reader = RowReader::new(&schema, text.as_bytes()).unwrap();
+            let mut read = 0;
+            while let Some(next) = reader.read_next().unwrap() {
+                let Next::Row(row) = next else { panic!("row {read} is malformed") };
+                assert_eq!(row.id, Some(format!("key{read}").as_str()));
+                read += 1;
+            }
+            assert_eq!(read, 100_000);
+        }
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl<T> Stage<T> {
     }
 }
 
-/// Runs `work` on so many threads, one of which is the current one. A panic of a thread becomes one of the caller, after
+/// Runs `work` on so many threads, one of which is the current one; on fewer if the system starts no more. A panic of a thread becomes one of the caller, after
 /// all threads have ended.
 pub fn on_threads(threads: usize, work: impl Fn(&Panicked) + Sync) {
     struct Noted<'a>(&'a Panicked);
@@ -90,7 +90,8 @@ pub fn on_threads(threads: usize, work: impl Fn(&Panicked) + Sync) {
         work(&panicked);
     };
     thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(noted)).collect();
+        let start = |_| thread::Builder::new().spawn_scoped(scope, noted).ok();
+        let others: Vec<_> = (1..threads).map_while(start).collect();
         noted();
         for other in others {
             if let Err(panic) = other.join() {
