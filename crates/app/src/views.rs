@@ -82,8 +82,8 @@ pub struct Overview {
 }
 
 impl Views {
-    /// Statistics of the compiled dataset's columns. These are the columns of the `live` release, or those of the config
-    /// if there is none or if the data cannot be read with its columns.
+    /// Statistics of the compiled dataset's columns. These are the columns of the `live` release, or those of the
+    /// config if there is none or if the data cannot be read with its columns.
     pub fn description(&self, config: &Config, live: Option<&LiveModel>) -> Result<Arc<Description>, Problem> {
         let (key, dataset) = self.dataset(config, live)?;
         self.description.get(key, || dataset.clients.describe()).or_not_ready("the statistics cannot be computed")

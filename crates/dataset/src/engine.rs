@@ -118,8 +118,8 @@ pub trait Clients: Send + Sync {
     /// ids in bytewise order, and the total number of distinct matches.
     fn search(&self, part: &str, most: usize) -> Result<(Vec<String>, usize)>;
 
-    /// Calls `visit` with the id (`None` also if the ids were not read), the predictors and the target of every row, in the order of the table if it has one.
-    /// Intended for tables that fit on this machine, such as the test data.
+    /// Calls `visit` with the id (`None` also if the ids were not read), the predictors and the target of every row, in
+    /// the order of the table if it has one. Intended for tables that fit on this machine, such as the test data.
     fn each(&self, visit: &mut VisitRow) -> Result<()>;
 
     /// Writes every row with its probability of leaving and its prediction (1 or 0) to `path`, either completely or not

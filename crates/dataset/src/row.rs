@@ -54,8 +54,8 @@ pub fn parse_value<'a>(predictor: &Predictor, field: &'a [u8]) -> Result<Option<
     }
 }
 
-/// Parses the value of a predictor from a part of `text`; `None` if missing. Returns also whether [`write_canonical`] would
-/// write the field as it is, provided that it needs no quotes.
+/// Parses the value of a predictor from a part of `text`; `None` if missing. Returns also whether [`write_canonical`]
+/// would write the field as it is, provided that it needs no quotes.
 #[inline]
 pub fn parse_field<'a>(
     predictor: &Predictor,
@@ -101,8 +101,8 @@ fn parse_short_count(text: &[u8], range: &Range<usize>) -> Option<u64> {
     Some(fours.wrapping_mul((10_000 << 32) + 1) >> 32)
 }
 
-/// Returns whether [`write_number`] writes a valid number as `field`: in the only spelling of at most 15 digits that has
-/// neither an exponent nor a sign of zero nor digits that do not matter.
+/// Returns whether [`write_number`] writes a valid number as `field`: in the only spelling of at most 15 digits that
+/// has neither an exponent nor a sign of zero nor digits that do not matter.
 fn is_canonical_number(field: &[u8]) -> bool {
     let all_digits = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
     let size = field.strip_prefix(b"-").unwrap_or(field);

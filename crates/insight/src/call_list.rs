@@ -2,8 +2,8 @@
 //!
 //! A client's newest row is its last one in the compiled dataset, whose rows are in the order of the file names. A
 //! logistic regression is linear in the log-odds, so the reasons are exact: the contribution of a predictor is the
-//! difference between the log-odds of the client's value and of the average value, and the contributions and the average
-//! client's log-odds add up to the client's own log-odds. Only values are stored; `wording` describes them.
+//! difference between the log-odds of the client's value and of the average value, and the contributions and the
+//! average client's log-odds add up to the client's own log-odds. Only values are stored; `wording` describes them.
 
 mod answer;
 pub mod csv;
@@ -165,8 +165,8 @@ impl CallList {
         reasons.sort_by(|a, b| b.log_odds.abs().total_cmp(&a.log_odds.abs()));
     }
 
-    /// Finds the smallest change of one predictor that would lower the risk below the threshold. The change of a number is
-    /// measured in standard deviations, and any change of a level counts as one.
+    /// Finds the smallest change of one predictor that would lower the risk below the threshold. The change of a number
+    /// is measured in standard deviations, and any change of a level counts as one.
     pub fn remedy(&self, call: &Call) -> Remedy {
         if call.risk < self.threshold.value() {
             return Remedy::NotNeeded;

@@ -1,5 +1,5 @@
-//! Counts of the values of a column. Quantiles, bins and differences between distributions need nothing else, whether the
-//! values are in memory or only a query can count them.
+//! Counts of the values of a column. Quantiles, bins and differences between distributions need nothing else, whether
+//! the values are in memory or only a query can count them.
 
 use crate::moments::Summable;
 

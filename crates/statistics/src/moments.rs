@@ -33,7 +33,8 @@ pub fn moments(values: &impl Summable) -> Option<(f64, f64)> {
     Some((rescaled(mean).clamp(min, max), rescaled(standard_deviation).min(f64::MAX)))
 }
 
-/// Computes the mean and the sample standard deviation of the values multiplied by `scale`. `min` is the smallest value.
+/// Computes the mean and the sample standard deviation of the values multiplied by `scale`. `min` is the smallest
+/// value.
 fn scaled_moments(values: &impl Summable, min: f64, scale: f64) -> (f64, f64) {
     let n = values.n() as f64;
     let min = min * scale;

@@ -16,8 +16,9 @@ const LARGEST_EXACT: u64 = 200;
 /// of 1/400 too.
 pub const SHARES: u64 = 2 * LARGEST_EXACT;
 
-/// Returns the ranks, counted from 1 and ascending, whose values a thinned distribution of `n` values must contain to give
-/// the same sketch as the complete one: the smallest value, those at all multiples of 1/[`SHARES`], and the largest.
+/// Returns the ranks, counted from 1 and ascending, whose values a thinned distribution of `n` values must contain to
+/// give the same sketch as the complete one: the smallest value, those at all multiples of 1/[`SHARES`], and the
+/// largest.
 pub fn ranks(n: u64) -> Vec<u64> {
     let shares = (1..=SHARES).map(|share| rank(share, SHARES, n));
     let mut ranks: Vec<u64> = std::iter::once(1).chain(shares).take_while(|rank| *rank <= n).collect();

@@ -55,8 +55,8 @@ pub struct Outcome {
     pub relative_error: f64,
 }
 
-/// Serialises a model by term: coefficients and standard errors in the order of `terms`, the last standard error is that of
-/// the intercept; `medians` are the values that are imputed, by predictor.
+/// Serialises a model by term: coefficients and standard errors in the order of `terms`, the last standard error is
+/// that of the intercept; `medians` are the values that are imputed, by predictor.
 fn flat<S: Serializer>(model: &Model, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Flat<'a> {

@@ -143,8 +143,8 @@ pub fn minimise(
     }
 }
 
-/// Factorises the Hessian. The penalty alone gives lower bounds of the pivots of indicators: after all but n levels of a
-/// category have been eliminated, the block (I − 1/n) / C is left of it.
+/// Factorises the Hessian. The penalty alone gives lower bounds of the pivots of indicators: after all but n levels of
+/// a category have been eliminated, the block (I − 1/n) / C is left of it.
 fn factor(design: &Design, here: &Evaluation) -> Cholesky {
     let mut penalty = vec![0.0; design.width()];
     for category in 0..design.categories().len() {
@@ -312,7 +312,8 @@ mod tests {
 
     /// The tables of newton/golden.json: 60 rows with two numbers and categories of three, five, three and one levels.
     /// The first category and the third are equal, and one level occurs once. In case 1 the second number is a function
-    /// of the first category, in case 2 the first number has an offset of 10¹⁵, and in case 3 the classes are separable.
+    /// of the first category, in case 2 the first number has an offset of 10¹⁵, and in case 3 the classes are
+    /// separable.
     fn golden(case: u64) -> Fabricated {
         let rows = 0..60u32;
         let first: Vec<u8> = rows.clone().map(|i| (i % 3) as u8).collect();

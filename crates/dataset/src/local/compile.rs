@@ -1,18 +1,19 @@
 //! Merges CSV files into one table of distinct rows, in one pass, without holding their text in memory.
 //!
 //! Every thread takes a piece of a file, makes a [`Batch`] of it, which has the rows in canonical text with their
-//! fingerprints, and passes the stages of [`Merge`] with it. The sets of fingerprints are divided into [`SHARDS`] parts, so
-//! that batches pass different parts at the same time, but each part in their order: the first of equal rows is kept.
+//! fingerprints, and passes the stages of [`Merge`] with it. The sets of fingerprints are divided into [`SHARDS`]
+//! parts, so that batches pass different parts at the same time, but each part in their order: the first of equal rows
+//! is kept.
 //!
-//! A row is looked up among those of its client, of which [`Merge::clients`] has the first [`MOST_ROWS`] distinct ones. All
-//! others, and those without an id, are in [`Merge::rows`]. So a distinct row needs 20 bytes in one of them, and nothing
-//! else grows with the data.
+//! A row is looked up among those of its client, of which [`Merge::clients`] has the first [`MOST_ROWS`] distinct ones.
+//! All others, and those without an id, are in [`Merge::rows`]. So a distinct row needs 20 bytes in one of them, and
+//! nothing else grows with the data.
 //!
 //! Rows are equal if all values are equal, where missing equals missing, as in pandas' `drop_duplicates`. They are
-//! compared by 126 bits of fingerprints (XXH3 with a new random seed in every run, so that a file cannot be constructed to
-//! cause collisions), of which rows of the same client share 62. Among 10^9 rows the probability that a distinct row is
-//! lost is below 10^-9. Two clients are taken for one with a probability of 10^-3 among 10^8 clients; then the number of
-//! contradictory clients may be wrong by one.
+//! compared by 126 bits of fingerprints (XXH3 with a new random seed in every run, so that a file cannot be constructed
+//! to cause collisions), of which rows of the same client share 62. Among 10^9 rows the probability that a distinct row
+//! is lost is below 10^-9. Two clients are taken for one with a probability of 10^-3 among 10^8 clients; then the
+//! number of contradictory clients may be wrong by one.
 
 mod batch;
 mod output;
@@ -92,7 +93,7 @@ struct Merge<'a, D, Q> {
     bytes: u64,
     /// The first rows of every client.
     clients: [Stage<Fingerprints>; SHARDS],
-    /// The other rows.
+    /// Further rows of clients with many rows, and rows without an id.
     rows: [Stage<Fingerprints>; SHARDS],
     checksum: Stage<Hasher>,
     output: Stage<Output<'a, D, Q>>,

@@ -1,9 +1,9 @@
 //! Distributions, quantiles and statistics of columns of numbers in memory, without sorting or copying a whole column.
 //!
 //! Numbers within a small range are counted in a table (`dense`), and those of which few are distinct in a hash table
-//! (`few`). Otherwise the range is divided, by counting, into parts of few values (`parts`); only the parts that contain a
-//! needed rank are collected and sorted (`sorted`). Tables and collected values take at most about one byte per row and
-//! 64 MiB, and the results do not depend on the number of threads.
+//! (`few`). Otherwise the range is divided, by counting, into parts of few values (`parts`); only the parts that
+//! contain a needed rank are collected and sorted (`sorted`). Tables and collected values take at most about one byte
+//! per row and 64 MiB, and the results do not depend on the number of threads.
 
 mod answer;
 mod dense;
@@ -31,7 +31,7 @@ pub enum Numbers<'a> {
     U16(&'a [u16]),
     /// Integers of 32 bits with a sign.
     I32(&'a [i32]),
-    /// Any numbers.
+    /// Numbers of 64 bits, of any size and with decimals.
     F64(&'a [f64]),
 }
 

@@ -1,13 +1,13 @@
 //! Sets of rows and clients that know only fingerprints, made for hundreds of millions of entries.
 //!
-//! An entry is 16 bytes: 62 bits of a client's fingerprint, 64 bits of a row's, and two bits about the client. The entries
-//! are in the order of the clients, with gaps (linear probing, Knuth, The Art of Computer Programming 3, §6.4; the home of a
-//! client is proportional to its fingerprint). A set is at most full to four fifths, so that an entry needs 20 bytes.
-//! Growing writes a larger array from the first to the last slot, without jumping.
+//! An entry is 16 bytes: 62 bits of a client's fingerprint, 64 bits of a row's, and two bits about the client. The
+//! entries are in the order of the clients, with gaps (linear probing, Knuth, The Art of Computer Programming 3, §6.4;
+//! the home of a client is proportional to its fingerprint). A set is at most full to four fifths, so that an entry
+//! needs 20 bytes. Growing writes a larger array from the first to the last slot, without jumping.
 //!
-//! Each lookup reads a random place of memory. So keys are looked up in groups: the homes of a group are read first, while
-//! nothing depends on what they hold, which lets the processor wait for all of them at once. Large pages save it the
-//! search for their addresses.
+//! Each lookup reads a random place of memory. So keys are looked up in groups: the homes of a group are read first,
+//! while nothing depends on what they hold, which lets the processor wait for all of them at once. Large pages save it
+//! the search for their addresses.
 
 use std::hint::black_box;
 use std::mem::size_of;
@@ -20,7 +20,7 @@ pub const GROUP: usize = 32;
 pub const MOST_ROWS: usize = 8;
 /// The largest share of occupied slots: four fifths.
 const FULLEST: (usize, usize) = (4, 5);
-/// Largest number of slots at the end that are nobody's home. Entries of the last homes that have no room go there.
+/// Largest number of slots after the last home, for entries that have no room in the homes before.
 const TAIL: usize = 4096;
 /// Number of homes of the smallest set.
 const FEWEST: usize = 1024;
@@ -31,7 +31,8 @@ const STATE: u128 = 0b11;
 /// The bits of an entry that identify the client.
 const CLIENT: u128 = u128::MAX << 66;
 
-/// Returns a key of the highest 62 bits of a client's fingerprint and 64 bits of a row's. Never 0, which is an empty slot.
+/// Returns a key of the highest 62 bits of a client's fingerprint and 64 bits of a row's. Never 0, which is an empty
+/// slot.
 pub fn key(client: u64, row: u64) -> u128 {
     (((u128::from(client) << 64) & CLIENT) | (u128::from(row) << 2)).max(STATE + 1)
 }
@@ -64,8 +65,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Returns how many entries a set with `len` of them will have at the end, with a reserve. At most 64 times as many,
-    /// because the first rows may not be like the rest.
+    /// Returns how many entries a set with `len` of them will have at the end, with a reserve. At most 64 times as
+    /// many, because the first rows may not be like the rest.
     fn final_len(self, len: usize) -> usize {
         let share = (self.read.max(1) as f64 / self.bytes.max(1) as f64).clamp(1.0 / 64.0, 1.0);
         ((len as f64 / share * 1.02) as usize).max(len / 4 * 5)
@@ -82,8 +83,8 @@ impl Fingerprints {
         Self { slots: Slots::new(homes + TAIL.min(homes / 4)), homes, len: 0 }
     }
 
-    /// Looks up at most [`GROUP`] keys in their order. Calls `visit` with the position of each in the group, what is known,
-    /// and the two bits of its client, which `visit` may change. A new client has 0.
+    /// Looks up at most [`GROUP`] keys in their order. Calls `visit` with the position of each in the group, what is
+    /// known, and the two bits of its client, which `visit` may change. A new client has 0.
     pub fn update(&mut self, group: &[u128], progress: Progress, mut visit: impl FnMut(usize, Lookup, &mut u8)) {
         if self.len + group.len() > self.homes / FULLEST.1 * FULLEST.0 {
             self.grow(progress);
@@ -201,8 +202,8 @@ impl Slots {
         let bytes = slots * SLOT;
         match MmapMut::map_anon(bytes) {
             Ok(memory) => {
-                // All slots will be used. If they were read before they are written, the kernel would map each page twice. A
-                // kernel that cannot do this works as well.
+                // All slots will be used. If they were read before they are written, the kernel would map each page
+                // twice. A kernel that cannot do this works as well.
                 #[cfg(target_os = "linux")]
                 for advice in [Advice::HugePage, Advice::PopulateWrite] {
                     let _ = memory.advise(advice);

@@ -130,8 +130,8 @@ impl Rows<'_> {
         complete.filter(|(position, _)| wanted.next_if_eq(position).is_some()).map(|(_, row)| row).collect()
     }
 
-    /// Returns the sums over the rows of one chunk. `gradient_error` contains Σ |pᵢ − yᵢ| sᵢ, where s are the magnitudes
-    /// of the columns; only the upper triangle of the Hessian is filled.
+    /// Returns the sums over the rows of one chunk. `gradient_error` contains Σ |pᵢ − yᵢ| sᵢ, where s are the
+    /// magnitudes of the columns; only the upper triangle of the Hessian is filled.
     fn chunk(&self, start: usize, basis: &Basis, parameters: &[f64], packs: &[CodedPack], pairs: &Pairs) -> Sums {
         let end = self.len().min(start + CHUNK);
         let centre = basis.is_only_centred().then(|| basis.centre());

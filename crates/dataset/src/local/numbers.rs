@@ -39,7 +39,8 @@ impl Numbers<'_> {
         }
     }
 
-    /// Calls `put` with each place in `to` and the number of the row that belongs to it, from the first row of `rows` on.
+    /// Calls `put` with each place in `to` and the number of the row that belongs to it, from the first row of `rows`
+    /// on.
     pub fn each<T>(&self, rows: Range<usize>, to: &mut [T], put: impl Fn(&mut T, f64)) {
         fn each<A: Copy, T>(numbers: &[A], to: &mut [T], put: impl Fn(&mut T, A)) {
             to.iter_mut().zip(numbers).for_each(|(to, number)| put(to, *number));

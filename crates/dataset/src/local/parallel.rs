@@ -1,7 +1,7 @@
 //! Reads files with several threads, also one file: each thread takes the next piece and works on its rows.
 //!
-//! Reading, the checksums and the numbers of lines are in order, everything else is not. What a caller makes of the pieces
-//! it puts in order with further stages.
+//! Reading, the checksums and the numbers of lines are in order, everything else is not. What a caller makes of the
+//! pieces it puts in order with further stages.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -22,7 +22,7 @@ pub trait Input: Read + Send {
     fn check_unchanged(&self) -> Result<()>;
 }
 
-/// A stream that nobody can change, such as one in memory.
+/// A stream that does not change, such as one in memory.
 pub struct Unchanging<R>(pub R);
 
 impl<R: Read> Read for Unchanging<R> {
@@ -86,7 +86,7 @@ pub struct Taken {
     pub fault: Option<Error>,
 }
 
-/// What is known of a piece after all earlier ones.
+/// Facts about a piece that follow from all earlier ones.
 pub struct Passed {
     /// Number of lines of the file before the piece.
     pub lines: u64,
@@ -207,8 +207,8 @@ impl<F: FnMut(usize) -> Result<R>, R: Input> Source<F, R> {
 }
 
 impl Taken {
-    /// Moves a scanner to the first row of the piece; `None` if the piece has a fault. `scanner` is kept from piece to piece,
-    /// because it holds much memory.
+    /// Moves a scanner to the first row of the piece; `None` if the piece has a fault. `scanner` is kept from piece to
+    /// piece, because it holds much memory.
     pub fn scanner<'s, 'k>(
         &self,
         schema: &'s Schema,

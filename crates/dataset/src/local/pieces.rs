@@ -4,8 +4,8 @@ use std::io::{self, Read};
 
 use memchr::{memchr, memrchr};
 
-/// Number of bytes that are read at once: large enough to make passing a piece between threads cheap, small enough for a
-/// piece and what is made of it to stay in a core's cache.
+/// Number of bytes that are read at once: large enough to make passing a piece between threads cheap, small enough for
+/// a piece and what is made of it to stay in a core's cache.
 pub const PIECE: usize = 128 * 1024;
 
 /// Maximum length of a row, in bytes. A longer row means that a quote is never closed or that the file is not a table.
@@ -28,7 +28,7 @@ impl<R: Read> Pieces<R> {
         Self { stream, rest: Vec::new(), begun: false, ended: false }
     }
 
-    /// The stream below.
+    /// Returns the stream that is read.
     pub fn stream(&self) -> &R {
         &self.stream
     }
@@ -38,9 +38,9 @@ impl<R: Read> Pieces<R> {
         self.ended
     }
 
-    /// Returns the next piece: whole rows, of which only the last one of the stream may lack its line break. The last piece
-    /// may be empty. A piece that contains no end of a row is longer than [`LONGEST_ROW`]. Must not be called after the
-    /// last piece. `bytes` is memory that may be used for it.
+    /// Returns the next piece: whole rows, of which only the last one of the stream may lack its line break. The last
+    /// piece may be empty. A piece that contains no end of a row is longer than [`LONGEST_ROW`]. Must not be called
+    /// after the last piece. `bytes` is memory that may be used for it.
     pub fn next(&mut self, mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
         bytes.clear();
         bytes.append(&mut self.rest);
@@ -84,8 +84,8 @@ impl<R: Read> Pieces<R> {
     }
 }
 
-/// Returns the length of the whole rows at the beginning of `bytes`, which begin with a row. A line break inside quotes ends
-/// no row.
+/// Returns the length of the whole rows at the beginning of `bytes`, which begin with a row. A line break inside quotes
+/// ends no row.
 ///
 /// A quote opens a quoted field only at the beginning of a field, as in the csv crate; elsewhere it is a character.
 fn end_of_rows(bytes: &[u8]) -> usize {
@@ -105,8 +105,8 @@ fn end_of_rows(bytes: &[u8]) -> usize {
     end_of_lines(from, bytes.len()).unwrap_or(end)
 }
 
-/// Returns the position after the quote that closes a field whose text begins at `from`; `None` if the bytes end before that
-/// is known, because two quotes in a row stand for one.
+/// Returns the position after the quote that closes a field whose text begins at `from`; `None` if the bytes end before
+/// that is known, because two quotes in a row stand for one.
 fn end_of_quoted(bytes: &[u8], mut from: usize) -> Option<usize> {
     loop {
         let next = from + memchr(b'"', &bytes[from..])? + 1;

@@ -54,7 +54,7 @@ pub(super) struct Scanner<'s> {
 enum Parsed {
     Missing,
     Number(f64),
-    /// So many bytes of the record's text.
+    /// `length` bytes of the record's text, from `start` on.
     Text {
         start: usize,
         length: usize,
@@ -104,8 +104,8 @@ pub enum Next<'a> {
 /// A row that cannot be read, with its original text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MalformedRow<'a> {
-    /// Number of the line on which it begins, counted from 1 at the first line of the stream or, from a [`Scanner`], of the
-    /// piece.
+    /// Number of the line on which it begins, counted from 1 at the first line of the stream or, from a [`Scanner`], of
+    /// the piece.
     pub line: u64,
     /// Number of lines that it spans.
     pub lines: u64,

@@ -1,7 +1,7 @@
 //! Finds the rows of a piece of CSV text and the fields of each row.
 //!
-//! Nearly all rows contain no quote: their fields end where the commas are, which are found eight bytes at a time. A row
-//! with a quote is split by the csv crate's parser.
+//! Nearly all rows contain no quote: their fields end where the commas are, which are found eight bytes at a time. A
+//! row with a quote is split by the csv crate's parser.
 
 use std::ops::Range;
 
@@ -76,7 +76,7 @@ struct Quoted {
 pub struct Found {
     /// The whole row in the piece, with its line break.
     pub row: Range<usize>,
-    /// Its fields in [`Splitter::ends`].
+    /// The range of its fields in [`Splitter::ends`].
     fields: Range<usize>,
     is_quoted: bool,
 }
@@ -172,7 +172,7 @@ impl Quoted {
             match result {
                 csv_core::ReadRecordResult::OutputFull => self.text.resize(2 * self.text.len(), 0),
                 csv_core::ReadRecordResult::OutputEndsFull => self.ends.resize(2 * self.ends.len(), 0),
-                // At the end of the text, the parser is told so by an empty input.
+                // At the end of the text the next input is empty, which ends the row.
                 csv_core::ReadRecordResult::InputEmpty => {}
                 csv_core::ReadRecordResult::Record | csv_core::ReadRecordResult::End => break,
             }
@@ -182,8 +182,8 @@ impl Quoted {
     }
 }
 
-/// Appends the ends of all fields of `text` from `start`: the positions of commas and line breaks, and the end of the text
-/// if the last row has no line break.
+/// Appends the ends of all fields of `text` from `start`: the positions of commas and line breaks, and the end of the
+/// text if the last row has no line break.
 fn field_ends(text: &[u8], start: usize, ends: &mut Vec<u32>) {
     let (words, rest) = text[start..].as_chunks::<8>();
     let mut at = start;

@@ -1,8 +1,8 @@
 //! Stages through which numbered pieces of work pass in order, while threads work on them side by side.
 //!
-//! A thread takes a piece, does what needs no order, and then passes one stage after the other. At each stage the pieces
-//! are served in the order of their numbers, one at a time. So a result does not depend on the number of threads, and
-//! different pieces are in different stages at the same time.
+//! A thread takes a piece, does what needs no order, and then passes one stage after the other. At each stage the
+//! pieces are served in the order of their numbers, one at a time. So a result does not depend on the number of
+//! threads, and different pieces are in different stages at the same time.
 
 use std::hint::spin_loop;
 use std::panic::resume_unwind;
@@ -13,8 +13,8 @@ use std::time::Duration;
 
 /// Interval at which a waiting thread checks that no other one has panicked.
 const CHECK: Duration = Duration::from_millis(100);
-/// How often a thread looks whether it is its turn before it sleeps. A few microseconds, because most turns are short and
-/// waking a thread takes longer.
+/// How often a thread looks whether it is its turn before it sleeps. A few microseconds, because most turns are short
+/// and waking a thread takes longer.
 const LOOKS: usize = 2000;
 
 /// A stage with what it works on.
@@ -40,8 +40,8 @@ impl<T> Stage<T> {
         Self { next: AtomicU64::new(0), state: Mutex::new(State { sleeping: 0, value }), passed: Condvar::new() }
     }
 
-    /// Waits until all pieces with lower numbers have passed, and does `work`. Every number from 0 must pass once. `None` if
-    /// another thread has panicked.
+    /// Waits until all pieces with lower numbers have passed, and does `work`. Every number from 0 must pass once.
+    /// `None` if another thread has panicked.
     pub fn pass<R>(&self, number: u64, panicked: &Panicked, work: impl FnOnce(&mut T) -> R) -> Option<R> {
         let is_next = || self.next.load(Ordering::Acquire) == number;
         let mut looks = 0;
@@ -73,8 +73,8 @@ impl<T> Stage<T> {
     }
 }
 
-/// Runs `work` on so many threads, one of which is the current one; on fewer if the system starts no more. A panic of a thread becomes one of the caller, after
-/// all threads have ended.
+/// Runs `work` on so many threads, one of which is the current one; on fewer if the system starts no more. A panic of a
+/// thread becomes one of the caller, after all threads have ended.
 pub fn on_threads(threads: usize, work: impl Fn(&Panicked) + Sync) {
     struct Noted<'a>(&'a Panicked);
     impl Drop for Noted<'_> {

@@ -21,9 +21,9 @@ use crate::local::reader::{Next, Scanner, Unreadable};
 use crate::local::stage::{Stage, on_threads};
 use crate::rules::Malformed;
 
-/// A client table. The id is text, or absent if the table was read without ids. A number and the target (1 or 0) have the
-/// narrowest of the types `UInt8`, `UInt16`, `Int32` and `Float64` that holds all values exactly, and a category that of
-/// the indices of its levels in `levels`; a missing value is a null. Every column but the id is contiguous.
+/// A client table. The id is text, or absent if the table was read without ids. A number and the target (1 or 0) have
+/// the narrowest of the types `UInt8`, `UInt16`, `Int32` and `Float64` that holds all values exactly, and a category
+/// that of the indices of its levels in `levels`; a missing value is a null. Every column but the id is contiguous.
 #[derive(Clone, Debug)]
 pub struct Table {
     schema: Schema,

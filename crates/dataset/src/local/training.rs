@@ -88,8 +88,8 @@ fn complete<'a>(columns: impl Iterator<Item = NumberColumn<'a>>) -> Option<Vec<u
     })
 }
 
-/// Returns how a predictor enters the regression and its summary. The median, the levels and their counts are those of the
-/// rows `complete`.
+/// Returns how a predictor enters the regression and its summary. The median, the levels and their counts are those of
+/// the rows `complete`.
 fn prepare(predictor: &Predictor, values: Values, complete: Option<&[u8]>) -> Result<(Column, PredictorSummary)> {
     match values {
         Values::Levels(indices, names) => {

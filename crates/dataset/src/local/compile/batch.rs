@@ -21,8 +21,8 @@ pub struct Batch {
     /// Where each row ends in `text`.
     ends: Vec<u32>,
     pub fingerprints: Vec<u128>,
-    /// The fingerprint of each row's client, 0 if the id is missing. The lowest two bits are instead [`STAYED`], [`LEFT`] or, if
-    /// the target is missing, 0.
+    /// The fingerprint of each row's client, 0 if the id is missing. The lowest two bits are instead [`STAYED`],
+    /// [`LEFT`] or, if the target is missing, 0.
     pub clients: Vec<u64>,
     /// The rows with missing columns.
     pub missing: Vec<(u32, MissingColumns)>,
@@ -31,7 +31,7 @@ pub struct Batch {
     pub unreadable: Option<Unreadable>,
 }
 
-/// A malformed row.
+/// A row that cannot be read, with the lines that it spans.
 pub struct MalformedLine {
     /// Number of the line, counted from 1 at the first line of the piece.
     pub line: u64,

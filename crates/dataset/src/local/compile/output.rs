@@ -28,7 +28,7 @@ pub struct Output<'a, D, Q> {
     pub found: Found,
 }
 
-/// What was found in the files.
+/// The results so far, of all files and of the file that is being read.
 #[derive(Default)]
 pub struct Found {
     ended: Vec<IngestedFile>,

@@ -1,6 +1,6 @@
-//! What is asked about the values of a column, and the answer, found by visiting the values in ascending order.
+//! Questions about the values of a column, and their answers, found by visiting the values in ascending order.
 
-/// What is to be found out about the values of a column.
+/// A question about the values of a column.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
     /// The ranks whose values are kept, ascending and counted from 1; `None` keeps every value.

@@ -68,8 +68,8 @@ fn add(a: KeyCounts, b: KeyCounts) -> KeyCounts {
     more
 }
 
-/// Hashes a key by one multiplication. The factor differs in every call, so nobody can choose values that collide; the
-/// counts do not depend on it.
+/// Hashes a key by one multiplication. The factor is another one in every call, so that values cannot be chosen to
+/// collide; the counts do not depend on it.
 #[derive(Clone, Copy)]
 struct Hashing {
     key: u64,

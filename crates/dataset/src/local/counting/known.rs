@@ -8,7 +8,8 @@ use statistics::moments::Summable;
 
 use super::number::Number;
 
-/// Number of rows that one task reads at least. Sums are added per chunk, so they do not depend on the number of threads.
+/// Number of rows that one task reads at least. Sums are added per chunk, so they do not depend on the number of
+/// threads.
 const CHUNK: usize = 1 << 16;
 
 /// Largest number of values in a block.
@@ -20,8 +21,8 @@ const LANES: usize = 8;
 /// Number of pieces per thread, so a thread that is delayed leaves pieces to others.
 const PIECES_PER_THREAD: usize = 4;
 
-/// Copies the keys of a block of values that are kept to the start of `keys` and returns their number. There is no branch
-/// that the processor could mispredict.
+/// Copies the keys of a block of values that are kept to the start of `keys` and returns their number. There is no
+/// branch that the processor could mispredict.
 #[inline]
 pub fn keys_of<T: Number>(values: &[T], keys: &mut [T::Key; BLOCK], is_kept: impl Fn(u64) -> bool) -> usize {
     let mut n = 0;
@@ -102,8 +103,8 @@ impl<'a, T: Number> Known<'a, T> {
         (0..len.div_ceil(CHUNK)).into_par_iter().map(move |i| i * CHUNK..len.min((i + 1) * CHUNK))
     }
 
-    /// Divides the rows into at most `most` pieces of consecutive rows, a few for each thread. No piece has more rows than
-    /// a `u32` counts, so there may be more pieces of extremely many rows.
+    /// Divides the rows into at most `most` pieces of consecutive rows, a few for each thread. No piece has more rows
+    /// than a `u32` counts, so there may be more pieces of extremely many rows.
     pub fn pieces(&self, most: usize) -> Vec<Range<usize>> {
         let pieces = (PIECES_PER_THREAD * rayon::current_num_threads()).min(most).max(1);
         let size = self.len().div_ceil(pieces).next_multiple_of(CHUNK).clamp(CHUNK, 1 << 31);
@@ -116,8 +117,8 @@ impl<'a, T: Number> Known<'a, T> {
         Some((low.key().into(), high.key().into()))
     }
 
-    /// Returns the smallest and the largest value, which the first call finds. Must not be called by parallel tasks that
-    /// share the column.
+    /// Returns the smallest and the largest value, which the first call finds. Must not be called by parallel tasks
+    /// that share the column.
     fn extremes(&self) -> Option<(T, T)> {
         *self.extremes.get_or_init(|| self.find_extremes())
     }

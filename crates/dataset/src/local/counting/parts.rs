@@ -1,5 +1,5 @@
-//! Division of the range of the keys into parts that contain few values, and of these into bins that are sorted one by one.
-//! Nothing is collected yet.
+//! Division of the range of the keys into parts that contain few values, and of these into bins that are sorted one by
+//! one. Nothing is collected yet.
 //!
 //! The first pass over the column counts the values by the highest bits of their keys' offsets from the smallest key.
 //! Every further pass counts the values of the parts that are still too large by the next bits, so at most about eight
@@ -98,8 +98,8 @@ struct Level {
     shift: u32,
     /// Number of bits that divide.
     bits: u32,
-    /// What each division of each node is: the number of a node of the next level, [`COLLECTED`] plus the number of a bin,
-    /// or [`SKIPPED`].
+    /// What each division of each node is: the number of a node of the next level, [`COLLECTED`] plus the number of a
+    /// bin, or [`SKIPPED`].
     entries: Vec<u32>,
 }
 
@@ -116,8 +116,8 @@ impl Level {
 }
 
 impl Parts {
-    /// Divides the range of the known values. If only some ranks are needed, at most `most` values are collected; otherwise
-    /// the values of each bin are at most `most`, and usually far fewer. `None` if no value is known.
+    /// Divides the range of the known values. If only some ranks are needed, at most `most` values are collected;
+    /// otherwise the values of each bin are at most `most`, and usually far fewer. `None` if no value is known.
     pub fn of<T: Number>(known: &Known<T>, question: &Question, most: usize) -> Option<Self> {
         let (low, high) = known.keys()?;
         let n = known.n();

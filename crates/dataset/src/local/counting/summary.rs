@@ -1,5 +1,5 @@
-//! What a column's counts are used for. Up to [`MOST_VALUES`] distinct values are all counted; otherwise only the needed
-//! ones are kept, and mean and standard deviation are computed from the column.
+//! What a column's counts are used for. Up to [`MOST_VALUES`] distinct values are all counted; otherwise only the
+//! needed ones are kept, and mean and standard deviation are computed from the column.
 
 use statistics::distribution::{Distribution, median_ranks};
 use statistics::moments::{Summable, moments};
