@@ -4,7 +4,7 @@
 //! returned as data, which the caller sets aside. UTF-8 with or without a byte order mark, LF or CRLF, quoted fields,
 //! columns in any order, with or without a trailing newline, blank lines: all variants give the same rows.
 //!
-//! A [`Scanner`] reads the rows of one piece of a file. [`RowReader`] reads a stream piece by piece; `parallel` reads
+//! A `Scanner` reads the rows of one piece of a file. [`RowReader`] reads a stream piece by piece; `parallel` reads
 //! files with several threads.
 
 use std::io::Read;
@@ -104,7 +104,7 @@ pub enum Next<'a> {
 /// A row that cannot be read, with its original text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MalformedRow<'a> {
-    /// Number of the line on which it begins, counted from 1 at the first line of the stream or, from a [`Scanner`], of
+    /// Number of the line on which it begins, counted from 1 at the first line of the stream or, from a `Scanner`, of
     /// the piece.
     pub line: u64,
     /// Number of lines that it spans.

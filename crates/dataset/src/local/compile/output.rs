@@ -67,29 +67,33 @@ impl<D: Write, Q: Write> Output<'_, D, Q> {
     pub fn pass(&mut self, piece: &mut Taken, batch: &Batch, passed: Passed, decided: &Decided) -> bool {
         if self.found.failure.is_none() {
             let path = self.files[piece.file].path.display();
-            self.found.failure = self.write(piece, batch, passed, decided).with_context(|| path.to_string()).err();
+            let counted = self.count(piece, batch, passed, decided).with_context(|| path.to_string());
+            let written = counted.and_then(|malformed| self.write(&decided.text, &malformed));
+            self.found.failure = written.err();
         }
         self.found.failure.is_none()
     }
 
-    fn write(&mut self, piece: &mut Taken, batch: &Batch, passed: Passed, decided: &Decided) -> Result<()> {
-        let Self { schema, files, dataset, quarantine, progress, found } = self;
+    fn write(&mut self, rows: &[u8], malformed: &[u8]) -> Result<()> {
+        self.dataset.write_all(rows).context("writing the dataset")?;
+        self.quarantine.write_all(malformed).context("writing the quarantine")
+    }
+
+    /// Adds what was found in a batch. Returns its malformed rows as lines of quarantine.csv.
+    fn count(&mut self, piece: &mut Taken, batch: &Batch, passed: Passed, decided: &Decided) -> Result<Vec<u8>> {
+        let Self { schema, files, progress, found, .. } = self;
         let Found { file, .. } = found;
         if let Some(fault) = piece.fault.take() {
             return Err(fault);
         }
-        dataset.write_all(&decided.text).context("writing the dataset")?;
         let name = &files[piece.file].name;
-        if !batch.malformed.is_empty() {
-            let mut lines = Vec::new();
-            for row in &batch.malformed {
-                let line = passed.lines + row.line;
-                file.malformed.add(line, row.lines, &row.reason);
-                write_row(&mut lines, name, line, &row.reason.to_string(), &row.text);
-            }
-            quarantine.write_all(&lines).context("writing the quarantine")?;
-            file.quarantined_bytes += lines.len();
+        let mut malformed_lines = Vec::new();
+        for row in &batch.malformed {
+            let line = passed.lines + row.line;
+            file.malformed.add(line, row.lines, &row.reason);
+            write_row(&mut malformed_lines, name, line, &row.reason.to_string(), &row.text);
         }
+        file.quarantined_bytes += malformed_lines.len();
         let kept = decided.kept.iter().filter(|kept| **kept).count() as u64;
         file.rows += batch.rows() as u64;
         file.duplicates += batch.rows() as u64 - kept;
@@ -129,7 +133,7 @@ impl<D: Write, Q: Write> Output<'_, D, Q> {
                 state: None,
             });
         }
-        Ok(())
+        Ok(malformed_lines)
     }
 }
 
