@@ -366,7 +366,9 @@ fn two_inputs(n: usize) -> (Workspace, [[Vec<u8>; 4]; 2]) {
 
 #[test]
 fn a_run_killed_at_any_moment_leaves_the_old_set_or_the_new_one() {
-    let (workspace, sets) = two_inputs(100_000);
+    let (mut workspace, sets) = two_inputs(300_000);
+    // Storing the dataset follows the publication and takes longer than the rest.
+    workspace.set("store_dataset", json!(false));
     let workspace = RefCell::new(workspace);
     let (now, changes) = (Cell::new(1), Cell::new(0));
     kill_at_many_moments(

@@ -119,7 +119,7 @@ pub struct Columns<'s> {
 #[derive(Default)]
 struct Column {
     values: Narrow,
-    known: Known,
+    known: KnownBits,
     dictionary: Dictionary,
 }
 
@@ -278,12 +278,12 @@ impl Width {
 
 /// Which values of a column are known: a bitmap as in Arrow, once one is missing.
 #[derive(Default)]
-struct Known {
+struct KnownBits {
     /// Bits after the last row are 1.
     bits: Option<Vec<u8>>,
 }
 
-impl Known {
+impl KnownBits {
     /// Appends `more` rows after `rows`; those in `missing` are not known.
     fn append(&mut self, rows: usize, more: usize, missing: &[u32]) {
         if missing.is_empty() && self.bits.is_none() {
@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn unknown_values_are_known_as_such_wherever_pieces_begin() {
-        let mut known = Known::default();
+        let mut known = KnownBits::default();
         known.append(0, 11, &[]);
         known.append(11, 6, &[1, 5]);
         known.append(17, 100, &[]);

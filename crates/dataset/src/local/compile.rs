@@ -6,8 +6,8 @@
 //! is kept.
 //!
 //! A row is looked up among those of its client, of which [`Merge::clients`] has the first [`MOST_ROWS`] distinct ones.
-//! All others, and those without an id, are in [`Merge::rows`]. So a distinct row needs 20 bytes in one of them, and
-//! nothing else grows with the data.
+//! All others, and those without an id, are in [`Merge::rows`]. So a distinct row needs 20 bytes in one of them, up to 80
+//! if later files mostly repeat earlier rows, and nothing else grows with the data.
 //!
 //! Rows are equal if all values are equal, where missing equals missing, as in pandas' `drop_duplicates`. They are
 //! compared by 126 bits of fingerprints (XXH3 with a new random seed in every run, so that a file cannot be constructed
@@ -31,7 +31,7 @@ use self::batch::{Batch, LEFT, STAYED};
 use self::output::{Decided, Found, Output};
 #[cfg(doc)]
 use crate::local::fingerprints::MOST_ROWS;
-use crate::local::fingerprints::{Fingerprints, GROUP, Lookup, Progress, key};
+use crate::local::fingerprints::{Fingerprints, GROUP, Lookup, ReadSoFar, key};
 use crate::local::parallel::{Files, Passed, Taken, WatchedFile};
 use crate::local::stage::{Panicked, Stage, on_threads};
 use crate::quarantine::QUARANTINE_HEADER;
@@ -115,7 +115,7 @@ impl<D: Write, Q: Write> Merge<'_, D, Q> {
         panicked: &Panicked,
     ) -> Option<bool> {
         let number = piece.number;
-        let progress = Progress { read: piece.read, bytes: self.bytes };
+        let so_far = ReadSoFar { read: piece.read, bytes: self.bytes };
         let Batch { fingerprints, clients, .. } = batch;
         let mut kept = vec![true; batch.rows()];
         let mut others: Vec<u32> = (0..batch.rows() as u32).filter(|row| clients[*row as usize] == 0).collect();
@@ -124,7 +124,7 @@ impl<D: Write, Q: Write> Merge<'_, D, Q> {
         keys.take(with_client, |row| key(clients[row], fingerprints[row] as u64));
         for (shard, stage) in self.clients.iter().enumerate() {
             stage.pass(number, panicked, |set| {
-                keys.update(shard, set, progress, |row, lookup, state| {
+                keys.update(shard, set, so_far, |row, lookup, state| {
                     match lookup {
                         Lookup::New => {}
                         Lookup::Known => kept[row as usize] = false,
@@ -144,7 +144,7 @@ impl<D: Write, Q: Write> Merge<'_, D, Q> {
         keys.take(others.iter().copied(), |row| key((fingerprints[row] >> 64) as u64, fingerprints[row] as u64));
         for (shard, stage) in self.rows.iter().enumerate() {
             stage.pass(number, panicked, |set| {
-                keys.update(shard, set, progress, |row, lookup, _| kept[row as usize] = lookup == Lookup::New);
+                keys.update(shard, set, so_far, |row, lookup, _| kept[row as usize] = lookup == Lookup::New);
             })?;
         }
         let decided = Decided { text: batch.text_of(&kept), kept, contradictory };
@@ -189,16 +189,14 @@ impl Sharded {
         &self,
         shard: usize,
         set: &mut Fingerprints,
-        progress: Progress,
+        so_far: ReadSoFar,
         mut visit: impl FnMut(u32, Lookup, &mut u8),
     ) {
         let start = shard.checked_sub(1).map_or(0, |before| self.ends[before]);
         for keys in self.keys[start..self.ends[shard]].chunks(GROUP) {
             let mut group = [0; GROUP];
             group.iter_mut().zip(keys).for_each(|(to, (key, _))| *to = *key);
-            set.update(&group[..keys.len()], progress, |position, lookup, state| {
-                visit(keys[position].1, lookup, state)
-            });
+            set.update(&group[..keys.len()], so_far, |position, lookup, state| visit(keys[position].1, lookup, state));
         }
     }
 }
@@ -327,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn more_batches_than_may_wait_and_more_files_than_readers() {
+    fn rows_that_repeat_over_pieces_and_files_are_found() {
         let file = |from: u32| (from..from + 200_000).map(|i| format!("c{i},{i},2,3,0\n")).collect::<String>();
         let files = [file(0), file(100_000), file(0), file(400_000)];
         let (dataset, _, facts) = compiled(&files.each_ref().map(String::as_str)).unwrap();
@@ -335,5 +333,19 @@ mod tests {
         assert_eq!(facts.files.iter().map(|f| f.duplicates).collect::<Vec<_>>(), [0, 100_000, 200_000, 0]);
         let expected = (0..300_000).chain(400_000..600_000).map(|i| format!("c{i},{i},2,3,0\n"));
         assert_eq!(dataset, expected.collect::<String>());
+    }
+
+    #[test]
+    fn clients_with_many_rows_and_rows_without_an_id_are_merged_like_others() {
+        let row = |client: &str, i: usize| format!("{client},{i},2,3,{}\n", i % 2);
+        let other = |i: usize| format!("c{i},1,2,3,0\n");
+        let distinct: String = (0..20).flat_map(|i| [row("many", i), row("", i), other(i)]).collect();
+        // Each row three times in each file, far from each other.
+        let filler: String = (0..30_000).map(|i| format!("f{i},1,2,3,0\n")).collect();
+        let file = format!("{distinct}{filler}{distinct}{distinct}");
+        let (dataset, _, facts) = compiled(&[&file, &file]).unwrap();
+        assert_eq!(dataset, format!("{distinct}{filler}"));
+        assert_eq!(facts.files.iter().map(|file| file.duplicates).collect::<Vec<_>>(), [120, 30_180]);
+        assert_eq!((facts.contradictory_corporations, facts.contradictory_examples), (1, vec!["many".to_owned()]));
     }
 }

@@ -1,7 +1,7 @@
 //! Has a large file written to the disk while more is written, so that little is left to wait for at the end.
 
 use std::io::{self, Write};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
 
 use anyhow::{Result, anyhow};
@@ -22,9 +22,12 @@ impl Write for Syncing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = (&mut &*self.file).write(bytes)?;
         self.unsynced += written;
-        // If the thread still waits for the disk, the next write wakes it.
-        if self.unsynced >= INTERVAL && self.wake.try_send(()).is_ok() {
-            self.unsynced = 0;
+        if self.unsynced >= INTERVAL {
+            match self.wake.try_send(()) {
+                Ok(()) => self.unsynced = 0,
+                Err(TrySendError::Full(())) => {} // it still waits for the disk; the next write wakes it
+                Err(TrySendError::Disconnected(())) => return Err(io::Error::other("the disk has not taken the file")),
+            }
         }
         Ok(written)
     }
@@ -45,9 +48,8 @@ pub fn with_early_sync<T>(file: &File, write: impl FnOnce(&mut Syncing) -> Resul
         let syncing = scope.spawn(move || woken.iter().try_for_each(|()| file.sync_data()));
         let result = write(&mut Syncing { file, unsynced: 0, wake });
         let synced = syncing.join().map_err(|_| anyhow!("the thread that waits for the disk panicked"))?;
-        let result = result?;
-        synced?;
-        Ok(result)
+        synced?; // first, because it is the cause of an error of `write`
+        result
     })
 }
 

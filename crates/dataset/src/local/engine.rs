@@ -99,9 +99,12 @@ impl Clients for Table {
     }
 
     fn describe(&self) -> Result<Description> {
-        let missing = describe::missing(self)?;
         self.pool()?.install(|| {
-            Ok(Description { summary: describe::numbers(self)?, categories: describe::categories(self)?, missing })
+            Ok(Description {
+                summary: describe::numbers(self)?,
+                categories: describe::categories(self)?,
+                missing: describe::missing(self)?,
+            })
         })
     }
 

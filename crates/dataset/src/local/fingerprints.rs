@@ -3,7 +3,7 @@
 //! An entry is 16 bytes: 62 bits of a client's fingerprint, 64 bits of a row's, and two bits about the client. The
 //! entries are in the order of the clients, with gaps (linear probing, Knuth, The Art of Computer Programming 3, §6.4;
 //! the home of a client is proportional to its fingerprint). A set is at most full to four fifths, so that an entry
-//! needs 20 bytes. Growing writes a larger array from the first to the last slot, without jumping.
+//! needs 20 bytes at the end, more if there are fewer entries than was estimated. Growing writes a larger array from the first to the last slot, without jumping.
 //!
 //! Each lookup reads a random place of memory. So keys are looked up in groups: the homes of a group are read first,
 //! while nothing depends on what they hold, which lets the processor wait for all of them at once. Large pages save it
@@ -12,7 +12,7 @@
 use std::hint::black_box;
 use std::mem::size_of;
 
-use memmap2::{Advice, MmapMut};
+use memmap2::MmapMut;
 
 /// Number of keys that are looked up together.
 pub const GROUP: usize = 32;
@@ -57,19 +57,19 @@ pub enum Lookup {
 
 /// How much of the input has been read, by which the final size of a set is estimated.
 #[derive(Clone, Copy, Debug)]
-pub struct Progress {
+pub struct ReadSoFar {
     /// Number of bytes that have been read.
     pub read: u64,
     /// Number of bytes of the whole input, at least approximately.
     pub bytes: u64,
 }
 
-impl Progress {
-    /// Returns how many entries a set with `len` of them will have at the end, with a reserve. At most 64 times as
-    /// many, because the first rows may not be like the rest.
+impl ReadSoFar {
+    /// Returns how many entries a set with `len` of them will have at the end, with a reserve. At most four times as
+    /// many, because later rows may repeat the first ones.
     fn final_len(self, len: usize) -> usize {
-        let share = (self.read.max(1) as f64 / self.bytes.max(1) as f64).clamp(1.0 / 64.0, 1.0);
-        ((len as f64 / share * 1.02) as usize).max(len / 4 * 5)
+        let share = (self.read.max(1) as f64 / self.bytes.max(1) as f64).clamp(1.0 / 4.0, 1.0);
+        ((len as f64 / share * 1.02) as usize).max(len + len / 8)
     }
 }
 
@@ -79,15 +79,21 @@ impl Fingerprints {
         Self { slots: Slots::Allocated(Vec::new()), homes: 0, len: 0 }
     }
 
-    fn with_homes(homes: usize) -> Self {
-        Self { slots: Slots::new(homes + TAIL.min(homes / 4)), homes, len: 0 }
+    /// Returns an empty set with so many homes; `None` if the system has no memory for it.
+    fn mapped(homes: usize) -> Option<Self> {
+        Some(Self { slots: Slots::mapped(slots_of(homes))?, homes, len: 0 })
+    }
+
+    fn allocated(homes: usize) -> Self {
+        let slots = Slots::mapped(slots_of(homes)).unwrap_or_else(|| Slots::Allocated(vec![0; slots_of(homes) * SLOT]));
+        Self { slots, homes, len: 0 }
     }
 
     /// Looks up at most [`GROUP`] keys in their order. Calls `visit` with the position of each in the group, what is
     /// known, and the two bits of its client, which `visit` may change. A new client has 0.
-    pub fn update(&mut self, group: &[u128], progress: Progress, mut visit: impl FnMut(usize, Lookup, &mut u8)) {
+    pub fn update(&mut self, group: &[u128], so_far: ReadSoFar, mut visit: impl FnMut(usize, Lookup, &mut u8)) {
         if self.len + group.len() > self.homes / FULLEST.1 * FULLEST.0 {
-            self.grow(progress);
+            self.grow(so_far);
         }
         let slots = self.slots.all();
         for key in group {
@@ -96,7 +102,7 @@ impl Fingerprints {
         for (position, key) in group.iter().enumerate() {
             let place = match find(self.slots.all(), home(self.homes, *key), *key) {
                 Some(place) => place,
-                None => self.find_in_larger(*key, progress),
+                None => self.find_in_larger(*key, so_far),
             };
             let slots = self.slots.all_mut();
             let first = u128::from_ne_bytes(slots[place.first]);
@@ -111,25 +117,27 @@ impl Fingerprints {
         }
     }
 
-    fn find_in_larger(&mut self, key: u128, progress: Progress) -> Place {
+    fn find_in_larger(&mut self, key: u128, so_far: ReadSoFar) -> Place {
         loop {
-            self.grow(progress);
+            self.grow(so_far);
             if let Some(place) = find(self.slots.all(), home(self.homes, key), key) {
                 return place;
             }
         }
     }
 
-    fn grow(&mut self, progress: Progress) {
-        let at_the_end = progress.final_len(self.len) / FULLEST.0 * FULLEST.1;
-        let mut homes = at_the_end.max(self.homes + self.homes / 4).max(FEWEST);
+    fn grow(&mut self, so_far: ReadSoFar) {
+        let at_the_end = so_far.final_len(self.len) / FULLEST.0 * FULLEST.1;
+        let mut least = (self.homes + self.homes / 8).max(FEWEST);
+        let mut larger = Self::mapped(at_the_end.max(least));
         loop {
-            let mut larger = Self::with_homes(homes);
-            if larger.take_all(self) {
-                *self = larger;
+            // If there is no memory for the estimate, there may be for less.
+            let mut candidate = larger.take().unwrap_or_else(|| Self::allocated(least));
+            if candidate.take_all(self) {
+                *self = candidate;
                 return;
             }
-            homes += homes / 4;
+            least = candidate.homes + candidate.homes / 4;
         }
     }
 
@@ -149,6 +157,11 @@ impl Fingerprints {
         self.len = other.len;
         true
     }
+}
+
+/// Returns the number of slots of a set with so many homes.
+fn slots_of(homes: usize) -> usize {
+    homes + TAIL.min(homes / 4)
 }
 
 /// Returns the slot, among so many homes, where the rows of a key's client begin.
@@ -198,20 +211,15 @@ enum Slots {
 }
 
 impl Slots {
-    fn new(slots: usize) -> Self {
-        let bytes = slots * SLOT;
-        match MmapMut::map_anon(bytes) {
-            Ok(memory) => {
-                // All slots will be used. If they were read before they are written, the kernel would map each page
-                // twice. A kernel that cannot do this works as well.
-                #[cfg(target_os = "linux")]
-                for advice in [Advice::HugePage, Advice::PopulateWrite] {
-                    let _ = memory.advise(advice);
-                }
-                Self::Mapped(memory)
-            }
-            Err(_) => Self::Allocated(vec![0; bytes]),
+    fn mapped(slots: usize) -> Option<Self> {
+        let memory = MmapMut::map_anon(slots * SLOT).ok()?;
+        // All slots will be used. If they were read before they are written, the kernel would map each page twice. A
+        // kernel that cannot do this works as well.
+        #[cfg(target_os = "linux")]
+        for advice in [memmap2::Advice::HugePage, memmap2::Advice::PopulateWrite] {
+            let _ = memory.advise(advice);
         }
+        Some(Self::Mapped(memory))
     }
 
     fn all(&self) -> &[[u8; SLOT]] {
@@ -238,7 +246,7 @@ mod tests {
     use rand_xoshiro::rand_core::{Rng, SeedableRng};
     use std::collections::{HashMap, HashSet};
 
-    const START: Progress = Progress { read: 1, bytes: 100 };
+    const START: ReadSoFar = ReadSoFar { read: 1, bytes: 100 };
 
     #[test]
     fn rows_and_clients_are_known_as_in_a_hash_map_whatever_their_number() {
@@ -299,7 +307,7 @@ mod tests {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(4);
         let (mut set, entries) = (Fingerprints::new(), 1_000_000);
         for read in 0..entries {
-            set.update(&[key(random.next_u64(), 0)], Progress { read, bytes: entries }, |_, _, _| {});
+            set.update(&[key(random.next_u64(), 0)], ReadSoFar { read, bytes: entries }, |_, _, _| {});
         }
         let bytes = set.slots.all().len() * SLOT;
         assert!((20.0..21.0).contains(&(bytes as f64 / entries as f64)), "{bytes}");

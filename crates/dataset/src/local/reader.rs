@@ -47,6 +47,24 @@ pub(super) struct Scanner<'s> {
     splitter: Splitter,
     /// The predictors of the current row.
     values: Vec<Parsed>,
+    lines: LineCount,
+}
+
+/// Finds the lines of rows that follow each other. Lines are counted only where one is asked for.
+#[derive(Default)]
+struct LineCount {
+    /// Position up to which line breaks have been counted.
+    counted: usize,
+    line_breaks: u64,
+}
+
+impl LineCount {
+    /// Returns the number of the line of a position, counted from 1. No earlier position may follow.
+    fn line(&mut self, piece: &[u8], position: usize) -> u64 {
+        self.line_breaks += newlines(&piece[self.counted..position]);
+        self.counted = position;
+        self.line_breaks + 1
+    }
 }
 
 /// A checked value of the current record.
@@ -199,13 +217,20 @@ pub(super) fn first_piece(
 
 impl<'s> Scanner<'s> {
     pub fn new(schema: &'s Schema, layout: &Arc<Layout>) -> Self {
-        Self { schema, layout: Arc::clone(layout), splitter: Splitter::new(), values: Vec::new() }
+        Self {
+            schema,
+            layout: Arc::clone(layout),
+            splitter: Splitter::new(),
+            values: Vec::new(),
+            lines: LineCount::default(),
+        }
     }
 
     /// Begins with a piece of a file of such a layout, whose first row begins at `start`.
     pub fn begin(&mut self, layout: &Arc<Layout>, piece: &[u8], start: usize) {
         self.layout = Arc::clone(layout);
         self.splitter.begin(piece, start);
+        self.lines = LineCount::default();
     }
 
     /// Returns the next row of the piece; `None` at its end.
@@ -226,7 +251,8 @@ impl<'s> Scanner<'s> {
         loop {
             let found = self.splitter.next(piece)?;
             let record = self.splitter.record(piece, &found);
-            let blank = record.len() == 1 && record.field(0).trim_ascii().is_empty();
+            // A piece without the end of a row is no blank row, even if all of it is a quote and line breaks.
+            let blank = found.row.len() <= LONGEST_ROW && record.len() == 1 && record.field(0).trim_ascii().is_empty();
             if !blank {
                 return Some(found);
             }
@@ -239,24 +265,24 @@ impl<'s> Scanner<'s> {
     /// Fails if the text is not UTF-8, or if the row is longer than [`LONGEST_ROW`].
     #[inline]
     fn check<'a>(&'a mut self, piece: &'a [u8], found: &Found) -> Result<Next<'a>, Unreadable> {
+        let Self { schema, layout, splitter, values, lines } = self;
         let raw = &piece[found.row.clone()];
-        let line = || newlines(&piece[..found.row.start]) + 1;
+        let mut line = || lines.line(piece, found.row.start);
         if raw.len() > LONGEST_ROW {
             return Err(Unreadable { line: line(), fault: TextFault::TooLong });
         }
-        let record = self.splitter.record(piece, found);
-        match parse(self.schema, &self.layout, record, raw, &mut self.values) {
+        let record = splitter.record(piece, found);
+        match parse(schema, layout, record, raw, values) {
             Ok(Fields { id, exited, missing, canonical }) => {
                 let canonical = canonical.then_some(raw);
-                let values = &self.values;
                 Ok(Next::Row(Row { id, exited, missing, canonical, values, text: record.text() }))
             }
             Err(reason) => {
-                let not_utf8 = |_| Unreadable { line: line(), fault: TextFault::NotUtf8 };
-                let text = str::from_utf8(raw).map_err(not_utf8)?;
-                let text = text.trim_end_matches(['\r', '\n']);
+                let line = line();
+                let not_utf8 = |_| Unreadable { line, fault: TextFault::NotUtf8 };
+                let text = str::from_utf8(raw).map_err(not_utf8)?.trim_end_matches(['\r', '\n']);
                 let lines = newlines(text.as_bytes()) + 1;
-                Ok(Next::Malformed(MalformedRow { line: line(), lines, text, reason }))
+                Ok(Next::Malformed(MalformedRow { line, lines, text, reason }))
             }
         }
     }
@@ -560,7 +586,7 @@ mod tests {
 
     #[test]
     fn a_quoted_name_after_a_byte_order_mark_begins_no_other_row() {
-        for name in ["key,", "key\n"] {
+        for name in ["skipped,", "skipped\n"] {
             let schema = common::config::schema_of_json(
                 r#"{"id": "key", "target": "left", "predictors": ["x"], "ignored": "*"}"#,
             )
@@ -576,6 +602,13 @@ mod tests {
             }
             assert_eq!(read, 100_000);
         }
+    }
+
+    #[test]
+    fn a_quote_before_many_line_breaks_is_not_blank() {
+        let text = format!("{HEADER}a,1,2,3,0\n\"{}b,1,2,3,0\n", "\n".repeat(1_300_000));
+        let error = read(text.as_bytes()).unwrap_err();
+        assert!(error.contains("line 3: the row that begins here is longer"), "{error}");
     }
 
     #[test]

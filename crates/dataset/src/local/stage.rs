@@ -15,7 +15,7 @@ use std::time::Duration;
 const CHECK: Duration = Duration::from_millis(100);
 /// How often a thread looks whether it is its turn before it sleeps. A few microseconds, because most turns are short
 /// and waking a thread takes longer.
-const LOOKS: usize = 2000;
+const LOOKS: usize = 500;
 
 /// A stage with what it works on.
 pub struct Stage<T> {

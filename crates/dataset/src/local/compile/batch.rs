@@ -51,6 +51,7 @@ impl Batch {
         self.clients.clear();
         self.missing.clear();
         self.malformed.clear();
+        self.unreadable = None;
         let Some(scanner) = piece.scanner(schema, scanner) else { return };
         loop {
             match scanner.next(&piece.bytes) {

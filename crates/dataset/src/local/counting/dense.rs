@@ -19,7 +19,7 @@ const COPIED_ENTRIES: u64 = 1 << 16;
 const COPIES: usize = 4;
 
 /// Number of bytes per entry that a task needs, for its own counts and the sum.
-const BYTES_PER_ENTRY: usize = 12;
+const BYTES_PER_ENTRY: usize = 24;
 
 /// Number of bytes that the tables of all tasks may take, in addition to one byte per row.
 const BYTES: usize = 1 << 26;
