@@ -8,12 +8,12 @@ use clap::Parser;
 use common::cli::{self, narrate};
 use common::config::service::Bind;
 
-/// mimalloc, because the service reads whole datasets again and again, each time on another thread, and the system's
+/// jemalloc, because the service reads whole datasets again and again, each time on another thread, and the system's
 /// allocator keeps freed memory in an arena per thread. With 100,000 rows, after 20 ingestions and visits of all pages
-/// at once, the service held 163 MB with the system's allocator and kept growing, and 92 MB with mimalloc, no more than
-/// after 5. jemalloc held 69 MB, but takes a minute and a half to compile.
+/// at once, the service held 163 MB with the system's allocator and kept growing, 92 MB with mimalloc, and 69 MB with
+/// jemalloc, no more than after the first.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Serve predictions, scores, statistics and diagnostics over HTTP, and web pages for people
 #[derive(Parser)]

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// mimalloc, because the reasons of hundreds of thousands of clients are made of many short texts.
+/// jemalloc, because the reasons of hundreds of thousands of clients are made of many short texts on several threads.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Report on the deployed model: call list, plots and report.pdf
 #[derive(Parser)]

@@ -39,7 +39,7 @@ pub struct Local {
 
 impl Local {
     /// Creates an engine for tables with the columns of `schema` that works with as many threads as there are
-    /// processors.
+    /// processors. For tests.
     pub fn new(schema: &Schema) -> Self {
         Self::with_threads(schema, available_parallelism().map_or(1, NonZero::get))
     }

@@ -120,23 +120,9 @@ fn end_of_quoted(bytes: &[u8], mut from: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::local::record::tests::rows_of;
     use rand_xoshiro::Xoshiro256PlusPlus;
     use rand_xoshiro::rand_core::{Rng, SeedableRng};
-
-    /// Returns the ends of all rows of `text`, as the csv crate finds them.
-    fn row_ends(text: &[u8]) -> Vec<usize> {
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .terminator(csv::Terminator::Any(b'\n'))
-            .from_reader(text);
-        let mut record = csv::ByteRecord::new();
-        let mut ends = vec![0];
-        while reader.read_byte_record(&mut record).unwrap() {
-            ends.push(reader.position().byte() as usize);
-        }
-        ends
-    }
 
     #[test]
     fn rows_end_where_the_csv_crate_ends_them() {
@@ -145,7 +131,7 @@ mod tests {
             let length = random.next_u32() % 40;
             let text: Vec<u8> = (0..length).map(|_| b"a,\n\"\r"[random.next_u32() as usize % 5]).collect();
             let end = end_of_rows(&text);
-            let ends = row_ends(&text);
+            let ends: Vec<usize> = [0].into_iter().chain(rows_of(&text).into_iter().map(|(_, end)| end)).collect();
             // Line breaks of empty lines are no rows of their own.
             let blank = text[..end].iter().rev().take_while(|byte| **byte == b'\n').count();
             assert!((end - blank..=end).any(|at| ends.contains(&at)), "{:?}: {end}", str::from_utf8(&text));

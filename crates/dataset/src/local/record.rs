@@ -211,13 +211,13 @@ fn equal_bytes(word: u64, byte: u8) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use rand_xoshiro::Xoshiro256PlusPlus;
     use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
     /// Returns the fields of each row and its end, as the csv crate finds them.
-    fn expected(text: &[u8]) -> Vec<(Vec<Vec<u8>>, usize)> {
+    pub fn rows_of(text: &[u8]) -> Vec<(Vec<Vec<u8>>, usize)> {
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -245,7 +245,7 @@ mod tests {
                 let record = splitter.record(&text, &row);
                 found.push(((0..record.len()).map(|field| record.field(field).to_vec()).collect(), row.row.end));
             }
-            assert_eq!(found, expected(&text), "{:?}", str::from_utf8(&text));
+            assert_eq!(found, rows_of(&text), "{:?}", str::from_utf8(&text));
         }
     }
 

@@ -63,7 +63,7 @@ impl<'a> Values<'a> {
 }
 
 impl Table {
-    /// Reads a CSV stream, with as many threads as there are processors.
+    /// Reads a CSV stream, with as many threads as there are processors. For tests.
     pub fn from_csv(schema: &Schema, stream: impl Read + Send, malformed: MalformedRows) -> Result<Self> {
         let threads = available_parallelism().map_or(1, NonZero::get);
         Self::from_stream(schema, Unchanging(stream), Reading { malformed, ..Reading::WHOLE }, threads)
