@@ -3,7 +3,8 @@
 //! An entry is 16 bytes: 62 bits of a client's fingerprint, 64 bits of a row's, and two bits about the client. The
 //! entries are in the order of the clients, with gaps (linear probing, Knuth, The Art of Computer Programming 3, §6.4;
 //! the home of a client is proportional to its fingerprint). A set is at most full to four fifths, so that an entry
-//! needs 20 bytes at the end, more if there are fewer entries than was estimated. Growing writes a larger array from the first to the last slot, without jumping.
+//! needs 20 bytes at the end, more if there are fewer entries than were expected. Growing writes a larger array from
+//! the first to the last slot, without jumping.
 //!
 //! Each lookup reads a random place of memory. So keys are looked up in groups: the homes of a group are read first,
 //! while nothing depends on what they hold, which lets the processor wait for all of them at once. Large pages save it
@@ -84,6 +85,7 @@ impl Fingerprints {
         Some(Self { slots: Slots::mapped(slots_of(homes))?, homes, len: 0 })
     }
 
+    /// Returns an empty set with so many homes. Without memory for it, the process ends.
     fn allocated(homes: usize) -> Self {
         let slots = Slots::mapped(slots_of(homes)).unwrap_or_else(|| Slots::Allocated(vec![0; slots_of(homes) * SLOT]));
         Self { slots, homes, len: 0 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 /// Interval at which a waiting thread checks that no other one has panicked.
 const CHECK: Duration = Duration::from_millis(100);
-/// How often a thread looks whether it is its turn before it sleeps. A few microseconds, because most turns are short
-/// and waking a thread takes longer.
+/// Number of times that a thread looks whether it is its turn before it sleeps. They take about ten microseconds: most
+/// turns are shorter, and waking a thread takes longer.
 const LOOKS: usize = 500;
 
 /// A stage with what it works on.
