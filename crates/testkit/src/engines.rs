@@ -32,6 +32,8 @@ pub enum Engine {
 pub struct EngineServer {
     group: Group,
     port: u16,
+    /// The command that starts the server on a port.
+    command: Box<dyn Fn(u16) -> Command>,
 }
 
 impl EngineServer {
@@ -40,7 +42,7 @@ impl EngineServer {
         match engine {
             Engine::Sail => {
                 let sail = program("sail", "pysail from PyPI")?;
-                Some(Self::listening(|port| {
+                Some(Self::listening(move |port| {
                     let mut command = Command::new(&sail);
                     command.args(["spark", "server", "--ip", "127.0.0.1", "--port", &port.to_string()]);
                     command
@@ -68,12 +70,15 @@ impl EngineServer {
     fn spark(master: &str, settings: &[&str]) -> Option<Self> {
         program("java", "default-jre-headless")?;
         let submit = program("spark-submit", "pyspark from PyPI")?;
-        Some(Self::listening(|port| {
+        let master = master.to_owned();
+        let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        Some(Self::listening(move |port| {
             let mut command = Command::new(&submit);
-            command.args(["--master", master, "--class", "org.apache.spark.sql.connect.service.SparkConnectServer"]);
+            command.args(["--master", &master, "--class", "org.apache.spark.sql.connect.service.SparkConnectServer"]);
             let port = format!("spark.connect.grpc.binding.port={port}");
             let always = ["spark.connect.grpc.binding.address=127.0.0.1", "spark.ui.enabled=false", &port];
-            for setting in always.iter().chain(&["spark.sql.shuffle.partitions=4"]).chain(settings) {
+            let settings = settings.iter().map(String::as_str);
+            for setting in always.into_iter().chain(["spark.sql.shuffle.partitions=4"]).chain(settings) {
                 command.args(["--conf", setting]);
             }
             command.arg("spark-internal").env("SPARK_LOCAL_IP", "127.0.0.1");
@@ -81,11 +86,18 @@ impl EngineServer {
         }))
     }
 
-    fn listening(command: impl Fn(u16) -> Command) -> Self {
+    fn listening(command: impl Fn(u16) -> Command + 'static) -> Self {
         let port = free_port();
         let group = Group::start(command(port));
         group.wait_for(port);
-        Self { group, port }
+        Self { group, port, command: Box::new(command) }
+    }
+
+    /// Ends the server with SIGKILL and starts it again on the same port.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.group = Group::start((self.command)(self.port));
+        self.group.wait_for(self.port);
     }
 
     /// Returns the URL of the server.

@@ -14,23 +14,30 @@ use spark_connect_proto::{
     ReleaseExecuteRequest, ReleaseSessionRequest, UserContext,
 };
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
-use tonic::transport::{Channel, ClientTlsConfig};
+use tonic::transport::{self, Channel, ClientTlsConfig};
 use tonic::{Request, Status, Streaming};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 use uuid::Uuid;
 
 use crate::spark::endpoint::Endpoint;
+use crate::spark::heartbeat;
 
 /// Maximum size of a received message, in bytes. A server splits its answers into batches of a few MB.
 const LARGEST_MESSAGE: usize = 128 * 1024 * 1024;
 /// Time limit for making a connection, including TLS.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// Interval at which the operating system checks whether a silent peer still exists.
+/// The operating system checks after this time whether a silent peer still exists, and gives it up after
+/// [`KEEPALIVE_RETRIES`] checks without an answer.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
 
 /// One session. A clone shares the session and the connection.
 #[derive(Clone)]
 pub struct Client {
     service: SparkConnectServiceClient<Channel>,
+    transport: transport::Endpoint,
     headers: MetadataMap,
     user: UserContext,
     session_id: String,
@@ -43,7 +50,9 @@ impl Client {
         let mut channel = Channel::from_shared(format!("{scheme}://{}", endpoint.authority))
             .context("the server's name is not a host name")?
             .connect_timeout(CONNECT_LIMIT)
-            .tcp_keepalive(Some(TCP_KEEPALIVE));
+            .tcp_keepalive(Some(TCP_KEEPALIVE))
+            .tcp_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .tcp_keepalive_retries(Some(KEEPALIVE_RETRIES));
         if endpoint.tls {
             let tls = ClientTlsConfig::new().with_native_roots().domain_name(&endpoint.host);
             channel = channel.tls_config(tls).context("TLS cannot be set up")?;
@@ -66,7 +75,7 @@ impl Client {
             headers.insert(key, value);
         }
         let user = UserContext { user_id: endpoint.user_id.clone(), ..Default::default() };
-        Ok(Self { service, headers, user, session_id })
+        Ok(Self { service, transport: channel, headers, user, session_id })
     }
 
     /// Creates a new unique id for a session or an execution.
@@ -144,9 +153,32 @@ impl Client {
         self.service.clone().release_session(self.request(request)).await.map(drop)
     }
 
+    /// Creates a connection of its own on which the server is asked whether it is there.
+    pub fn probe(&self) -> Probe {
+        Probe { health: HealthClient::new(self.transport.connect_lazy()), headers: self.headers.clone() }
+    }
+
     fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         *request.metadata_mut() = self.headers.clone();
         request
+    }
+}
+
+/// A connection for health checks.
+pub struct Probe {
+    health: HealthClient<Channel>,
+    headers: MetadataMap,
+}
+
+impl Probe {
+    /// Asks the server whether it is there. Any answer of the server is good, whatever it says.
+    pub async fn ask(&mut self) -> Result<(), Status> {
+        let mut request = Request::new(HealthCheckRequest::default());
+        *request.metadata_mut() = self.headers.clone();
+        match self.health.check(request).await {
+            Err(status) if !heartbeat::is_answer(&status) => Err(status),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 }

@@ -4,6 +4,7 @@
 
 mod answers;
 mod faults;
+mod long;
 mod many;
 mod same;
 mod workers;
