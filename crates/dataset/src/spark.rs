@@ -2,13 +2,12 @@
 //!
 //! Every request is one SQL query that returns sums, counts or few rows; the data stay on the cluster. `connection`
 //! sends requests and waits for answers, `execution` follows an answer to its end while `heartbeat` watches the server,
-//! `client` makes the remote calls;
-//! `plan` and `view` build statements, `row` decodes answers. `files` finds files and computes their checksums,
-//! `lines` reads and counts them, `split` splits them into columns, `row_rules` expresses in SQL what a valid row is; `compile` merges files into a
-//! dataset on the storage that the cluster shares, and `stored` knows where it is and which columns it has; `table`
-//! queries a table, `distribution` counts its values, `training` selects
-//! the rows of a training, `step` computes the sums of a Newton step, with those of categories in `cells`. `names` names
-//! columns, `sql` formats numbers and texts so that both engines read them alike.
+//! `client` makes the remote calls, `tls` checks whom it talks to; `plan` and `view` build statements, `row` decodes
+//! answers. `files` finds files and computes their checksums, `lines` reads and counts them, `split` splits them into
+//! columns, `row_rules` expresses in SQL what a valid row is; `compile` merges files into a dataset on the storage that
+//! the cluster shares, and `stored` knows where it is and which columns it has; `table` queries a table, `distribution`
+//! counts its values, `training` selects the rows of a training, `step` computes the sums of a Newton step, with those
+//! of categories in `cells`. `names` names columns, `sql` formats numbers and texts so that both engines read them alike.
 //!
 //! Only features that both engines share are used, with one exception: Spark determines the file of each line, Sail
 //! only the file of a whole content (`lines`). A filter over computed columns makes Sail compute them again for every
@@ -33,6 +32,7 @@ mod sql;
 mod step;
 mod stored;
 mod table;
+mod tls;
 mod training;
 mod view;
 

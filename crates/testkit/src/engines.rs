@@ -164,14 +164,14 @@ impl SparkCluster {
 }
 
 /// A program and its child processes, in a temporary folder of their own.
-struct Group {
+pub(crate) struct Group {
     shell: Child,
     folder: TempDir,
 }
 
 #[expect(clippy::unwrap_used, reason = "a test that cannot start its server has failed")]
 impl Group {
-    fn start(command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // The shell reads from a pipe on which nothing is ever written. When the test has ended, the pipe closes, and
         // the shell ends together with the group.
@@ -185,7 +185,7 @@ impl Group {
         Self { shell, folder }
     }
 
-    fn wait_for(&self, port: u16) {
+    pub(crate) fn wait_for(&self, port: u16) {
         let begin = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
@@ -208,14 +208,15 @@ impl Drop for Group {
 }
 
 #[expect(clippy::unwrap_used, reason = "a machine without a free port runs no test")]
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Returns the path of a program; `None`, with a message, if `package` is not installed.
-fn program(name: &str, package: &str) -> Option<PathBuf> {
+pub(crate) fn program(name: &str, package: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file());
+    let folders = env::split_paths(&path).chain(["/usr/sbin".into()]);
+    let found = folders.map(|folder| folder.join(name)).find(|program| program.is_file());
     if found.is_none() {
         skipped(&format!("{name} is not installed ({package})"));
     }

@@ -28,6 +28,7 @@ use crate::spark::execution::{self, Broken, Event, Sink, Unwanted};
 use crate::spark::heartbeat;
 use crate::spark::plan::{self, Existing, Files, Format};
 use crate::spark::row::{self, Row};
+use crate::spark::tls;
 use crate::spark::view::{View, Views};
 
 /// Time limit for a server to accept a connection.
@@ -79,13 +80,19 @@ impl Connection {
         end_with_fullprocess()?;
         let address = &cluster.address;
         let endpoint = Endpoint::parse(address)?;
-        check_reachable(&endpoint.authority)
+        let reached = check_reachable(&endpoint.authority)
             .with_context(|| format!("{address} cannot be reached; is the Spark Connect server running?"))?;
+        if !endpoint.tls {
+            tls::check_clear_text(reached, CONNECT_LIMIT).with_context(|| format!("no connection to {address}"))?;
+        }
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let session_id = endpoint.session_id.clone().unwrap_or_else(Client::new_id);
-        let client = {
-            let _context = runtime.enter();
-            Client::new(&endpoint, session_id).with_context(|| address.to_string())?
+        let client = match Client::connect(runtime.handle(), &endpoint, cluster.ca_path.as_deref(), session_id) {
+            Ok(client) => client,
+            Err(error) => {
+                runtime.shutdown_background(); // as in `drop`
+                return Err(error.context(format!("no connection to {address}")));
+            }
         };
         let mut connection = Self {
             cluster: cluster.clone(),
@@ -336,12 +343,12 @@ fn progress_text(progress: &ExecutionProgress) -> Option<String> {
     (tasks > 0).then(|| format!("{done} of {tasks} tasks, {megabytes:.1} MB read"))
 }
 
-/// Checks that the server accepts a TCP connection.
-fn check_reachable(host: &str) -> Result<()> {
+/// Checks that the server accepts a TCP connection, and returns it.
+fn check_reachable(host: &str) -> Result<TcpStream> {
     let mut last = anyhow!("the name {host} has no address");
     for address in host.to_socket_addrs().with_context(|| format!("resolving {host}"))? {
         match TcpStream::connect_timeout(&address, CONNECT_LIMIT) {
-            Ok(_) => return Ok(()),
+            Ok(connection) => return Ok(connection),
             Err(error) => last = anyhow!(error),
         }
     }
@@ -380,6 +387,7 @@ mod tests {
     fn cluster(address: &str) -> Cluster {
         Cluster {
             address: EngineAddress::parse(address).unwrap(),
+            ca_path: None,
             time_limit: Duration::from_secs(5),
             output: String::new(),
             dataset_csv: false,
