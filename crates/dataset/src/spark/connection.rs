@@ -161,7 +161,9 @@ impl Connection {
             seen = true;
             visit(row)
         };
-        let plan = plan::query(sql.clone(), self.views.named_in(&sql));
+        let reads = self.views.named_in(&sql);
+        let what = &plan::with_storage(what, &sql, &reads, None);
+        let plan = plan::query(sql, reads);
         match self.execute(what, self.cluster.time_limit, plan.clone(), &mut see) {
             Err(Failure::SessionLost(_)) if !seen => {
                 self.lock().renew();
@@ -175,6 +177,7 @@ impl Connection {
     /// Writes the rows of a query into a folder.
     pub fn write(&self, what: &str, sql: String, format: Format, existing: Existing, folder: String) -> Result<()> {
         let reads = self.views.named_in(&sql);
+        let what = &plan::with_storage(what, &sql, &reads, Some(&folder));
         let plan = plan::write(sql, reads, format, existing, folder);
         Ok(self.execute(what, self.cluster.time_limit, plan, |_| Ok(()))?)
     }

@@ -29,13 +29,19 @@ const MOST_PATHS: usize = 32;
 /// Returns the CSV files of the folder at `address`, sorted by name.
 pub fn list(connection: &Connection, address: &str) -> Result<Vec<DataFile>> {
     let none = || format!("{address} contains no CSV file that the engine can see; put at least one *.csv there");
-    let query = format!("SELECT path FROM {}", sql::files("binaryFile", address));
-    // Spark refuses a folder that does not exist; Sail finds no files in it.
-    let rows = connection.rows("listing the files", query).with_context(none)?;
+    // Without the pattern Sail reads every file below the folder, such as those of a dataset in the same bucket.
+    let mut read = read(connection, "binaryFile", &[address], vec!["path"]);
+    read.options.push(("pathGlobFilter", "*.[cC][sS][vV]".to_owned()));
+    let view = connection.view(read);
+    let rows = match connection.rows("listing the files", format!("SELECT path FROM {view}")) {
+        // Spark refuses a folder that does not exist; Sail finds no files in it.
+        Err(error) if error.to_string().contains("PATH_NOT_FOUND") => return Err(error.context(none())),
+        rows => rows?,
+    };
     let mut files = Vec::new();
     for row in &rows {
         let path = Cells::of(row).text().context("listing the files: a file without a path")?;
-        let (folder, name) = path.rsplit_once('/').unwrap_or_default();
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
         let name = name.to_owned();
         if path_of(folder) == path_of(address) && !name.starts_with('.') && has_csv_suffix(name.as_ref()) {
             let path = PathBuf::from(format!("{address}/{name}"));
@@ -108,7 +114,7 @@ pub fn read(connection: &Connection, format: &'static str, addresses: &[&str], c
         names.dedup();
         options.push(("pathGlobFilter", format!("{{{}}}", names.join(","))));
     }
-    Files { format, options, paths: paths.into_iter().map(str::to_owned).collect(), columns }
+    Files { format, options, paths: paths.into_iter().map(sql::folder).collect(), columns }
 }
 
 /// Splits files into groups of consecutive files with at most `most` files and `bytes` bytes each; a larger file forms
@@ -181,6 +187,14 @@ pub fn probe(connection: &Connection, schema: &Schema, files: &[DataFile]) -> Re
     let lengths = states(connection, files)?.into_iter().map(|state| state.map_or(0, |(_, length)| length));
     let known: Vec<(&String, u64)> = addresses.iter().zip(lengths).collect();
     let indices = indices(&addresses);
+    for same in indices.values() {
+        let [first, second] = [same.first(), same.last()].map(|i| i.map_or("", |i| &addresses[*i]));
+        if first != second {
+            bail!(
+                "{first} and {second} have the same path, which an engine cannot tell apart; read one after the other"
+            );
+        }
+    }
     let mut found: Vec<Option<Probed>> = vec![None; files.len()];
     for batch in batches(&known, FILES_PER_QUERY, BYTES_PER_QUERY, |(_, length)| *length) {
         let batch: Vec<&str> = batch.iter().map(|(address, _)| address.as_str()).collect();
