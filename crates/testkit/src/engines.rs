@@ -38,16 +38,20 @@ impl EngineServer {
     /// Starts a server. `None`, with a message, if it is not installed.
     pub fn start(engine: Engine) -> Option<Self> {
         match engine {
-            Engine::Sail => {
-                let sail = program("sail", "pysail from PyPI")?;
-                Some(Self::listening(|port| {
-                    let mut command = Command::new(&sail);
-                    command.args(["spark", "server", "--ip", "127.0.0.1", "--port", &port.to_string()]);
-                    command
-                }))
-            }
+            Engine::Sail => Self::sail(&[]),
             Engine::Spark => Self::spark("local[2]", &[]),
         }
+    }
+
+    /// Starts a Sail with additional environment variables, such as those of an object storage.
+    pub fn sail(environment: &[(&str, String)]) -> Option<Self> {
+        let sail = program("sail", "pysail from PyPI")?;
+        Some(Self::listening(|port| {
+            let mut command = Command::new(&sail);
+            command.args(["spark", "server", "--ip", "127.0.0.1", "--port", &port.to_string()]);
+            command.envs(environment.iter().map(|(name, value)| (name, value)));
+            command
+        }))
     }
 
     /// Starts a Spark that drops a session after two seconds without a request.
@@ -152,14 +156,14 @@ impl SparkCluster {
 }
 
 /// A program and its child processes, in a temporary folder of their own.
-struct Group {
+pub(crate) struct Group {
     shell: Child,
     folder: TempDir,
 }
 
 #[expect(clippy::unwrap_used, reason = "a test that cannot start its server has failed")]
 impl Group {
-    fn start(command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // The shell reads from a pipe on which nothing is ever written. When the test has ended, the pipe closes, and
         // the shell ends together with the group.
@@ -173,7 +177,7 @@ impl Group {
         Self { shell, folder }
     }
 
-    fn wait_for(&self, port: u16) {
+    pub(crate) fn wait_for(&self, port: u16) {
         let begin = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
@@ -182,7 +186,7 @@ impl Group {
         }
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let group = format!("-{}", self.shell.id());
         let _ = Command::new("kill").args(["-s", signal, "--", &group]).stderr(Stdio::null()).status();
     }
@@ -196,12 +200,12 @@ impl Drop for Group {
 }
 
 #[expect(clippy::unwrap_used, reason = "a machine without a free port runs no test")]
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Returns the path of a program; `None`, with a message, if `package` is not installed.
-fn program(name: &str, package: &str) -> Option<PathBuf> {
+pub(crate) fn program(name: &str, package: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file());
     if found.is_none() {

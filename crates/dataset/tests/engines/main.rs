@@ -6,6 +6,7 @@ mod answers;
 mod faults;
 mod many;
 mod same;
+mod storage;
 mod workers;
 
 use testkit::{HEADER, Workspace};
