@@ -1,4 +1,4 @@
-//! An object storage on loopback: the S3 server of moto, from the package `moto[server]`. It keeps its objects in memory.
+//! An object storage on loopback: the S3 server of moto, from the package `moto[server]`. Its objects are in memory.
 //!
 //! An address is a bucket, a slash and the key of an object: what follows `s3a://` in an address of an engine.
 

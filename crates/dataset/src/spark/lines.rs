@@ -48,7 +48,7 @@ impl<'a> Lines<'a> {
         let mut views = Vec::new();
         let mut selects = Vec::new();
         let mut text = |addresses: &[&str], columns, name: &str| {
-            let view = connection.view(files::read(connection, "text", addresses, columns));
+            let view = connection.view(files::read("text", addresses, columns));
             selects.push(format!("SELECT {name} AS name, value FROM {view}"));
             views.push(view);
         };
@@ -201,7 +201,7 @@ fn contents(connection: &Connection, files: &[&InputFile]) -> Vec<(View, String)
     let query = |group: &[&InputFile]| {
         let addresses: Vec<&str> = group.iter().map(|file| file.probed.address.as_str()).collect();
         let columns = vec![name_of_file(connection), "content"];
-        let view = connection.view(files::read(connection, "binaryFile", &addresses, columns));
+        let view = connection.view(files::read("binaryFile", &addresses, columns));
         // Sail distributes the parts of a file to its processors, and each part returns the whole content.
         let query = match group.len() {
             1 => format!("SELECT name, content FROM {view} LIMIT 1"),
