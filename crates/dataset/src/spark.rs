@@ -39,7 +39,7 @@ mod view;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{Clients, Engine, Ids, Reading};
 use anyhow::{Context, Result, bail};
@@ -53,7 +53,7 @@ use common::files::{DataFile, INGESTED_FILES, INGESTION_RECORD, QUARANTINE};
 use common::schema::Schema;
 
 use crate::spark::connection::Connection;
-use crate::spark::files::InputFile;
+use crate::spark::files::{InputFile, State};
 use crate::spark::lines::Lines;
 use crate::spark::table::ClusterTable;
 
@@ -68,6 +68,7 @@ pub fn connect(config: &Config, cluster: &Cluster, schema: &Schema) -> Result<Bo
         connection: Arc::new(Connection::open(cluster)?),
         cluster: cluster.clone(),
         output: config.output_folder.clone(),
+        listed: Mutex::default(),
     }))
 }
 
@@ -78,6 +79,8 @@ struct SparkConnect {
     cluster: Cluster,
     /// The folder that contains the record of the newest ingestion.
     output: PathBuf,
+    /// The states of the files that were listed last. To look again, Sail would read every file.
+    listed: Mutex<HashMap<PathBuf, State>>,
 }
 
 impl Engine for SparkConnect {
@@ -86,14 +89,21 @@ impl Engine for SparkConnect {
     }
 
     fn files(&self, folder: &Path) -> Result<Vec<DataFile>> {
-        files::list(&self.connection, &sql::address(folder)?)
+        let files = files::list(&self.connection, &sql::address(folder)?)?;
+        let states = files.iter().map(|(file, state)| (file.path.clone(), state.clone()));
+        *self.listed() = states.collect();
+        Ok(files.into_iter().map(|(file, _)| file).collect())
     }
 
     fn checksums(&self, files: &[DataFile]) -> Result<Vec<Checksum>> {
         // A file that has not changed since its ingestion is not read again, because there may be very many files.
         let known = Ingested::read(&self.output).map(|ingested| ingested.files).unwrap_or_default();
         let known: HashMap<&str, &IngestedFile> = known.iter().map(|known| (known.name.as_str(), known)).collect();
-        let states = files::states(&self.connection, files)?;
+        let listed: Vec<Option<State>> = files.iter().map(|file| self.listed().get(&file.path).cloned()).collect();
+        let states = match listed.iter().all(Option::is_some) {
+            true => listed,
+            false => files::states(&self.connection, files)?,
+        };
         let known: Vec<Option<Checksum>> = files
             .iter()
             .zip(&states)
@@ -148,6 +158,10 @@ impl Engine for SparkConnect {
 }
 
 impl SparkConnect {
+    fn listed(&self) -> MutexGuard<'_, HashMap<PathBuf, State>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Releases the storage of an ingestion that failed or was killed before it was published.
     fn retire_unfinished(&self, output: &Path) {
         let Ok(location) = fs::read_to_string(output.join(UNFINISHED)) else { return };

@@ -32,24 +32,27 @@ pub enum Engine {
 pub struct EngineServer {
     group: Group,
     port: u16,
-    /// The command that starts the server on a port.
-    command: Box<dyn Fn(u16) -> Command>,
+    command: Command,
 }
 
 impl EngineServer {
     /// Starts a server. `None`, with a message, if it is not installed.
     pub fn start(engine: Engine) -> Option<Self> {
         match engine {
-            Engine::Sail => {
-                let sail = program("sail", "pysail from PyPI")?;
-                Some(Self::listening(move |port| {
-                    let mut command = Command::new(&sail);
-                    command.args(["spark", "server", "--ip", "127.0.0.1", "--port", &port.to_string()]);
-                    command
-                }))
-            }
+            Engine::Sail => Self::sail(&[]),
             Engine::Spark => Self::spark("local[2]", &[]),
         }
+    }
+
+    /// Starts a Sail with additional environment variables, such as those of an object storage.
+    pub fn sail(environment: &[(&str, String)]) -> Option<Self> {
+        let sail = program("sail", "pysail from PyPI")?;
+        Some(Self::listening(|port| {
+            let mut command = Command::new(&sail);
+            command.args(["spark", "server", "--ip", "127.0.0.1", "--port", &port.to_string()]);
+            command.envs(environment.iter().map(|(name, value)| (name, value)));
+            command
+        }))
     }
 
     /// Starts a Spark that drops a session after two seconds without a request.
@@ -70,15 +73,12 @@ impl EngineServer {
     fn spark(master: &str, settings: &[&str]) -> Option<Self> {
         program("java", "default-jre-headless")?;
         let submit = program("spark-submit", "pyspark from PyPI")?;
-        let master = master.to_owned();
-        let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        Some(Self::listening(move |port| {
+        Some(Self::listening(|port| {
             let mut command = Command::new(&submit);
-            command.args(["--master", &master, "--class", "org.apache.spark.sql.connect.service.SparkConnectServer"]);
+            command.args(["--master", master, "--class", "org.apache.spark.sql.connect.service.SparkConnectServer"]);
             let port = format!("spark.connect.grpc.binding.port={port}");
             let always = ["spark.connect.grpc.binding.address=127.0.0.1", "spark.ui.enabled=false", &port];
-            let settings = settings.iter().map(String::as_str);
-            for setting in always.into_iter().chain(["spark.sql.shuffle.partitions=4"]).chain(settings) {
+            for setting in always.iter().chain(&["spark.sql.shuffle.partitions=4"]).chain(settings) {
                 command.args(["--conf", setting]);
             }
             command.arg("spark-internal").env("SPARK_LOCAL_IP", "127.0.0.1");
@@ -86,17 +86,18 @@ impl EngineServer {
         }))
     }
 
-    fn listening(command: impl Fn(u16) -> Command + 'static) -> Self {
+    fn listening(command: impl FnOnce(u16) -> Command) -> Self {
         let port = free_port();
-        let group = Group::start(command(port));
+        let command = command(port);
+        let group = Group::start(&command);
         group.wait_for(port);
-        Self { group, port, command: Box::new(command) }
+        Self { group, port, command }
     }
 
     /// Ends the server with SIGKILL and starts it again on the same port.
     pub fn restart(&mut self) {
         self.kill();
-        self.group = Group::start((self.command)(self.port));
+        self.group = Group::start(&self.command);
         self.group.wait_for(self.port);
     }
 
@@ -137,7 +138,7 @@ impl SparkCluster {
         let start = |name: &str, arguments: &str| {
             let mut command = Command::new(&class);
             command.arg(name).args(arguments.split(' ')).env("SPARK_LOCAL_IP", "127.0.0.1");
-            Group::start(command)
+            Group::start(&command)
         };
         let (port, page) = (free_port(), free_port());
         let address = format!("--host 127.0.0.1 --port {port} --webui-port {page}");
@@ -171,7 +172,7 @@ pub(crate) struct Group {
 
 #[expect(clippy::unwrap_used, reason = "a test that cannot start its server has failed")]
 impl Group {
-    pub(crate) fn start(command: Command) -> Self {
+    pub(crate) fn start(command: &Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // The shell reads from a pipe on which nothing is ever written. When the test has ended, the pipe closes, and
         // the shell ends together with the group.
@@ -194,7 +195,7 @@ impl Group {
         }
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let group = format!("-{}", self.shell.id());
         let _ = Command::new("kill").args(["-s", signal, "--", &group]).stderr(Stdio::null()).status();
     }

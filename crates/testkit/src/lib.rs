@@ -5,6 +5,7 @@ pub mod databases;
 pub mod engines;
 pub mod faults;
 pub mod proxy;
+pub mod storage;
 pub mod tls;
 
 use std::fs;

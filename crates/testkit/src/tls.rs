@@ -145,7 +145,7 @@ impl Terminator {
         fs::write(&file, settings).unwrap();
         let mut command = Command::new(program("haproxy", "haproxy").unwrap());
         command.arg("-db").arg("-f").arg(file);
-        let process = Group::start(command);
+        let process = Group::start(&command);
         process.wait_for(self.port);
         self.process = Some(process);
     }

@@ -156,15 +156,16 @@ impl Connection {
 
     /// Calls `visit` with each row of a query as it arrives; only few rows are in memory at a time.
     pub fn each(&self, what: &str, sql: String, visit: impl FnMut(Row) -> Result<()>) -> Result<()> {
-        let plan = plan::query(sql.clone(), self.views.named_in(&sql));
-        self.execute_in_session(what, plan, visit)
+        let reads = self.views.named_in(&sql);
+        let what = plan::with_storage(what, &sql, &reads, None);
+        self.execute_in_session(&what, plan::query(sql, reads), visit)
     }
 
     /// Writes the rows of a query into a folder.
     pub fn write(&self, what: &str, sql: String, format: Format, existing: Existing, folder: String) -> Result<()> {
         let reads = self.views.named_in(&sql);
-        let plan = plan::write(sql, reads, format, existing, folder);
-        self.execute_in_session(what, plan, |_| Ok(()))
+        let what = plan::with_storage(what, &sql, &reads, Some(&folder));
+        self.execute_in_session(&what, plan::write(sql, reads, format, existing, folder), |_| Ok(()))
     }
 
     /// Executes a plan. If the server no longer knows the session, because it was idle for an hour or the server was

@@ -23,32 +23,43 @@ const HEAD: usize = 32 * 1024;
 /// once.
 const FILES_PER_QUERY: usize = 512;
 const BYTES_PER_QUERY: u64 = 1 << 30;
-/// Maximum number of paths in a read. For more paths, Spark looks them up one by one in a cluster job; listing their
-/// folder once is faster.
+/// Maximum number of paths in a read. For more paths, Spark looks them up one by one in a cluster job, and Sail sends
+/// three requests for each to an object storage; listing their folder once is faster.
 const MOST_PATHS: usize = 32;
 
-/// Returns the CSV files of the folder at `address`, sorted by name.
-pub fn list(connection: &Connection, address: &str) -> Result<Vec<DataFile>> {
+/// The state of a file, an [engine's text](Probed::state), and its length.
+pub type State = (String, u64);
+
+/// Returns the CSV files of the folder at `address` with their states, sorted by name.
+pub fn list(connection: &Connection, address: &str) -> Result<Vec<(DataFile, State)>> {
     let none = || format!("{address} contains no CSV file that the engine can see; put at least one *.csv there");
-    let query = format!("SELECT path FROM {}", sql::files("binaryFile", address));
-    // Spark refuses a folder that does not exist; Sail finds no files in it.
-    let rows = connection.rows("listing the files", query).with_context(none)?;
+    // Without the pattern Sail reads every file below the folder, such as those of a dataset in the same bucket.
+    let mut read = read("binaryFile", &[address], vec!["path", "length", "modificationTime"]);
+    read.options.push(("pathGlobFilter", "*.[cC][sS][vV]".to_owned()));
+    let view = connection.view(read);
+    let rows = match connection.rows("listing the files", format!("SELECT path, length, {STATE} FROM {view}")) {
+        // Spark refuses a folder that does not exist; Sail finds no files in it.
+        Err(error) if error.to_string().contains("PATH_NOT_FOUND") => return Err(error.context(none())),
+        rows => rows?,
+    };
     let mut files = Vec::new();
     for row in &rows {
-        let path = Cells::of(row).text().context("listing the files: a file without a path")?;
-        let (folder, name) = path.rsplit_once('/').unwrap_or_default();
+        let mut cells = Cells::of(row);
+        let path = cells.text().context("listing the files: a file without a path")?;
+        let (length, state) = (cells.count(), cells.text().unwrap_or_default());
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
         let name = name.to_owned();
         if path_of(folder) == path_of(address) && !name.starts_with('.') && has_csv_suffix(name.as_ref()) {
             let path = PathBuf::from(format!("{address}/{name}"));
             sql::address(&path)?;
-            files.push(DataFile { name, path, batch: None });
+            files.push((DataFile { name, path, batch: None }, (state, length)));
         }
     }
     if files.is_empty() {
         bail!(none());
     }
-    files.sort_by(|a, b| a.name.cmp(&b.name));
-    files.dedup(); // Sail lists a large file once for each of its parts
+    files.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    files.dedup_by(|(a, _), (b, _)| a == b); // Sail lists a large file once for each of its parts
     Ok(files)
 }
 
@@ -90,26 +101,28 @@ pub fn name_of_file(connection: &Connection) -> &'static str {
     }
 }
 
-/// Returns a read of files of one format as a table. If the engine can determine the file of each line, the read may
-/// include other files: files of the same names in other folders of the read.
-pub fn read(connection: &Connection, format: &'static str, addresses: &[&str], columns: Vec<&'static str>) -> Files {
+/// Returns a read of files of one format as a table. If there are many, the read may include other files: those with
+/// similar names in the same folders, and with the same names in other folders.
+pub fn read(format: &'static str, addresses: &[&str], columns: Vec<&'static str>) -> Files {
     let mut paths: Vec<&str> = addresses.to_vec();
     paths.sort_unstable();
     paths.dedup();
     let mut options = if format == "text" { vec![("lineSep", "\n".to_owned())] } else { Vec::new() };
-    if connection.lines_know_their_file() && paths.len() > MOST_PATHS {
+    if paths.len() > MOST_PATHS {
         let mut names: Vec<String> = Vec::new();
         for path in &mut paths {
             let (folder, name) = path.rsplit_once('/').unwrap_or_default();
-            names.push(name.replace(',', "\\,"));
+            // Sail's pattern cannot contain these characters.
+            names.push(name.replace(|letter: char| letter == ',' || letter.is_whitespace(), "?"));
             *path = folder;
         }
+        paths.sort_unstable();
         paths.dedup();
         names.sort_unstable();
         names.dedup();
         options.push(("pathGlobFilter", format!("{{{}}}", names.join(","))));
     }
-    Files { format, options, paths: paths.into_iter().map(str::to_owned).collect(), columns }
+    Files { format, options, paths: paths.into_iter().map(sql::folder).collect(), columns }
 }
 
 /// Splits files into groups of consecutive files with at most `most` files and `bytes` bytes each; a larger file forms
@@ -130,14 +143,14 @@ pub fn batches<T>(files: &[T], most: usize, bytes: u64, length: impl Fn(&T) -> u
     batches
 }
 
-/// Returns the state and the length of each file, without reading the contents; `None` if the file no longer exists.
-pub fn states(connection: &Connection, files: &[DataFile]) -> Result<Vec<Option<(String, u64)>>> {
+/// Returns the state of each file; `None` if the file no longer exists. Sail reads the contents for it.
+pub fn states(connection: &Connection, files: &[DataFile]) -> Result<Vec<Option<State>>> {
     let addresses = files.iter().map(|file| sql::address(&file.path)).collect::<Result<Vec<_>>>()?;
     let mut states = vec![None; files.len()];
     let indices = indices(&addresses);
     for batch in addresses.chunks(FILES_PER_QUERY) {
         let batch: Vec<&str> = batch.iter().map(String::as_str).collect();
-        let view = connection.view(read(connection, "binaryFile", &batch, vec!["path", "length", "modificationTime"]));
+        let view = connection.view(read("binaryFile", &batch, vec!["path", "length", "modificationTime"]));
         let query = format!("SELECT path, length, {STATE} FROM {view}");
         for row in &connection.rows("looking whether files have changed", query)? {
             let mut cells = Cells::of(row);
@@ -182,11 +195,19 @@ pub fn probe(connection: &Connection, schema: &Schema, files: &[DataFile]) -> Re
     let lengths = states(connection, files)?.into_iter().map(|state| state.map_or(0, |(_, length)| length));
     let known: Vec<(&String, u64)> = addresses.iter().zip(lengths).collect();
     let indices = indices(&addresses);
+    for same in indices.values() {
+        let [first, second] = [same.first(), same.last()].map(|i| i.map_or("", |i| &addresses[*i]));
+        if first != second {
+            bail!(
+                "{first} and {second} have the same path, which an engine cannot tell apart; read one after the other"
+            );
+        }
+    }
     let mut found: Vec<Option<Probed>> = vec![None; files.len()];
     for batch in batches(&known, FILES_PER_QUERY, BYTES_PER_QUERY, |(_, length)| *length) {
         let batch: Vec<&str> = batch.iter().map(|(address, _)| address.as_str()).collect();
         let columns = vec![name_of_file(connection), "path", "length", "modificationTime", "content"];
-        let view = connection.view(read(connection, "binaryFile", &batch, columns));
+        let view = connection.view(read("binaryFile", &batch, columns));
         // Sail converts the beginning of the bytes to text, which fails if they are not valid UTF-8.
         let query = format!(
             "SELECT path, name, sha2(content, 256) AS hash, length, {STATE}, CASE WHEN is_valid_utf8(content) THEN \

@@ -184,7 +184,7 @@ fn lines_of(connection: &Connection, files: &[InputFile], some: &[usize], views:
     let mut named = Vec::new();
     let is_large = |i: &usize| files[*i].probed.length >= LARGE;
     let mut text = |addresses: &[&str], columns| {
-        views.push(connection.view(files::read(connection, "text", addresses, columns)));
+        views.push(connection.view(files::read("text", addresses, columns)));
         views[views.len() - 1].to_string()
     };
     let (large, small): (Vec<usize>, Vec<usize>) = match connection.lines_know_their_file() {
@@ -236,7 +236,7 @@ fn contents(connection: &Connection, files: &[&InputFile]) -> Vec<(View, String)
     let query = |group: &[&InputFile]| {
         let addresses: Vec<&str> = group.iter().map(|file| file.probed.address.as_str()).collect();
         let columns = vec![name_of_file(connection), "content"];
-        let view = connection.view(files::read(connection, "binaryFile", &addresses, columns));
+        let view = connection.view(files::read("binaryFile", &addresses, columns));
         // Sail distributes the parts of a file to its processors, and each part returns the whole content.
         let query = match group.len() {
             1 => format!("SELECT name, content FROM {view} LIMIT 1"),

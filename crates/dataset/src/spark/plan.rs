@@ -14,6 +14,8 @@ use spark_connect_proto::{
     WriteOperation, command,
 };
 
+use crate::spark::sql;
+
 /// A table of files. A read is needed for what SQL cannot express alike on both engines: options, and more than one
 /// path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,23 @@ pub enum Format {
 pub enum Existing {
     Overwrite,
     Refuse,
+}
+
+/// Adds the storage that a statement writes and reads to the description of an operation, for errors: a storage that
+/// fails or does not answer shows only in a query that the server does not finish.
+pub fn with_storage(what: &str, sql: &str, reads: &[(String, Files)], folder: Option<&str>) -> String {
+    let mut read: Vec<&str> = reads.iter().flat_map(|(_, files)| &files.paths).map(String::as_str).collect();
+    read.extend(sql::parquet_addresses(sql));
+    read.sort_unstable();
+    read.dedup();
+    let to = folder.map(|folder| format!("to {folder}"));
+    let from = match read[..] {
+        [] => None,
+        [file] => Some(format!("from {file}")),
+        [first, ..] => Some(format!("from {first} and {} more", read.len() - 1)),
+    };
+    let storage: Vec<String> = to.into_iter().chain(from).collect();
+    if storage.is_empty() { what.to_owned() } else { format!("{what} ({})", storage.join(", ")) }
 }
 
 /// Returns a plan whose rows are the answer.
@@ -111,4 +130,25 @@ fn relation(kind: RelType) -> Relation {
     static NEXT_ID: AtomicI64 = AtomicI64::new(0);
     let plan_id = Some(NEXT_ID.fetch_add(1, Ordering::Relaxed));
     Relation { rel_type: Some(kind), common: Some(RelationCommon { plan_id, ..Default::default() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_described_with_its_storage() {
+        let files = |paths: &[&str]| Files {
+            format: "text",
+            options: Vec::new(),
+            paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+            columns: Vec::new(),
+        };
+        let of =
+            |sql, paths: &[&str], folder| with_storage("counting", sql, &[("view".to_owned(), files(paths))], folder);
+        assert_eq!(of("SELECT 1", &[], None), "counting");
+        assert_eq!(of("FROM parquet.`s3a://a/b`", &[], None), "counting (from s3a://a/b)");
+        let both = of("FROM view", &["s3a://a/2.csv", "s3a://a/1.csv", "s3a://a/1.csv"], Some("s3a://b"));
+        assert_eq!(both, "counting (to s3a://b, from s3a://a/1.csv and 1 more)");
+    }
 }

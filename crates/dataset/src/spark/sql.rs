@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use common::config::is_address;
 use common::model::Model;
 use common::model::effect::{CategoryEffect, Effect};
 use common::schema::Transform;
@@ -46,7 +45,20 @@ pub fn union_all(queries: &[String]) -> String {
 
 /// Returns the files at an address as a table expression.
 pub fn files(format: &str, address: &str) -> String {
-    format!("{format}.`{}`", address.replace('`', "``"))
+    format!("{format}.`{}`", folder(address).replace('`', "``"))
+}
+
+/// Returns the addresses of the Parquet files that a statement reads by [`files`].
+pub fn parquet_addresses(sql: &str) -> impl Iterator<Item = &str> {
+    sql.split("parquet.`").skip(1).filter_map(|rest| Some(rest.split_once('`')?.0))
+}
+
+/// Returns an address as an engine reads a folder: the address of a bucket ends with a slash.
+pub fn folder(address: &str) -> String {
+    match address.split_once("://") {
+        Some((_, bucket)) if !bucket.contains('/') => format!("{address}/"),
+        _ => address.to_owned(),
+    }
 }
 
 /// Converts a path to an address that the cluster can reach. A local path must be on a file system that the cluster
@@ -60,9 +72,9 @@ pub fn address(path: &Path) -> Result<String> {
     if let Some(letter) = text.chars().find(|letter| "*?[]{}\\^%#".contains(*letter) || letter.is_control()) {
         bail!("{shown} contains {letter:?}, which has a special meaning for an engine; rename it");
     }
-    match is_address(path) {
-        true => Ok(text.trim_end_matches('/').to_owned()),
-        false => Ok(format!("file://{}", std::path::absolute(path)?.display().to_string().trim_end_matches('/'))),
+    match text.split_once("://") {
+        Some((scheme, rest)) => Ok(format!("{scheme}://{}", rest.trim_end_matches('/'))),
+        None => Ok(format!("file://{}", std::path::absolute(path)?.display().to_string().trim_end_matches('/'))),
     }
 }
 
@@ -188,6 +200,8 @@ mod tests {
         assert_eq!(text("${y}"), "'$\\{y}'");
         assert_eq!(texts(["a", "b"]), "('a', 'b')");
         assert_eq!(files("parquet", "file:///a`b"), "parquet.`file:///a``b`");
+        let query = format!("SELECT * FROM {} JOIN {}", files("parquet", "s3a://b/c"), files("parquet", "s3a://d"));
+        assert_eq!(parquet_addresses(&query).collect::<Vec<_>>(), ["s3a://b/c", "s3a://d/"]);
     }
 
     #[test]
@@ -207,6 +221,9 @@ mod tests {
         let of = |path: &str| address(Path::new(path)).map_err(|error| error.to_string());
         assert_eq!(of("/data/in put/"), Ok("file:///data/in put".to_owned()));
         assert_eq!(of("s3a://bucket/in"), Ok("s3a://bucket/in".to_owned()));
+        for root in ["s3a://bucket", "s3a://bucket/"] {
+            assert_eq!(of(root), Ok("s3a://bucket".to_owned()));
+        }
         assert!(of("/data/50%.csv").unwrap_err().contains("rename it"));
         assert!(of("data").unwrap().starts_with("file:///") && of("data").unwrap().ends_with("/data"));
     }

@@ -15,7 +15,8 @@ use testkit::engines::{Engine, EngineServer};
 use crate::noisy;
 
 /// The files that a failed run must not change.
-const OUTPUTS: [&str; 4] = ["ingesteddata/versions", "ingesteddata/current", "practicemodels", "production_deployment"];
+pub const OUTPUTS: [&str; 4] =
+    ["ingesteddata/versions", "ingesteddata/current", "practicemodels", "production_deployment"];
 
 fn on(server: &EngineServer) -> Workspace {
     let mut workspace = Workspace::with_data();
@@ -23,7 +24,7 @@ fn on(server: &EngineServer) -> Workspace {
     workspace
 }
 
-fn location(workspace: &Workspace) -> String {
+pub fn location(workspace: &Workspace) -> String {
     let facts: Json = serde_json::from_str(&workspace.text("ingesteddata/ingestion.json")).unwrap();
     facts["location"].as_str().unwrap().to_owned()
 }
@@ -104,7 +105,7 @@ fn slow(server: &EngineServer) -> Workspace {
     workspace
 }
 
-fn start(workspace: &Workspace, step: &str) -> Child {
+pub fn start(workspace: &Workspace, step: &str) -> Child {
     workspace.command(step).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 

@@ -7,6 +7,7 @@ mod faults;
 mod long;
 mod many;
 mod same;
+mod storage;
 mod tls;
 mod workers;
 

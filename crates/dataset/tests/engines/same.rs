@@ -12,7 +12,7 @@ use testkit::engines::{Engine, EngineServer};
 use crate::{noisy, untidy};
 
 /// The results of a complete run, by name.
-type Findings = BTreeMap<String, Value>;
+pub type Findings = BTreeMap<String, Value>;
 
 #[test]
 fn sail_finds_what_this_process_finds() {
@@ -113,7 +113,7 @@ fn rows(dataset: &Path) -> Value {
 }
 
 /// Returns the header and the records, sorted by their text, of a CSV file or of all CSV files below a folder.
-fn records(place: &Path) -> (String, Vec<Vec<String>>) {
+pub fn records(place: &Path) -> (String, Vec<Vec<String>>) {
     let mut files = vec![place.to_owned()];
     let mut header = String::new();
     let mut records = Vec::new();
@@ -131,7 +131,7 @@ fn records(place: &Path) -> (String, Vec<Vec<String>>) {
 }
 
 /// Returns the model that training finds, with the statistics of its fit.
-fn model(workspace: &Workspace) -> Value {
+pub fn model(workspace: &Workspace) -> Value {
     let model = workspace.run_json("training", &[]);
     assert!(model["relative_error"].as_f64().unwrap() < 1e-6, "{model}");
     let mut model = without(model, &["model_sha256", "seconds", "fit_seconds", "relative_error"]);
@@ -163,7 +163,7 @@ fn batch_predictions(workspace: &Workspace) -> Value {
 
 /// Returns the name and risk of each client, sorted by name. Excludes the client `twice`, which has several rows in one
 /// file, because no engine can determine the newest of them.
-fn called(list: &str) -> Value {
+pub fn called(list: &str) -> Value {
     let mut reader = csv::Reader::from_reader(list.as_bytes());
     let clients = reader.records().map(|record| {
         let record = record.unwrap();
@@ -174,7 +174,7 @@ fn called(list: &str) -> Value {
     json!(clients)
 }
 
-fn without(mut value: Value, keys: &[&str]) -> Value {
+pub fn without(mut value: Value, keys: &[&str]) -> Value {
     for key in keys {
         value.as_object_mut().unwrap().remove(*key);
     }
@@ -182,7 +182,7 @@ fn without(mut value: Value, keys: &[&str]) -> Value {
 }
 
 /// Records where two values differ: coefficients by more than a relative 1e-9, other numbers by more than 1e-12.
-fn compare(name: &str, a: &Value, b: &Value, differences: &mut Vec<String>) {
+pub fn compare(name: &str, a: &Value, b: &Value, differences: &mut Vec<String>) {
     match (a, b) {
         (Value::Object(left), Value::Object(right)) if left.keys().eq(right.keys()) => {
             for key in left.keys() {
