@@ -65,9 +65,7 @@ impl Client {
         let trust = Trust::new(endpoint, ca_path)?;
         if let Some(trust) = &trust {
             let settings = trust.settings()?;
-            channel = channel
-                .tls_config(settings)
-                .with_context(|| format!("TLS to {} cannot be set up with {}", endpoint.host, trust.authorities()))?;
+            channel = channel.tls_config(settings).with_context(|| trust.no_authorities())?;
         }
         let agent = format!("{} risk/{}", endpoint.user_agent, env!("CARGO_PKG_VERSION"));
         channel = channel

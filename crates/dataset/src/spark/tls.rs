@@ -61,8 +61,18 @@ impl Trust {
         Ok(settings.trust_anchors(authorities.roots))
     }
 
+    /// Says what to do if the library does not accept the settings.
+    pub fn no_authorities(&self) -> String {
+        format!(
+            "TLS to {} cannot be set up with {}; if none is found, set the key \"engine_ca_path\" or the environment \
+             variable {CA_VARIABLE}",
+            self.host,
+            self.authorities()
+        )
+    }
+
     /// Describes the trusted authorities.
-    pub fn authorities(&self) -> String {
+    fn authorities(&self) -> String {
         match (&self.ca_path, env::var_os(CA_VARIABLE)) {
             (Some(path), _) => format!("a certificate authority in {} (key \"engine_ca_path\")", path.display()),
             (None, Some(path)) => format!("a certificate authority in {} ({CA_VARIABLE})", path.display()),
