@@ -118,7 +118,8 @@ mod tests {
     fn only_folders_of_datasets_may_be_emptied() {
         let address = common::config::cluster::EngineAddress::parse("sc://host").unwrap();
         let time_limit = std::time::Duration::from_secs(1);
-        let cluster = Cluster { address, time_limit, output: "s3a://b/out".to_owned(), dataset_csv: false };
+        let cluster =
+            Cluster { address, time_limit, output: "s3a://b/out".to_owned(), dataset_csv: false, ca_path: None };
         let new = new_location(&cluster, &Schema::default()).unwrap();
         assert!(is_location(&cluster, &new) && is_location(&cluster, "s3a://b/out/finaldata/20260101T000000-1Z-7"));
         for wrong in [

@@ -18,7 +18,8 @@ use crate::noisy;
 fn connect(url: &str, seconds: u64) -> Connection {
     let address = EngineAddress::parse(url).unwrap();
     let time_limit = Duration::from_secs(seconds);
-    Connection::open(&Cluster { address, time_limit, output: String::new(), dataset_csv: false }).unwrap()
+    Connection::open(&Cluster { address, time_limit, output: String::new(), dataset_csv: false, ca_path: None })
+        .unwrap()
 }
 
 /// Creates a workspace whose ingestion takes seconds.
