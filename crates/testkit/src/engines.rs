@@ -97,6 +97,9 @@ impl EngineServer {
     /// Ends the server with SIGKILL and starts it again on the same port.
     pub fn restart(&mut self) {
         self.kill();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+            thread::sleep(Duration::from_millis(10));
+        }
         self.group = Group::start(&self.command);
         self.group.wait_for(self.port);
     }
