@@ -44,13 +44,13 @@ impl EngineServer {
         }
     }
 
-    /// Starts a Sail with additional environment variables, such as those of an object storage.
-    pub fn sail(environment: &[(&str, String)]) -> Option<Self> {
+    /// Starts a Sail with additional environment variables.
+    pub(crate) fn sail(environment: &[(&str, &str)]) -> Option<Self> {
         let sail = program("sail", "pysail from PyPI")?;
         Some(Self::listening(|port| {
             let mut command = Command::new(&sail);
             command.args(["spark", "server", "--ip", "127.0.0.1", "--port", &port.to_string()]);
-            command.envs(environment.iter().map(|(name, value)| (name, value)));
+            command.envs(environment.iter().copied());
             command
         }))
     }
@@ -70,7 +70,7 @@ impl EngineServer {
         Self::spark("local[2]", &settings.each_ref().map(String::as_str))
     }
 
-    fn spark(master: &str, settings: &[&str]) -> Option<Self> {
+    pub(crate) fn spark(master: &str, settings: &[&str]) -> Option<Self> {
         program("java", "default-jre-headless")?;
         let submit = program("spark-submit", "pyspark from PyPI")?;
         Some(Self::listening(|port| {

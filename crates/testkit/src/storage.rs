@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use ureq::Agent;
 
-use crate::engines::{Group, free_port, program};
+use crate::engines::{Engine, EngineServer, Group, free_port, program};
+use crate::skipped;
 
 /// Time limit for an answer.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// Maximum size of a fetched object in bytes.
 const LARGEST: u64 = 1 << 30;
+/// The access key of the engines.
+const KEY: &str = "tester";
 /// The signature of the tests' requests. moto does not check it before [`StorageServer::check_keys`].
 const SIGNATURE: &str =
     "AWS4-HMAC-SHA256 Credential=tester/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
@@ -28,6 +31,9 @@ pub struct StorageServer {
 
 #[expect(clippy::unwrap_used, reason = "a test whose storage fails has failed")]
 impl StorageServer {
+    /// The secret key of the engines. The text is distinctive, so that a leak can be found anywhere.
+    pub const SECRET: &str = "sesame-2718";
+
     /// Starts a server without buckets. `None`, with a message, if it is not installed.
     pub fn start() -> Option<Self> {
         let server = program("moto_server", "moto[server] from PyPI")?;
@@ -40,15 +46,38 @@ impl StorageServer {
         Some(Self { group, port, client })
     }
 
-    /// Returns the environment variables with which an engine reaches this server.
-    pub fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("AWS_ENDPOINT_URL", self.url("")),
-            ("AWS_ALLOW_HTTP", "true".to_owned()),
-            ("AWS_REGION", "us-east-1".to_owned()),
-            ("AWS_ACCESS_KEY_ID", "tester".to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", "sesame-2718".to_owned()),
-        ]
+    /// Starts an engine that reaches this server. `None`, with a message, if it is not installed.
+    pub fn engine(&self, engine: Engine) -> Option<EngineServer> {
+        let url = format!("http://127.0.0.1:{}", self.port);
+        match engine {
+            Engine::Sail => {
+                let environment = [
+                    ("AWS_ENDPOINT_URL", url.as_str()),
+                    ("AWS_ALLOW_HTTP", "true"),
+                    ("AWS_REGION", "us-east-1"),
+                    ("AWS_ACCESS_KEY_ID", KEY),
+                    ("AWS_SECRET_ACCESS_KEY", Self::SECRET),
+                ];
+                EngineServer::sail(&environment)
+            }
+            Engine::Spark => {
+                let prefix = "spark.hadoop.fs.s3a";
+                let settings = [
+                    format!("spark.jars={}", connector()?),
+                    format!("{prefix}.endpoint={url}"),
+                    format!("{prefix}.path.style.access=true"),
+                    format!("{prefix}.access.key={KEY}"),
+                    format!("{prefix}.secret.key={}", Self::SECRET),
+                    // The connector is older than Spark's Hadoop and does not understand its default values.
+                    format!("{prefix}.aws.credentials.provider=org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"),
+                    format!("{prefix}.threads.keepalivetime=60"),
+                    format!("{prefix}.connection.establish.timeout=30000"),
+                    format!("{prefix}.connection.timeout=200000"),
+                    format!("{prefix}.multipart.purge.age=86400"),
+                ];
+                EngineServer::spark("local[2]", &settings.each_ref().map(String::as_str))
+            }
+        }
     }
 
     /// Creates a bucket; nothing changes if it exists.
@@ -117,6 +146,21 @@ impl StorageServer {
     fn url(&self, address: &str) -> String {
         format!("http://127.0.0.1:{}/{}", self.port, encoded(address))
     }
+}
+
+/// Returns the files of Spark's connector for S3, separated by commas. `None`, with a message, if the package that
+/// contains them is not installed beside Spark.
+fn connector() -> Option<String> {
+    let spark = program("spark-submit", "pyspark from PyPI")?;
+    let environment = spark.ancestors().nth(2)?;
+    let folders = fs::read_dir(environment.join("lib")).into_iter().flatten().flatten();
+    let mut folders = folders.map(|python| python.path().join("site-packages/sagemaker_pyspark/jars"));
+    let Some(folder) = folders.find(|folder| folder.is_dir()) else {
+        skipped("Spark's connector for S3 is not installed (sagemaker-pyspark from PyPI, with pip's option --no-deps)");
+        return None;
+    };
+    let jars = ["hadoop-aws-3.3.1.jar", "aws-java-sdk-bundle-1.11.901.jar"];
+    Some(jars.map(|jar| folder.join(jar).display().to_string()).join(","))
 }
 
 /// Encodes an address for a URL.
