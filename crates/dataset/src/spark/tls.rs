@@ -92,7 +92,7 @@ impl Trust {
         }
         match network.map(io::Error::kind) {
             Some(ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
-                format!("the server closed the connection during the TLS handshake; {NO_TLS}")
+                format!("the server closed the connection during the TLS handshake; if it does not speak TLS, {NO_TLS}")
             }
             _ => root.to_string(),
         }
@@ -157,6 +157,9 @@ impl Trust {
                 "is that of a certificate authority, as self-signed ones are; have a certificate for {host} issued by \
                  {authorities}"
             ),
+            other if format!("{other:?}").contains("UnsupportedCertVersion") => {
+                format!("has version 1, which names no host; have one of version 3 issued for {host} (subjectAltName)")
+            }
             other => format!("is not valid: {other}"),
         }
     }
