@@ -92,7 +92,7 @@ impl Trust {
         }
         match network.map(io::Error::kind) {
             Some(ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
-                format!("the server closed the connection during the TLS handshake; {NO_TLS}")
+                format!("the server closed the connection during the TLS handshake; if it does not speak TLS, {NO_TLS}")
             }
             _ => root.to_string(),
         }
@@ -157,6 +157,9 @@ impl Trust {
                 "is that of a certificate authority, as self-signed ones are; have a certificate for {host} issued by \
                  {authorities}"
             ),
+            other if format!("{other:?}").contains("UnsupportedCertVersion") => {
+                format!("has version 1, which names no host; have one of version 3 issued for {host} (subjectAltName)")
+            }
             other => format!("is not valid: {other}"),
         }
     }
@@ -277,5 +280,30 @@ mod tests {
             assert_eq!(refusal(io::Error::from(kind)), None);
         }
         assert_eq!(trust.refusal(&Status::unavailable("the server is starting")), None);
+    }
+    #[test]
+    fn a_server_that_does_not_speak_in_clear_text_is_named() {
+        let tls = [TLS_ALERT, 3, 3, 0, 2, 2, 70];
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        for (answer, expected) in [
+            (&tls[..], Some("expects TLS; add use_ssl=true")),
+            (b"HTTP/1.1 400 Bad Request", Some("speaks HTTP/1")),
+            (b"", Some("closed the connection without an answer")),
+            (&settings, None),
+        ] {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let server = std::thread::spawn(move || {
+                let (mut client, _) = listener.accept().unwrap();
+                client.read_exact(&mut vec![0; GREETING.len()]).unwrap();
+                client.write_all(answer).unwrap();
+            });
+            let checked = check_clear_text(stream, Duration::from_secs(60)).map_err(|error| error.to_string());
+            server.join().unwrap();
+            match expected {
+                Some(expected) => assert!(checked.unwrap_err().contains(expected), "{expected}"),
+                None => checked.unwrap(),
+            }
+        }
     }
 }
