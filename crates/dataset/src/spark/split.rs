@@ -107,3 +107,28 @@ pub fn joined(schema: &Schema, split: &str, others: &str) -> String {
          (SELECT {FILE}, readable, {columns} FROM ({others}))"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_regular_line_has_the_fields_of_its_layout() {
+        let layout = Layout { columns: vec![3, 1, 0, 2], width: 5 };
+        let schema = names::tests::schema(); // the id, a number, a category, and the target "yes" or "no"
+        let condition = layout.is_regular(&schema, "value");
+        let text = r"[\\x20\\x21\\x23-\\x2B\\x2D-\\x7E]*";
+        let number = "(?:-?(?:[0-9]{1,15}|[0-9]{1,9}[.][0-9]{1,6}))?";
+        let fields = format!("'^{text},{number},(?:no|yes)?,{text},{text}\\\\r?\\\\z'");
+        assert_eq!(condition, format!("octet_length(value) <= 1000 AND value RLIKE {fields}"));
+        assert_eq!(layout.values(&schema, "v")[1], "try_cast(split_part(v, ',', 2) AS DOUBLE) + 0D");
+        assert_eq!(layout.values(&schema, "v")[3], "CASE split_part(v, ',', 3) WHEN 'no' THEN 0 WHEN 'yes' THEN 1 END");
+        let without_target = Layout { columns: vec![3, 1, 0, ABSENT], width: 5 };
+        assert_eq!(without_target.values(&schema, "v")[3], "CAST(NULL AS INT)");
+    }
+
+    #[test]
+    fn a_label_means_itself() {
+        assert_eq!(escaped("No.1|x"), r"No\\x{2E}1\\x{7C}x");
+    }
+}
