@@ -1,6 +1,5 @@
 //! The remote procedure calls of Spark Connect that this crate uses. Each carries the headers of the connection.
 
-use std::path::Path;
 use std::str::FromStr;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -47,13 +46,12 @@ pub struct Client {
 impl Client {
     /// Connects to a server and creates a session. With TLS, the server's certificate is checked before anything is sent
     /// to it. The connection is served by `runtime`.
-    pub fn connect(runtime: &Handle, endpoint: &Endpoint, ca_path: Option<&Path>, session_id: String) -> Result<Self> {
+    pub fn connect(runtime: &Handle, endpoint: &Endpoint, trust: Option<Trust>, session_id: String) -> Result<Self> {
         let scheme = if endpoint.tls { "https" } else { "http" };
         let mut channel = Channel::from_shared(format!("{scheme}://{}", endpoint.authority))
             .context("the server's name is not a host name")?
             .connect_timeout(CONNECT_LIMIT)
             .tcp_keepalive(Some(TCP_KEEPALIVE));
-        let trust = Trust::new(endpoint, ca_path)?;
         if let Some(trust) = &trust {
             let settings = trust.settings()?;
             channel = channel.tls_config(settings).with_context(|| trust.no_authorities())?;
@@ -82,7 +80,10 @@ impl Client {
             (Ok(Err(error)), None) => return Err(error.into()),
             (Err(_), _) => {
                 let what = if endpoint.tls { "a TLS handshake" } else { "a connection" };
-                bail!("the server accepts connections but did not finish {what} within {FIRST_CONNECT_LIMIT:?}")
+                bail!(
+                    "the server accepts connections but did not finish {what} within {} s",
+                    FIRST_CONNECT_LIMIT.as_secs()
+                )
             }
         };
         let service = SparkConnectServiceClient::new(channel)

@@ -26,7 +26,7 @@ use crate::spark::endpoint::Endpoint;
 use crate::spark::execution::{self, Broken, Event, Sink, Unwanted};
 use crate::spark::plan::{self, Existing, Files, Format};
 use crate::spark::row::{self, Row};
-use crate::spark::tls;
+use crate::spark::tls::{self, Trust};
 use crate::spark::view::{View, Views};
 
 /// Time limit for a server to accept a connection.
@@ -83,6 +83,7 @@ impl Connection {
         end_with_fullprocess()?;
         let address = &cluster.address;
         let endpoint = Endpoint::parse(address)?;
+        let trust = Trust::new(&endpoint, cluster.ca_path.as_deref())?;
         let reached = check_reachable(&endpoint.authority)
             .with_context(|| format!("{address} cannot be reached; is the Spark Connect server running?"))?;
         if !endpoint.tls {
@@ -90,7 +91,7 @@ impl Connection {
         }
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let session_id = endpoint.session_id.clone().unwrap_or_else(Client::new_id);
-        let client = match Client::connect(runtime.handle(), &endpoint, cluster.ca_path.as_deref(), session_id) {
+        let client = match Client::connect(runtime.handle(), &endpoint, trust, session_id) {
             Ok(client) => client,
             Err(error) => {
                 runtime.shutdown_background(); // as in `drop`

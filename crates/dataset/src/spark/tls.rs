@@ -281,4 +281,29 @@ mod tests {
         }
         assert_eq!(trust.refusal(&Status::unavailable("the server is starting")), None);
     }
+    #[test]
+    fn a_server_that_does_not_speak_in_clear_text_is_named() {
+        const ALERT: &[u8] = &[TLS_ALERT, 3, 3, 0, 2, 2, 70];
+        const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+        for (answer, expected) in [
+            (ALERT, Some("expects TLS; add use_ssl=true")),
+            (b"HTTP/1.1 400 Bad Request", Some("speaks HTTP/1")),
+            (b"", Some("closed the connection without an answer")),
+            (SETTINGS, None),
+        ] {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let server = std::thread::spawn(move || {
+                let (mut client, _) = listener.accept().unwrap();
+                client.read_exact(&mut vec![0; GREETING.len()]).unwrap();
+                client.write_all(answer).unwrap();
+            });
+            let checked = check_clear_text(stream, Duration::from_secs(60)).map_err(|error| error.to_string());
+            server.join().unwrap();
+            match expected {
+                Some(expected) => assert!(checked.unwrap_err().contains(expected), "{expected}"),
+                None => checked.unwrap(),
+            }
+        }
+    }
 }

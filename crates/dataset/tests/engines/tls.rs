@@ -208,7 +208,7 @@ fn a_server_that_does_not_answer_or_closes_is_refused_in_time() {
     let Some(authority) = Authority::new("authority") else { return };
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let error = refused(&with_tls(&format!("sc://{}", silent.local_addr().unwrap())), Some(&authority.path()));
-    assert!(error.contains("did not finish a TLS handshake within 4s"), "{error}");
+    assert!(error.contains("did not finish a TLS handshake within 4 s"), "{error}");
 
     let closing = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("sc://{}", closing.local_addr().unwrap());
