@@ -283,13 +283,13 @@ mod tests {
     }
     #[test]
     fn a_server_that_does_not_speak_in_clear_text_is_named() {
-        let tls = [TLS_ALERT, 3, 3, 0, 2, 2, 70];
-        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        const ALERT: &[u8] = &[TLS_ALERT, 3, 3, 0, 2, 2, 70];
+        const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
         for (answer, expected) in [
-            (&tls[..], Some("expects TLS; add use_ssl=true")),
+            (ALERT, Some("expects TLS; add use_ssl=true")),
             (b"HTTP/1.1 400 Bad Request", Some("speaks HTTP/1")),
             (b"", Some("closed the connection without an answer")),
-            (&settings, None),
+            (SETTINGS, None),
         ] {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
