@@ -1,4 +1,4 @@
-"""The result files: `results/NAME.json`, with one measurement for each number of rows."""
+"""The result files: `results/NAME.json`, with one measurement for each number of rows and of files."""
 
 import json
 from pathlib import Path
@@ -13,12 +13,17 @@ def load(name, folder=FOLDER):
 
 
 def store(name, measurement, folder=FOLDER):
-    """Adds a measurement; it replaces one of the same number of rows."""
-    rows = measurement["parameters"]["rows"]
-    others = [other for other in load(name, folder) if other["parameters"]["rows"] != rows]
-    measurements = sorted([*others, measurement], key=lambda each: each["parameters"]["rows"])
+    """Adds a measurement; it replaces one of the same number of rows and files."""
+    others = [other for other in load(name, folder) if size(other) != size(measurement)]
+    measurements = sorted([*others, measurement], key=size)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps({"benchmark": name, "measurements": measurements}, indent=1) + "\n")
     partial.replace(path)
+
+
+def size(measurement):
+    """Returns the numbers of rows and of files."""
+    parameters = measurement["parameters"]
+    return parameters["rows"], parameters.get("files", 0)

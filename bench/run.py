@@ -24,6 +24,7 @@ def arguments():
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help=f"benchmarks to run: {', '.join(NAMES)}")
     add("--rows", type=numbers, metavar="N,…", help="numbers of rows, for example 1_000_000,10_000_000")
+    add("--files", type=numbers, metavar="N,…", help="numbers of files [default: 4 to 10, depending on the rows]")
     add("--rounds", type=int, metavar="N", help="rounds that count [default: 5; 3 above 10,000,000 rows]")
     add("--seconds", type=int, default=10, metavar="N", help="seconds of each load of the service [default: 10]")
     add("--bin", type=folder, metavar="FOLDER", help="folder of the programs [default: they are built]")
@@ -63,7 +64,8 @@ def run(options):
     processes.require({tool: package for each in benchmarks.values() for tool, package in each.TOOLS.items()})
     with Session(options) as session:
         for name, benchmark in benchmarks.items():
-            for rows in options.rows or benchmark.ROWS:
+            for rows, files in sizes(options, benchmark):
+                session.files = files
                 scratch = session.begin(name, benchmark.FEATURES)
                 measurement = {
                     "date": datetime.date.today().isoformat(),
@@ -77,8 +79,13 @@ def run(options):
                 print(tables.table(name, options.results), flush=True)
 
 
+def sizes(options, benchmark):
+    """Returns the pairs of numbers of rows and of files."""
+    return [(rows, files) for rows in options.rows or benchmark.ROWS for files in options.files or [files_of(rows)]]
+
+
 def parameters(session, benchmark, rows):
-    files = {"files": files_of(rows)} if rows else {}
+    files = {"files": session.files} if rows else {}
     seconds = {"seconds": session.options.seconds} if "wrk" in benchmark.TOOLS else {}
     return {"rows": rows, **files, "rounds": session.rounds(rows), **seconds}
 

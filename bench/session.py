@@ -59,7 +59,7 @@ class Session:
 
     def data(self, rows):
         """Returns a folder with fabricated client tables; the tables of another size are removed."""
-        files = files_of(rows)
+        files = self.files
         folder = self.folder / "data"
         if self._data != {rows: files}:
             progress(f"fabricating {rows:,} rows")

@@ -84,13 +84,25 @@ def threads(measurements):
 
 
 def steps(measurements, start=""):
-    names = ("rows", "step", "", "whole process", "CPU", "memory", "memory of the server", "times as long")
+    names = ("rows", "step", "", "whole process", "CPU", "memory", "times as long")
     return grid(names, (
         (
             rows(measurement), comparison["name"], candidate["name"], seconds(figures["wall"]), seconds(figures["cpu"]),
-            memory(figures["peak_mib"]), memory(figures.get("server_mib")), ratio(ratios.get("wall")),
+            memory(figures["peak_mib"]), ratio(ratios.get("wall")),
         )
         for measurement, comparison, candidate, figures, ratios in candidates(measurements, start)
+    ))
+
+
+def engines(measurements):
+    names = ("rows", "files", "step", "", "whole process", "memory", "memory of the server", "times as long")
+    return grid(names, (
+        (
+            rows(measurement), f"{measurement['parameters']['files']:,}", comparison["name"], candidate["name"],
+            seconds(figures["wall"]), memory(figures["peak_mib"]), memory(figures.get("server_mib")),
+            ratio(ratios.get("wall")),
+        )
+        for measurement, comparison, candidate, figures, ratios in candidates(measurements)
     ))
 
 
@@ -144,7 +156,7 @@ TABLES = {
     "steps": steps,
     "service": service,
     "databases": databases,
-    "engines": steps,
+    "engines": engines,
 }
 
 

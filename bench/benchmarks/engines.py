@@ -1,6 +1,7 @@
-"""Ingestion and training in this process beside the same on Sail."""
+"""Ingestion and training in this process beside the same on Sail and on Spark with one and two workers."""
 
-from contextlib import contextmanager
+import contextlib
+import os
 from pathlib import Path
 
 import processes
@@ -9,20 +10,28 @@ from project import Workspace
 from rounds import Candidate, compare
 
 ROWS = [1_000_000]
-PEERS = ["pysail"]
-TOOLS, VERSIONS = {}, {}
+PEERS = ["pysail", "pyspark"]
+TOOLS = {"java": "default-jre-headless"}
+VERSIONS = {"java": ["--version"]}
 FEATURES = ["cluster"]
 
 
 def measure(session, folder, rows):
-    data, port = session.data(rows), processes.free_port()
-    engines = {"in this process": {}, "on Sail": {"engine": f"sc://127.0.0.1:{port}"}}
+    data, python = session.data(rows), session.python
+    address = f"sc://127.0.0.1:{processes.free_port()}"
+    engines = {
+        "in this process": lambda: contextlib.nullcontext(dict),
+        "on Sail": lambda: sail(python, address, folder),
+        "on Spark, 1 worker": lambda: spark(python, address, folder, 1),
+        "on Spark, 2 workers": lambda: spark(python, address, folder, 2),
+    }
 
-    def candidate(name, keys, step, result):
+    def candidate(name, engine, step, result):
+        keys = {} if name == "in this process" else {"engine": address}
         workspace = Workspace(folder / step / name, session.current, data, store_dataset=False, **keys)
 
         def run():
-            with sail(session.python, port, folder) if keys else nothing() as server:
+            with engine() as server:
                 if step == "training" and not (workspace.folder / "compiled").exists():
                     workspace.run("ingestion")
                 workspace.remove("compiled" if step == "ingestion" else "models")
@@ -32,7 +41,7 @@ def measure(session, folder, rows):
         return Candidate(name, run)
 
     def pair(step, result, **options):
-        candidates = [candidate(name, keys, step, result) for name, keys in engines.items()]
+        candidates = [candidate(name, engine, step, result) for name, engine in engines.items()]
         return compare(step, candidates, session.rounds(rows), **options)
 
     return [pair("ingestion", lambda outcome: {"rows": outcome["rows"]}), pair("training", fit, agree=same_fit)]
@@ -42,23 +51,59 @@ def fit(outcome):
     return {"rows": outcome["training"]["rows"], "coefficients": [*outcome["coefficients"], outcome["intercept"]]}
 
 
-@contextmanager
-def nothing():
-    """Stands for a server where there is none."""
-    yield dict
-
-
-@contextmanager
-def sail(python, port, folder):
+@contextlib.contextmanager
+def sail(python, address, folder):
     """Runs a server. Yields a function that returns its peak memory."""
-    log = folder / "sail.log"
+    log, port = folder / "sail.log", address.rpartition(":")[2]
     command = [Path(python).with_name("sail"), "spark", "server", "--ip", "127.0.0.1", "--port", port]
     with processes.background(command, log=log, folder=folder) as process:
-        processes.wait_until(lambda: processes.accepts(port), "Sail", process=process, log=log)
+        wait_for(port, "Sail", process, log)
+        yield lambda: {"server_mib": peak_mib(process.pid)}
 
-        def peak():
-            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-            kib = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-            return {"server_mib": kib / 1024}
 
-        yield peak
+@contextlib.contextmanager
+def spark(python, address, folder, workers):
+    """Runs a master, workers with one core each, and a Spark Connect server."""
+    home = Path(python).parent
+    environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "PATH": f"{home}:{os.environ['PATH']}"}
+    with contextlib.ExitStack() as stack:
+
+        def start(name, port, command):
+            log = folder / f"{name}.log"
+            server = processes.background(command, log=log, folder=folder, environment=environment)
+            wait_for(port, name, stack.enter_context(server), log)
+
+        def service(name, *arguments):
+            page = processes.free_port()
+            options = ["--host", "127.0.0.1", "--webui-port", page, *arguments]
+            return page, [home / "spark-class", f"org.apache.spark.deploy.{name}", *options]
+
+        port = processes.free_port()
+        start("master", port, service("master.Master", "--port", port)[1])
+        master = f"spark://127.0.0.1:{port}"
+        for number in range(workers):
+            page, command = service("worker.Worker", "--cores", 1, "--memory", "4g", master)
+            start(f"worker {number}", page, command)
+        port = address.rpartition(":")[2]
+        settings = {
+            "spark.connect.grpc.binding.address": "127.0.0.1",
+            "spark.connect.grpc.binding.port": port,
+            "spark.driver.host": "127.0.0.1",
+            "spark.executor.memory": "3g",
+            "spark.ui.enabled": "false",
+            "spark.sql.shuffle.partitions": 4,
+        }
+        options = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
+        main = ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
+        start("Spark", port, [home / "spark-submit", "--master", master, *options, *main])
+        yield dict
+
+
+def wait_for(port, name, process, log):
+    processes.wait_until(lambda: processes.accepts(port), name, process=process, log=log, limit=180)
+
+
+def peak_mib(process):
+    """Returns the peak memory of a process."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024

@@ -109,6 +109,8 @@ pub struct Config {
     #[serde(default, deserialize_with = "values::seconds_within::<1, 1_000_000, _, _>")]
     engine_time_limit: Option<Duration>,
     #[serde(default, deserialize_with = "values::some")]
+    engine_ca_path: Option<PathBuf>,
+    #[serde(default, deserialize_with = "values::some")]
     local_output_path: Option<PathBuf>,
     #[serde(default, deserialize_with = "values::some")]
     dataset_csv: Option<bool>,
@@ -180,6 +182,7 @@ impl Config {
             ("test_data_path", Some(&mut self.test_data)),
             ("output_model_path", Some(&mut self.output_model)),
             ("prod_deployment_path", Some(&mut self.production)),
+            ("engine_ca_path", self.engine_ca_path.as_mut()),
             ("local_output_path", self.local_output_path.as_mut()),
             ("api_token_file", self.api_token_file.as_mut()),
         ] {
@@ -196,6 +199,7 @@ impl Config {
         let Some(address) = self.engine_address.take() else {
             for (key, is_set) in [
                 ("engine_time_limit", self.engine_time_limit.is_some()),
+                ("engine_ca_path", self.engine_ca_path.is_some()),
                 ("local_output_path", self.local_output_path.is_some()),
                 ("dataset_csv", self.dataset_csv.is_some()),
             ] {
@@ -229,6 +233,7 @@ impl Config {
         }
         self.engine = Some(Cluster {
             address,
+            ca_path: self.engine_ca_path.take(),
             time_limit: self.engine_time_limit.unwrap_or(Duration::from_secs(3600)),
             output,
             dataset_csv: self.dataset_csv.unwrap_or(false),
@@ -327,15 +332,17 @@ mod tests {
         let config = with(&|_| ()).unwrap();
         let engine = config.engine.unwrap();
         assert_eq!((engine.output.as_str(), config.store_dataset), (config.output_folder.to_str().unwrap(), false));
-        assert_eq!(engine.time_limit, Duration::from_secs(3600));
+        assert_eq!((engine.time_limit, engine.ca_path), (Duration::from_secs(3600), None));
         let config = with(&|config| {
+            config.insert("engine_ca_path".to_owned(), json!("ca.pem"));
             config.insert("input_folder_path".to_owned(), json!("s3a://bucket/in"));
             config.insert("output_folder_path".to_owned(), json!("s3a://bucket/out"));
             config.insert("engine_time_limit".to_owned(), json!(60));
         });
         let config = config.unwrap();
         assert_eq!(config.input_folder, Path::new("s3a://bucket/in"));
-        assert_eq!(config.engine.unwrap().output, "s3a://bucket/out");
+        let engine = config.engine.unwrap();
+        assert_eq!((engine.output.as_str(), engine.ca_path), ("s3a://bucket/out", Some(config.folder.join("ca.pem"))));
         assert!(config.output_folder.ends_with("ingesteddata") && config.output_folder.is_absolute());
         for (key, value, expected) in [
             ("local_output_path", json!("elsewhere"), "is an address; remove it"),
@@ -344,6 +351,7 @@ mod tests {
             ("engine", json!(1), "a text"),
             ("engine", json!("sc://a secret"), "sc://host:15002"),
             ("engine_time_limit", json!(0), "seconds from 1"),
+            ("engine_ca_path", json!(""), "expected a path, found an empty text"),
             ("store_dataset", json!(true), "expected false"),
             ("input_database", json!({"url": "sqlite://crm.db", "table": "t", "column": "id"}), "reads only files"),
         ] {
@@ -379,6 +387,7 @@ mod tests {
         for (key, value) in [
             ("input_folder_path", json!("s3a://bucket/in")),
             ("engine_time_limit", json!(5)),
+            ("engine_ca_path", json!("ca.pem")),
             ("dataset_csv", json!(true)),
         ] {
             let error = load(|config| {

@@ -1,13 +1,13 @@
 //! The engine for data beyond one machine: Apache Spark or Sail through Spark Connect.
 //!
 //! Every request is one SQL query that returns sums, counts or few rows; the data stay on the cluster. `connection`
-//! sends requests and waits for answers, `execution` follows an answer to its end, `client` makes the remote calls;
-//! `plan` and `view` build statements, `row` decodes answers. `files` finds files and computes their checksums,
-//! `lines` reads and counts them, `row_rules` expresses in SQL what a valid row is; `compile` merges files into a
-//! dataset on the storage that the cluster shares, and `stored` knows where it is and which columns it has; `table`
-//! queries a table, `distribution` counts its values, `training` selects
-//! the rows of a training, `step` computes the sums of a Newton step, with those of categories in `cells`. `names` names
-//! columns, `sql` formats numbers and texts so that both engines read them alike.
+//! sends requests and waits for answers, `execution` follows an answer to its end while `heartbeat` watches the server,
+//! `client` makes the remote calls, `tls` checks whom it talks to; `plan` and `view` build statements, `row` decodes
+//! answers. `files` finds files and computes their checksums, `lines` reads and counts them, `split` splits them into
+//! columns, `row_rules` expresses in SQL what a valid row is; `compile` merges files into a dataset on the storage that
+//! the cluster shares, and `stored` knows where it is and which columns it has; `table` queries a table, `distribution`
+//! counts its values, `training` selects the rows of a training, `step` computes the sums of a Newton step, with those
+//! of categories in `cells`. `names` names columns, `sql` formats numbers and texts so that both engines read them alike.
 //!
 //! Only features that both engines share are used, with one exception: Spark determines the file of each line, Sail
 //! only the file of a whole content (`lines`). A filter over computed columns makes Sail compute them again for every
@@ -21,15 +21,18 @@ mod distribution;
 mod endpoint;
 mod execution;
 mod files;
+mod heartbeat;
 mod lines;
 mod names;
 mod plan;
 pub mod row;
 mod row_rules;
+mod split;
 mod sql;
 mod step;
 mod stored;
 mod table;
+mod tls;
 mod training;
 mod view;
 
@@ -52,7 +55,6 @@ use common::schema::Schema;
 use crate::spark::connection::Connection;
 use crate::spark::files::{InputFile, State};
 use crate::spark::lines::Lines;
-use crate::spark::plan::{Existing, Format};
 use crate::spark::table::ClusterTable;
 
 /// The file in the output folder that names the folder being written, so that the folder of a killed ingestion can be
@@ -142,15 +144,10 @@ impl Engine for SparkConnect {
         let probed = files::probe(&self.connection, &self.schema, files)?;
         let inputs = probed.into_iter().map(|file| InputFile::new(&self.schema, file, reading.target));
         let lines = Lines::open(&self.connection, &self.schema, inputs.collect::<Result<Vec<_>>>()?);
-        let counted = lines.count(reading.malformed)?;
+        let rows = lines.checked(&format!("({})", lines.split()));
+        let counted = lines.count(&rows, reading.malformed)?;
         let malformed = counted.iter().map(|file| file.malformed).sum();
-        Ok(Box::new(ClusterTable::of_lines(
-            self.connection.clone(),
-            self.schema.clone(),
-            lines.rows(),
-            lines.views,
-            malformed,
-        )))
+        Ok(Box::new(ClusterTable::of_lines(self.connection.clone(), self.schema.clone(), rows, lines.views, malformed)))
     }
 
     fn retire(&self, ingested: &Ingested) {
@@ -174,20 +171,18 @@ impl SparkConnect {
         }
     }
 
-    /// Empties a folder that is no longer used. Errors are ignored, because the caller's work does not depend on it.
+    /// Empties the folders of a dataset that is no longer used. Errors are ignored, because the caller's work does not
+    /// depend on it.
     fn empty(&self, location: &str) {
-        let csv = self.cluster.dataset_csv.then(|| format!("{location}.csv"));
-        for location in [location.to_owned()].into_iter().chain(csv) {
-            // No SQL statement deletes a folder; overwriting it with an empty result releases its storage.
-            let nothing = "SELECT 1 AS retired WHERE false".to_owned();
-            let what = "emptying the dataset before this one";
-            if let Err(error) =
-                self.connection.write(what, nothing, Format::Parquet, Existing::Overwrite, location.clone())
-            {
-                narrate(format_args!("warning: {location} is no longer used and could not be emptied: {error:#}"));
+        if !stored::is_location(&self.cluster, location) {
+            narrate(format_args!("warning: {location} is no folder of this project's datasets and is left as it is"));
+            return;
+        }
+        let csv = self.cluster.dataset_csv.then(|| stored::csv_copy(location));
+        for folder in [location.to_owned(), stored::split_lines(location)].into_iter().chain(csv) {
+            if let Err(error) = stored::empty(&self.connection, &folder) {
+                narrate(format_args!("warning: {folder} is no longer used and could not be emptied: {error:#}"));
             }
-            // The folder itself is deleted too if it is on a file system that this machine shares.
-            let _ = location.strip_prefix("file://").map(fs::remove_dir_all);
         }
     }
 }

@@ -32,6 +32,7 @@ pub enum Engine {
 pub struct EngineServer {
     group: Group,
     port: u16,
+    command: Command,
 }
 
 impl EngineServer {
@@ -85,11 +86,22 @@ impl EngineServer {
         }))
     }
 
-    fn listening(command: impl Fn(u16) -> Command) -> Self {
+    fn listening(command: impl FnOnce(u16) -> Command) -> Self {
         let port = free_port();
-        let group = Group::start(command(port));
+        let command = command(port);
+        let group = Group::start(&command);
         group.wait_for(port);
-        Self { group, port }
+        Self { group, port, command }
+    }
+
+    /// Ends the server with SIGKILL and starts it again on the same port.
+    pub fn restart(&mut self) {
+        self.kill();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.group = Group::start(&self.command);
+        self.group.wait_for(self.port);
     }
 
     /// Returns the URL of the server.
@@ -129,7 +141,7 @@ impl SparkCluster {
         let start = |name: &str, arguments: &str| {
             let mut command = Command::new(&class);
             command.arg(name).args(arguments.split(' ')).env("SPARK_LOCAL_IP", "127.0.0.1");
-            Group::start(command)
+            Group::start(&command)
         };
         let (port, page) = (free_port(), free_port());
         let address = format!("--host 127.0.0.1 --port {port} --webui-port {page}");
@@ -163,7 +175,7 @@ pub(crate) struct Group {
 
 #[expect(clippy::unwrap_used, reason = "a test that cannot start its server has failed")]
 impl Group {
-    pub(crate) fn start(command: Command) -> Self {
+    pub(crate) fn start(command: &Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // The shell reads from a pipe on which nothing is ever written. When the test has ended, the pipe closes, and
         // the shell ends together with the group.
@@ -207,7 +219,8 @@ pub(crate) fn free_port() -> u16 {
 /// Returns the path of a program; `None`, with a message, if `package` is not installed.
 pub(crate) fn program(name: &str, package: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file());
+    let folders = env::split_paths(&path).chain(["/usr/sbin".into()]);
+    let found = folders.map(|folder| folder.join(name)).find(|program| program.is_file());
     if found.is_none() {
         skipped(&format!("{name} is not installed ({package})"));
     }

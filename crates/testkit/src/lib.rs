@@ -6,6 +6,7 @@ pub mod engines;
 pub mod faults;
 pub mod proxy;
 pub mod storage;
+pub mod tls;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

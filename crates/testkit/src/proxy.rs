@@ -1,10 +1,12 @@
-//! A faulty network: a proxy on loopback that cuts every connection after a number of bytes.
+//! Faulty networks: a proxy on loopback that cuts every connection after a number of bytes, and one that can be
+//! interrupted for a while.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 /// A proxy that forwards bytes to a server, and cuts each connection after a different number of bytes.
 pub struct CuttingProxy {
@@ -64,4 +66,59 @@ fn pass(mut from: TcpStream, mut to: TcpStream, mut allowed: u64) -> bool {
     }
     let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
     allowed == 0
+}
+
+/// A network to a server that can be interrupted: nothing is lost, but nothing arrives until it is there again.
+pub struct Network {
+    port: u16,
+    interrupted: Arc<AtomicBool>,
+}
+
+#[expect(clippy::unwrap_used, reason = "a machine without a free port runs no test")]
+impl Network {
+    /// Starts a network to the server at `port`.
+    pub fn to(port: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let own_port = listener.local_addr().unwrap().port();
+        let interrupted = Arc::<AtomicBool>::default();
+        let state = interrupted.clone();
+        // The threads end with the test's process.
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { continue };
+                let (Ok(from), Ok(to)) = (client.try_clone(), server.try_clone()) else { continue };
+                for (from, to) in [(from, to), (server, client)] {
+                    let state = state.clone();
+                    thread::spawn(move || pass_unless(&state, from, to));
+                }
+            }
+        });
+        Self { port: own_port, interrupted }
+    }
+
+    /// Returns the address of the server behind this network.
+    pub fn url(&self) -> String {
+        format!("sc://127.0.0.1:{}", self.port)
+    }
+
+    /// Interrupts the network for `pause`, while the calling thread waits.
+    pub fn interrupt(&self, pause: Duration) {
+        self.interrupted.store(true, Ordering::Relaxed);
+        thread::sleep(pause);
+        self.interrupted.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Forwards bytes, but none while the network is interrupted.
+fn pass_unless(interrupted: &AtomicBool, mut from: TcpStream, mut to: TcpStream) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        while interrupted.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(10));
+        }
+        if to.write_all(&buffer[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
 }

@@ -40,7 +40,7 @@ impl StorageServer {
         let port = free_port();
         let mut command = Command::new(server);
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
-        let group = Group::start(command);
+        let group = Group::start(&command);
         group.wait_for(port);
         let client = Agent::config_builder().timeout_global(Some(TIME_LIMIT)).build().into();
         Some(Self { group, port, client })

@@ -1,6 +1,7 @@
 //! The address of a cluster that processes the data: a Spark Connect server.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Error, Result, bail};
@@ -17,6 +18,9 @@ pub const STEP_OF_VARIABLE: &str = "RISK_STEP_OF";
 pub struct Cluster {
     /// Address on which the Spark Connect server listens.
     pub address: EngineAddress,
+    /// PEM file with the certificate authorities of the server, the only ones that are trusted; `None` if those of this
+    /// machine are.
+    pub ca_path: Option<PathBuf>,
     /// Maximum duration of one query.
     pub time_limit: Duration,
     /// Destination of the compiled dataset: a path or an address that the cluster can reach.

@@ -24,6 +24,7 @@ use crate::spark::names::{self, ID, TARGET, identifier};
 use crate::spark::plan::{Existing, Format};
 use crate::spark::row_rules::{FILE, READABLE};
 use crate::spark::sql::{self, Cells};
+use crate::spark::stored;
 
 /// Merges `files` into a dataset at `location`, which is written as CSV too if `as_csv`; the malformed rows are written
 /// to the folder `stage`.
@@ -38,7 +39,12 @@ pub fn compile(
     let probed = files::probe(connection, schema, files)?;
     let inputs = probed.iter().cloned().map(|file| InputFile::new(schema, file, true)).collect::<Result<Vec<_>>>()?;
     let lines = Lines::open(connection, schema, inputs);
-    let counted = lines.count(MalformedRows::LeaveOut)?;
+    let write = |what, sql, format, to| connection.write(what, sql, format, Existing::Overwrite, to);
+    // The lines are read and split once; counts and dataset are made from a copy of their columns.
+    let copy = stored::split_lines(&location);
+    write("splitting the lines", lines.split(), Format::Parquet, copy.clone())?;
+    let rows = lines.checked(&sql::files("parquet", &copy));
+    let counted = lines.count(&rows, MalformedRows::LeaveOut)?;
     check_any_row(counted.iter().map(|file| file.rows).sum(), files.len())?;
     let bad: Vec<usize> = (0..counted.len()).filter(|i| counted[*i].malformed > 0).collect();
     write_quarantine(&lines, &bad, &stage.join(QUARANTINE))?;
@@ -47,16 +53,15 @@ pub fn compile(
     // Malformed lines are NULL in every column, like a row in which every value is missing. They share a group with
     // such rows; a group that contains only malformed lines is excluded.
     let distinct = format!(
-        "SELECT {columns}, min(CASE WHEN {READABLE} THEN {FILE} END) AS {FILE} FROM ({}) GROUP BY {columns} \
-         HAVING max(readable) = 1",
-        lines.rows()
+        "SELECT {columns}, min(CASE WHEN {READABLE} THEN {FILE} END) AS {FILE} FROM ({rows}) GROUP BY {columns} \
+         HAVING max(readable) = 1"
     );
-    let write = |what, sql, format, to| connection.write(what, sql, format, Existing::Overwrite, to);
     write("compiling the dataset", distinct, Format::Parquet, location.clone())?;
     if as_csv {
         let text = format!("SELECT {} FROM {}", as_text(schema), sql::files("parquet", &location));
-        write("writing the dataset as CSV", text, Format::Csv, format!("{location}.csv"))?;
+        write("writing the dataset as CSV", text, Format::Csv, stored::csv_copy(&location))?;
     }
+    stored::empty(connection, &copy)?;
     let dataset = Dataset::describe(connection, schema, &location, files.len())?;
     files::check_unchanged(connection, &probed)?;
 

@@ -1,8 +1,9 @@
 //! A session of a Spark Connect server. Its requests have a time limit, can be cancelled, and fail with an error that
 //! names the server and the operation.
 //!
-//! Requests run on a separate thread of the connection. The calling thread waits for rows and for the end of the
-//! answer, and at the same time watches the time limit, signals, and whether the server is still reachable.
+//! Requests run on a separate thread of the connection, which also watches whether the server is still there. The
+//! calling thread waits for rows and for the end of the answer, and at the same time watches the time limit and
+//! signals.
 
 use std::fmt::Display;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -24,8 +25,10 @@ use tonic::Status;
 use crate::spark::client::Client;
 use crate::spark::endpoint::Endpoint;
 use crate::spark::execution::{self, Broken, Event, Sink, Unwanted};
+use crate::spark::heartbeat;
 use crate::spark::plan::{self, Existing, Files, Format};
 use crate::spark::row::{self, Row};
+use crate::spark::tls::{self, Trust};
 use crate::spark::view::{View, Views};
 
 /// Time limit for a server to accept a connection.
@@ -34,10 +37,6 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const FIRST_ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// Maximum number of attempts to open a session, because a server may lose a session while it is opened.
 const MAX_ATTEMPTS: u32 = 3;
-/// Interval at which the server's reachability is checked. [`MAX_FAILED_CHECKS`] failures in a row mean that it has gone
-/// away.
-const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-const MAX_FAILED_CHECKS: u32 = 2;
 /// Time limit for cancelling an execution and for closing the session.
 const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 /// Maximum number of received messages in the queue. Each has at most a few MB.
@@ -46,7 +45,6 @@ const QUEUE_LENGTH: usize = 4;
 /// A session that is closed when dropped.
 pub struct Connection {
     cluster: Cluster,
-    endpoint: Endpoint,
     client: Mutex<Client>,
     views: Views,
     lines_know_their_file: bool,
@@ -82,17 +80,23 @@ impl Connection {
         end_with_fullprocess()?;
         let address = &cluster.address;
         let endpoint = Endpoint::parse(address)?;
-        check_reachable(&endpoint.authority)
+        let trust = Trust::new(&endpoint, cluster.ca_path.as_deref())?;
+        let reached = check_reachable(&endpoint.authority)
             .with_context(|| format!("{address} cannot be reached; is the Spark Connect server running?"))?;
+        if !endpoint.tls {
+            tls::check_clear_text(reached, CONNECT_LIMIT).with_context(|| format!("no connection to {address}"))?;
+        }
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let session_id = endpoint.session_id.clone().unwrap_or_else(Client::new_id);
-        let client = {
-            let _context = runtime.enter();
-            Client::new(&endpoint, session_id).with_context(|| address.to_string())?
+        let client = match Client::connect(runtime.handle(), &endpoint, trust, session_id) {
+            Ok(client) => client,
+            Err(error) => {
+                runtime.shutdown_background(); // as in `drop`
+                return Err(error.context(format!("no connection to {address}")));
+            }
         };
         let mut connection = Self {
             cluster: cluster.clone(),
-            endpoint,
             client: Mutex::new(client),
             views: Views::default(),
             lines_know_their_file: false,
@@ -152,18 +156,27 @@ impl Connection {
     }
 
     /// Calls `visit` with each row of a query as it arrives; only few rows are in memory at a time.
-    ///
-    /// If the server no longer knows the session, because it was idle for an hour or the server was restarted, a new
-    /// one is opened. This is safe because no query depends on the state left by an earlier one.
-    pub fn each(&self, what: &str, sql: String, mut visit: impl FnMut(Row) -> Result<()>) -> Result<()> {
+    pub fn each(&self, what: &str, sql: String, visit: impl FnMut(Row) -> Result<()>) -> Result<()> {
+        let reads = self.views.named_in(&sql);
+        let what = plan::with_storage(what, &sql, &reads, None);
+        self.execute_in_session(&what, plan::query(sql, reads), visit)
+    }
+
+    /// Writes the rows of a query into a folder.
+    pub fn write(&self, what: &str, sql: String, format: Format, existing: Existing, folder: String) -> Result<()> {
+        let reads = self.views.named_in(&sql);
+        let what = plan::with_storage(what, &sql, &reads, Some(&folder));
+        self.execute_in_session(&what, plan::write(sql, reads, format, existing, folder), |_| Ok(()))
+    }
+
+    /// Executes a plan. If the server no longer knows the session, because it was idle for an hour or the server was
+    /// restarted, a new one is opened. This is safe because no plan depends on the state left by an earlier one.
+    fn execute_in_session(&self, what: &str, plan: Plan, mut visit: impl FnMut(Row) -> Result<()>) -> Result<()> {
         let mut seen = false;
         let mut see = |row| {
             seen = true;
             visit(row)
         };
-        let reads = self.views.named_in(&sql);
-        let what = &plan::with_storage(what, &sql, &reads, None);
-        let plan = plan::query(sql, reads);
         match self.execute(what, self.cluster.time_limit, plan.clone(), &mut see) {
             Err(Failure::SessionLost(_)) if !seen => {
                 self.lock().renew();
@@ -172,14 +185,6 @@ impl Connection {
             }
             ended => Ok(ended?),
         }
-    }
-
-    /// Writes the rows of a query into a folder.
-    pub fn write(&self, what: &str, sql: String, format: Format, existing: Existing, folder: String) -> Result<()> {
-        let reads = self.views.named_in(&sql);
-        let what = &plan::with_storage(what, &sql, &reads, Some(&folder));
-        let plan = plan::write(sql, reads, format, existing, folder);
-        Ok(self.execute(what, self.cluster.time_limit, plan, |_| Ok(()))?)
     }
 
     /// Executes a plan and waits until the answer is complete, the time limit is reached, a signal arrives, or the
@@ -194,14 +199,21 @@ impl Connection {
         let failed = |why: &dyn Display| anyhow!("{what} on {}: {why}", self.address());
         let stop = stop_asked();
         let running = self.start(plan).map_err(Failure::Other)?;
-        let (begin, mut last_check, mut failed_checks) = (Instant::now(), Instant::now(), 0);
+        let begin = Instant::now();
         let (progress, mut status) = (Progress::new(what), String::new());
         loop {
+            let message = running.events.recv_timeout(Duration::from_millis(50));
             if stop.load(Ordering::Relaxed) {
                 running.cancel();
                 return Err(Failure::Other(failed(&"cancelled by a signal; no output was changed")));
             }
-            match running.events.recv_timeout(Duration::from_millis(50)) {
+            if begin.elapsed() > limit && !matches!(message, Ok(Message::End(_))) {
+                running.cancel();
+                let why =
+                    format!("not finished after {} s (key \"engine_time_limit\"); cancelled", limit.as_secs_f64());
+                return Err(Failure::Other(failed(&why)));
+            }
+            match message {
                 Ok(Message::Event(Event::Progress(message), _)) => status = progress_text(&message).unwrap_or(status),
                 Ok(Message::Event(Event::Rows(batch), permit)) => {
                     let rows = row::rows(&batch.data).and_then(|rows| match rows.len() as i64 == batch.row_count {
@@ -222,6 +234,7 @@ impl Connection {
                     running.cancel();
                     return Err(Failure::Other(failed(&why)));
                 }
+                Ok(Message::End(Err(Broken::Gone(why)))) => return Err(Failure::Other(failed(&why))),
                 Ok(Message::End(Err(Broken::Refused(status)))) => {
                     let error = failed(&execution::message(&status));
                     return Err(if is_lost(&status) { Failure::SessionLost(error) } else { Failure::Other(error) });
@@ -231,22 +244,6 @@ impl Connection {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     progress.show_text(|| format!("{} s {status}", begin.elapsed().as_secs()));
-                    if begin.elapsed() > limit {
-                        running.cancel();
-                        let why = format!(
-                            "not finished after {} s (key \"engine_time_limit\"); cancelled",
-                            limit.as_secs_f64()
-                        );
-                        return Err(Failure::Other(failed(&why)));
-                    }
-                    if last_check.elapsed() > CHECK_INTERVAL {
-                        failed_checks =
-                            if check_reachable(&self.endpoint.authority).is_ok() { 0 } else { failed_checks + 1 };
-                        last_check = Instant::now();
-                        if failed_checks == MAX_FAILED_CHECKS {
-                            return Err(Failure::Other(failed(&"the server can no longer be reached")));
-                        }
-                    }
                 }
             }
         }
@@ -259,7 +256,10 @@ impl Connection {
         let name = operation.clone();
         let mut queue = EventQueue { events: sender, permits: Arc::new(Semaphore::new(QUEUE_LENGTH)) };
         self.runtime()?.spawn(async move {
-            let end = execution::execute(&client, plan, &name, &mut queue).await;
+            let end = tokio::select! {
+                end = execution::execute(&client, plan, &name, &mut queue) => end,
+                why = heartbeat::watch(&client) => Err(Broken::Gone(why)),
+            };
             let _ = queue.events.send(Message::End(end)); // fails only if no thread is waiting any more
             let _ = client.release(&name).await; // otherwise the server forgets it after some minutes
         });
@@ -345,12 +345,12 @@ fn progress_text(progress: &ExecutionProgress) -> Option<String> {
     (tasks > 0).then(|| format!("{done} of {tasks} tasks, {megabytes:.1} MB read"))
 }
 
-/// Checks that the server accepts a TCP connection.
-fn check_reachable(host: &str) -> Result<()> {
+/// Checks that the server accepts a TCP connection, and returns it.
+fn check_reachable(host: &str) -> Result<TcpStream> {
     let mut last = anyhow!("the name {host} has no address");
     for address in host.to_socket_addrs().with_context(|| format!("resolving {host}"))? {
         match TcpStream::connect_timeout(&address, CONNECT_LIMIT) {
-            Ok(_) => return Ok(()),
+            Ok(connection) => return Ok(connection),
             Err(error) => last = anyhow!(error),
         }
     }
@@ -389,6 +389,7 @@ mod tests {
     fn cluster(address: &str) -> Cluster {
         Cluster {
             address: EngineAddress::parse(address).unwrap(),
+            ca_path: None,
             time_limit: Duration::from_secs(5),
             output: String::new(),
             dataset_csv: false,

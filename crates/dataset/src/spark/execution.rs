@@ -13,8 +13,9 @@ use tonic::{Code, Status, Streaming};
 
 use crate::spark::client::Client;
 
-/// Maximum number of consecutive streams that may break without a response before the execution counts as lost.
-const MOST_BREAKS: u32 = 10;
+/// An execution counts as lost if for this time every stream of it broke without a response. Longer than
+/// [`crate::spark::heartbeat`] waits for the server itself.
+const LONGEST_BREAK: Duration = Duration::from_secs(75);
 /// Pauses before a stream that delivered no response is continued. A stream that delivered some is continued
 /// immediately.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -42,6 +43,8 @@ pub enum Broken {
     Refused(Status),
     /// The answer could not be received to its end.
     Incomplete(String),
+    /// The server is not there any more.
+    Gone(String),
 }
 
 /// The way in which a stream of responses ended.
@@ -67,7 +70,7 @@ struct Received {
 /// Executes `plan` and passes its events to `sink` until the answer is complete.
 pub async fn execute(client: &Client, plan: Plan, operation: &str, sink: &mut impl Sink) -> Result<(), Broken> {
     let mut received = Received::default();
-    let (mut begin, mut breaks, mut pause) = (true, 0, FIRST_PAUSE);
+    let (mut begin, mut last_sign, mut pause) = (true, Instant::now(), FIRST_PAUSE);
     loop {
         let (opened, before) = (Instant::now(), received.responses);
         let stream = match begin {
@@ -82,24 +85,33 @@ pub async fn execute(client: &Client, plan: Plan, operation: &str, sink: &mut im
         match &end {
             End::Complete | End::Unwanted => break,
             End::Damaged(why) => return Err(Broken::Incomplete(why.clone())),
-            // The request did not arrive: nothing was executed, and it can be sent again under the same id.
-            End::Failed(status) if !begin && is_unknown_operation(status) && received.responses == 0 => begin = true,
+            // The request did not arrive, or the server has been restarted. As long as no row has been passed on, the
+            // plan can be sent again under the same id.
+            End::Failed(status) if !begin && is_unknown_operation(status) && received.rows == 0 => {
+                (begin, received.last_response) = (true, None);
+            }
             // The request did arrive, and only its answer was lost.
             End::Failed(status) if begin && status.message().contains(OPERATION_EXISTS) => begin = false,
             End::Failed(status) if !is_transient(status) => return Err(refused(status, begin)),
             End::Closed | End::Failed(_) => begin = false,
         }
-        let failed = matches!(end, End::Failed(_));
-        breaks = if failed && brought_nothing { breaks + 1 } else { 0 };
-        if breaks == MOST_BREAKS {
-            let End::Failed(status) = end else { continue };
-            return Err(Broken::Incomplete(format!(
-                "the answer broke off {breaks} times in a row, at last with: {}",
-                message(&status)
-            )));
+        let failed = match &end {
+            End::Failed(status) if brought_nothing => Some(status),
+            _ => None,
+        };
+        match failed {
+            None => last_sign = Instant::now(),
+            Some(status) if last_sign.elapsed() > LONGEST_BREAK => {
+                return Err(Broken::Incomplete(format!(
+                    "the answer broke off and could not be continued for {} s: {}",
+                    LONGEST_BREAK.as_secs(),
+                    message(status)
+                )));
+            }
+            Some(_) => {}
         }
         // A server that closes streams regularly keeps each of them open for a while.
-        if brought_nothing && (failed || opened.elapsed() < LONGEST_PAUSE) {
+        if brought_nothing && (failed.is_some() || opened.elapsed() < LONGEST_PAUSE) {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         } else {
@@ -152,8 +164,9 @@ impl Received {
 
 const OPERATION_EXISTS: &str = "OPERATION_ALREADY_EXISTS";
 
+/// Returns whether a server does not know an execution; Spark says so in the first way, Sail in the second.
 fn is_unknown_operation(status: &Status) -> bool {
-    status.message().contains("INVALID_HANDLE.OPERATION_NOT_FOUND")
+    ["INVALID_HANDLE.OPERATION_NOT_FOUND", "operation not found"].iter().any(|said| status.message().contains(said))
 }
 
 /// Returns whether a stream broke for a reason that is unrelated to the execution.

@@ -14,6 +14,7 @@ use common::schema::Schema;
 
 use crate::spark::connection::Connection;
 use crate::spark::plan::Files;
+use crate::spark::split::Layout;
 use crate::spark::sql::{self, Cells};
 
 /// Number of bytes at the start of a file within which its header must end.
@@ -238,10 +239,8 @@ pub fn probe(connection: &Connection, schema: &Schema, files: &[DataFile]) -> Re
 pub struct InputFile {
     /// The properties of the file.
     pub probed: Probed,
-    /// The index of each column of the schema in the file.
-    pub columns: Vec<usize>,
-    /// Number of fields per row.
-    pub width: usize,
+    /// The positions of the columns.
+    pub layout: Layout,
     /// Number of the line that contains the header, counted from 1.
     pub header_line: u64,
 }
@@ -268,7 +267,7 @@ impl InputFile {
             Ok((columns, record.len(), line))
         };
         let (columns, width, header_line) = understand().with_context(|| probed.file.path.display().to_string())?;
-        Ok(Self { probed, columns, width, header_line })
+        Ok(Self { probed, layout: Layout { columns, width }, header_line })
     }
 }
 
@@ -317,12 +316,12 @@ mod tests {
         let input = |head: &str, needed| input(&schema, head, needed);
         let header = schema.header();
         let file = input(&format!("\u{feff}\r\n{header}\r\na,1,2,3,0"), true).unwrap();
-        assert_eq!((file.columns, file.width, file.header_line), (vec![0, 1, 2, 3, 4], 5, 2));
+        assert_eq!((file.layout.columns, file.layout.width, file.header_line), (vec![0, 1, 2, 3, 4], 5, 2));
         let reordered =
             input("\"exited\",corporation,number_of_employees,lastyear_activity,lastmonth_activity\n", true);
-        assert_eq!(reordered.unwrap().columns, [1, 4, 3, 2, 0]);
+        assert_eq!(reordered.unwrap().layout.columns, [1, 4, 3, 2, 0]);
         let without = header.replace(",exited", "");
-        assert_eq!(input(&without, false).unwrap().columns[4], ABSENT);
+        assert_eq!(input(&without, false).unwrap().layout.columns[4], ABSENT);
         for (head, expected) in [("", "empty"), (without.as_str(), "exited is missing"), ("a,b\n", "\"a\" (line 1)")] {
             let error = format!("{:#}", input(head, true).unwrap_err());
             assert!(error.contains("/in/a.csv") && error.contains(expected), "{error}");
@@ -333,6 +332,6 @@ mod tests {
     fn a_header_of_any_names_is_found() {
         let schema = crate::spark::names::tests::schema();
         let file = input(&schema, "gone,skipped,\"a \"\"b\"\", c\",SELECT,key\r\n", true).unwrap();
-        assert_eq!((file.columns, file.width), (vec![4, 2, 3, 0], 5));
+        assert_eq!((file.layout.columns, file.layout.width), (vec![4, 2, 3, 0], 5));
     }
 }

@@ -1,5 +1,7 @@
 //! The lines of many files as one relation, with counts for each file.
 
+use std::collections::BTreeMap;
+
 use crate::MalformedRows;
 use crate::quarantine::check_malformed_share;
 use anyhow::{Context, Result};
@@ -9,6 +11,7 @@ use crate::spark::connection::Connection;
 use crate::spark::files::{self, InputFile, name_of_file};
 use crate::spark::names;
 use crate::spark::row_rules::{self, FILE, READABLE, clean, not_blank};
+use crate::spark::split::{self, Layout};
 use crate::spark::sql::{self, Cells};
 use crate::spark::view::View;
 
@@ -36,82 +39,74 @@ pub struct Lines<'a> {
     schema: &'a Schema,
     /// The files, in the order given.
     pub files: Vec<InputFile>,
-    /// The views that [`Lines::rows`] reads.
+    /// The views that [`Lines::split`] reads.
     pub views: Vec<View>,
-    /// A query with the columns `name` (the engine's name of the file) and `value` (a line of it).
-    lines: String,
+    /// For each layout of a file, a query of the lines of its files, with the columns `file` (its index) and `value`.
+    lines: Vec<(Layout, String)>,
 }
 
 impl<'a> Lines<'a> {
     /// Creates the views of `files`; nothing is read yet.
     pub fn open(connection: &'a Connection, schema: &'a Schema, files: Vec<InputFile>) -> Self {
-        let mut views = Vec::new();
-        let mut selects = Vec::new();
-        let mut text = |addresses: &[&str], columns, name: &str| {
-            let view = connection.view(files::read("text", addresses, columns));
-            selects.push(format!("SELECT {name} AS name, value FROM {view}"));
-            views.push(view);
-        };
-        let all: Vec<&InputFile> = files.iter().collect();
-        if connection.lines_know_their_file() {
-            let addresses: Vec<&str> = all.iter().map(|file| file.probed.address.as_str()).collect();
-            text(&addresses, vec![name_of_file(connection), "value"], "name");
-        } else {
-            let (large, small): (Vec<&InputFile>, Vec<_>) = all.iter().partition(|file| file.probed.length >= LARGE);
-            for file in unique(large) {
-                text(&[file.probed.address.as_str()], vec!["value"], &sql::text(&file.probed.name));
-            }
-            let contents = contents(connection, &small);
-            for (view, content) in contents {
-                selects.push(format!("SELECT name, explode({LINES}) AS value FROM ({content})"));
-                views.push(view);
-            }
+        let mut by_layout: BTreeMap<Layout, Vec<usize>> = BTreeMap::new();
+        for (i, file) in files.iter().enumerate() {
+            by_layout.entry(file.layout.clone()).or_default().push(i);
         }
-        let lines = sql::union_all(&selects);
+        let mut views = Vec::new();
+        let query = |(layout, of_layout): (Layout, Vec<usize>)| {
+            let lines = lines_of(connection, &files, &of_layout, &mut views);
+            (layout, lines)
+        };
+        let lines = by_layout.into_iter().map(query).collect();
         Self { connection, schema, files, views, lines }
+    }
+
+    /// Returns a query that splits all lines ([`split::split`]), including headers and blank lines.
+    pub fn split(&self) -> String {
+        let queries = self.lines.iter().map(|(layout, lines)| split::split(self.schema, layout, lines));
+        sql::union_all(&queries.collect::<Vec<_>>())
     }
 
     /// Returns a query of every line that is not blank, including headers. Its columns are [`FILE`] (the file's index
     /// from 0), `readable` (see [`READABLE`]), and [`names::columns`], which are all NULL if the line is not a readable row.
-    pub fn rows(&self) -> String {
+    /// `split` is [`Lines::split`] in parentheses, or a copy of its answer.
+    pub fn checked(&self, split: &str) -> String {
         let all: Vec<usize> = (0..self.files.len()).collect();
         let lines = format!(
-            "SELECT file, 0 AS line, {}, {} FROM ({}) AS l JOIN {} ON l.name = f.name WHERE {}",
-            clean("value"),
+            "SELECT l.file AS file, 0 AS line, {}, {} FROM (SELECT file, raw FROM {split} WHERE raw IS NOT NULL) AS l \
+             JOIN {} ON l.file = f.file WHERE {}",
+            clean("raw"),
             row_rules::layout_columns(self.schema),
-            self.lines,
             self.table(&all),
-            not_blank("value")
+            not_blank("raw")
         );
-        row_rules::checked(self.schema, &lines)
+        split::joined(self.schema, split, &row_rules::checked(self.schema, &lines))
     }
 
     /// Returns a table of files: names, indices, layouts, and the numbers of the lines that contain their headers.
     fn table(&self, files: &[usize]) -> String {
         let values = files.iter().map(|i| {
             let file = &self.files[*i];
-            let layout = row_rules::layout(&file.columns, file.width);
+            let layout = row_rules::layout(&file.layout.columns, file.layout.width);
             format!("({}, {i}, {layout}, {})", sql::text(&file.probed.name), file.header_line)
         });
         let layout = row_rules::layout_columns(self.schema);
         format!("(VALUES {}) AS f(name, file, {layout}, header_line)", values.collect::<Vec<_>>().join(", "))
     }
 
-    /// Counts the readable and the malformed rows of each file.
+    /// Counts the readable and the malformed rows of each file; `rows` is the query
+    /// [`Lines::checked`].
     ///
     /// # Errors
     /// Fails if a file has more malformed rows than `policy` allows; the error names file and line.
-    pub fn count(&self, policy: MalformedRows) -> Result<Vec<FileCounts>> {
+    pub fn count(&self, rows: &str, policy: MalformedRows) -> Result<Vec<FileCounts>> {
         let columns = names::columns(self.schema);
         let missing: Vec<String> = columns
             .iter()
             .map(|column| format!("count(CASE WHEN {READABLE} AND {column} IS NULL THEN 1 END)"))
             .collect();
-        let query = format!(
-            "SELECT {FILE}, count(*), sum(readable), {} FROM ({}) GROUP BY {FILE}",
-            missing.join(", "),
-            self.rows()
-        );
+        let query =
+            format!("SELECT {FILE}, count(*), sum(readable), {} FROM ({rows}) GROUP BY {FILE}", missing.join(", "));
         let mut counted =
             vec![FileCounts { missing: vec![0; columns.len()], ..FileCounts::default() }; self.files.len()];
         self.connection.each("counting the rows", query, |row| {
@@ -180,6 +175,46 @@ impl<'a> Lines<'a> {
         }
         Ok(())
     }
+}
+
+/// Returns a query of the lines of some files, with the columns `file` (the file's index) and `value`; adds the views that
+/// it reads to `views`.
+fn lines_of(connection: &Connection, files: &[InputFile], some: &[usize], views: &mut Vec<View>) -> String {
+    let mut selects = Vec::new();
+    let mut named = Vec::new();
+    let is_large = |i: &usize| files[*i].probed.length >= LARGE;
+    let mut text = |addresses: &[&str], columns| {
+        views.push(connection.view(files::read("text", addresses, columns)));
+        views[views.len() - 1].to_string()
+    };
+    let (large, small): (Vec<usize>, Vec<usize>) = match connection.lines_know_their_file() {
+        true => (Vec::new(), some.to_vec()),
+        false => some.iter().partition(|i| is_large(i)),
+    };
+    for i in large {
+        let view = text(&[files[i].probed.address.as_str()], vec!["value"]);
+        selects.push(format!("SELECT {i} AS file, value FROM {view}"));
+    }
+    if connection.lines_know_their_file() {
+        let addresses: Vec<&str> = small.iter().map(|i| files[*i].probed.address.as_str()).collect();
+        let view = text(&addresses, vec![name_of_file(connection), "value"]);
+        named.push(format!("SELECT name, value FROM {view}"));
+    } else {
+        let small: Vec<&InputFile> = small.iter().map(|i| &files[*i]).collect();
+        for (view, content) in contents(connection, &small) {
+            named.push(format!("SELECT name, explode({LINES}) AS value FROM ({content})"));
+            views.push(view);
+        }
+    }
+    if !named.is_empty() {
+        let names = small.iter().map(|i| format!("({}, {i})", sql::text(&files[*i].probed.name)));
+        selects.push(format!(
+            "SELECT f.file AS file, l.value AS value FROM ({}) AS l JOIN (VALUES {}) AS f(name, file) ON l.name = f.name",
+            sql::union_all(&named),
+            names.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    sql::union_all(&selects)
 }
 
 /// Removes repeated files; sorts by address.

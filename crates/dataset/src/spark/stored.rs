@@ -4,6 +4,7 @@
 //! address of the folder therefore ends in a fingerprint of the schema. Earlier versions of this program stored the
 //! default columns by their own names, in folders without a fingerprint; these datasets can still be read.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -12,7 +13,9 @@ use common::files::checksum::Checksum;
 use common::files::ingested::Ingested;
 use common::schema::{Schema, difference_of_names};
 
+use crate::spark::connection::Connection;
 use crate::spark::names::{self, identifier};
+use crate::spark::plan::{Existing, Format};
 use crate::spark::row_rules::FILE;
 use crate::spark::sql;
 
@@ -27,6 +30,38 @@ pub fn new_location(cluster: &Cluster, schema: &Schema) -> Result<String> {
     let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.6fZ").to_string().replace('.', "-");
     let folder = sql::address(Path::new(&cluster.output))?;
     Ok(format!("{folder}/finaldata/{now}-{}{MARK}{}", std::process::id(), fingerprint(schema)))
+}
+
+/// Returns whether `location` can be the address of a dataset of `cluster`. Only such folders may be emptied, whatever
+/// the record of an ingestion says.
+pub fn is_location(cluster: &Cluster, location: &str) -> bool {
+    let Ok(folder) = sql::address(Path::new(&cluster.output)) else { return false };
+    let Some(name) = location.strip_prefix(&format!("{folder}/finaldata/")) else { return false };
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    is_plain && name.len() > 8 && name.as_bytes()[..8].iter().all(u8::is_ascii_digit)
+}
+
+/// Returns the address of the copy of a dataset as CSV.
+pub fn csv_copy(location: &str) -> String {
+    format!("{location}.csv")
+}
+
+/// Returns the address of the split lines of all files, which exist while a dataset is compiled.
+pub fn split_lines(location: &str) -> String {
+    format!("{location}.lines")
+}
+
+/// Empties a folder.
+///
+/// # Errors
+/// Fails if the engine cannot write to it.
+pub fn empty(connection: &Connection, folder: &str) -> Result<()> {
+    // No SQL statement deletes a folder; overwriting it with an empty result releases its storage.
+    let nothing = "SELECT 1 AS retired WHERE false".to_owned();
+    connection.write("emptying an unused folder", nothing, Format::Parquet, Existing::Overwrite, folder.to_owned())?;
+    // The folder itself is deleted too if it is on a file system that this machine shares.
+    let _ = folder.strip_prefix("file://").map(fs::remove_dir_all);
+    Ok(())
 }
 
 /// Returns a fingerprint of everything in a schema that changes the meaning of a stored dataset.
@@ -77,6 +112,31 @@ mod tests {
         );
         let ingested: Ingested = serde_json::from_str(&text).unwrap();
         Ingested { missing: schema.by_column(&vec![0; schema.width()]), ..ingested }
+    }
+
+    #[test]
+    fn only_folders_of_datasets_may_be_emptied() {
+        let address = common::config::cluster::EngineAddress::parse("sc://host").unwrap();
+        let time_limit = std::time::Duration::from_secs(1);
+        let cluster =
+            Cluster { address, time_limit, output: "s3a://b/out".to_owned(), dataset_csv: false, ca_path: None };
+        let new = new_location(&cluster, &Schema::default()).unwrap();
+        assert!(is_location(&cluster, &new) && is_location(&cluster, "s3a://b/out/finaldata/20260101T000000-1Z-7"));
+        for wrong in [
+            "",
+            "/",
+            "file:///",
+            "s3a://b/out",
+            "s3a://b/out/finaldata/",
+            "s3a://b/out/finaldata/..",
+            "s3a://b/out/finaldata/20260101T000000-1Z-7/..",
+            "s3a://b/out/finaldata/../20260101T000000-1Z-7",
+            "s3a://b/out/finaldata/20260101T000000%2F..",
+            "s3a://b/out/finaldata/reports",
+            "s3a://b/other/finaldata/20260101T000000-1Z-7",
+        ] {
+            assert!(!is_location(&cluster, wrong), "{wrong}");
+        }
     }
 
     #[test]

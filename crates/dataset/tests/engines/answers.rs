@@ -11,6 +11,7 @@ use testkit::proxy::CuttingProxy;
 fn connect(url: &str) -> anyhow::Result<Connection> {
     Connection::open(&Cluster {
         address: EngineAddress::parse(url)?,
+        ca_path: None,
         time_limit: Duration::from_secs(120),
         output: String::new(),
         dataset_csv: false,

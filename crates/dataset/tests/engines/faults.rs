@@ -187,6 +187,31 @@ fn a_server_that_hangs_or_dies_is_given_up() {
 }
 
 #[test]
+fn only_folders_of_datasets_are_emptied_whatever_the_record_says() {
+    let Some(server) = EngineServer::start(Engine::Sail) else { return };
+    let workspace = on(&server);
+    workspace.write("precious/letters/2026.parquet", "not to be lost");
+    let precious = format!("file://{}", workspace.path("precious").display());
+    let output = format!("file://{}", workspace.path("ingesteddata").display());
+    for wrong in [
+        precious.clone(),
+        format!("{output}/finaldata/../../precious"),
+        format!("{output}/finaldata/20260101T000000-1Z-7/../../../precious"),
+        workspace.path("precious").display().to_string(),
+    ] {
+        workspace.run("ingestion", &[]);
+        let record = workspace.path("ingesteddata/ingestion.json");
+        let text = workspace.text("ingesteddata/ingestion.json").replace(&location(&workspace), &wrong);
+        fs::write(&record, text).unwrap();
+        workspace.write("ingesteddata/.unfinished", &wrong);
+        let output = workspace.command("ingestion").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains(&format!("{wrong} is no folder of this project's")), "{said}");
+        assert_eq!(workspace.text("precious/letters/2026.parquet"), "not to be lost", "{wrong}");
+    }
+}
+
+#[test]
 fn a_session_that_was_forgotten_is_opened_again() {
     let Some(server) = EngineServer::forgetful() else { return };
     let workspace = on(&server);

@@ -4,9 +4,11 @@
 
 mod answers;
 mod faults;
+mod long;
 mod many;
 mod same;
 mod storage;
+mod tls;
 mod workers;
 
 use testkit::{HEADER, Workspace};
