@@ -198,6 +198,7 @@ fn a_bucket_itself_may_be_the_input() {
             workspace.run("ingestion", &[]);
             assert_eq!(facts(&workspace), here, "{engine:?}, {input}");
         }
+        workspace.set("input_folder_path", json!("s3a://clients/practicedata"));
         workspace.set("output_folder_path", json!("s3a://root/"));
         workspace.run("ingestion", &[]);
         let dataset = location(&workspace);
