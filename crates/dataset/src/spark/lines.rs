@@ -81,20 +81,30 @@ impl<'a> Lines<'a> {
             row_rules::layout_columns(self.schema),
             self.lines,
             self.table(&all),
-            not_blank("value")
+            self.is_row()
         );
         row_rules::checked(self.schema, &lines)
     }
 
-    /// Returns a table of files: names, indices, layouts, and the numbers of the lines that contain their headers.
+    /// Returns the condition that a line is neither blank nor, in a file whose header is a valid row, the header.
+    fn is_row(&self) -> String {
+        match self.files.iter().any(|file| file.valid_header.is_some()) {
+            true => format!("{} AND {}", not_blank("value"), row_rules::is_not("value", "header")),
+            false => not_blank("value"),
+        }
+    }
+
+    /// Returns a table of files: names, indices, layouts, the numbers of the lines that contain their headers, and the
+    /// headers that are valid rows.
     fn table(&self, files: &[usize]) -> String {
         let values = files.iter().map(|i| {
             let file = &self.files[*i];
             let layout = row_rules::layout(&file.columns, file.width);
-            format!("({}, {i}, {layout}, {})", sql::text(&file.probed.name), file.header_line)
+            let header = sql::text(file.valid_header.as_deref().unwrap_or_default());
+            format!("({}, {i}, {layout}, {}, {header})", sql::text(&file.probed.name), file.header_line)
         });
         let layout = row_rules::layout_columns(self.schema);
-        format!("(VALUES {}) AS f(name, file, {layout}, header_line)", values.collect::<Vec<_>>().join(", "))
+        format!("(VALUES {}) AS f(name, file, {layout}, header_line, header)", values.collect::<Vec<_>>().join(", "))
     }
 
     /// Counts the readable and the malformed rows of each file.
@@ -118,8 +128,9 @@ impl<'a> Lines<'a> {
             let mut cells = Cells::of(&row);
             let (i, lines, rows) = (cells.count() as usize, cells.count(), cells.count());
             let missing = columns.iter().map(|_| cells.count()).collect();
-            if let Some(counted) = counted.get_mut(i) {
-                *counted = FileCounts { rows, malformed: lines.saturating_sub(rows + 1), missing };
+            if let (Some(counted), Some(file)) = (counted.get_mut(i), self.files.get(i)) {
+                let malformed = lines.saturating_sub(rows + self.lines_before_rows(file));
+                *counted = FileCounts { rows, malformed, missing };
             }
             Ok(())
         })?;
@@ -140,6 +151,13 @@ impl<'a> Lines<'a> {
             }
         }
         Ok(counted)
+    }
+
+    /// Returns how many of the lines that [`Lines::rows`] returns are before the first row of a file: the header, unless it is
+    /// left out because it is a valid row, and a byte order mark on a line of its own. Spark removes the mark.
+    fn lines_before_rows(&self, file: &InputFile) -> u64 {
+        let has_mark = file.is_marked_blank && !self.connection.lines_know_their_file();
+        u64::from(file.valid_header.is_none()) + u64::from(has_mark)
     }
 
     /// Calls `visit` with each malformed row of the given files, in order. Its arguments are the file's index, the
@@ -165,7 +183,7 @@ impl<'a> Lines<'a> {
                 row_rules::layout_columns(self.schema),
                 sql::union_all(&selects),
                 self.table(batch),
-                not_blank("value")
+                self.is_row()
             );
             let query = format!(
                 "SELECT file, line, reason, value FROM ({}) WHERE reason IS NOT NULL ORDER BY file, line{limit}",
