@@ -56,6 +56,15 @@ pub fn find_columns<'a>(schema: &Schema, header: impl Iterator<Item = &'a [u8]>)
     schema.columns().enumerate().map(find).collect()
 }
 
+/// Returns whether a line is blank: white space, which may be in one quoted field.
+pub fn is_blank(line: &[u8]) -> bool {
+    let rest = match line.strip_prefix(b"\"") {
+        Some(quoted) => quoted.trim_ascii_start().strip_prefix(b"\""),
+        None => Some(line),
+    };
+    rest.is_some_and(|rest| rest.trim_ascii().is_empty())
+}
+
 /// Checks that a file which is used for more than predictions has the target.
 ///
 /// # Errors
@@ -127,7 +136,7 @@ impl fmt::Display for Malformed {
             Self::InvalidText(column) => {
                 write!(f, "{column} holds a control character or is longer than {LONGEST_TEXT} bytes")
             }
-            Self::OpenQuote => write!(f, "a quote is not closed on its line, or text follows it"),
+            Self::OpenQuote => write!(f, "a quote is not closed on its line"),
         }
     }
 }

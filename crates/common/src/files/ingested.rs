@@ -104,7 +104,7 @@ pub struct Ingested {
     pub files: Vec<IngestedFile>,
     /// Number of corporations that are listed both as having left and as having stayed.
     pub contradictory_corporations: u64,
-    /// The first few of these corporations, by name.
+    /// The ten of these corporations whose names come first in bytewise order, in this order.
     pub contradictory_examples: Vec<String>,
     /// Address of the compiled dataset, if it is not in the folder of this description but on storage that a cluster
     /// shares.

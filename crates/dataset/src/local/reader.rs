@@ -163,7 +163,7 @@ impl Unreadable {
 
 impl Layout {
     /// Finds the columns in the header, the first row of `piece`. Returns also where the rows begin; `None` if the piece
-    /// contains only empty lines.
+    /// contains only blank lines.
     ///
     /// # Errors
     /// Fails if the header is wrong; the error names the column.
@@ -174,8 +174,11 @@ impl Layout {
         let mut csv =
             csv::ReaderBuilder::new().has_headers(false).flexible(true).terminator(terminator).from_reader(piece);
         let mut header = csv::ByteRecord::new();
-        if !csv.read_byte_record(&mut header).context("line 1")? {
-            return Ok(None);
+        // Blank lines are ignored, as everywhere else.
+        while header.iter().all(|field| field.trim_ascii().is_empty()) && header.len() <= 1 {
+            if !csv.read_byte_record(&mut header).context("line 1")? {
+                return Ok(None);
+            }
         }
         let columns = find_columns(schema, header.iter())?;
         if needs_target {

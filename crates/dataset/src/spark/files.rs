@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use crate::rules::{check_target, expected, find_columns};
+use crate::row::{parse_id, parse_target, parse_value};
+use crate::rules::{ABSENT, check_target, expected, find_columns, is_blank};
 use anyhow::{Context, Result, bail};
 use common::files::checksum::Checksum;
 use common::files::{DataFile, has_csv_suffix};
@@ -243,38 +244,59 @@ pub struct InputFile {
     pub layout: Layout,
     /// Number of the line that contains the header, counted from 1.
     pub header_line: u64,
+    /// The header, without byte order mark and CR, if it would be a valid row.
+    pub valid_header: Option<String>,
+    /// Whether the file begins with a byte order mark and a blank line.
+    pub is_marked_blank: bool,
 }
 
 impl InputFile {
     /// Parses the header; if `needed`, the file must have the target column.
     pub fn new(schema: &Schema, probed: Probed, needed: bool) -> Result<Self> {
         let understand = || -> Result<_> {
-            let head = probed.head.strip_prefix('\u{feff}').unwrap_or(&probed.head);
-            let (line, header) = (1..)
+            let unmarked = probed.head.strip_prefix('\u{feff}');
+            let head = unmarked.unwrap_or(&probed.head);
+            let (header_line, header) = (1..)
                 .zip(head.split('\n'))
-                .find(|(_, text)| !text.trim().is_empty())
+                .find(|(_, text)| !is_blank(text.as_bytes()))
                 .with_context(|| format!("the file is empty; expected the columns {}", expected(schema)))?;
+            // After a line break, because the parser would skip a second byte order mark.
+            let text = format!("\n{header}");
             let mut record = csv::ByteRecord::new();
             csv::ReaderBuilder::new()
                 .has_headers(false)
                 .terminator(csv::Terminator::Any(b'\n'))
-                .from_reader(header.as_bytes())
+                .from_reader(text.as_bytes())
                 .read_byte_record(&mut record)?;
             let columns = find_columns(schema, record.iter())?;
             if needed {
                 check_target(schema, &columns)?;
             }
-            Ok((columns, record.len(), line))
+            let header = header.strip_suffix('\r').unwrap_or(header);
+            let valid_header = is_row(schema, &columns, &record).then(|| header.to_owned());
+            let is_marked_blank = unmarked.is_some() && header_line > 1;
+            Ok((columns, record.len(), header_line, valid_header, is_marked_blank))
         };
-        let (columns, width, header_line) = understand().with_context(|| probed.file.path.display().to_string())?;
-        Ok(Self { probed, layout: Layout { columns, width }, header_line })
+        let (columns, width, header_line, valid_header, is_marked_blank) =
+            understand().with_context(|| probed.file.path.display().to_string())?;
+        Ok(Self { probed, layout: Layout { columns, width }, header_line, valid_header, is_marked_blank })
     }
+}
+
+/// Returns whether a header would be a valid row, as that of a file without numbers and without the target is.
+fn is_row(schema: &Schema, columns: &[usize], header: &csv::ByteRecord) -> bool {
+    let mut fields = columns.iter().map(|column| match *column {
+        ABSENT => &[],
+        column => header.get(column).unwrap_or_default().trim_ascii(),
+    });
+    let mut next = || fields.next().unwrap_or_default();
+    parse_id(schema, next()).is_ok()
+        && schema.predictors().iter().all(|predictor| parse_value(predictor, next()).is_ok())
+        && parse_target(schema.target(), next()).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::ABSENT;
-
     use super::*;
 
     #[test]

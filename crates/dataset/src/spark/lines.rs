@@ -1,6 +1,6 @@
 //! The lines of many files as one relation, with counts for each file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::MalformedRows;
 use crate::quarantine::check_malformed_share;
@@ -42,7 +42,7 @@ pub struct Lines<'a> {
     /// The views that [`Lines::split`] reads.
     pub views: Vec<View>,
     /// For each layout of a file, a query of the lines of its files, with the columns `file` (its index) and `value`.
-    lines: Vec<(Layout, String)>,
+    lines: BTreeMap<Layout, String>,
 }
 
 impl<'a> Lines<'a> {
@@ -53,17 +53,17 @@ impl<'a> Lines<'a> {
             by_layout.entry(file.layout.clone()).or_default().push(i);
         }
         let mut views = Vec::new();
-        let query = |(layout, of_layout): (Layout, Vec<usize>)| {
-            let lines = lines_of(connection, &files, &of_layout, &mut views);
-            (layout, lines)
-        };
-        let lines = by_layout.into_iter().map(query).collect();
+        let mut lines = BTreeMap::new();
+        for (layout, of_layout) in by_layout {
+            lines.insert(layout, lines_of(connection, &files, &of_layout, &mut views));
+        }
         Self { connection, schema, files, views, lines }
     }
 
     /// Returns a query that splits all lines ([`split::split`]), including headers and blank lines.
     pub fn split(&self) -> String {
-        let queries = self.lines.iter().map(|(layout, lines)| split::split(self.schema, layout, lines));
+        let headers: BTreeSet<&str> = self.files.iter().filter_map(|file| file.valid_header.as_deref()).collect();
+        let queries = self.lines.iter().map(|(layout, lines)| split::split(self.schema, layout, &headers, lines));
         sql::union_all(&queries.collect::<Vec<_>>())
     }
 
@@ -78,20 +78,30 @@ impl<'a> Lines<'a> {
             clean("raw"),
             row_rules::layout_columns(self.schema),
             self.table(&all),
-            not_blank("raw")
+            self.is_row("raw")
         );
         split::joined(self.schema, split, &row_rules::checked(self.schema, &lines))
     }
 
-    /// Returns a table of files: names, indices, layouts, and the numbers of the lines that contain their headers.
+    /// Returns the condition that a line is neither blank nor, in a file whose header is a valid row, the header.
+    fn is_row(&self, value: &str) -> String {
+        match self.files.iter().any(|file| file.valid_header.is_some()) {
+            true => format!("{} AND {}", not_blank(value), row_rules::is_not(value, "header")),
+            false => not_blank(value),
+        }
+    }
+
+    /// Returns a table of files: names, indices, layouts, the numbers of the lines that contain their headers, and the
+    /// headers that are valid rows.
     fn table(&self, files: &[usize]) -> String {
         let values = files.iter().map(|i| {
             let file = &self.files[*i];
             let layout = row_rules::layout(&file.layout.columns, file.layout.width);
-            format!("({}, {i}, {layout}, {})", sql::text(&file.probed.name), file.header_line)
+            let header = sql::text(file.valid_header.as_deref().unwrap_or_default());
+            format!("({}, {i}, {layout}, {}, {header})", sql::text(&file.probed.name), file.header_line)
         });
         let layout = row_rules::layout_columns(self.schema);
-        format!("(VALUES {}) AS f(name, file, {layout}, header_line)", values.collect::<Vec<_>>().join(", "))
+        format!("(VALUES {}) AS f(name, file, {layout}, header_line, header)", values.collect::<Vec<_>>().join(", "))
     }
 
     /// Counts the readable and the malformed rows of each file; `rows` is the query
@@ -113,8 +123,9 @@ impl<'a> Lines<'a> {
             let mut cells = Cells::of(&row);
             let (i, lines, rows) = (cells.count() as usize, cells.count(), cells.count());
             let missing = columns.iter().map(|_| cells.count()).collect();
-            if let Some(counted) = counted.get_mut(i) {
-                *counted = FileCounts { rows, malformed: lines.saturating_sub(rows + 1), missing };
+            if let (Some(counted), Some(file)) = (counted.get_mut(i), self.files.get(i)) {
+                let malformed = lines.saturating_sub(rows + self.lines_before_rows(file));
+                *counted = FileCounts { rows, malformed, missing };
             }
             Ok(())
         })?;
@@ -135,6 +146,13 @@ impl<'a> Lines<'a> {
             }
         }
         Ok(counted)
+    }
+
+    /// Returns how many of the lines that [`Lines::rows`] returns are before the first row of a file: the header, unless it is
+    /// left out because it is a valid row, and a byte order mark on a line of its own. Spark removes the mark.
+    fn lines_before_rows(&self, file: &InputFile) -> u64 {
+        let has_mark = file.is_marked_blank && !self.connection.lines_know_their_file();
+        u64::from(file.valid_header.is_none()) + u64::from(has_mark)
     }
 
     /// Calls `visit` with each malformed row of the given files, in order. Its arguments are the file's index, the
@@ -160,7 +178,7 @@ impl<'a> Lines<'a> {
                 row_rules::layout_columns(self.schema),
                 sql::union_all(&selects),
                 self.table(batch),
-                not_blank("value")
+                self.is_row("value")
             );
             let query = format!(
                 "SELECT file, line, reason, value FROM ({}) WHERE reason IS NOT NULL ORDER BY file, line{limit}",

@@ -26,8 +26,21 @@ pub const READABLE: &str = "readable = 1";
 /// The position of a column that a file does not have. No line has that many fields.
 const BEYOND_ANY_LINE: usize = 1_000_000_000;
 
-/// A line whose quoted fields are all closed, after a comma. A field that does not begin with a quote may contain one.
-const CLOSED: &str = r#"^(,("[^"]*(""[^"]*)*"|[^",][^,]*)?)*$"#;
+/// A field after its comma. A quoted field ends at the first quote that is not one of two in a row; the text up to the
+/// next comma belongs to it, quotes included. In a field that does not begin with a quote, quotes are text.
+///
+/// The possessive `*+` keeps Java from a recursion for each pair of quotes; to Rust it is a harmless repetition.
+const FIELD: &str = r#",((?:"[^"]*(?:""[^"]*)*+"(?:[^",][^,]*)?|[^",][^,]*)?)"#;
+
+/// A finite number in decimal notation, as Rust parses it. Java reads `1d`, `0x1p3` and others as numbers too. `$` is not
+/// used, because for Java it is also before a line break.
+const NUMBER: &str = r"^[+-]?(?:[0-9]+(?:[.][0-9]*)?|[.][0-9]+)(?:[eE][+-]?[0-9]+)?\\z";
+
+/// Infinity, as Rust parses it. NaN is not a number.
+const INFINITE: &str = r"^[+-]?[iI][nN][fF](?:[iI][nN][iI][tT][yY])?\\z";
+
+/// A blank line, which may be one quoted field.
+const BLANK: &str = r#"^(?:"[ \\t\\r\\f]*")?[ \\t\\r\\f]*\\z"#;
 
 /// White space around numbers and labels. SQL has no escape for the form feed.
 const SPACE: &str = " \\t\\r\u{c}";
@@ -45,14 +58,22 @@ pub fn layout(columns: &[usize], width: usize) -> String {
     values.join(", ")
 }
 
-/// Returns an expression for a line without its CR and its byte order mark, named `value`.
+/// Returns an expression for a line without the CR of its line break, named `value`.
 pub fn clean(value: &str) -> String {
-    format!("trim(LEADING '\u{feff}' FROM trim(TRAILING '\\r' FROM {value})) AS value")
+    // Sail cannot split what `left` returns.
+    format!(
+        "CASE WHEN right({value}, 1) = '\\r' THEN substring({value}, 1, length({value}) - 1) ELSE {value} END AS value"
+    )
 }
 
 /// Returns the condition that a line is not blank. Blank lines are ignored, as everywhere else.
 pub fn not_blank(value: &str) -> String {
-    format!("trim(BOTH '{SPACE}' FROM {value}) NOT IN ('', '\u{feff}', '\"\"')")
+    format!("NOT {value} RLIKE '{BLANK}'")
+}
+
+/// Returns the condition that a line is not `header`, which has neither a byte order mark nor a CR.
+pub fn is_not(value: &str, header: &str) -> String {
+    format!("trim(LEADING '\u{feff}' FROM trim(TRAILING '\\r' FROM {value})) <> {header}")
 }
 
 /// Returns a query of the fields of each line as texts: `t0`, `t1` and so on in the order of the schema's columns,
@@ -60,20 +81,30 @@ pub fn not_blank(value: &str) -> String {
 fn fields(schema: &Schema, lines: &str) -> String {
     // Every match begins with a comma and is therefore not empty: the engines disagree about the number of empty
     // matches.
-    let parts = r#"CASE WHEN instr(value, '"') = 0 THEN split(value, ',')
-        ELSE regexp_extract_all(concat(',', value), ',("[^"]*(?:""[^"]*)*"[^,]*|[^,]*)', 1) END"#;
+    let parts = format!(
+        "CASE WHEN instr(value, '\"') = 0 THEN split(value, ',') \
+         ELSE regexp_extract_all(concat(',', value), '{FIELD}', 1) END"
+    );
+    let raw: String = (0..schema.width())
+        .map(|column| format!(", coalesce(try_element_at(parts, p{column}), '') AS r{column}"))
+        .collect();
     let field = |column: usize| {
-        let raw = format!("coalesce(try_element_at(parts, p{column}), '')");
+        // No line contains a line break, which therefore can stand for two quotes in a row.
+        let rest = format!("replace(substring(r{column}, 2), '\"\"', '\\n')");
         format!(
-            "CASE WHEN NOT quoted THEN {raw} WHEN left({raw}, 1) = '\"' THEN \
-             replace(substring({raw}, 2, length({raw}) - 2), '\"\"', '\"') ELSE {raw} END AS t{column}"
+            "CASE WHEN NOT quoted OR left(r{column}, 1) <> '\"' THEN r{column} \
+             WHEN instr(substring(r{column}, 2), '\"') = length(r{column}) - 1 \
+             THEN substring(r{column}, 2, length(r{column}) - 2) \
+             ELSE concat(replace(substring_index({rest}, '\"', 1), '\\n', '\"'), \
+             replace(substring({rest}, instr({rest}, '\"') + 1), '\\n', '\"\"')) END AS t{column}"
         )
     };
     let all: Vec<String> = (0..schema.width()).map(field).collect();
+    // An unclosed quote is in no part.
     format!(
-        "SELECT file, line, value, fields, size(parts) AS width, {}, \
-         quoted AND NOT concat(',', value) RLIKE '{CLOSED}' AS open \
-         FROM (SELECT *, instr(value, '\"') > 0 AS quoted, {parts} AS parts FROM ({lines}))",
+        "SELECT file, line, value, fields, width, open, {} FROM (SELECT *, size(parts) AS width, \
+         CASE WHEN quoted THEN array_join(parts, ',') <> value ELSE false END AS open{raw} \
+         FROM (SELECT *, instr(value, '\"') > 0 AS quoted, {parts} AS parts FROM ({lines})))",
         all.join(", "),
     )
 }
@@ -81,12 +112,13 @@ fn fields(schema: &Schema, lines: &str) -> String {
 /// Returns the query [`fields`] with an additional numeric column `n1`, `n2` and so on for each column of numbers, and
 /// for the target if a label is a number.
 fn numbers(schema: &Schema, lines: &str) -> String {
-    // Java reads `1d`, `1f` and hexadecimal numbers as numbers.
+    let infinity = sql::number(f64::INFINITY);
     let number = |column: usize| {
-        let (text, trimmed) = (format!("t{column}"), trimmed(column));
+        let trimmed = trimmed(column);
         format!(
-            "CASE WHEN NOT {trimmed} RLIKE '[0-9.][dDfF]$|[xX]' THEN \
-             coalesce(try_cast({text} AS DOUBLE), try_cast({trimmed} AS DOUBLE)) + 0D END AS n{column}"
+            "CASE WHEN {trimmed} RLIKE '{NUMBER}' THEN try_cast({trimmed} AS DOUBLE) + 0D \
+             WHEN {trimmed} RLIKE '{INFINITE}' THEN CASE WHEN left({trimmed}, 1) = '-' THEN -1D ELSE 1D END * {infinity} \
+             END AS n{column}"
         )
     };
     let numbers = (1..).zip(schema.predictors()).filter(|(_, predictor)| !predictor.is_category());
@@ -116,12 +148,12 @@ fn is_invalid_text(column: usize) -> String {
 }
 
 /// Returns the condition that a count exceeds [`LARGEST_COUNT`]. The next whole number is rounded to it, so in that
-/// case the digits decide.
+/// case the digits decide, as in [`crate::rules::exceeds_exact`].
 fn is_too_large(column: usize) -> String {
-    let (largest, digits) = (sql::number(LARGEST_COUNT), trimmed(column));
+    let (largest, trimmed) = (sql::number(LARGEST_COUNT), trimmed(column));
     format!(
-        "(n{column} > {largest} OR n{column} = {largest} \
-         AND coalesce(try_cast({digits} AS DECIMAL(38, 10)) > {LARGEST_COUNT:.0}, false))"
+        "(n{column} > {largest} OR n{column} = {largest} AND \
+         trim(BOTH '0' FROM replace(regexp_extract({trimmed}, '[0-9.]+', 0), '.', '')) > '{LARGEST_COUNT:.0}')"
     )
 }
 
@@ -152,7 +184,7 @@ impl Field {
                 malformed: vec![(is_invalid_text(column), Malformed::InvalidText(name()))],
             };
         }
-        let mut malformed = vec![(format!("(n{column} IS NULL OR isnan(n{column}))"), Malformed::NotANumber(name()))];
+        let mut malformed = vec![(format!("n{column} IS NULL"), Malformed::NotANumber(name()))];
         if predictor.kind == Kind::Count {
             malformed.push((format!("n{column} < 0D"), Malformed::Negative(name())));
             malformed.push((is_too_large(column), Malformed::TooLarge(name())));
@@ -232,5 +264,12 @@ pub fn reasoned(schema: &Schema, lines: &str) -> String {
             cases.push(format!("WHEN NOT {} AND {condition} THEN {}", field.missing, say(reason)));
         }
     }
-    format!("SELECT file, line, value, CASE {} END AS reason FROM ({})", cases.join(" "), numbers(schema, lines))
+    // In an array, because Sail would put the cases with all that they depend on into a filter of the reason, several
+    // times each. The row is shown without any CR at its end.
+    format!(
+        "SELECT file, line, trim(TRAILING '\\r' FROM value) AS value, reason FROM (SELECT file, line, value, \
+         explode(array(CASE {} END)) AS reason FROM ({}))",
+        cases.join(" "),
+        numbers(schema, lines)
+    )
 }

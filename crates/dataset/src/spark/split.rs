@@ -6,6 +6,8 @@
 //! further check, which takes a fifth of the time of the full rules. The full rules see only the rest. Both engines
 //! agree on what is used here for regular lines; [`row_rules`] contains what they do not agree on.
 
+use std::collections::BTreeSet;
+
 use common::schema::{Kind, Schema, Transform};
 use common::values::MISSING;
 
@@ -88,11 +90,17 @@ fn escaped(text: &str) -> String {
 /// Returns a query that splits lines (columns `file` and `value`) of files of one layout. Its columns are `file`, those
 /// of the schema ([`names::columns`]), and `raw`: the line if it is not regular, otherwise NULL. The columns of the
 /// schema are valid only where `raw` is NULL.
-pub fn split(schema: &Schema, layout: &Layout, lines: &str) -> String {
+///
+/// A line that equals one of `headers` is not regular.
+pub fn split(schema: &Schema, layout: &Layout, headers: &BTreeSet<&str>, lines: &str) -> String {
+    let no_header = match headers.is_empty() {
+        true => String::new(),
+        false => format!(" AND v NOT IN {}", sql::texts(headers.iter().copied())),
+    };
     let values = layout.values(schema, "v").into_iter().zip(names::columns(schema));
     let values: String = values.map(|(value, name)| format!(", {value} AS {name}")).collect();
     format!(
-        "SELECT file, CASE WHEN {} THEN NULL ELSE value END AS raw{values} \
+        "SELECT file, CASE WHEN {}{no_header} THEN NULL ELSE value END AS raw{values} \
          FROM (SELECT file, value, trim(TRAILING '\\r' FROM value) AS v FROM ({lines}))",
         layout.is_regular(schema, "value")
     )

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its workspace has failed")]
 
 mod expected;
+mod odd;
 mod refused;
 mod tables;
 mod trains;
@@ -70,5 +71,6 @@ fn conforms(fixture: &Fixture, workspace: &Workspace) {
     tables::reads(fixture, workspace, &*engine, &files);
     tables::predicts(fixture, workspace, &*compiled);
     refused::other_columns(fixture, workspace, &*compiled);
-    refused::rows(fixture, workspace, &*engine);
+    odd::table(fixture, workspace, &*engine);
+    odd::random(fixture, workspace, &*engine);
 }

@@ -1,6 +1,8 @@
 //! The last stage of the merge: writes what is kept and counts what was found, file by file.
 
+use std::borrow::Cow;
 use std::io::Write;
+use std::str;
 
 use anyhow::{Context, Error, Result};
 use common::files::DataFile;
@@ -38,6 +40,7 @@ pub struct Found {
     missing: Vec<u64>,
     read: u64,
     contradictory: u64,
+    /// The bytewise smallest ids of contradictory clients, in order.
     examples: Vec<String>,
     /// The first fault, after which nothing more is written.
     failure: Option<Error>,
@@ -109,10 +112,9 @@ impl<D: Write, Q: Write> Output<'_, D, Q> {
             }
         }
         found.contradictory += decided.contradictory.len() as u64;
-        let room = EXAMPLES - found.examples.len();
-        found
-            .examples
-            .extend(decided.contradictory.iter().take(room).filter_map(|row| first_field(batch.text(*row as usize))));
+        for row in &decided.contradictory {
+            add_example(&mut found.examples, batch.text(*row as usize));
+        }
         progress(found.read);
         if let Some(unreadable) = &batch.unreadable {
             return Err(unreadable.after(passed.lines));
@@ -166,8 +168,39 @@ fn count_missing(counts: &mut [u64], mut missing: MissingColumns) {
     }
 }
 
+/// Adds the id of a row in canonical text, so that the bytewise smallest ones remain.
+fn add_example(examples: &mut Vec<String>, row: &[u8]) {
+    let Some(id) = id(row) else { return };
+    let position = examples.partition_point(|example| **example < *id);
+    if position < EXAMPLES {
+        examples.truncate(EXAMPLES - 1);
+        examples.insert(position, id.into_owned());
+    }
+}
+
 /// Returns the id of a row in canonical text, without quotes.
-fn first_field(row: &[u8]) -> Option<String> {
-    let record = csv::ReaderBuilder::new().has_headers(false).from_reader(row).records().next()?.ok()?;
-    record.get(0).map(str::to_owned)
+fn id(row: &[u8]) -> Option<Cow<'_, str>> {
+    if row.starts_with(b"\"") {
+        let record = csv::ReaderBuilder::new().has_headers(false).from_reader(row).records().next()?.ok()?;
+        return record.get(0).map(|id| Cow::Owned(id.to_owned()));
+    }
+    let id = row.split(|byte| *byte == b',').next()?;
+    str::from_utf8(id).ok().map(Cow::Borrowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_ids_are_kept_whatever_their_order() {
+        let ids: Vec<String> = (0..100).map(|i| format!("c{:02}", i * 37 % 100)).collect();
+        let mut examples = Vec::new();
+        for id in &ids {
+            add_example(&mut examples, format!("{id},1,2,3,0\n").as_bytes());
+        }
+        add_example(&mut examples, b"\"c, \"\"05\"\"\",1,2,3,0\n");
+        let expected: Vec<String> = (0..9).map(|i| format!("c{i:02}")).collect();
+        assert_eq!((examples[0].as_str(), &examples[1..]), ("c, \"05\"", &expected[..]));
+    }
 }
