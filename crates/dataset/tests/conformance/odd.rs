@@ -16,7 +16,7 @@ use testkit::Workspace;
 use crate::expected::Fixture;
 use crate::tables::{header, line};
 
-/// What is unusual.
+/// A field, a row or a file that is unusual.
 enum Odd {
     /// A field as it is in a file, for every column.
     Field(&'static str),
@@ -342,7 +342,7 @@ pub fn random(fixture: &Fixture, workspace: &Workspace, engine: &dyn Engine) {
     alike(fixture, workspace, engine, &files);
 }
 
-/// Generates rows.
+/// A generator of unusual rows.
 struct Random(Xoshiro256PlusPlus);
 
 impl Random {
@@ -458,7 +458,7 @@ fn is_closed(line: &str) -> bool {
         .terminator(csv::Terminator::Any(b'\n'))
         .buffer_capacity(256)
         .from_reader(text.as_bytes());
-    reader.byte_records().last().unwrap().unwrap() == csv::ByteRecord::from(vec!["end"])
+    reader.byte_records().last().unwrap().unwrap() == vec!["end"]
 }
 
 /// Checks that an engine finds the same rows, counts and malformed rows as this process in files with these contents.
