@@ -68,7 +68,8 @@ impl<'a> Lines<'a> {
     }
 
     /// Returns a query of every line that is not blank, including headers. Its columns are [`FILE`] (the file's index
-    /// from 0), `readable` (see [`READABLE`]), and [`names::columns`], which are all NULL if the line is not a readable row.
+    /// from 0), `readable` (see [`READABLE`]), and [`names::columns`], which are all NULL if the line is not a readable
+    /// row.
     /// `split` is [`Lines::split`] in parentheses, or a copy of its answer.
     pub fn checked(&self, split: &str) -> String {
         let all: Vec<usize> = (0..self.files.len()).collect();
@@ -148,8 +149,8 @@ impl<'a> Lines<'a> {
         Ok(counted)
     }
 
-    /// Returns how many of the lines that [`Lines::rows`] returns are before the first row of a file: the header, unless it is
-    /// left out because it is a valid row, and a byte order mark on a line of its own. Spark removes the mark.
+    /// Returns how many of the lines that [`Lines::checked`] returns are before the first row of a file: the header,
+    /// unless it is left out because it is a valid row, and a byte order mark on a line of its own. Spark removes the mark.
     fn lines_before_rows(&self, file: &InputFile) -> u64 {
         let has_mark = file.is_marked_blank && !self.connection.lines_know_their_file();
         u64::from(file.valid_header.is_none()) + u64::from(has_mark)
