@@ -56,15 +56,6 @@ pub fn find_columns<'a>(schema: &Schema, header: impl Iterator<Item = &'a [u8]>)
     schema.columns().enumerate().map(find).collect()
 }
 
-/// Returns whether a line is blank: white space, which may be in one quoted field.
-pub fn is_blank(line: &[u8]) -> bool {
-    let rest = match line.strip_prefix(b"\"") {
-        Some(quoted) => quoted.trim_ascii_start().strip_prefix(b"\""),
-        None => Some(line),
-    };
-    rest.is_some_and(|rest| rest.trim_ascii().is_empty())
-}
-
 /// Checks that a file which is used for more than predictions has the target.
 ///
 /// # Errors

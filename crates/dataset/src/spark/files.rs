@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use crate::row::{parse_id, parse_target, parse_value};
-use crate::rules::{ABSENT, check_target, expected, find_columns, is_blank};
+use crate::rules::{ABSENT, check_target, expected, find_columns};
 use anyhow::{Context, Result, bail};
 use common::files::checksum::Checksum;
 use common::files::{DataFile, has_csv_suffix};
@@ -281,6 +281,15 @@ impl InputFile {
             understand().with_context(|| probed.file.path.display().to_string())?;
         Ok(Self { probed, layout: Layout { columns, width }, header_line, valid_header, is_marked_blank })
     }
+}
+
+/// Returns whether a line is blank: white space, which may be in one quoted field.
+fn is_blank(line: &[u8]) -> bool {
+    let rest = match line.strip_prefix(b"\"") {
+        Some(quoted) => quoted.trim_ascii_start().strip_prefix(b"\""),
+        None => Some(line),
+    };
+    rest.is_some_and(|rest| rest.trim_ascii().is_empty())
 }
 
 /// Returns whether a header would be a valid row, as that of a file without numbers and without the target is.
