@@ -144,7 +144,7 @@ impl Engine for SparkConnect {
         let probed = files::probe(&self.connection, &self.schema, files)?;
         let inputs = probed.into_iter().map(|file| InputFile::new(&self.schema, file, reading.target));
         let lines = Lines::open(&self.connection, &self.schema, inputs.collect::<Result<Vec<_>>>()?);
-        let rows = lines.checked(&format!("({})", lines.split()));
+        let rows = lines.rows();
         let counted = lines.count(&rows, reading.malformed)?;
         let malformed = counted.iter().map(|file| file.malformed).sum();
         Ok(Box::new(ClusterTable::of_lines(self.connection.clone(), self.schema.clone(), rows, lines.views, malformed)))

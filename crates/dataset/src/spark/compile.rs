@@ -43,7 +43,7 @@ pub fn compile(
     // The lines are read and split once; counts and dataset are made from a copy of their columns.
     let copy = stored::split_lines(&location);
     write("splitting the lines", lines.split(), Format::Temporary, copy.clone())?;
-    let rows = lines.checked(&sql::files("parquet", &copy));
+    let rows = lines.rows_of_copy(&sql::files("parquet", &copy));
     let counted = lines.count(&rows, MalformedRows::LeaveOut)?;
     check_any_row(counted.iter().map(|file| file.rows).sum(), files.len())?;
     let bad: Vec<usize> = (0..counted.len()).filter(|i| counted[*i].malformed > 0).collect();

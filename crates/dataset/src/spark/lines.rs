@@ -69,19 +69,29 @@ impl<'a> Lines<'a> {
 
     /// Returns a query of every line that is not blank, including headers. Its columns are [`FILE`] (the file's index
     /// from 0), `readable` (see [`READABLE`]), and [`names::columns`], which are all NULL if the line is not a readable
-    /// row.
-    /// `split` is [`Lines::split`] in parentheses, or a copy of its answer.
-    pub fn checked(&self, split: &str) -> String {
+    /// row. Within a file, the rows keep their order as far as the engine keeps that of lines.
+    pub fn rows(&self) -> String {
+        let lines: Vec<String> = self.lines.values().cloned().collect();
+        self.checked("value", &sql::union_all(&lines))
+    }
+
+    /// Returns a query of the same rows as [`Lines::rows`], in any order, from a copy of [`Lines::split`].
+    pub fn rows_of_copy(&self, copy: &str) -> String {
+        let others = self.checked("raw", &format!("SELECT file, raw FROM {copy} WHERE raw IS NOT NULL"));
+        split::joined(self.schema, copy, &others)
+    }
+
+    /// Returns a query of the rows in the column `value` of `lines`, which also has the column `file`.
+    fn checked(&self, value: &str, lines: &str) -> String {
         let all: Vec<usize> = (0..self.files.len()).collect();
         let lines = format!(
-            "SELECT l.file AS file, 0 AS line, {}, {} FROM (SELECT file, raw FROM {split} WHERE raw IS NOT NULL) AS l \
-             JOIN {} ON l.file = f.file WHERE {}",
-            clean("raw"),
+            "SELECT l.file AS file, 0 AS line, {}, {} FROM ({lines}) AS l JOIN {} ON l.file = f.file WHERE {}",
+            clean(value),
             row_rules::layout_columns(self.schema),
             self.table(&all),
-            self.is_row("raw")
+            self.is_row(value)
         );
-        split::joined(self.schema, split, &row_rules::checked(self.schema, &lines))
+        row_rules::checked(self.schema, &lines)
     }
 
     /// Returns the condition that a line is neither blank nor, in a file whose header is a valid row, the header.
@@ -106,7 +116,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Counts the readable and the malformed rows of each file; `rows` is the query
-    /// [`Lines::checked`].
+    /// [`Lines::rows`] or [`Lines::rows_of_copy`].
     ///
     /// # Errors
     /// Fails if a file has more malformed rows than `policy` allows; the error names file and line.
@@ -149,7 +159,7 @@ impl<'a> Lines<'a> {
         Ok(counted)
     }
 
-    /// Returns how many of the lines that [`Lines::checked`] returns are before the first row of a file: the header,
+    /// Returns how many of the lines that [`Lines::rows`] returns are before the first row of a file: the header,
     /// unless it is left out because it is a valid row, and a byte order mark on a line of its own. Spark removes the mark.
     fn lines_before_rows(&self, file: &InputFile) -> u64 {
         let has_mark = file.is_marked_blank && !self.connection.lines_know_their_file();

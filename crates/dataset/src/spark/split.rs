@@ -1,5 +1,5 @@
-//! Splits lines into columns, in two ways with the same result: regular lines by their commas, all others by
-//! [`row_rules`].
+//! Splits the lines of an ingestion into columns, in two ways with the same result: regular lines by their commas, all
+//! others by [`row_rules`].
 //!
 //! Nearly every line of a client table is regular: printable ASCII without quotes, as many fields as the header, plain
 //! decimal numbers. One regular expression for each layout of a file recognises such lines, and their fields then need no

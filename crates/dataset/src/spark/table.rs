@@ -48,7 +48,7 @@ impl ClusterTable {
         Self { connection, schema, relation, _views: Vec::new(), malformed: 0, ingested }
     }
 
-    /// Creates a table from the rows of CSV files; `rows` is a query of [`crate::spark::lines::Lines::checked`] that reads
+    /// Creates a table from the rows of CSV files; `rows` is a query of [`crate::spark::lines::Lines::rows`] that reads
     /// `views`.
     pub fn of_lines(
         connection: Arc<Connection>,

@@ -99,7 +99,7 @@ fn slow(server: &EngineServer) -> Workspace {
     let workspace = on(server);
     workspace.run("ingestion", &[]);
     let rows = noisy("s", 0, 300_000);
-    for i in 0..6 {
+    for i in 0..24 {
         workspace.csv(&format!("practicedata/slow{i}.csv"), &rows.replace("s", &format!("s{i}")));
     }
     workspace
