@@ -50,7 +50,7 @@ pub fn is_answer(status: &Status) -> bool {
     std::error::Error::source(status).is_none() && status.code() != Code::Unavailable
 }
 
-/// Returns whether the connection was refused: the machine is there, but nobody listens.
+/// Returns whether the connection was refused, as a machine does if no program listens on the port.
 fn is_refused(status: &Status) -> bool {
     let mut source = std::error::Error::source(status);
     while let Some(error) = source {
