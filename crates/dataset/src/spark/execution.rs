@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use spark_connect_proto::execute_plan_response::{ArrowBatch, ExecutionProgress, ResponseType};
+use spark_connect_proto::plan::OpType;
 use spark_connect_proto::{ExecutePlanResponse, Plan};
 use tonic::{Code, Status, Streaming};
 
@@ -70,7 +71,8 @@ struct Received {
 /// Executes `plan` and passes its events to `sink` until the answer is complete.
 pub async fn execute(client: &Client, plan: Plan, operation: &str, sink: &mut impl Sink) -> Result<(), Broken> {
     let mut received = Received::default();
-    let (mut begin, mut last_sign, mut pause) = (true, Instant::now(), FIRST_PAUSE);
+    let (mut begin, mut broken_since, mut pause) = (true, None, FIRST_PAUSE);
+    let is_query = matches!(plan.op_type, Some(OpType::Root(_)));
     loop {
         let (opened, before) = (Instant::now(), received.responses);
         let stream = match begin {
@@ -85,9 +87,7 @@ pub async fn execute(client: &Client, plan: Plan, operation: &str, sink: &mut im
         match &end {
             End::Complete | End::Unwanted => break,
             End::Damaged(why) => return Err(Broken::Incomplete(why.clone())),
-            // The request did not arrive, or the server has been restarted. As long as no row has been passed on, the
-            // plan can be sent again under the same id.
-            End::Failed(status) if !begin && is_unknown_operation(status) && received.rows == 0 => {
+            End::Failed(status) if !begin && may_be_sent_again(status, is_query, &received) => {
                 (begin, received.last_response) = (true, None);
             }
             // The request did arrive, and only its answer was lost.
@@ -100,8 +100,8 @@ pub async fn execute(client: &Client, plan: Plan, operation: &str, sink: &mut im
             _ => None,
         };
         match failed {
-            None => last_sign = Instant::now(),
-            Some(status) if last_sign.elapsed() > LONGEST_BREAK => {
+            None => broken_since = None,
+            Some(status) if broken_since.get_or_insert_with(Instant::now).elapsed() > LONGEST_BREAK => {
                 return Err(Broken::Incomplete(format!(
                     "the answer broke off and could not be continued for {} s: {}",
                     LONGEST_BREAK.as_secs(),
@@ -164,9 +164,18 @@ impl Received {
 
 const OPERATION_EXISTS: &str = "OPERATION_ALREADY_EXISTS";
 
-/// Returns whether a server does not know an execution; Spark says so in the first way, Sail in the second.
-fn is_unknown_operation(status: &Status) -> bool {
-    ["INVALID_HANDLE.OPERATION_NOT_FOUND", "operation not found"].iter().any(|said| status.message().contains(said))
+const UNKNOWN_TO_SPARK: &str = "INVALID_HANDLE.OPERATION_NOT_FOUND";
+const UNKNOWN_TO_SAIL: &str = "operation not found";
+
+/// Returns whether a plan whose execution the server does not know can be sent again under the same id: the request did
+/// not arrive, or the server has been restarted.
+fn may_be_sent_again(status: &Status, is_query: bool, received: &Received) -> bool {
+    let says = |text| status.message().contains(text);
+    match is_query {
+        true => (says(UNKNOWN_TO_SPARK) || says(UNKNOWN_TO_SAIL)) && received.rows == 0,
+        // Sail may still be writing, and two executions must not write into one folder.
+        false => says(UNKNOWN_TO_SPARK) && received.responses == 0,
+    }
 }
 
 /// Returns whether a stream broke for a reason that is unrelated to the execution.
@@ -221,6 +230,19 @@ mod tests {
         for said in [Status::internal("[DIVIDE_BY_ZERO]"), Status::unimplemented("no"), Status::not_found("session")] {
             assert!(!is_transient(&said), "{said}");
         }
+    }
+
+    #[test]
+    fn only_queries_without_rows_and_writes_that_never_began_are_sent_again() {
+        let spark = Status::not_found("[INVALID_HANDLE.OPERATION_NOT_FOUND] Operation not found.");
+        let sail = Status::invalid_argument("invalid argument: operation not found: 1");
+        let after = |responses, rows| Received { responses, rows, ..Received::default() };
+        for status in [&spark, &sail] {
+            assert!(may_be_sent_again(status, true, &after(2, 0)) && !may_be_sent_again(status, true, &after(2, 1)));
+        }
+        assert!(may_be_sent_again(&spark, false, &after(0, 0)) && !may_be_sent_again(&spark, false, &after(1, 0)));
+        assert!(!may_be_sent_again(&sail, false, &after(0, 0)));
+        assert!(!may_be_sent_again(&Status::internal("[DIVIDE_BY_ZERO]"), true, &after(0, 0)));
     }
 
     #[test]

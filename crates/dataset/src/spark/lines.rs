@@ -39,7 +39,7 @@ pub struct Lines<'a> {
     schema: &'a Schema,
     /// The files, in the order given.
     pub files: Vec<InputFile>,
-    /// The views that [`Lines::split`] reads.
+    /// The views that the queries of [`Lines::split`] and [`Lines::rows`] read.
     pub views: Vec<View>,
     /// For each layout of a file, a query of the lines of its files, with the columns `file` (its index) and `value`.
     lines: BTreeMap<Layout, String>,
@@ -115,8 +115,8 @@ impl<'a> Lines<'a> {
         format!("(VALUES {}) AS f(name, file, {layout}, header_line, header)", values.collect::<Vec<_>>().join(", "))
     }
 
-    /// Counts the readable and the malformed rows of each file; `rows` is the query
-    /// [`Lines::rows`] or [`Lines::rows_of_copy`].
+    /// Counts the readable and the malformed rows of each file; `rows` is the query [`Lines::rows`] or
+    /// [`Lines::rows_of_copy`].
     ///
     /// # Errors
     /// Fails if a file has more malformed rows than `policy` allows; the error names file and line.
