@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tonic::{Code, Status};
 
 use crate::spark::client::Client;
+use crate::spark::tls;
 
 /// The pause before each request.
 const INTERVAL: Duration = Duration::from_secs(3);
@@ -52,13 +53,6 @@ pub fn is_answer(status: &Status) -> bool {
 
 /// Returns whether the connection was refused, as a machine does if no program listens on the port.
 fn is_refused(status: &Status) -> bool {
-    let mut source = std::error::Error::source(status);
-    while let Some(error) = source {
-        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-        if kind == Some(io::ErrorKind::ConnectionRefused) {
-            return true;
-        }
-        source = error.source();
-    }
-    false
+    let mut kinds = tls::causes(status).filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
+    kinds.any(|kind| kind == io::ErrorKind::ConnectionRefused)
 }

@@ -169,7 +169,7 @@ const NO_HTTP2: &str = "the server does not offer HTTP/2, which Spark Connect ne
 const NO_TLS: &str = "set the key \"engine\" to a port with TLS, or remove use_ssl=true if no TLS is needed";
 
 /// Returns an error and its causes, each being the cause of the one before.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     iter::successors(Some(error), |&error: &&'a (dyn Error + 'static)| {
         // The source of an I/O error is not the error that it wraps, but the source of the wrapped one.
         match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {

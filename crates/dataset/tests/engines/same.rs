@@ -29,17 +29,44 @@ fn spark_finds_what_this_process_finds() {
 fn check(engine: Engine, by_address: bool) {
     let Some(server) = EngineServer::start(engine) else { return };
     let (embedded, cluster) = (run(None), run(Some((&server.url(), by_address))));
-    assert_eq!(embedded.keys().collect::<Vec<_>>(), cluster.keys().collect::<Vec<_>>());
+    assert_same(engine, &embedded, &cluster);
+}
+
+/// Fails with all differences between the findings in this process and on an engine.
+pub fn assert_same(engine: Engine, here: &Findings, there: &Findings) {
+    assert_eq!(here.keys().collect::<Vec<_>>(), there.keys().collect::<Vec<_>>());
     let mut differences = Vec::new();
-    for (name, value) in &embedded {
-        compare(name, value, &cluster[name], &mut differences);
+    for (name, value) in here {
+        compare(name, value, &there[name], &mut differences);
     }
     assert!(differences.is_empty(), "{engine:?} differs:\n{}", differences.join("\n"));
 }
 
+/// Deploys for the first time, and returns what people and other programs read afterwards.
+pub fn first_run(workspace: &Workspace) -> Findings {
+    let summary = without(workspace.run_json("fullprocess", &[]), &["live"]);
+    let text = |path| json!(workspace.text(path));
+    let findings = [
+        ("first run", summary),
+        ("ingested files", text("ingesteddata/ingestedfiles.txt")),
+        ("quarantine", text("ingesteddata/quarantine.csv")),
+        ("score", text("practicemodels/latestscore.txt")),
+        ("clients to call", called(&workspace.text("practicemodels/calllist.csv"))),
+    ];
+    findings.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+/// Returns rows with the opposite target, so that a model that fits the others drifts.
+pub fn inverted(rows: &str) -> String {
+    let invert = |row: &str| {
+        let (rest, exited) = row.rsplit_once(',').unwrap();
+        format!("{rest},{}\n", 1 - exited.parse::<u8>().unwrap())
+    };
+    rows.lines().map(invert).collect()
+}
+
 /// Runs the whole pipeline on untidy files: first deployment, nothing new, new data without and with drift.
 fn run(engine: Option<(&str, bool)>) -> Findings {
-    let mut findings = Findings::new();
     let mut workspace = untidy();
     let mut dataset = "ingesteddata/finaldata.csv";
     if let Some((url, by_address)) = engine {
@@ -55,13 +82,11 @@ fn run(engine: Option<(&str, bool)>) -> Findings {
         }
     }
     workspace.set("drift_test", json!("interval"));
+    let mut findings = first_run(&workspace);
     let mut note = |name: &str, value: Value| {
         assert!(findings.insert(name.to_owned(), value).is_none(), "{name}");
     };
 
-    note("first run", without(workspace.run_json("fullprocess", &[]), &["live"]));
-    note("ingested files", json!(workspace.text("ingesteddata/ingestedfiles.txt")));
-    note("quarantine", json!(workspace.text("ingesteddata/quarantine.csv")));
     note("rows", rows(&workspace.path(dataset)));
     let mut facts: Value = serde_json::from_str(&workspace.text("ingesteddata/ingestion.json")).unwrap();
     for file in facts["files"].as_array_mut().unwrap() {
@@ -69,8 +94,6 @@ fn run(engine: Option<(&str, bool)>) -> Findings {
         assert_eq!(state.is_some(), engine.is_some(), "an engine recognises unchanged files by it");
     }
     note("facts", without(facts, &["dataset_sha256", "location"]));
-    note("score", json!(workspace.text("practicemodels/latestscore.txt")));
-    note("clients to call", called(&workspace.text("practicemodels/calllist.csv")));
     let again = workspace.run_json("fullprocess", &[]);
     note("second run", again["outcome"].clone());
 
@@ -87,14 +110,7 @@ fn run(engine: Option<(&str, bool)>) -> Findings {
     let unchanged = workspace.run_json("fullprocess", &["--dry-run"]);
     note("dry run", without(unchanged, &["live"]));
     note("no drift", without(workspace.run_json("fullprocess", &[]), &["live"]));
-    let inverted: String = noisy("f", 12_000, 800)
-        .lines()
-        .map(|row| {
-            let (rest, exited) = row.rsplit_once(',').unwrap();
-            format!("{rest},{}\n", 1 - exited.parse::<u8>().unwrap())
-        })
-        .collect();
-    workspace.csv("practicedata/f.csv", &inverted);
+    workspace.csv("practicedata/f.csv", &inverted(&noisy("f", 12_000, 800)));
     note("drift", without(workspace.run_json("fullprocess", &[]), &["live"]));
     note("score after drift", json!(workspace.text("practicemodels/latestscore.txt")));
     if engine.is_some() {
@@ -161,7 +177,7 @@ fn batch_predictions(workspace: &Workspace) -> Value {
 
 /// Returns the name and risk of each client, sorted by name. Excludes the client `twice`, which has several rows in one
 /// file, because no engine can determine the newest of them.
-pub fn called(list: &str) -> Value {
+fn called(list: &str) -> Value {
     let mut reader = csv::Reader::from_reader(list.as_bytes());
     let clients = reader.records().map(|record| {
         let record = record.unwrap();
@@ -180,7 +196,7 @@ pub fn without(mut value: Value, keys: &[&str]) -> Value {
 }
 
 /// Records where two values differ: coefficients by more than a relative 1e-9, other numbers by more than 1e-12.
-pub fn compare(name: &str, a: &Value, b: &Value, differences: &mut Vec<String>) {
+fn compare(name: &str, a: &Value, b: &Value, differences: &mut Vec<String>) {
     match (a, b) {
         (Value::Object(left), Value::Object(right)) if left.keys().eq(right.keys()) => {
             for key in left.keys() {

@@ -11,7 +11,7 @@ use testkit::storage::StorageServer;
 use testkit::{HEADER, Workspace};
 
 use crate::faults::{OUTPUTS, location, start};
-use crate::same::{Findings, called, compare, model, records, without};
+use crate::same::{Findings, assert_same, first_run, inverted, model, records, without};
 use crate::{noisy, untidy};
 
 /// The file in which an ingestion notes where it writes.
@@ -70,17 +70,11 @@ fn spark_finds_on_object_storage_what_this_process_finds() {
 fn check(engine: Engine) {
     let Some(site) = Site::start(engine) else { return };
     let (here, there) = (run(None), run(Some(&site)));
-    assert_eq!(here.keys().collect::<Vec<_>>(), there.keys().collect::<Vec<_>>());
-    let mut differences = Vec::new();
-    for (name, value) in &here {
-        compare(name, value, &there[name], &mut differences);
-    }
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    assert_same(engine, &here, &there);
 }
 
 /// Runs the whole pipeline: first deployment, nothing new, new data with drift, predictions for a file.
 fn run(site: Option<&Site>) -> Findings {
-    let mut findings = Findings::new();
     let mut workspace = untidy();
     workspace.csv("practicedata/sp ace \u{fc}\u{df}.csv", &noisy("u", 3000, 200));
     let names = "number_of_employees,corporation,lastyear_activity,lastmonth_activity\n7,x,80,9\n,y,800,90\n";
@@ -90,30 +84,20 @@ fn run(site: Option<&Site>) -> Findings {
         workspace.set("dataset_csv", json!(true));
     }
     workspace.set("drift_test", json!("interval"));
+    let mut findings = first_run(&workspace);
     let mut note = |name: &str, value: Value| {
         assert!(findings.insert(name.to_owned(), value).is_none(), "{name}");
     };
 
-    note("first run", without(workspace.run_json("fullprocess", &[]), &["live"]));
-    note("ingested files", json!(workspace.text("ingesteddata/ingestedfiles.txt")));
-    note("quarantine", json!(workspace.text("ingesteddata/quarantine.csv")));
     note("rows", dataset(site, &workspace));
     let first = site.map(|_| location(&workspace));
-    note("score", json!(workspace.text("practicemodels/latestscore.txt")));
-    note("clients to call", called(&workspace.text("practicemodels/calllist.csv")));
     note("second run", workspace.run_json("fullprocess", &[])["outcome"].clone());
     note("training", model(&workspace));
     let diagnosis = workspace.run_json("diagnostics", &[]);
     note("statistics", diagnosis["summary_statistics"].clone());
     note("missing", diagnosis["missing_percent"].clone());
 
-    let inverted: String = noisy("f", 12_000, 900)
-        .lines()
-        .map(|row| {
-            let (rest, exited) = row.rsplit_once(',').unwrap();
-            format!("{rest},{}\n", 1 - exited.parse::<u8>().unwrap())
-        })
-        .collect();
+    let inverted = inverted(&noisy("f", 12_000, 900));
     match site {
         Some(site) => site.csv("clients/practicedata/f.csv", &inverted),
         None => workspace.csv("practicedata/f.csv", &inverted),
