@@ -42,7 +42,8 @@ def measure(session, folder, rows):
 
     def pair(step, result, **options):
         candidates = [candidate(name, engine, step, result) for name, engine in engines.items()]
-        return compare(step, candidates, session.rounds(rows), **options)
+        # Every run has a new server, which is cold anyway; a warm-up of many rows would only take long.
+        return compare(step, candidates, session.rounds(rows), warm_up=rows <= 1_000_000, **options)
 
     return [pair("ingestion", lambda outcome: {"rows": outcome["rows"]}), pair("training", fit, agree=same_fit)]
 

@@ -28,7 +28,7 @@ use crate::schema::Schema;
 
 pub use columns::schema_of_json;
 pub use paths::is_address;
-pub use policy::{DriftTest, Promotion, Regularization, Threshold};
+pub use policy::{DriftTest, Holdout, Promotion, Regularization, Threshold};
 
 /// The checked configuration of all steps. Create it with [`Config::load`]: deserialising alone checks each key but not
 /// the rules between keys.
@@ -98,6 +98,15 @@ pub struct Config {
     /// Number of clients that the managers can call in a day.
     #[serde(default = "values::number::<50>", deserialize_with = "values::number_within::<1, 1_000_000, _>")]
     pub call_capacity: u32,
+    /// CSV file with the owner and the value of each client; never used as a predictor.
+    #[serde(rename = "accounts_path", default, deserialize_with = "values::some")]
+    pub accounts: Option<PathBuf>,
+    /// Number of days for which a client is not called again after a call.
+    #[serde(default = "values::number::<14>", deserialize_with = "values::number_within::<0, 365, _>")]
+    pub call_pause_days: u32,
+    /// Share of the clients whom nobody calls, so that the effect of the calls can be measured.
+    #[serde(default)]
+    pub call_holdout: Holdout,
     /// Number of threads that work on client data; by default one per processor.
     #[serde(default = "threads", deserialize_with = "values::number_within::<1, 1_000, _>")]
     pub threads: u32,
@@ -185,6 +194,7 @@ impl Config {
             ("engine_ca_path", self.engine_ca_path.as_mut()),
             ("local_output_path", self.local_output_path.as_mut()),
             ("api_token_file", self.api_token_file.as_mut()),
+            ("accounts_path", self.accounts.as_mut()),
         ] {
             path.map_or(Ok(()), |path| resolve(key, path, folder))?;
         }
@@ -300,6 +310,7 @@ mod tests {
         assert!(config.store_dataset && config.input_database.is_none());
         assert_eq!((config.threshold.value(), config.regularization.c()), (0.5, 1.0));
         assert_eq!((config.promotion, config.call_capacity), (Promotion::OnDrift, 50));
+        assert_eq!((config.accounts.clone(), config.call_pause_days, config.call_holdout.share()), (None, 14, 0.0));
         assert_eq!(config.threads as usize, available_parallelism().unwrap().get());
         assert_eq!(config.bind, [Bind::Tcp("127.0.0.1:8000".parse().unwrap())]);
         assert_eq!((config.api_token, config.answer_max_age), (None, Duration::from_secs(10)));
@@ -461,6 +472,9 @@ mod tests {
             ("regularization", json!(5e-324), "expected a positive number"),
             ("promotion", json!("never"), "unknown variant `never`, expected `on_drift` or `if_better`"),
             ("call_capacity", json!(0), "expected a whole number from 1 to 1000000, found 0"),
+            ("accounts_path", json!(null), "invalid type: null"),
+            ("call_pause_days", json!(366), "expected a whole number from 0 to 365, found 366"),
+            ("call_holdout", json!(0.6), "expected a share from 0 to 0.5, found 0.6"),
             ("threads", json!(0), "expected a whole number from 1 to 1000, found 0"),
             ("call_capacity", json!(1.5), "expected a whole number"),
             (

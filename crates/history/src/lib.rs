@@ -15,6 +15,7 @@ mod client_table;
 mod clients;
 mod columns;
 mod connection;
+mod contacts;
 mod error;
 pub mod listing;
 mod migrations;
@@ -27,6 +28,7 @@ mod store;
 mod tables;
 mod value;
 
+pub use contacts::{CallOutcome, Contact};
 pub use record::Recorded;
 pub use run::{PROCESS_VARIABLE, Run, Start, record};
 pub use schema::VERSION as SCHEMA_VERSION;

@@ -7,6 +7,8 @@
 //!
 //! The same inputs give the same sections: there is no clock and no random number without a seed.
 
+mod accounts;
+mod agenda;
 pub mod call_list;
 mod evidence;
 mod figures;
@@ -14,6 +16,8 @@ mod section;
 mod sections;
 pub mod wording;
 
+pub use self::accounts::{Account, Accounts};
+pub use self::agenda::{Agenda, CallRules, Entry, Ranking, Turn};
 pub use self::call_list::{Call, CallList};
 pub use self::evidence::Evidence;
 pub use self::figures::Figures;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::values::checked;
+use crate::files::checksum::Checksum;
 
 /// The test that decides whether the live model has drifted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -47,6 +48,40 @@ impl Promotion {
             Self::OnDrift => "on_drift",
             Self::IfBetter => "if_better",
         }
+    }
+}
+
+/// The share of clients whom nobody calls, from 0 to 0.5; by default 0.
+///
+/// Whether a client is held out depends only on its id, so it stays the same from day to day, in every program and on
+/// every machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Holdout(f64);
+
+impl Holdout {
+    /// Creates a share; `None` unless 0 ≤ `share` ≤ 0.5.
+    pub fn new(share: f64) -> Option<Self> {
+        (0.0..=0.5).contains(&share).then_some(Self(share))
+    }
+
+    /// Returns the share as a number.
+    pub fn share(self) -> f64 {
+        self.0
+    }
+
+    /// Whether the client `id` is held out: the first eight bytes of the SHA-256 of its id, as a big-endian number
+    /// divided by 2^64, are below the share.
+    pub fn contains(self, id: &str) -> bool {
+        let checksum = Checksum::of_bytes(id.as_bytes());
+        let first = u64::from_str_radix(&checksum.as_str()[..16], 16).unwrap_or(u64::MAX);
+        (first as f64) < self.0 * 2f64.powi(64)
+    }
+}
+
+impl<'de> Deserialize<'de> for Holdout {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        checked(deserializer, "a share from 0 to 0.5", Self::new)
     }
 }
 
