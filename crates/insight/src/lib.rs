@@ -10,6 +10,7 @@
 mod accounts;
 mod agenda;
 pub mod call_list;
+mod changes;
 mod evidence;
 mod figures;
 mod section;
@@ -19,7 +20,8 @@ pub mod wording;
 pub use self::accounts::{Account, Accounts};
 pub use self::agenda::{Agenda, CallRules, Entry, Ranking, Turn};
 pub use self::call_list::{Call, CallList};
+pub use self::changes::{Changes, Published, Why, day};
 pub use self::evidence::Evidence;
-pub use self::figures::Figures;
+pub use self::figures::{Figures, Pictures};
 pub use self::section::{Cell, Column, Part, Section, Table};
-pub use self::sections::{calls, sections};
+pub use self::sections::{calls, front, other_calls, sections};

@@ -9,6 +9,7 @@ mod report;
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
@@ -19,8 +20,10 @@ use common::files::checksum::{Checksum, Hashed};
 use common::files::lock::Lock;
 use common::files::{CALL_LIST, CONFUSION_MATRIX, MODEL_QUALITY, REPORT, TIME_TRENDS};
 use common::production::reports::ReportRecord;
+use diagnostics::dependencies;
 use insight::call_list::csv::write_csv;
-use insight::{Evidence, Figures};
+use insight::{Agenda, CallRules, Evidence, Figures, Pictures, Ranking};
+use jiff::Timestamp;
 use serde::Serialize;
 
 /// The result of a run.
@@ -38,14 +41,21 @@ pub struct Outcome {
     pub files: Vec<PathBuf>,
 }
 
-/// Writes all reports on the deployed model and records the run.
+/// Writes all reports on the deployed model and records the run. With `ask_cargo`, also the newest versions of the
+/// program's dependencies, if cargo was not asked for them within the last day.
 ///
 /// # Errors
 /// Returns an error if there is no evidence to report or a file cannot be written.
-pub fn run(config: &Config) -> Result<Outcome> {
+pub fn run(config: &Config, ask_cargo: bool) -> Result<Outcome> {
     history::record(config, "reporting", |run| {
-        let evidence = Evidence::gather(config, run.history())?;
-        let reports = reports(&evidence, config)?;
+        let now = Timestamp::now();
+        let question = if ask_cargo { dependencies::ask_once_a_day(run.history(), now)? } else { None };
+        let mut evidence = Evidence::gather(config, run.history())?;
+        if let Some(question) = question {
+            evidence.dependencies = question.answer(run.history())?;
+            run.add(dependencies::records(&evidence.dependencies));
+        }
+        let reports = reports(&evidence, config, now)?;
         let _lock = Lock::acquire(&config.output_model, "step")?;
         let (mut files, mut checksums) = (Vec::new(), Vec::new());
         for Report { name, file, checksum } in reports {
@@ -85,29 +95,44 @@ impl Report {
     }
 }
 
-/// Makes every report; the same evidence gives the same bytes.
-fn reports(evidence: &Evidence, config: &Config) -> Result<Vec<Report>> {
+/// Makes every report; the same evidence on the same day gives the same bytes.
+fn reports(evidence: &Evidence, config: &Config, now: Timestamp) -> Result<Vec<Report>> {
     let folder = &config.output_model;
-    let figures = Figures::draw(evidence)?;
-    let picture = |name, svg| Report::of_bytes(folder, name, &charts::png(svg)?);
+    let picture = |name, svg: &str| Report::of_bytes(folder, name, &charts::png(svg)?);
     let pictures = || -> Result<_> {
+        let pictures = Pictures::draw(evidence)?;
         Ok([
-            picture(CONFUSION_MATRIX, &figures.confusion_matrix)?,
-            picture(TIME_TRENDS, &figures.time_trends)?,
-            picture(MODEL_QUALITY, &figures.model_quality)?,
+            picture(CONFUSION_MATRIX, &pictures.confusion_matrix)?,
+            picture(TIME_TRENDS, &pictures.time_trends)?,
+            picture(MODEL_QUALITY, &pictures.model_quality)?,
         ])
     };
     thread::scope(|scope| {
         let pictures = scope.spawn(pictures);
-        let (calls, sections) = (insight::calls(&evidence.calls), insight::sections(evidence, &figures));
+        let agenda =
+            Agenda::of(evidence.calls.clone(), None, Arc::default(), CallRules::of(config), Ranking::Risk, now);
         let threads = config.threads as usize;
         let papers = [
             Report::new(folder, CALL_LIST, |file| write_csv(&evidence.calls, threads, file))?,
-            Report::of_bytes(folder, REPORT, &report::pdf(&evidence.release.id, &calls, &sections)?)?,
+            Report::of_bytes(folder, REPORT, &paper(evidence, &agenda, now)?)?,
         ];
         let pictures = pictures.join().map_err(|_| anyhow!("the thread that draws the pictures panicked"))??;
         Ok(pictures.into_iter().chain(papers).collect())
     })
+}
+
+/// Makes the content of report.pdf for a time, of which only the day matters.
+fn paper(evidence: &Evidence, agenda: &Agenda, now: Timestamp) -> Result<Vec<u8>> {
+    let today = insight::day(now);
+    let headline: Vec<String> = Vec::new();
+    report::Report {
+        release: &evidence.release.id,
+        day: &today.strftime("%A, %-d %B %Y").to_string(),
+        front: &insight::front(evidence, agenda, &headline, None, today),
+        sections: &insight::sections(evidence, &Figures::draw(evidence)?),
+        other_calls: insight::other_calls(agenda).as_ref(),
+    }
+    .pdf()
 }
 
 impl cli::Outcome for Outcome {}

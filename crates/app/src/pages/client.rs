@@ -55,7 +55,7 @@ pub fn page_of(
         Some(Err(_)) => StatusCode::UNPROCESSABLE_ENTITY,
         _ => StatusCode::OK,
     };
-    let risks: Vec<f64> = rows.iter().map(|row| row.risk).collect();
+    let risks: Vec<_> = rows.iter().enumerate().map(|(row, scored)| ((row + 1).to_string(), scored.risk)).collect();
     let svg = charts::client_risks(&risks, live.threshold.value())
         .map_err(|error| Problem::not_ready("the chart failed", &error))?;
     let content = html! {
@@ -68,7 +68,7 @@ pub fn page_of(
         (what_if::form(live, &call, asked))
         section aria-labelledby="rows-title" {
             h2 id="rows-title" { "Its rows" }
-            (chart("Risk of leaving, row by row", &svg))
+            @if let Some(svg) = &svg { (chart("Risk of leaving, row by row", svg)) }
             (tables(live, &rows, &clients.list.reasons(&call).map(|reason| reason.predictor).collect::<Vec<_>>()))
         }
     };
