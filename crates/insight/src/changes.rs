@@ -58,13 +58,13 @@ pub enum Why {
     },
     /// It is no current client any more.
     Left,
-    /// It is held out, which means that nobody calls it, to measure the effect of calls.
+    /// The client is held out to measure the effect of calls.
     HeldOut,
-    /// Its risk is lower than in the published list.
+    /// The risk is lower than in the published list.
     LowerRisk {
         /// The risk in the published list.
         before: f64,
-        /// The current risk.
+        /// The risk under the live model.
         now: f64,
     },
     /// Others have a higher risk, or come before it in the order of the calls.
