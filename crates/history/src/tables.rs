@@ -6,6 +6,7 @@ pub mod datasets;
 pub mod decisions;
 pub mod dependencies;
 pub mod drift;
+pub mod lists;
 pub mod models;
 pub mod promotions;
 pub mod releases;
@@ -40,6 +41,8 @@ pub(crate) const TABLES: &[&str] = &[
     statistics::CategoryLevel::TABLE,
     checked_files::CheckedFile::TABLE,
     dependencies::DependencyVersions::TABLE,
+    lists::PublishedList::TABLE,
+    lists::ListedClient::TABLE,
     datasets::CLIENTS,
 ];
 

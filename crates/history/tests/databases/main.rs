@@ -10,6 +10,7 @@ mod concurrency;
 mod faults;
 mod input;
 mod input_columns;
+mod lists;
 mod migrations;
 mod replacement;
 mod setup;
