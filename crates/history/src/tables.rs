@@ -17,6 +17,7 @@ pub mod timings;
 
 use anyhow::Result;
 
+use crate::contacts;
 use crate::record::Table;
 use crate::store::History;
 
@@ -41,6 +42,8 @@ pub(crate) const TABLES: &[&str] = &[
     statistics::CategoryLevel::TABLE,
     checked_files::CheckedFile::TABLE,
     dependencies::DependencyVersions::TABLE,
+    contacts::REQUESTS,
+    contacts::CONTACTS,
     lists::PublishedList::TABLE,
     lists::ListedClient::TABLE,
     datasets::CLIENTS,

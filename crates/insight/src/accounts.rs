@@ -51,16 +51,16 @@ impl Accounts {
 
     /// The warning on a list that is shown without accounts, because their file cannot be used.
     pub fn missing(error: &Error) -> String {
-        format!("This list has no accounts, because their file (config key \"accounts_path\") cannot be used: {error:#}.")
+        format!(
+            "This list has no accounts, because their file (config key \"accounts_path\") cannot be used: {error:#}."
+        )
     }
 
     fn parse(bytes: &[u8], id_name: &str) -> Result<Self> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut reader = ReaderBuilder::new().has_headers(false).from_reader(bytes);
         let mut record = StringRecord::new();
-        let mut next = |record: &mut StringRecord| {
-            reader.read_record(record).map_err(|error| described(error, bytes))
-        };
+        let mut next = |record: &mut StringRecord| reader.read_record(record).map_err(|error| described(error, bytes));
         ensure!(next(&mut record)?, "the file is empty; {}", expected(id_name));
         let header = Header::of(&record, id_name).context("line 1")?;
         let mut accounts = Self { columns: header.further_names(), by_client: HashMap::new() };
@@ -159,7 +159,8 @@ impl Header {
         };
         let trimmed = |index: usize| Ok::<_, Error>(text(index)?.map(|text| text.trim().to_owned()));
         let id = text(self.id)?;
-        let id = id.with_context(|| format!("{} is missing; add the client's id or remove the line", self.names[self.id]))?;
+        let id =
+            id.with_context(|| format!("{} is missing; add the client's id or remove the line", self.names[self.id]))?;
         let value = match self.value.map(text).transpose()?.flatten() {
             None => None,
             Some(value) => Some(amount(value).with_context(|| {

@@ -125,7 +125,11 @@ mod tests {
         let mut contacts = Contacts::default();
         assert!(contacts.is_empty() && contacts.last("a").is_none());
         let newest = contact(CallOutcome::PromisedToStay, "05T08:00:00");
-        for contact in [contact(CallOutcome::Reached, "03T08:00:00"), newest.clone(), contact(CallOutcome::NotReached, "02T08:00:00")] {
+        for contact in [
+            contact(CallOutcome::Reached, "03T08:00:00"),
+            newest.clone(),
+            contact(CallOutcome::NotReached, "02T08:00:00"),
+        ] {
             contacts.add(contact);
         }
         assert_eq!(contacts.last("a"), Some(&newest));
@@ -136,7 +140,10 @@ mod tests {
 
     #[test]
     fn only_calls_that_reached_the_client_count_as_before() {
-        let contacts = Contacts::from_iter([contact(CallOutcome::NotReached, "01T08:00:00"), contact(CallOutcome::Reached, "03T08:00:00")]);
+        let contacts = Contacts::from_iter([
+            contact(CallOutcome::NotReached, "01T08:00:00"),
+            contact(CallOutcome::Reached, "03T08:00:00"),
+        ]);
         let before = |time| contacts.reached_before(at(time)).collect::<Vec<_>>();
         assert_eq!((before("03T08:00:00"), before("03T08:00:01")), (vec![], vec!["a"]));
     }

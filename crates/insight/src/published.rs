@@ -105,9 +105,14 @@ impl Published {
             listed.retain(|row| Some(row.run) != oldest);
         }
         let reached: Vec<&str> = contacts.reached_before(deployed).collect();
-        let asked: HashSet<&str> = listed.iter().map(|row| row.client.as_str()).chain(reached.iter().copied()).collect();
+        let asked: HashSet<&str> =
+            listed.iter().map(|row| row.client.as_str()).chain(reached.iter().copied()).collect();
         let known = clients.known(&asked)?;
-        let fates = Fates { list_is_whole: list.is_whole(), current: list.calls.iter().map(|call| call.id.as_str()).collect(), known };
+        let fates = Fates {
+            list_is_whole: list.is_whole(),
+            current: list.calls.iter().map(|call| call.id.as_str()).collect(),
+            known,
+        };
         let mut published = Self::of(lists, &listed, dataset, &fates);
         published.reached_before_deployment = reached.iter().filter(|id| fates.known.contains(**id)).count();
         Ok(published)
@@ -177,7 +182,11 @@ mod tests {
     }
 
     fn listed(run: i64, client: &str, risk: f64, called: bool) -> ListedClientRow {
-        Recorded { run, started: String::new(), record: ListedClient { client: client.to_owned(), rank: 1, risk, called } }
+        Recorded {
+            run,
+            started: String::new(),
+            record: ListedClient { client: client.to_owned(), rank: 1, risk, called },
+        }
     }
 
     fn fates<'a>(current: &[&'a str], known: &[&str]) -> Fates<'a> {

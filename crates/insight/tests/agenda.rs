@@ -21,10 +21,21 @@ fn list(clients: &[(String, f64)]) -> Arc<CallList> {
     let schema = schema_of_json(r#"{"id": "client", "target": "gone", "predictors": ["p"]}"#).unwrap();
     let model = Model {
         schema: schema.clone(),
-        effects: vec![Effect::Number(NumberEffect { coefficient: 1.0, standard_error: 0.1, median: 0.0, sketch: None })],
+        effects: vec![Effect::Number(NumberEffect {
+            coefficient: 1.0,
+            standard_error: 0.1,
+            median: 0.0,
+            sketch: None,
+        })],
         intercept: 0.0,
         intercept_error: 0.1,
-        fit: Fit { regularization: 1.0, gradient_norm: 0.0, newton_decrement: 0.0, newton_steps: 1, log_likelihood: -1.0 },
+        fit: Fit {
+            regularization: 1.0,
+            gradient_norm: 0.0,
+            newton_decrement: 0.0,
+            newton_steps: 1,
+            log_likelihood: -1.0,
+        },
         training: TrainingData { dataset_sha256: Checksum::of_bytes(b"d"), rows: 3, exited: 1, left_out: 0 },
     };
     let rows: String = clients.iter().map(|(id, log_odds)| format!("{id},{log_odds},0\n")).collect();
@@ -74,7 +85,8 @@ fn plain(list: &Arc<CallList>, rules: CallRules, contacts: Vec<Contact>, now: &s
 #[test]
 fn as_many_clients_as_can_be_called_the_highest_risk_first() {
     let list = named("a b c d");
-    for (capacity, expected) in [(0, &[][..]), (2, &["a", "b"]), (4, &["a", "b", "c", "d"]), (9, &["a", "b", "c", "d"])] {
+    for (capacity, expected) in [(0, &[][..]), (2, &["a", "b"]), (4, &["a", "b", "c", "d"]), (9, &["a", "b", "c", "d"])]
+    {
         let agenda = plain(&list, rules(capacity, 0.0), vec![], "01T08:00");
         assert_eq!(today(&agenda), expected);
         assert_eq!(agenda.entries.iter().map(|entry| entry.rank).collect::<Vec<_>>(), [1, 2, 3, 4]);
@@ -108,7 +120,12 @@ fn held_out_clients_are_never_called_and_known_as_those_that_would_have_been() {
     let first = clients.iter().find(|(id, _)| holdout.holdout.contains(id)).unwrap().0.clone();
     let agenda = plain(&list, holdout, vec![called(&first, CallOutcome::Reached, "01T08:00")], "01T09:00");
     assert_eq!(agenda.today().count(), 50);
-    assert!(agenda.entries.iter().all(|entry| (entry.turn == Turn::HeldOut) == holdout.holdout.contains(&agenda.call(entry).id)));
+    assert!(
+        agenda
+            .entries
+            .iter()
+            .all(|entry| (entry.turn == Turn::HeldOut) == holdout.holdout.contains(&agenda.call(entry).id))
+    );
     let without = plain(&list, rules(50, 0.0), vec![], "01T09:00");
     let expected: Vec<&str> = today(&without).into_iter().filter(|id| holdout.holdout.contains(id)).collect();
     let held_out: Vec<&str> = agenda.held_out_today().map(|entry| agenda.call(entry).id.as_str()).collect();
@@ -120,14 +137,15 @@ fn held_out_clients_are_never_called_and_known_as_those_that_would_have_been() {
 fn clients_are_ranked_by_value_at_risk_and_those_without_a_value_follow_by_risk() {
     let list = list(&[("a", 2.0), ("b", 1.0), ("c", 0.0), ("d", -1.0), ("e", -2.0)].map(|(id, p)| (id.to_owned(), p)));
     let owners = [("c", account("Anna", 100.0)), ("e", account("Bert", 100.0)), ("d", account("Anna", None))];
-    let by_value = |accounts| {
-        Agenda::of(list.clone(), accounts, Arc::default(), rules(2, 0.0), Ranking::Value, at("01T08:00"))
-    };
+    let by_value =
+        |accounts| Agenda::of(list.clone(), accounts, Arc::default(), rules(2, 0.0), Ranking::Value, at("01T08:00"));
     let agenda = by_value(accounts(&owners));
     assert_eq!((order(&agenda), today(&agenda)), (vec!["c", "e", "a", "b", "d"], vec!["c", "e"]));
     let at_risk = [100.0 * list.calls[2].risk, 100.0 * list.calls[4].risk];
-    assert_eq!(agenda.entries.iter().map(|entry| agenda.value_at_risk(entry)).collect::<Vec<_>>()[..3],
-        [Some(at_risk[0]), Some(at_risk[1]), None]);
+    assert_eq!(
+        agenda.entries.iter().map(|entry| agenda.value_at_risk(entry)).collect::<Vec<_>>()[..3],
+        [Some(at_risk[0]), Some(at_risk[1]), None]
+    );
     assert_eq!(agenda.value_at_risk_today(None), Some(at_risk[0] + at_risk[1]));
     assert_eq!(agenda.value_at_risk_today(Some("Anna")), Some(at_risk[0]));
     assert_eq!(agenda.value_at_risk_today(Some("nobody")), None);
@@ -140,10 +158,14 @@ fn clients_are_ranked_by_value_at_risk_and_those_without_a_value_follow_by_risk(
 #[test]
 fn an_owner_sees_its_own_part_of_the_same_agenda() {
     let list = named("a b c d e");
-    let owners = [("a", account("Anna", 1.0)), ("b", account("Bert", 1.0)), ("d", account("Anna", 1.0)), ("x", account("Carl", 1.0))];
-    let of = |accounts| {
-        Agenda::of(list.clone(), accounts, Arc::default(), rules(3, 0.0), Ranking::Risk, at("01T08:00"))
-    };
+    let owners = [
+        ("a", account("Anna", 1.0)),
+        ("b", account("Bert", 1.0)),
+        ("d", account("Anna", 1.0)),
+        ("x", account("Carl", 1.0)),
+    ];
+    let of =
+        |accounts| Agenda::of(list.clone(), accounts, Arc::default(), rules(3, 0.0), Ranking::Risk, at("01T08:00"));
     let agenda = of(accounts(&owners));
     let ids = |owner| agenda.of_owner(owner).map(|entry| agenda.call(entry).id.as_str()).collect::<Vec<_>>();
     let today = |owner| agenda.today_of(owner).map(|entry| agenda.call(entry).id.as_str()).collect::<Vec<_>>();
@@ -156,9 +178,11 @@ fn an_owner_sees_its_own_part_of_the_same_agenda() {
 
 #[test]
 fn ten_thousand_clients_are_decided_in_milliseconds() {
-    let clients: Vec<_> = (0..10_000).map(|index| (format!("client {index}"), -f64::from(index % 997) / 100.0)).collect();
+    let clients: Vec<_> =
+        (0..10_000).map(|index| (format!("client {index}"), -f64::from(index % 997) / 100.0)).collect();
     let list = list(&clients);
-    let calls = (0..100_000).map(|index| called(&format!("client {}", index % 9_000), CallOutcome::Reached, "01T15:00"));
+    let calls =
+        (0..100_000).map(|index| called(&format!("client {}", index % 9_000), CallOutcome::Reached, "01T15:00"));
     let contacts = Arc::new(Contacts::from_iter(calls));
     let accounts = Accounts {
         columns: Vec::new(),

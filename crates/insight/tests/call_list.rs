@@ -296,16 +296,26 @@ fn accounts_and_calls_are_joined_to_the_list_and_never_hide_a_column() {
     let answer = serde_json::to_value(agenda.answer(None, &agenda.entries)).unwrap();
     assert_eq!(answer["without_account"], json!({"count": 1, "first": ["c"]}));
     assert_eq!(answer["without_client"], json!({"count": 1, "first": ["gone"]}));
-    assert_eq!((&answer["called"], &answer["value_at_risk"], &answer["expected_exits"]), (&json!(1), &json!(null), &json!(null)));
+    assert_eq!(
+        (&answer["called"], &answer["value_at_risk"], &answer["expected_exits"]),
+        (&json!(1), &json!(null), &json!(null))
+    );
     let call = &answer["calls"][0];
-    assert_eq!((&call["turn"], &call["call"], &call["paused_until"]), (&json!("paused"), &json!(false), &json!("2026-11-16T00:00:00Z")));
+    assert_eq!(
+        (&call["turn"], &call["call"], &call["paused_until"]),
+        (&json!("paused"), &json!(false), &json!("2026-11-16T00:00:00Z"))
+    );
     assert_eq!((&call["owner"], &call["value"]), (&json!("=Anna"), &json!(200.0)));
     assert_eq!(call["account"], json!({"phone": "+49 30", "lastmonth_activity": "x"}));
-    let last = json!({"at": "2026-11-02T08:00:00Z", "outcome": "promised_to_stay", "by": "Anna", "note": "-1, \"quoted\""});
+    let last =
+        json!({"at": "2026-11-02T08:00:00Z", "outcome": "promised_to_stay", "by": "Anna", "note": "-1, \"quoted\""});
     assert_eq!(call["last_contact"], last);
     let of_bert = agenda.of_owner(Some("Bert"));
     let answer = serde_json::to_value(agenda.answer(Some("Bert"), of_bert)).unwrap();
-    assert_eq!((&answer["owner"], &answer["calls"][0]["rank"], answer["calls"].as_array().unwrap().len()), (&json!("Bert"), &json!(2), 1));
+    assert_eq!(
+        (&answer["owner"], &answer["calls"][0]["rank"], answer["calls"].as_array().unwrap().len()),
+        (&json!("Bert"), &json!(2), 1)
+    );
 }
 
 #[test]
@@ -325,10 +335,15 @@ fn the_section_says_who_is_left_out_and_what_is_missing() {
             .with_warnings(vec!["Something is missing.".to_owned()])
     };
     let section = insight::calls(&of(&["a"]));
-    let [Part::Warning(warning), Part::Text(text), Part::Table(table)] = &section.parts[..] else { panic!("{section:?}") };
+    let [Part::Warning(warning), Part::Text(text), Part::Table(table)] = &section.parts[..] else {
+        panic!("{section:?}")
+    };
     assert_eq!(warning, "Something is missing.");
     assert!(text.contains("of 3 current clients, without 1 client who pauses after a call."), "{text}");
     assert_eq!(table.rows[0][1].to_string(), "b");
     let section = insight::calls(&of(&["a", "b", "c"]));
-    assert!(matches!(&section.parts[1], Part::Warning(text) if text.contains("Nobody is to be called today")), "{section:?}");
+    assert!(
+        matches!(&section.parts[1], Part::Warning(text) if text.contains("Nobody is to be called today")),
+        "{section:?}"
+    );
 }

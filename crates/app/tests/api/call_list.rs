@@ -151,14 +151,20 @@ fn accounts_that_cannot_be_read_do_not_take_the_list_away() {
     let api = with_accounts("corporation,owner,value\na0,Anna,10\n");
     assert_eq!(api.get("/calllist?owner=Anna&limit=9").ok()["calls"][0]["owner"], "Anna");
     for (text, parts) in [
-        ("corporation,owner,value\na0,Anna,ten\n", &["accounts.csv", "line 2", "value is \"ten\"", "accounts_path"][..]),
+        (
+            "corporation,owner,value\na0,Anna,ten\n",
+            &["accounts.csv", "line 2", "value is \"ten\"", "accounts_path"][..],
+        ),
         ("corporation,owner,value\na0,An", &["accounts.csv", "line 2", "2 fields where the header has 3"]),
         ("", &["the file is empty"]),
     ] {
         api.workspace.write("accounts.csv", text);
         let list = api.get("/calllist").ok();
         assert_eq!((list["called"].clone(), list["calls"].as_array().unwrap().len()), (json!(50), 50));
-        assert!(list["calls"].as_array().unwrap().iter().all(|call| call["owner"].is_null()), "the old accounts are kept");
+        assert!(
+            list["calls"].as_array().unwrap().iter().all(|call| call["owner"].is_null()),
+            "the old accounts are kept"
+        );
         let warning = list["warnings"][0].as_str().unwrap().to_owned();
         for part in parts {
             assert!(warning.contains(part), "{part} is not in {warning}");

@@ -21,7 +21,10 @@ pub fn calls(agenda: &Agenda) -> Section {
     let mut sentences = vec![who(agenda, called)];
     sentences.extend(agenda.headline(None).iter().flat_map(|headline| headline.sentences()));
     sentences.extend(agenda.value_at_risk_today(None).map(|value| {
-        format!("The value at risk, the sum of risk times value over today's calls, is {}.", grouped(value.round() as u64))
+        format!(
+            "The value at risk, the sum of risk times value over today's calls, is {}.",
+            grouped(value.round() as u64)
+        )
     }));
     section.parts.push(Part::Text(sentences.join(" ")));
     section.parts.extend(unmatched(agenda).map(Part::Note));
@@ -63,7 +66,10 @@ fn who(agenda: &Agenda, called: usize) -> String {
         without.push(format!("{} who {pause} after a call", count(paused, "client")));
     }
     if held_out > 0 {
-        without.push(format!("{} whom nobody calls, so that the effect of the calls can be measured", count(held_out, "client")));
+        without.push(format!(
+            "{} whom nobody calls, so that the effect of the calls can be measured",
+            count(held_out, "client")
+        ));
     }
     if !without.is_empty() {
         sentence += &format!(", without {}", without.join(" and "));

@@ -46,7 +46,9 @@ fn row(past: &PastList) -> Vec<String> {
         minutes(&list.started),
         grouped(list.called),
         list.expected.map_or_else(dash, |expected| format!("{expected:.1}")),
-        list.expected_low.zip(list.expected_high).map_or_else(dash, |(low, high)| format!("{} to {}", grouped(low), grouped(high))),
+        list.expected_low
+            .zip(list.expected_high)
+            .map_or_else(dash, |(low, high)| format!("{} to {}", grouped(low), grouped(high))),
         grouped(list.held_out),
         past.outcome.map_or_else(dash, |outcome| match outcome.known == list.called {
             true => grouped(outcome.left),
