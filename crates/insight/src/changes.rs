@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use common::files::checksum::Checksum;
+use history::{ListedClient, PublishedListRow};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -18,24 +19,11 @@ const MOST_NAMED: usize = 10;
 /// Maximum number of characters of a client's id in a sentence.
 const LONGEST_ID: usize = 30;
 
-/// A call list that was published before.
-#[derive(Clone, Debug)]
-pub struct Published {
-    /// The day on which it was published.
-    pub day: Date,
-    /// Id of the release that computed the risks.
-    pub release: String,
-    /// SHA-256 of the compiled dataset.
-    pub dataset: Checksum,
-    /// The clients to call with their risks, first call first.
-    pub calls: Vec<(String, f64)>,
-}
-
 /// The difference between a published list and today's calls.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changes {
-    /// The day of the published list.
-    pub since: Date,
+    /// The day of the published list; `None` if it is unknown.
+    pub since: Option<Date>,
     /// The clients who are new among today's calls, first call first.
     pub new: Vec<String>,
     /// The clients who are no longer among them and why, first call first.
@@ -72,13 +60,15 @@ pub enum Why {
 }
 
 impl Changes {
-    /// Compares a published list with today's calls. `dataset` is the SHA-256 of the compiled dataset now.
-    pub fn between(published: &Published, agenda: &Agenda, dataset: &Checksum) -> Self {
+    /// Compares the calls of the published list `before`, whose clients are `listed`, with today's calls. `dataset` is the
+    /// SHA-256 of the compiled dataset.
+    pub fn between(before: &PublishedListRow, listed: &[ListedClient], agenda: &Agenda, dataset: &Checksum) -> Self {
+        let published: Vec<&ListedClient> = listed.iter().filter(|client| client.called).collect();
         let today: Vec<&str> = agenda.today().map(|entry| agenda.call(entry).id.as_str()).collect();
-        let before: HashSet<&str> = published.calls.iter().map(|(id, _)| id.as_str()).collect();
-        let new: Vec<String> = today.iter().filter(|id| !before.contains(*id)).map(|id| (*id).to_owned()).collect();
+        let known: HashSet<&str> = published.iter().map(|listed| listed.client.as_str()).collect();
+        let new: Vec<String> = today.iter().filter(|id| !known.contains(*id)).map(|id| (*id).to_owned()).collect();
         let entries: HashMap<&str, _> = agenda.entries.iter().map(|e| (agenda.call(e).id.as_str(), e)).collect();
-        let gone = published.calls.iter().filter_map(|(id, risk)| {
+        let gone = published.iter().filter_map(|ListedClient { client: id, risk, .. }| {
             let why = match entries.get(id.as_str()) {
                 // A list that was cut off does not tell whether a client has left.
                 None if agenda.list.is_whole() => Why::Left,
@@ -96,12 +86,12 @@ impl Changes {
             Some((id.clone(), why))
         });
         Self {
-            since: published.day,
+            since: before.started.parse().map(day).ok(),
             kept: today.len() - new.len(),
             new,
             gone: gone.collect(),
-            has_other_model: published.release != agenda.list.release,
-            has_other_data: published.dataset != *dataset,
+            has_other_model: before.release != agenda.list.release,
+            has_other_data: before.dataset_sha256 != *dataset,
         }
     }
 
@@ -115,9 +105,9 @@ impl Changes {
             (false, false) => "neither the data nor the model has changed",
         };
         let (kept, called) = (grouped(*kept as u64), grouped((kept + new.len()) as u64));
-        let since = since.strftime("%-d %B");
+        let since = since.map(|day| format!(" of {}", day.strftime("%-d %B"))).unwrap_or_default();
         let mut sentences =
-            vec![format!("Since the list of {since}, {sources}. {kept} of today's {called} calls were on that list.")];
+            vec![format!("Since the list{since}, {sources}. {kept} of today's {called} calls were on that list.")];
         if !new.is_empty() {
             let names = new.iter().map(|id| shortened(id));
             sentences.push(format!("New today ({}): {}.", grouped(new.len() as u64), listed(names)));

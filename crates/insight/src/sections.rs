@@ -2,6 +2,7 @@
 
 mod calls;
 mod data;
+mod effect;
 mod front;
 mod model;
 
@@ -19,6 +20,7 @@ pub fn sections(evidence: &Evidence, figures: &Figures) -> Vec<Section> {
         model::quality(evidence, figures),
         model::promotion(evidence),
         model::drift(evidence),
+        effect::effect(evidence),
         data::data(evidence),
         data::trends(figures),
         data::dependencies(evidence),

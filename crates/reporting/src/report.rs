@@ -18,7 +18,7 @@ const FITS: [TableStyle; 7] = [
 ];
 
 /// The contents of the report.
-pub struct Report<'a> {
+pub struct Contents<'a> {
     /// Id of the live release.
     pub release: &'a str,
     /// The day of the report in words.
@@ -31,7 +31,7 @@ pub struct Report<'a> {
     pub other_calls: Option<&'a Section>,
 }
 
-impl Report<'_> {
+impl Contents<'_> {
     /// Creates the PDF; the same contents give the same bytes.
     pub fn pdf(&self) -> Result<Vec<u8>> {
         let mut document = self.first_page()?;

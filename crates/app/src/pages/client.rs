@@ -45,7 +45,6 @@ pub fn page_of(
     let call = clients.call(id).cloned().unwrap_or_else(|| Call {
         rank: 0,
         id: id.to_owned(),
-        today: false,
         risk: newest.risk,
         previous_risk: previous,
         predictors: newest.predictors.clone(),
@@ -90,7 +89,6 @@ fn summary(list: &CallList, call: &Call, exited: Option<bool>) -> Markup {
             dd {
                 @if call.rank > 0 {
                     (grouped(call.rank as u64)) " of " (grouped(list.clients as u64))
-                    @if call.today { ", one of today's calls" }
                 } @else if exited == Some(true) { "It has left." }
                 @else { "It is not among the " (grouped(list.calls.len() as u64)) " clients with the highest risk. Only these are ranked." }
             }

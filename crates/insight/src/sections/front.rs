@@ -3,11 +3,12 @@
 use history::Operation;
 use jiff::civil::Date;
 
-use crate::agenda::{Agenda, Entry, Turn};
+use super::calls;
+use crate::agenda::{Agenda, Entry};
 use crate::changes::{Changes, day};
 use crate::evidence::Evidence;
 use crate::section::{Cell, Part, Section, Table};
-use crate::wording::{capitalised, grouped, minutes};
+use crate::wording::{capitalised, count, grouped, minutes};
 
 /// Number of calls on the first page.
 const FIRST: usize = 15;
@@ -18,31 +19,25 @@ const MOST: usize = 100;
 /// Maximum number of further columns of an account that are shown.
 const MOST_FURTHER: usize = 2;
 
-/// The sections of the first page on a day: the first calls, and the changes since the list before. `headline` is what is
-/// expected of today's calls, as sentences.
-pub fn front(
-    evidence: &Evidence,
-    agenda: &Agenda,
-    headline: &[String],
-    changes: Option<&Changes>,
-    today: Date,
-) -> Vec<Section> {
-    let mut calls = Section::new("calls", "Whom to call today");
-    calls.parts.push(Part::Note(status(evidence, today)));
+/// The sections of the first page on a day: the first calls, and the changes since the list before.
+pub fn front(evidence: &Evidence, agenda: &Agenda, changes: Option<&Changes>, today: Date) -> Vec<Section> {
+    let mut section = Section::new(calls::ID, calls::TITLE);
+    section.parts.push(Part::Note(status(evidence, today)));
+    section.parts.extend(calls::introduction(agenda));
     let entries: Vec<&Entry> = agenda.today().collect();
-    if entries.is_empty() {
-        calls.parts.push(Part::Warning("There is no client to call today.".to_owned()));
-    } else {
-        calls.parts.push(Part::Text(headline.join(" ")));
-        let shown = entries.len().min(FIRST);
-        calls.parts.push(Part::Table(table(agenda, &entries[..shown])));
-        calls.parts.extend(remark(agenda, entries.len(), shown).map(Part::Note));
+    let shown = entries.len().min(FIRST);
+    if shown > 0 {
+        section.parts.push(Part::Table(table(agenda, &entries[..shown])));
+    }
+    if entries.len() > shown {
+        let others = count((entries.len() - shown) as u64, "other call");
+        section.parts.push(Part::Note(format!("{others}: at the end of this report and in calllist.csv.")));
     }
     let changes = changes.map(|changes| Section {
         parts: changes.sentences().into_iter().map(Part::Text).collect(),
         ..Section::new("changes", "What has changed")
     });
-    [calls].into_iter().chain(changes).collect()
+    [section].into_iter().chain(changes).collect()
 }
 
 /// Today's calls that are not on the first page; `None` if there are no others.
@@ -121,23 +116,4 @@ fn account(agenda: &Agenda, entry: &Entry) -> Vec<String> {
     let Some(account) = agenda.account(entry) else { return vec!["no account".to_owned()] };
     let further = account.further.iter().filter(|value| !value.is_empty()).take(MOST_FURTHER);
     account.owner.iter().chain(further).cloned().collect()
-}
-
-/// Where the other calls are, and who is left out.
-fn remark(agenda: &Agenda, calls: usize, shown: usize) -> Option<String> {
-    let count = |wanted: fn(Turn) -> bool| agenda.entries.iter().filter(|entry| wanted(entry.turn)).count();
-    let paused = count(|turn| matches!(turn, Turn::Paused { .. }));
-    let held_out = count(|turn| turn == Turn::HeldOut);
-    let mut sentences = Vec::new();
-    if calls > shown {
-        let others = grouped((calls - shown) as u64);
-        sentences.push(format!("The other {others} calls are at the end of this report and in calllist.csv."));
-    }
-    if paused > 0 {
-        sentences.push(format!("Not in the list because of a recent call: {}.", grouped(paused as u64)));
-    }
-    if held_out > 0 {
-        sentences.push(format!("Held out to measure the effect of calls: {}.", grouped(held_out as u64)));
-    }
-    (!sentences.is_empty()).then(|| sentences.join(" "))
 }
