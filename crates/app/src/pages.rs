@@ -13,6 +13,8 @@ use actix_web::http::header::{self, ContentType};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use common::api::Endpoint;
+use insight::Ranking;
+use jiff::Timestamp;
 use maud::{Markup, html};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
@@ -65,7 +67,9 @@ pub async fn home(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
                     let overview = overview.map_err(|error| {
                         Problem::not_ready("the state of the model cannot be shown", &error).detail(&state.config)
                     });
-                    home::home(&live, &clients, overview)
+                    let (views, now) = (&state.views, Timestamp::now());
+                    let agenda = views.agenda(&state.config, &state.circuit_breaker, &live, Ranking::Risk, now)?;
+                    home::home(&live, &agenda, overview)
                 }
             };
             Ok((StatusCode::OK, Some(live.id.clone()), page))

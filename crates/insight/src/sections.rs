@@ -2,6 +2,8 @@
 
 mod calls;
 mod data;
+mod effect;
+mod front;
 mod model;
 
 use crate::evidence::Evidence;
@@ -9,6 +11,7 @@ use crate::figures::Figures;
 use crate::section::Section;
 
 pub use self::calls::calls;
+pub use self::front::{front, other_calls};
 
 /// Everything about the live model and its data. Today's calls are a section of their own: see [`calls`].
 pub fn sections(evidence: &Evidence, figures: &Figures) -> Vec<Section> {
@@ -17,6 +20,7 @@ pub fn sections(evidence: &Evidence, figures: &Figures) -> Vec<Section> {
         model::quality(evidence, figures),
         model::promotion(evidence),
         model::drift(evidence),
+        effect::effect(evidence),
         data::data(evidence),
         data::trends(figures),
         data::dependencies(evidence),

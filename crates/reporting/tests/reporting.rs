@@ -10,7 +10,7 @@ use charts::{Matrix, confusion_matrix, png as picture_of};
 use common::config::{DriftTest, Threshold};
 use common::files::checksum::Checksum;
 use common::model::metrics::Confusion;
-use history::{DriftCheck, DriftVerdict, MissingPercentage, Operation, StepTiming};
+use history::{CallOutcome, Contact, DriftCheck, DriftVerdict, History, MissingPercentage, Operation, StepTiming};
 use scoring::Outcome;
 use testkit::Workspace;
 
@@ -210,6 +210,53 @@ fn the_report_tells_what_the_score_and_the_history_hold_of_one_release() {
     assert!(places.is_sorted(), "{names:?}: {}", pages[0]);
 }
 
+/// Fifty clients to call with names of this length.
+fn many_clients(length: usize) -> Workspace {
+    let workspace = Workspace::with_data();
+    let client =
+        |i: usize| format!("client {i:03} {},{},{},3,0\n", "of a corporation ".repeat(length), 400 + i, 4000 - 7 * i);
+    workspace.csv("practicedata/many.csv", &(0..60).map(client).collect::<String>());
+    workspace.run("ingestion", &[]);
+    workspace.deploy();
+    workspace.run("reporting", &[]);
+    workspace
+}
+
+#[test]
+fn the_first_page_is_one_page_for_the_client_manager() {
+    for length in [0, 1, 50] {
+        let workspace = many_clients(length);
+        let Some(pages) = report_text(&workspace) else { return };
+        let sentences = pages[0].split_whitespace().collect::<Vec<_>>().join(" ");
+        for wanted in ["Whom to call today", "UTC", "Rank", "Called", "Data compiled today", "35 other calls"] {
+            assert!(sentences.contains(wanted), "{wanted} is not in {}", pages[0]);
+        }
+        let ranks = |page: &str| {
+            let first = |line: &str| line.split_whitespace().next().and_then(|word| word.parse::<usize>().ok());
+            page.lines().filter_map(first).collect::<Vec<_>>()
+        };
+        assert!(ranks(&pages[0]).starts_with(&(1..=15).collect::<Vec<_>>()), "{:?}", ranks(&pages[0]));
+        assert!(pages[1].trim_start().starts_with("The model and its data"), "{}", pages[1]);
+        let rest = pages[1..].concat();
+        let others = rest.split_once("Today's other calls").unwrap().1;
+        assert!(others.contains(" 16 ") && others.contains(" 50 ") && !others.contains(" 51 "), "{others}");
+    }
+}
+
+#[test]
+fn the_report_describes_its_structure_to_screen_readers() {
+    let workspace = many_clients(0);
+    let path = workspace.path("practicemodels/report.pdf");
+    let Ok(output) = std::process::Command::new("pdfinfo").arg("-struct-text").arg(path).output() else {
+        return testkit::skipped("pdfinfo is not installed (Debian package poppler-utils)");
+    };
+    let text = String::from_utf8(output.stdout).unwrap();
+    let count = |what: &str| text.lines().filter(|line| line.trim().split_whitespace().next() == Some(what)).count();
+    assert!(count("H1") == 2 && count("H2") >= 7 && count("Table") >= 5, "{text}");
+    assert!(count("Figure") >= 6, "{text}");
+    assert!(text.contains("Whom to call today") && text.contains("client 003"), "{text}");
+}
+
 #[test]
 fn the_same_inputs_give_the_same_files_to_the_last_byte() {
     let workspace = Workspace::with_data();
@@ -220,6 +267,62 @@ fn the_same_inputs_give_the_same_files_to_the_last_byte() {
     };
     assert!(reports() == reports());
     assert!(reports()[4].len() < 2_000_000);
+}
+
+#[test]
+fn a_called_client_pauses_and_the_report_tells_what_became_of_a_list() {
+    let mut workspace = Workspace::with_data();
+    workspace.set("call_capacity", serde_json::json!(4));
+    workspace.deploy();
+    workspace.run("reporting", &[]);
+    let called = || -> Vec<String> {
+        let listed = workspace.text("practicemodels/calllist.csv");
+        let fields = listed.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
+        fields.filter(|fields| fields[2] == "1").map(|fields| fields[1].to_owned()).collect()
+    };
+    let first = called();
+    let now = jiff::Timestamp::now();
+    let contact = |client: &str| Contact {
+        client: client.to_owned(),
+        outcome: CallOutcome::Reached,
+        by: "Anna".to_owned(),
+        note: String::new(),
+        at: now,
+    };
+    let mut history = History::open_for_contacts(&workspace.config()).unwrap();
+    history.add_contacts(None, &Checksum::of_bytes(b"1"), &[contact(&first[0]), contact("unknown")]).unwrap();
+    drop(history);
+    workspace.run("reporting", &[]);
+    assert_eq!((called().len(), &called()[..3]), (4, &first[1..]), "the next client takes the place of a paused one");
+    if let Some(pages) = report_text(&workspace) {
+        let text = pages.concat().split_whitespace().collect::<Vec<_>>().join(" ");
+        for wanted in ["Do the calls help?", "no client is held out", "without 1 client who pauses after a call"] {
+            assert!(text.contains(wanted), "{wanted} is not in {text}");
+        }
+        assert!(!text.contains("had been reached by a call before"), "{text}");
+    }
+    // Three of the four clients of the first list leave, of which one was on the second list too.
+    let left: String = first[..3].iter().map(|client| format!("{client},1,1,1,1\n")).collect();
+    workspace.csv("practicedata/later.csv", &left);
+    workspace.deploy();
+    workspace.run("reporting", &[]);
+    let release = common::production::release::Production::of(&workspace.config()).live().unwrap();
+    let history = || History::open_existing(&workspace.config()).unwrap().unwrap();
+    let lists: Vec<history::PublishedListRow> = history().newest(9).unwrap();
+    assert_eq!((lists.len(), &lists[2].release), (3, &release.id));
+    if let Some(pages) = report_text(&workspace) {
+        let text = pages.concat();
+        let left: Vec<&str> = text
+            .lines()
+            .skip_while(|line| !line.contains("Have left"))
+            .filter(|line| line.trim_start().starts_with("20"))
+            .take(3)
+            .map(|line| line.split_whitespace().last().unwrap())
+            .collect();
+        assert_eq!(left, ["–", "2", "3"], "{text}");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains("trained on data in which 1 client had been reached by a call before"), "{text}");
+    }
 }
 
 #[test]
@@ -304,17 +407,12 @@ fn without_data_it_says_what_to_run_and_leaves_the_old_reports() {
 #[test]
 fn every_count_has_its_own_cell() {
     let picture = |confusion| Picture::decode(&draw(&outcome(confusion, &["testdata.csv"])));
-    let (width, height) = (1800, 1580);
-    // Clients predicted to leave are on the right, and clients that left are at the bottom: the shade at a corner of
-    // each cell shows which cell is full.
+    // Clients predicted to leave are on the right, and clients that left are at the bottom: the shade next to the upper
+    // left corner of each cell shows which cell is full.
     let full = |picture: &Picture| {
-        let dark = |x: usize, y: usize| picture.pixel(x, y).iter().map(|part| u32::from(*part)).sum::<u32>() < 300;
-        [
-            dark(width * 30 / 100, height * 30 / 100),
-            dark(width * 70 / 100, height * 30 / 100),
-            dark(width * 30 / 100, height * 70 / 100),
-            dark(width * 70 / 100, height * 70 / 100),
-        ]
+        let at = |left: usize, top: usize| (picture.width * left / 100, picture.height * top / 100);
+        let dark = |(x, y)| picture.pixel(x, y).iter().map(|part| u32::from(*part)).sum::<u32>() < 600;
+        [dark(at(14, 24)), dark(at(57, 24)), dark(at(14, 53)), dark(at(57, 53))]
     };
     for (what, confusion, expected) in [
         ("stayed as predicted", confusion(0, 0, 0, 9), [true, false, false, false]),

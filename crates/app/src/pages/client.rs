@@ -45,7 +45,6 @@ pub fn page_of(
     let call = clients.call(id).cloned().unwrap_or_else(|| Call {
         rank: 0,
         id: id.to_owned(),
-        today: false,
         risk: newest.risk,
         previous_risk: previous,
         predictors: newest.predictors.clone(),
@@ -55,7 +54,7 @@ pub fn page_of(
         Some(Err(_)) => StatusCode::UNPROCESSABLE_ENTITY,
         _ => StatusCode::OK,
     };
-    let risks: Vec<f64> = rows.iter().map(|row| row.risk).collect();
+    let risks: Vec<_> = rows.iter().enumerate().map(|(row, scored)| ((row + 1).to_string(), scored.risk)).collect();
     let svg = charts::client_risks(&risks, live.threshold.value())
         .map_err(|error| Problem::not_ready("the chart failed", &error))?;
     let content = html! {
@@ -68,7 +67,7 @@ pub fn page_of(
         (what_if::form(live, &call, asked))
         section aria-labelledby="rows-title" {
             h2 id="rows-title" { "Its rows" }
-            (chart("Risk of leaving, row by row", &svg))
+            @if let Some(svg) = &svg { (chart("Risk of leaving, row by row", svg)) }
             (tables(live, &rows, &clients.list.reasons(&call).map(|reason| reason.predictor).collect::<Vec<_>>()))
         }
     };
@@ -90,7 +89,6 @@ fn summary(list: &CallList, call: &Call, exited: Option<bool>) -> Markup {
             dd {
                 @if call.rank > 0 {
                     (grouped(call.rank as u64)) " of " (grouped(list.clients as u64))
-                    @if call.today { ", one of today's calls" }
                 } @else if exited == Some(true) { "It has left." }
                 @else { "It is not among the " (grouped(list.calls.len() as u64)) " clients with the highest risk. Only these are ranked." }
             }

@@ -6,7 +6,7 @@ use common::config::Config;
 use common::files::csv_files_if_any;
 use history::{RunOutcome, RunRow};
 use insight::wording::{capitalised, grouped, minutes};
-use insight::{CallList, Cell, Part, Table};
+use insight::{Agenda, Cell, Part, Table};
 use jiff::Timestamp;
 use maud::{Markup, html};
 
@@ -23,9 +23,9 @@ const MOST_FOUND: usize = 100;
 /// minutes.
 const OVERDUE: i64 = 60;
 
-pub fn home(live: &LiveModel, clients: &RankedClients, overview: Result<Arc<Overview>, String>) -> Markup {
+pub fn home(live: &LiveModel, agenda: &Agenda, overview: Result<Arc<Overview>, String>) -> Markup {
     let content = html! {
-        (calls(&clients.list))
+        (calls(agenda))
         @match &overview {
             Ok(overview) => {
                 (last_run(overview.last_process.as_ref()))
@@ -38,8 +38,8 @@ pub fn home(live: &LiveModel, clients: &RankedClients, overview: Result<Arc<Over
 }
 
 /// Today's calls, which can be filtered.
-fn calls(list: &CallList) -> Markup {
-    let calls = insight::calls(list);
+fn calls(agenda: &Agenda) -> Markup {
+    let (calls, list) = (insight::calls(agenda), &agenda.list);
     html! {
         section id=(calls.id) aria-labelledby="calls-title" {
             h1 id="calls-title" { (calls.title) }

@@ -79,6 +79,7 @@ fn cell(cell: &Cell, threshold: Threshold) -> Markup {
         Cell::Client(id) => client_link(id),
         Cell::Risk(probability) => risk(*probability, threshold),
         Cell::Change(difference) => change(*difference),
+        Cell::Tick => html! {},
     }
 }
 
