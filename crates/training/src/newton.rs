@@ -35,20 +35,31 @@ pub struct Spread {
     pub centre: Vec<f64>,
     /// Standard deviation of each number; 0 for a constant number.
     pub standard_deviation: Vec<f64>,
+    /// Signed distance from the centre to the farthest value of each number; 0 if unknown.
+    pub farthest: Vec<f64>,
 }
 
 impl Spread {
     /// Uses the medians as centres. They are values that occur, so a constant number is exactly 0 when centred.
     pub fn of(summary: &TrainingSummary, predictors: &[Predictor]) -> Self {
-        let (mut centre, mut standard_deviation) = (Vec::new(), Vec::new());
+        let (mut centres, mut standard_deviation, mut farthest) = (Vec::new(), Vec::new(), Vec::new());
         for (summary, predictor) in summary.predictors.iter().zip(predictors) {
             if let PredictorSummary::Number { median, sketch } = summary {
-                centre.push(median.map_or(0.0, |median| predictor.transform.apply(median)));
+                let centre = median.map_or(0.0, |median| predictor.transform.apply(median));
+                centres.push(centre);
                 standard_deviation.push(sketch.as_ref().map_or(1.0, |sketch| deviation(sketch, predictor.transform)));
+                farthest.push(sketch.as_ref().map_or(0.0, |sketch| {
+                    self::farthest(centre, [sketch.min, sketch.max].map(|value| predictor.transform.apply(value)))
+                }));
             }
         }
-        Self { centre, standard_deviation }
+        Self { centre: centres, standard_deviation, farthest }
     }
+}
+
+/// Returns the larger of the two distances from the centre, with its sign.
+pub fn farthest(centre: f64, [min, max]: [f64; 2]) -> f64 {
+    if centre - min > max - centre { min - centre } else { max - centre }
 }
 
 /// Returns the standard deviation of the transformed values; of the transformed quantiles if there is a transform.
@@ -289,7 +300,7 @@ mod tests {
 
     #[test]
     fn no_minimum_is_an_error_and_not_a_model() {
-        let spread = Spread { centre: vec![0.0; 3], standard_deviation: vec![1.0; 3] };
+        let spread = Spread { centre: vec![0.0; 3], standard_deviation: vec![1.0; 3], farthest: vec![0.0; 3] };
         let fails = |strange| minimise(&strange, &Design::new(3, Vec::new()), &spread, &[0.0; 4]).unwrap().unwrap_err();
         assert_eq!(fails(Strange(0.0)), "200 Newton steps were not enough");
         // An indefinite Hessian gives a negative decrement, which must not be taken for a small one.
@@ -305,7 +316,7 @@ mod tests {
                 anyhow::bail!("the server is away")
             }
         }
-        let spread = Spread { centre: vec![0.0; 3], standard_deviation: vec![1.0; 3] };
+        let spread = Spread { centre: vec![0.0; 3], standard_deviation: vec![1.0; 3], farthest: vec![0.0; 3] };
         let error = minimise(&Lost, &Design::new(3, Vec::new()), &spread, &[0.0; 4]).unwrap_err();
         assert_eq!(error.to_string(), "the server is away");
     }

@@ -131,7 +131,7 @@ fn penalty(design: &Design) -> DMatrix<f64> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::newton::Spread;
+    use crate::newton::{self, Spread};
     use common::files::checksum::Checksum;
     use dataset::design::Category;
     use dataset::local::likelihood::{Levels, Numbers, Rows};
@@ -184,9 +184,16 @@ pub(crate) mod tests {
                 let mean = column.iter().sum::<f64>() / n;
                 (column.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt()
             };
+            let centre = |column: &Vec<f64>| column[column.len() / 2];
+            let farthest = |column: &Vec<f64>| {
+                let ends =
+                    [column.iter().copied().fold(f64::MAX, f64::min), column.iter().copied().fold(f64::MIN, f64::max)];
+                newton::farthest(centre(column), ends)
+            };
             Spread {
-                centre: self.numbers.iter().map(|column| column[column.len() / 2]).collect(),
+                centre: self.numbers.iter().map(centre).collect(),
                 standard_deviation: self.numbers.iter().map(standard_deviation).collect(),
+                farthest: self.numbers.iter().map(farthest).collect(),
             }
         }
 

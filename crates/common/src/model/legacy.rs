@@ -47,7 +47,7 @@ mod tests {
     use super::*;
     use crate::values::Value;
 
-    /// Files of the shipped practice data, written by the programs of versions 1 and 2.
+    /// Models of fabricated clients, written by the programs of versions 1 and 2.
     const FILES: [&[u8]; 2] =
         [include_bytes!("../../fixtures/model_version_1.bin"), include_bytes!("../../fixtures/model_version_2.bin")];
 

@@ -61,10 +61,10 @@ fn the_shipped_data_lead_to_the_documented_scores() {
     }
     workspace.set("bind", json!("127.0.0.1:1"));
     decision(&workspace, "bootstrapped");
-    assert_eq!(rounded(&json!(live(&workspace).manifest.score.f1)), "0.65");
+    assert_eq!(rounded(&json!(live(&workspace).manifest.score.f1)), "0.68");
     switch(&mut workspace);
     let outcome = decision(&workspace, "redeployed");
-    assert_eq!([&outcome["recorded_f1"], &outcome["new_f1"]].map(rounded), ["0.65", "0.55"]);
-    assert_eq!(rounded(&json!(live(&workspace).manifest.score.f1)), "0.76");
+    assert_eq!([&outcome["recorded_f1"], &outcome["new_f1"]].map(rounded), ["0.68", "0.55"]);
+    assert_eq!(rounded(&json!(live(&workspace).manifest.score.f1)), "0.79");
     decision(&workspace, "nothing_to_do");
 }

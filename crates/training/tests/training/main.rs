@@ -7,6 +7,7 @@ mod faults;
 mod precision;
 mod python;
 mod scikit_learn;
+mod shipped;
 
 use testkit::Workspace;
 

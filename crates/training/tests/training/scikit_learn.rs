@@ -63,7 +63,8 @@ fn check_against_scikit_learn(workspace: &Workspace) {
     assert_close(&parameters(workspace), &numbers(&expected), 1e-6);
 }
 
-fn copy_data(workspace: &Workspace, from: &str) {
+/// Copies the tables of one of the project's folders into practicedata/.
+pub fn copy_data(workspace: &Workspace, from: &str) {
     for entry in std::fs::read_dir(testkit::project().join(from)).unwrap() {
         let path = entry.unwrap().path();
         std::fs::copy(&path, workspace.path("practicedata").join(path.file_name().unwrap())).unwrap();
