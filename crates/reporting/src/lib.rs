@@ -55,8 +55,10 @@ pub fn run(config: &Config) -> Result<Outcome> {
 /// Those of [`run`].
 pub fn run_at(config: &Config, now: Timestamp) -> Result<Outcome> {
     history::record(config, "reporting", |run| {
-        let evidence = Evidence::gather(config, run.history())?;
+        let mut evidence = Evidence::gather(config, run.history())?;
         let agenda = agenda(&evidence, config, now);
+        let (list, clients) = insight::list_to_record(&agenda, &evidence.ingested.dataset_sha256);
+        evidence.published.leave_out(&list);
         let reports = reports(&evidence, &agenda, config)?;
         let _lock = Lock::acquire(&config.output_model, "step")?;
         let (mut files, mut checksums) = (Vec::new(), Vec::new());
@@ -66,7 +68,6 @@ pub fn run_at(config: &Config, now: Timestamp) -> Result<Outcome> {
             checksums.push((name, checksum));
         }
         ReportRecord::new(&evidence.score.model, checksums).write(&config.output_model)?;
-        let (list, clients) = insight::list_to_record(&agenda, &evidence.ingested.dataset_sha256);
         let newest = run.history().newest::<PublishedListRow>(1)?;
         if newest.first().is_none_or(|newest| newest.sha256 != list.sha256) {
             run.add((list, clients));
