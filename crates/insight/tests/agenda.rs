@@ -230,8 +230,8 @@ fn who_is_new_since_a_list_and_who_is_gone_and_why() {
             "Since the list of 1 November, the model was replaced. 1 of today's 2 calls were on that list.".to_owned(),
             "New today (1): fresh.".to_owned(),
             format!(
-                "No longer called (5): reached (called, back on 15 November), {held_out} (held out), away (has left), \
-                 fallen (risk 50 %, was 91 %), overtaken (others come first)."
+                "No longer called (5): called: reached (back on 15 November); held out: {held_out}; has left: away; \
+                 lower risk: fallen (50 %, was 91 %); others come first: overtaken."
             )
         ]
     );

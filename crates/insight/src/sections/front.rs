@@ -35,7 +35,7 @@ pub fn front(evidence: &Evidence, agenda: &Agenda, changes: Option<&Changes>, to
         section.parts.push(Part::Note(format!("{others}: at the end of this report and in calllist.csv.")));
     }
     let changes = changes.map(|changes| Section {
-        parts: changes.sentences().into_iter().map(Part::Text).collect(),
+        parts: changes.sentences().into_iter().map(Part::Note).collect(),
         ..Section::new("changes", "What has changed")
     });
     [section].into_iter().chain(changes).collect()
@@ -125,6 +125,7 @@ fn why(list: &CallList, call: &Call) -> Vec<String> {
 /// The account of a client: who looks after it, and the first other values, such as a telephone number.
 fn account(agenda: &Agenda, entry: &Entry) -> Vec<String> {
     let Some(account) = agenda.account(entry) else { return vec!["no account".to_owned()] };
-    let further = account.further.iter().filter(|value| !value.is_empty()).take(MOST_FURTHER);
-    account.owner.iter().chain(further).cloned().collect()
+    let further: Vec<&str> = account.further.iter().map(String::as_str).filter(|value| !value.is_empty()).collect();
+    let further = further[..further.len().min(MOST_FURTHER)].join(", ");
+    account.owner.iter().cloned().chain((!further.is_empty()).then_some(further)).collect()
 }
