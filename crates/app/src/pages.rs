@@ -99,7 +99,9 @@ pub async fn client(request: HttpRequest, state: Data<State>) -> Result<HttpResp
             let live = state.live.model()?;
             let what_if = WhatIf::of(&live.model.schema, asked)?;
             let clients = state.views.clients(&state.config, &live)?;
-            let (status, page) = client::page_of(&live, &clients, &id, &what_if)?;
+            let (views, now) = (&state.views, Timestamp::now());
+            let agenda = views.agenda(&state.config, &state.circuit_breaker, &live, Ranking::Risk, now)?;
+            let (status, page) = client::page_of(&live, &clients, &agenda, &id, &what_if)?;
             Ok((status, page, live.id.clone()))
         })
         .await?;

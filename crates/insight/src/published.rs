@@ -118,6 +118,14 @@ impl Published {
         Ok(published)
     }
 
+    /// Leaves out the newest list if it has the content of `list`. A report that is made again then shows the same earlier
+    /// lists.
+    pub fn leave_out(&mut self, list: &PublishedList) {
+        if self.lists.first().is_some_and(|newest| newest.list.sha256 == list.sha256) {
+            self.lists.remove(0);
+        }
+    }
+
     fn of(lists: Vec<PublishedListRow>, listed: &[ListedClientRow], dataset: &Checksum, fates: &Fates) -> Self {
         // What the data say about a client is no news before other data have arrived.
         let with_news: HashSet<i64> =

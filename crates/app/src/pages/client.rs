@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use common::schema::{Kind, Predictor};
 use common::values::Value;
 use insight::wording::{grouped, label_with_unit, number, number_if_known, whole_percent};
-use insight::{Call, CallList, Cell, Column, Table};
+use insight::{Agenda, Call, CallList, Cell, Column, Table, Turn};
 use maud::{Markup, html};
 
 use self::what_if::WhatIf;
@@ -29,6 +29,7 @@ const MOST_COLUMNS: usize = 8;
 pub fn page_of(
     live: &LiveModel,
     clients: &RankedClients,
+    agenda: &Agenda,
     id: &str,
     what_if: &WhatIf,
 ) -> Result<(StatusCode, Markup), Problem> {
@@ -49,6 +50,7 @@ pub fn page_of(
         previous_risk: previous,
         predictors: newest.predictors.clone(),
     });
+    let is_called = agenda.entry(id).is_some_and(|entry| entry.turn == Turn::Today);
     let asked = what_if.asked(&live.model.schema, &call.predictors);
     let status = match asked {
         Some(Err(_)) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -59,7 +61,7 @@ pub fn page_of(
         .map_err(|error| Problem::not_ready("the chart failed", &error))?;
     let content = html! {
         h1 { (id) }
-        (summary(&clients.list, &call, newest.exited))
+        (summary(&clients.list, &call, is_called, newest.exited))
         section aria-labelledby="why-title" {
             h2 id="why-title" { "Why" }
             (reasons(clients.list.reasons_in_words(&call).collect()))
@@ -74,7 +76,7 @@ pub fn page_of(
     Ok((status, page(id, "", Some(&live.id), &content)))
 }
 
-fn summary(list: &CallList, call: &Call, exited: Option<bool>) -> Markup {
+fn summary(list: &CallList, call: &Call, is_called: bool, exited: Option<bool>) -> Markup {
     html! {
         dl {
             dt { "Risk of leaving" }
@@ -89,6 +91,7 @@ fn summary(list: &CallList, call: &Call, exited: Option<bool>) -> Markup {
             dd {
                 @if call.rank > 0 {
                     (grouped(call.rank as u64)) " of " (grouped(list.clients as u64))
+                    @if is_called { ", one of today's calls" }
                 } @else if exited == Some(true) { "It has left." }
                 @else { "It is not among the " (grouped(list.calls.len() as u64)) " clients with the highest risk. Only these are ranked." }
             }
@@ -191,7 +194,7 @@ mod tests {
         let live = Live::new(&config).model().unwrap();
         let mut list = (*Views::default().clients(&config, &live).unwrap().list).clone();
         let beyond = Call { rank: 0, ..list.calls[5].clone() };
-        let text = |list: &CallList, exited| summary(list, &beyond, exited).into_string();
+        let text = |list: &CallList, exited| summary(list, &beyond, false, exited).into_string();
         assert!(list.is_whole() && text(&list, Some(true)).contains("It has left."));
         // As with a cluster engine, whose list ends before its clients do.
         list.calls.truncate(5);

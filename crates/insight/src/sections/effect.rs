@@ -26,7 +26,7 @@ fn section(published: &Published) -> Section {
         )));
     }
     if published.lists.is_empty() {
-        section.parts.push(Part::Note("No list has been published yet.".to_owned()));
+        section.parts.push(Part::Note("No list has been published before.".to_owned()));
         return section;
     }
     let columns = ["Published (UTC)", "#Calls", "#Expected to leave", "#95 % interval", "#Held out", "#Have left"];
