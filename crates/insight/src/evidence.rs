@@ -123,7 +123,8 @@ impl Evidence {
         let pairs = pairs(&*test, &model)?.into();
         let ingested = Ingested::read(&config.output_folder)?;
         let (dataset, deployed) = (&ingested.dataset_sha256, release.manifest.created);
-        let published = Published::read(history, clients, &calls, &contacts, dataset, deployed)?;
+        let mut published = Published::read(history, clients, &calls, &contacts, dataset, deployed)?;
+        published.has_hold_out |= config.call_holdout.share() > 0.0;
         Ok(Self {
             past: Past::read(history, &model.schema)?,
             model,

@@ -12,7 +12,7 @@ use crate::headline::Headline;
 use crate::wording;
 
 /// Maximum number of names in a list of clients that are only counted beyond it.
-const MOST_NAMES: usize = 100;
+const MOST_NAMES: usize = 20;
 
 /// The answer to `GET /calllist`.
 #[derive(Debug, Serialize, ToSchema)]
