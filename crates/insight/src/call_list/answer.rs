@@ -37,6 +37,9 @@ struct AnsweredCall {
     risk: f64,
     previous_risk: Option<f64>,
     change: Option<f64>,
+    /// Sentences for people: what is unusual about the client and what would help.
+    story: Vec<String>,
+    /// The exact contributions of all predictors, the largest first.
     reasons: Vec<Worded<Reason>>,
     what_would_help: Option<Worded<Change>>,
 }
@@ -58,6 +61,7 @@ impl CallList {
             risk: call.risk,
             previous_risk: call.previous_risk,
             change: call.change(),
+            story: self.story(call),
             reasons: self
                 .reasons(call)
                 .map(|reason| Worded { text: wording::reason(self.schema(), &reason, call.risk), what: reason })

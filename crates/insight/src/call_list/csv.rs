@@ -9,7 +9,6 @@ use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 
 use super::{Call, CallList};
-use crate::wording;
 
 /// Number of clients whose rows one task writes.
 const BLOCK: usize = 1024;
@@ -74,11 +73,9 @@ fn write_row(out: &mut Vec<u8>, list: &CallList, averages: &[Value], call: &Call
             value => row.number(value.as_ref().and_then(Value::number)),
         }
     }
-    let mut shares = list.shares_against(averages, call);
+    let shares = list.shares_against(averages, call);
     shares.iter().for_each(|share| row.number(Some(share.log_odds)));
-    CallList::sort(&mut shares);
-    let reasons: Vec<String> = shares.iter().map(|reason| wording::reason(list.schema(), reason, call.risk)).collect();
-    row.text(&reasons.join(" "));
+    row.text(&list.story(call).join(" "));
     row.last(&list.remedy_in_words(call));
 }
 
