@@ -73,6 +73,9 @@ struct AnsweredCall {
     value_at_risk: Option<f64>,
     /// The further columns of the client's account; null if there is none.
     account: Option<BTreeMap<String, String>>,
+    /// Sentences for people: what is unusual about the client and what would help.
+    story: Vec<String>,
+    /// The exact contributions of all predictors, the largest first.
     reasons: Vec<Worded<Reason>>,
     what_would_help: Option<Worded<Change>>,
 }
@@ -140,6 +143,7 @@ impl Agenda {
             value: account.and_then(|account| account.value),
             value_at_risk: self.value_at_risk(entry),
             account: account.map(|account| columns().zip(account.further.iter().cloned()).collect()),
+            story: list.story(call),
             reasons: reasons
                 .map(|reason| Worded { text: wording::reason(list.schema(), &reason, call.risk), what: reason })
                 .collect(),
