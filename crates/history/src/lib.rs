@@ -28,7 +28,7 @@ mod store;
 mod tables;
 mod value;
 
-pub use contacts::{CallOutcome, Contact};
+pub use contacts::{Added, CallOutcome, Contact, ContactRow, NotRecorded};
 pub use record::Recorded;
 pub use run::{PROCESS_VARIABLE, Run, Start, record};
 pub use schema::VERSION as SCHEMA_VERSION;

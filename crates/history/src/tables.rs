@@ -16,6 +16,7 @@ pub mod timings;
 
 use anyhow::Result;
 
+use crate::contacts;
 use crate::record::Table;
 use crate::store::History;
 
@@ -40,6 +41,8 @@ pub(crate) const TABLES: &[&str] = &[
     statistics::CategoryLevel::TABLE,
     checked_files::CheckedFile::TABLE,
     dependencies::DependencyVersions::TABLE,
+    contacts::REQUESTS,
+    contacts::CONTACTS,
     datasets::CLIENTS,
 ];
 

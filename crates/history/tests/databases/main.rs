@@ -7,6 +7,7 @@ mod chain;
 mod clients;
 mod columns;
 mod concurrency;
+mod contacts;
 mod faults;
 mod input;
 mod input_columns;
