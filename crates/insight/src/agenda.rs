@@ -118,7 +118,7 @@ pub struct Agenda {
     pub contacts: Arc<Contacts>,
     /// The risk of each labelled test client, and whether it left; empty if unknown.
     pub test: Arc<Vec<Pair>>,
-    /// What is missing and why, such as accounts that cannot be read, each as a sentence.
+    /// Sentences that say which sources are missing and why, such as accounts that cannot be read.
     pub warnings: Vec<String>,
     /// The rules that were applied.
     pub rules: CallRules,

@@ -34,7 +34,7 @@ pub struct Published {
     pub reached_before_deployment: usize,
 }
 
-/// A published list.
+/// A published list and its outcome.
 #[derive(Clone, Debug)]
 pub struct PastList {
     /// The list as it was published.

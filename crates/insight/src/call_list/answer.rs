@@ -39,7 +39,7 @@ pub struct Answer {
     without_account: Unmatched,
     /// Accounts whose client is not a current one.
     without_client: Unmatched,
-    /// What is missing in this answer, and why.
+    /// Sentences that say which sources of this answer are missing and why.
     warnings: Vec<String>,
     calls: Vec<AnsweredCall>,
 }

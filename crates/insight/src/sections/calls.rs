@@ -38,7 +38,7 @@ pub fn calls(agenda: &Agenda) -> Section {
     section
 }
 
-/// Why there is nobody to call.
+/// Explains why there is nobody to call.
 fn nobody(agenda: &Agenda) -> String {
     match agenda.entries.is_empty() {
         true => "The compiled data contain no current client.".to_owned(),
@@ -46,7 +46,7 @@ fn nobody(agenda: &Agenda) -> String {
     }
 }
 
-/// Who is called today, and who is not although the risk is as high.
+/// Says how many clients are called today, and how many are paused or held out.
 fn who(agenda: &Agenda, called: usize) -> String {
     let number = |is: fn(Turn) -> bool| agenda.entries.iter().filter(|entry| is(entry.turn)).count() as u64;
     let paused = number(|turn| matches!(turn, Turn::Paused { .. }));
