@@ -31,7 +31,7 @@ pub struct Answer {
     /// Number of today's calls, of the owner if there is one.
     called: usize,
     without_name: u64,
-    /// How many of today's calls are expected to leave; null if nobody is called or nothing is tested.
+    /// How many of today's calls are expected to leave; null without such calls or without test data.
     expected_exits: Option<Headline>,
     /// Sum of the risk times the value over today's calls; null if no value is known.
     value_at_risk: Option<f64>,

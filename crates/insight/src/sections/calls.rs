@@ -38,7 +38,7 @@ pub fn calls(agenda: &Agenda) -> Section {
     section
 }
 
-/// Explains why there is nobody to call.
+/// Explains why no client is to be called.
 fn nobody(agenda: &Agenda) -> String {
     match agenda.entries.is_empty() {
         true => "The compiled data contain no current client.".to_owned(),
