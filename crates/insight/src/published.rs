@@ -28,11 +28,13 @@ pub struct Published {
     pub called: Vec<Followed>,
     /// The same for those who were held out.
     pub held_out: Vec<Followed>,
+    /// Whether clients are held out now or were on an earlier list.
+    pub has_hold_out: bool,
     /// Number of clients in the data who had been reached by a call before the live model was deployed.
     pub reached_before_deployment: usize,
 }
 
-/// A published list.
+/// A published list and its outcome.
 #[derive(Clone, Debug)]
 pub struct PastList {
     /// The list as it was published.
@@ -147,6 +149,7 @@ impl Published {
             }
         }
         let past = |list: PublishedListRow| PastList { outcome: outcomes.get(&list.run).copied(), list };
+        published.has_hold_out = lists.iter().any(|list| list.held_out > 0);
         published.lists = lists.into_iter().rev().map(past).collect();
         published
     }

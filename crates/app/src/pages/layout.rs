@@ -1,7 +1,7 @@
 //! Layout and elements that the pages share.
 
 use common::config::Threshold;
-use insight::wording::{percent, points};
+use insight::wording::{points, risk_in_table};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -54,7 +54,7 @@ pub fn client_link(id: &str) -> Markup {
 pub fn risk(risk: f64, threshold: Threshold) -> Markup {
     let (high, low) = (threshold.value(), threshold.value() / 2.0);
     html! {
-        (percent(risk)) " "
+        (risk_in_table(risk)) " "
         meter min="0" max="1" low=(low) high=(high) optimum="0" value=(format!("{risk:.4}")) aria-hidden="true" {}
     }
 }
