@@ -112,9 +112,10 @@ fn row(agenda: &Agenda, entry: &Entry) -> Vec<Cell> {
     row
 }
 
-/// The strongest reasons, and what would lower the risk below the threshold.
+/// The strongest reason, and what would lower the risk below the threshold.
 fn why(list: &CallList, call: &Call) -> Vec<String> {
     let mut sentences = list.main_reasons_in_words(call);
+    sentences.truncate(1);
     if matches!(list.remedy(call), Remedy::Change(_)) {
         let threshold = whole_percent(list.threshold.value());
         sentences.push(format!("It would be below {threshold} with {}.", list.remedy_in_words(call)));
