@@ -141,7 +141,7 @@ struct Paper<'a> {
 }
 
 impl Paper<'_> {
-    /// Makes every report.
+    /// Makes the files of all reports, which do not have their names yet.
     fn reports(&self, config: &Config) -> Result<Vec<Report>> {
         let folder = &config.output_model;
         let picture = |name, svg: &str| Report::of_bytes(folder, name, &charts::png(svg)?);
