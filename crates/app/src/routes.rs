@@ -5,6 +5,7 @@ mod docs;
 mod document;
 mod operations;
 mod prediction;
+mod report_file;
 mod reports;
 
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
@@ -67,7 +68,11 @@ handlers! {
         CallList: reports::calllist,
         History: reports::history,
         Home: pages::home,
+        Clients: pages::clients,
         Client: pages::client,
+        Model: pages::model,
+        Terms: pages::terms,
+        Report: report_file::report,
         Metrics: operations::metrics,
     }
     others {
