@@ -7,7 +7,7 @@ use common::api::Endpoint;
 use common::files::REPORT;
 use common::production::reports::ReportRecord;
 
-use crate::problem::{Problem, UnavailableErrors};
+use crate::problem::{Problem, ProblemDocument, UnavailableErrors};
 use crate::response::of_release;
 use crate::state::State;
 
@@ -15,6 +15,8 @@ use crate::state::State;
 #[utoipa::path(get, path = Endpoint::Report.documented_path(), tag = "reports", responses(
     (status = 200, body = Vec<u8>, content_type = "application/pdf", description = "The report",
         headers(("x-release" = String, description = "The release that the report is about"))),
+    (status = 404, body = ProblemDocument, content_type = "application/problem+json",
+        description = "There is no report of the live release"),
     UnavailableErrors,
 ))]
 pub async fn report(state: Data<State>) -> Result<HttpResponse, Problem> {
@@ -24,7 +26,7 @@ pub async fn report(state: Data<State>) -> Result<HttpResponse, Problem> {
             let live = state.live.model()?;
             match ReportRecord::report_of(&live.id, &state.config.output_model, REPORT) {
                 Some(report) => Ok((live.id.clone(), report)),
-                None => Err(Problem::NotReady(format!(
+                None => Err(Problem::NotFound(format!(
                     "there is no report of release {} yet, or another step is writing it; run reporting on the server",
                     live.id
                 ))),

@@ -24,11 +24,11 @@ pub fn today(shown: &Shown) -> Markup {
     let threshold = whole_percent(list.threshold.value());
     let left = calls.len().saturating_sub(MOST_CALLS);
     html! {
-        table.calls.cards id="call-list" role="table" {
-            caption {
-                "Change: percentage points since the client's previous row. The mark in the bar: " (threshold)
-                ", from which on a client is predicted to leave. " a href="/terms" { "What the words mean" }
-            }
+        p.note {
+            "Change: percentage points since the client's previous row. The mark in the bar: " (threshold)
+            ", from which on a client is predicted to leave. " a href="/terms" { "What the words mean" }
+        }
+        table.calls.cards id="call-list" role="table" aria-labelledby="calls-title" {
             thead role="rowgroup" { tr role="row" {
                 th.rank scope="col" role="columnheader" { "Rank" }
                 th.client scope="col" role="columnheader" { (capitalised(list.schema().id())) }
@@ -36,7 +36,7 @@ pub fn today(shown: &Shown) -> Markup {
                 th.change scope="col" role="columnheader" { "Change" }
                 @if shown.has_values { th.value scope="col" role="columnheader" { "Value" } }
                 th.why scope="col" role="columnheader" { "Why, and what would help" }
-                th.tick.on-paper scope="col" role="columnheader" { "Called" }
+                th.tick.on-paper scope="col" role="columnheader" { "Called, note" }
             } }
             tbody role="rowgroup" {
                 @for (index, entry) in calls.iter().take(MOST_CALLS).enumerate() {
