@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek};
 
-use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
-use actix_web::http::header;
+use actix_web::http::header::{self, Accept, Header};
 use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
 use common::model::effect::Effect;
 use common::model::{Model, probability};
 use common::schema::{Predictor, Schema};
@@ -14,7 +14,9 @@ use common::values::ValueRef;
 use diagnostics::predictions::Predictions;
 use futures_util::stream;
 use insight::call_list::csv::neutralised;
+use serde::Deserialize;
 use tempfile::{SpooledData, SpooledTempFile};
+use utoipa::ToSchema;
 
 use crate::limits::MOST_JSON_ROWS;
 use crate::live::LiveModel;
@@ -28,12 +30,27 @@ const IN_MEMORY: usize = 4 << 20;
 const NOT_STORED: &str = "the answer cannot be stored; the disk of the temporary folder may be full";
 
 /// The format of the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// `application/json`: the columns as lists.
+    /// `application/json`.
     Json,
     /// `text/csv`: one row per client.
     Csv,
+}
+
+impl Format {
+    /// CSV if the client ranks it above JSON, otherwise JSON. A client that accepts neither also gets JSON, which HTTP
+    /// allows (RFC 9110 §12.5.1).
+    pub fn accepted(request: &HttpRequest) -> Self {
+        let accepted = Accept::parse(request).map(|accepted| accepted.ranked()).unwrap_or_default();
+        let format = accepted.iter().find_map(|media_type| match media_type.essence_str() {
+            "text/csv" | "text/*" => Some(Self::Csv),
+            "application/json" | "application/*" | "*/*" => Some(Self::Json),
+            _ => None,
+        });
+        format.unwrap_or(Self::Json)
+    }
 }
 
 /// An answer that is being built.

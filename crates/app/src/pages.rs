@@ -11,7 +11,6 @@ mod contact;
 mod empty;
 mod layout;
 mod model;
-mod morning;
 mod section;
 mod status;
 mod terms;
@@ -24,17 +23,16 @@ use actix_web::http::header::{self, ContentType};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use common::api::Endpoint;
+use history::Contact;
 use insight::Ranking;
 use jiff::Timestamp;
 use maud::Markup;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use utoipa::ToSchema;
 
 use self::client::Known;
 use self::client::what_if::WhatIf;
 use self::clients::Order;
-use self::morning::Morning;
 use self::status::Status;
 use crate::limits::LONGEST_CALL_LIST;
 use crate::live::LiveModel;
@@ -45,27 +43,22 @@ use crate::views::RankedClients;
 
 pub use self::empty::problem;
 
+/// Maximum number of contacts on a client's page.
+const MOST_CONTACTS: u32 = 50;
+
 #[derive(Debug, Default, Deserialize)]
 struct HomeQuery {
     q: Option<String>,
     owner: Option<String>,
-    rank: Option<RankBy>,
+    rank: Option<Ranking>,
     recorded: Option<String>,
-}
-
-/// The order of today's calls.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum RankBy {
-    Risk,
-    Value,
 }
 
 /// Today's calls and the state of the system; with `q`, a redirect to the clients whose names contain it.
 #[utoipa::path(get, path = Endpoint::Home.documented_path(), tag = "pages",
     params(("q" = Option<String>, Query, description = "Part of a client's name"),
         ("owner" = Option<String>, Query, description = "Only the clients of this owner"),
-        ("rank" = inline(Option<RankBy>), Query, description = "The order; default: risk"),
+        ("rank" = inline(Option<Ranking>), Query, description = "The order; default: risk"),
         ("recorded" = Option<String>, Query, description = "The client whose call was just recorded")),
     responses(
         (status = 200, body = String, content_type = "text/html", description = "The page"),
@@ -84,16 +77,13 @@ pub async fn home(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
         let found = format!("/clients?q={}", layout::encoded(&part));
         return Ok(HttpResponse::SeeOther().insert_header((header::LOCATION, found)).finish());
     }
-    let ranking = rank.map_or_else(Ranking::default, |rank| match rank {
-        RankBy::Risk => Ranking::Risk,
-        RankBy::Value => Ranking::Value,
-    });
+    let ranking = rank.unwrap_or_default();
     let asked = calls::Asked { owner: given(owner), ranking, recorded: given(recorded) };
-    about_clients(state, move |state, live, clients| {
+    about_clients(state, move |state, live, _| {
         let now = Timestamp::now();
-        let morning = Morning::of(state, clients, ranking, now);
+        let agenda = state.views.agenda(&state.config, &state.circuit_breaker, live, ranking, now)?;
         let status = Status::read(&state.config, &state.circuit_breaker, now);
-        Ok(calls::page(live, &morning, &status, &asked))
+        Ok(calls::page(live, &agenda, &status, &asked))
     })
     .await
 }
@@ -126,12 +116,13 @@ pub async fn clients(request: HttpRequest, state: Data<State>) -> Result<HttpRes
     let (part, order) = (given(q).unwrap_or_default(), order.unwrap_or_default());
     let asked = clients::Asked { part, owner: given(owner), order, page: page.unwrap_or(1) };
     about_clients(state, move |state, live, clients| {
-        let morning = Morning::of(state, clients, asked.order.ranking(), Timestamp::now());
+        let (ranking, now) = (asked.order.ranking(), Timestamp::now());
+        let agenda = state.views.agenda(&state.config, &state.circuit_breaker, live, ranking, now)?;
         let unlisted = match asked.part.is_empty() {
             true => Vec::new(),
             false => clients.unlisted(&asked.part, LONGEST_CALL_LIST).or_not_ready("the search failed")?,
         };
-        Ok(clients::page(live, &morning, &unlisted, &asked))
+        Ok(clients::page(live, &agenda, &unlisted, &asked))
     })
     .await
 }
@@ -158,13 +149,23 @@ pub async fn client(request: HttpRequest, state: Data<State>) -> Result<HttpResp
             let live = state.live.model()?;
             let what_if = WhatIf::of(&live.model.schema, asked)?;
             let clients = state.views.clients(&state.config, &live)?;
-            let morning = Morning::of(&state, &clients, Ranking::Risk, Timestamp::now());
-            let known = Known { clients: &clients, morning: &morning, what_if: &what_if };
+            let (ranking, now) = (Ranking::Risk, Timestamp::now());
+            let agenda = state.views.agenda(&state.config, &state.circuit_breaker, &live, ranking, now)?;
+            let known =
+                Known { clients: &clients, agenda: &agenda, contacts: contacts(&state, &id), what_if: &what_if };
             let (status, page) = client::page_of(&live, &id, &known)?;
             Ok((status, page, live.id.clone()))
         })
         .await?;
     Ok(html_page(status, Some(&release), page))
+}
+
+/// The newest contacts of a client, or why they are unknown.
+fn contacts(state: &State, id: &str) -> Result<Vec<Contact>, String> {
+    let history = state.circuit_breaker.open(&state.config);
+    let contacts = history
+        .and_then(|history| history.map_or(Ok(Vec::new()), |mut history| history.contacts_of(id, MOST_CONTACTS)));
+    contacts.map_err(|error| Problem::not_ready("the calls cannot be read", &error).detail(&state.config))
 }
 
 /// The model for engineers: coefficients, quality, drift, comparison, trends, data and dependencies.

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
@@ -36,6 +36,12 @@ pub fn to_json(answer: &impl Serialize) -> Result<Vec<u8>, Problem> {
 /// A response with status 200 and a body that is already JSON.
 pub fn json(body: Vec<u8>) -> HttpResponse {
     HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(body)
+}
+
+/// A response with status 200 and a file that a browser saves under `name`.
+pub fn attachment(media_type: &str, name: &str, content: Vec<u8>) -> HttpResponse {
+    let disposition = (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\""));
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, media_type)).insert_header(disposition).body(content)
 }
 
 /// Adds the header that names the `release` to a response.

@@ -1,6 +1,7 @@
 //! The data that pages and lists are made of, computed once and cached until a file, the release or the history
 //! changes.
 
+mod agendas;
 mod origins;
 
 use std::collections::BTreeSet;
@@ -15,8 +16,10 @@ use common::schema::Schema;
 use common::values::Predictors;
 use dataset::{ClientRow, Clients, Description, Ids};
 use history::{History, RunRow};
-use insight::{CallList, Evidence, Figures, Section};
+use insight::{Agenda, CallList, Compiled, Contacts, Evidence, Figures, Ranking, Section};
+use jiff::Timestamp;
 
+use self::agendas::Agendas;
 use self::origins::Origins;
 use crate::cache::{FileIdentity, SourceCache};
 use crate::circuit_breaker::CircuitBreaker;
@@ -28,6 +31,7 @@ pub struct Views {
     dataset: SourceCache<DatasetKey, Dataset>,
     description: SourceCache<DatasetKey, Description>,
     clients: SourceCache<(String, FileIdentity), RankedClients>,
+    agendas: Agendas,
     overview: SourceCache<OverviewKey, Overview>,
 }
 
@@ -103,6 +107,24 @@ impl Views {
         })
     }
 
+    /// The current clients in the order in which to call them at `now`: with their accounts, the calls that were recorded,
+    /// and the test clients from which the headline follows. Without one of these sources, for example while the database
+    /// is away, the agenda has a warning.
+    ///
+    /// # Errors
+    /// The errors of [`Self::clients`].
+    pub fn agenda(
+        &self,
+        config: &Config,
+        circuit_breaker: &CircuitBreaker,
+        live: &LiveModel,
+        ranking: Ranking,
+        now: Timestamp,
+    ) -> Result<Arc<Agenda>, Problem> {
+        let clients = self.clients(config, live)?;
+        Ok(self.agendas.get(config, circuit_breaker, live, &clients.list, ranking, now))
+    }
+
     /// The state of the model `live` and of its data.
     ///
     /// # Errors
@@ -116,16 +138,17 @@ impl Views {
     ) -> Result<Arc<Overview>> {
         let mut history = circuit_breaker.open(config)?.context("there is no history yet")?;
         let newest = history.newest::<RunRow>(1)?;
-        // Test data on shared storage are read again only when the release or the history changes.
-        let test = if is_address(&config.test_data) { Vec::new() } else { csv_files(&config.test_data)? };
         let key = OverviewKey {
             release: live.id.clone(),
             data: identity(config)?,
-            test: test.iter().map(|file| FileIdentity::of(&file.path)).collect::<Result<_, _>>()?,
+            test: test_identity(config)?,
             run: newest.first().map(|run| run.run),
         };
         let description = self.description(config, Some(live)).map_err(|problem| anyhow!("{problem}"))?;
-        self.overview.get(key, || Overview::new(config, &mut history, live, clients, &description))
+        self.overview.get(key, || {
+            let contacts = self.agendas.contacts_in(&mut history, Timestamp::now())?;
+            Overview::new(config, &mut history, live, clients, &description, contacts)
+        })
     }
 
     fn dataset(&self, config: &Config, live: Option<&LiveModel>) -> Result<(DatasetKey, Arc<Dataset>), Problem> {
@@ -160,6 +183,13 @@ impl Dataset {
 fn identity(config: &Config) -> Result<FileIdentity> {
     let file = if config.engine.is_some() { INGESTION_RECORD } else { FINAL_DATA };
     FileIdentity::of(&config.output_folder.join(file)).with_context(|| format!("reading the metadata of {file}"))
+}
+
+/// A value that changes whenever the test data do. Those on shared storage count as unchanged: they are read again when
+/// the release changes.
+fn test_identity(config: &Config) -> Result<Vec<FileIdentity>> {
+    let files = if is_address(&config.test_data) { Vec::new() } else { csv_files(&config.test_data)? };
+    Ok(files.iter().map(|file| FileIdentity::of(&file.path)).collect::<Result<_, _>>()?)
 }
 
 impl RankedClients {
@@ -202,11 +232,17 @@ impl Overview {
         live: &LiveModel,
         clients: &RankedClients,
         description: &Description,
+        contacts: Arc<Contacts>,
     ) -> Result<Self> {
         let (release, model) = (live.release.clone(), live.model.clone());
         let engine = dataset::open_for(config, &live.model.schema)?;
-        let evidence =
-            Evidence::of(config, &*engine, history, release, model, description.clone(), clients.list.clone())?;
+        let compiled = Compiled {
+            clients: &*clients.dataset.clients,
+            description: description.clone(),
+            calls: clients.list.clone(),
+            contacts,
+        };
+        let evidence = Evidence::of(config, &*engine, history, release, model, compiled)?;
         let sections = insight::sections(&evidence, &Figures::draw(&evidence)?);
         Ok(Self { sections })
     }

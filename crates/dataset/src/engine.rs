@@ -4,6 +4,7 @@
 //! The solver, the metrics, the model, releases, the history and the reports work on these and are independent of the
 //! engine that computed them.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::Result;
@@ -120,6 +121,9 @@ pub trait Clients: Send + Sync {
     /// Returns the clients whose id contains `part`, ignoring case (Unicode lower case): at most `most` distinct
     /// ids in bytewise order, and the total number of distinct matches.
     fn search(&self, part: &str, most: usize) -> Result<(Vec<String>, usize)>;
+
+    /// Returns those of these ids that the table contains.
+    fn known(&self, ids: &HashSet<&str>) -> Result<HashSet<String>>;
 
     /// Calls `visit` with the id (`None` also if the ids were not read), the predictors and the target of every row, in
     /// the order of the table if it has one. Intended for tables that fit on this machine, such as the test data.

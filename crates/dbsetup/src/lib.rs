@@ -1,7 +1,7 @@
 //! Creates the history database or migrates it, and reports its content. Running it repeatedly is safe.
 //!
-//! It also reads the history: the newest runs, scores, timings, missing values, releases, checks and comparisons, and
-//! the release that was live at a given time.
+//! It also reads the history: the newest runs, scores, timings, missing values, releases, checks, comparisons,
+//! contacts and published lists, and the release that was live at a given time.
 
 use std::fmt;
 

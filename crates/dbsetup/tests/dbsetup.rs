@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testkit::Workspace;
 
 /// The tables of the schema, in order.
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 24] = [
     "runs",
     "ingested_files",
     "ingested_missing_values",
@@ -24,6 +24,10 @@ const TABLES: [&str; 20] = [
     "category_levels",
     "checked_files",
     "dependencies",
+    "contact_requests",
+    "contacts",
+    "published_lists",
+    "listed_clients",
     "clients",
 ];
 

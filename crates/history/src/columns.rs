@@ -10,12 +10,14 @@ use anyhow::{Context, Result};
 use common::files::checksum::Checksum;
 use common::files::ingested::record_of_names;
 use common::model::metrics::Confusion;
+use jiff::Timestamp;
 use serde::Serializer;
 use serde::ser::SerializeMap;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type as JsonType};
 use utoipa::openapi::{RefOr, Schema};
 
+use crate::run::timestamp;
 use crate::value::{Value, without_nul};
 
 /// A column of a record.
@@ -323,6 +325,7 @@ field!(bool: Boolean as Integer, |yes| i64::from(*yes), |value| Some(*value != 0
 field!(f64: Real as Real, |number| *number, |value| Some(*value));
 field!(String: Text as Text, |text| without_nul(text), |value| Some(value.clone()));
 field!(Checksum: Text as Text, |checksum| checksum.to_string(), |value| value.parse().ok());
+field!(Timestamp: Text as Text, |time| timestamp(*time), |value| value.parse().ok());
 field!(Vec<String>: List as Text,
     |list| without_nul(&record_of_names(&list.iter().map(String::as_str).collect::<Vec<_>>())),
     |value| serde_json::from_str(value).ok());

@@ -98,6 +98,8 @@ pub(crate) enum Opening {
     Create,
     /// The file must exist.
     Existing,
+    /// The file must exist and hold a history. A commit waits until it is on the disk.
+    Durable,
     /// The file must exist and is not changed.
     ReadOnly,
     /// The file must exist, no process may write to it, and no file is created next to it.
@@ -119,6 +121,7 @@ impl Connection {
                         .disable_statement_logging();
                     let options = match opening {
                         Opening::ReadOnly | Opening::Immutable => options,
+                        Opening::Durable => options.synchronous(SqliteSynchronous::Full),
                         // `app` reads while a cron run writes.
                         _ => options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Normal),
                     };

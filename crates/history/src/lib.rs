@@ -28,7 +28,7 @@ mod store;
 mod tables;
 mod value;
 
-pub use contacts::{CallOutcome, Contact};
+pub use contacts::{Added, CallOutcome, Contact, ContactRow, NotRecorded};
 pub use record::Recorded;
 pub use run::{PROCESS_VARIABLE, Run, Start, record};
 pub use schema::VERSION as SCHEMA_VERSION;
@@ -37,6 +37,7 @@ pub use tables::checked_files::CheckedFile;
 pub use tables::decisions::{Decision, DecisionRecord};
 pub use tables::dependencies::DependencyVersions;
 pub use tables::drift::{CheckRow, DriftCheck, DriftVerdict, ShiftRow};
+pub use tables::lists::{ListedClient, ListedClientRow, PublishedList, PublishedListRow};
 pub use tables::models::model_records;
 pub use tables::promotions::{Candidate, ComparedModel, ComparisonRow, PromotionDecision, compared_models};
 pub use tables::releases::{ReleaseRow, Switch, WentLive};

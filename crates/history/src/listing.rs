@@ -12,9 +12,11 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::columns::{Column, columns_of, schema_of, serialize_row, values_of};
+use crate::contacts::ContactRow;
 use crate::record::Listed;
 use crate::store::History;
 use crate::tables::drift::{CheckRow, ShiftRow};
+use crate::tables::lists::PublishedListRow;
 use crate::tables::promotions::ComparisonRow;
 use crate::tables::releases::ReleaseRow;
 use crate::tables::runs::RunRow;
@@ -114,6 +116,10 @@ kinds! {
     Shifts = "shifts", ShiftRow: "The shift of one predictor between the training data and new rows.";
     /// Comparisons of champion, challenger and baselines on the same test rows.
     Comparisons = "comparisons", ComparisonRow: "The result of one model or baseline on the test rows of a comparison.";
+    /// Contacts: the calls that client managers have made.
+    Contacts = "contacts", ContactRow: "A call to a client.";
+    /// Published call lists.
+    Lists = "lists", PublishedListRow: "A call list that was published.";
 }
 
 /// The newest rows of one kind, oldest first.
@@ -221,9 +227,11 @@ mod tests {
                 history.fetch(&format!("EXPLAIN QUERY PLAN {query}"), &values).unwrap();
             let steps: Vec<&str> = plan.iter().map(|(.., step)| step.as_str()).collect();
             let scanned = |step: &&&str| step.starts_with("SCAN") && !step.contains("INDEX");
-            // `runs` is scanned in the order of its ids; the others are the few rows of an inner SELECT.
+            // `runs` and `contacts` are scanned in the order of their ids; the others are the few rows of an inner SELECT.
             for step in steps.iter().filter(scanned) {
-                let few = ["SCAN runs", "SCAN newest", "SCAN (subquery"].iter().any(|few| step.starts_with(few));
+                let few = ["SCAN runs", "SCAN contacts", "SCAN newest", "SCAN (subquery"]
+                    .iter()
+                    .any(|few| step.starts_with(few));
                 assert!(few, "{step} in {steps:#?}");
             }
             assert!(plan.len() > 1, "{steps:#?}");

@@ -3,6 +3,9 @@
 //!
 //! An applied migration must never change: sqlx compares its checksum with the one recorded in the database.
 
+mod change;
+
+use self::change::{Change, ColumnType};
 use crate::connection::Dialect;
 
 /// Version and name of each migration, and the changes to the version before. The first one follows the SQL files.
@@ -32,6 +35,69 @@ const CHANGES: &[(i64, &str, &[Change])] = &[
                     ("level", ColumnType::Text, false),
                     ("row_count", ColumnType::Integer, false),
                     ("share", ColumnType::Real, false),
+                ],
+                index: &[],
+            },
+        ],
+    ),
+    (
+        6,
+        "contacts",
+        &[
+            Change::CreateOwnTable {
+                table: "contact_requests",
+                columns: &[
+                    ("idempotency_key", ColumnType::Name, true),
+                    ("sha256", ColumnType::Name, false),
+                    ("received", ColumnType::Name, false),
+                ],
+                unique: Some("idempotency_key"),
+                index: None,
+                parent: None,
+            },
+            Change::CreateOwnTable {
+                table: "contacts",
+                columns: &[
+                    ("request_id", ColumnType::Integer, false),
+                    ("client", ColumnType::Text, false),
+                    ("outcome", ColumnType::Name, false),
+                    ("made_by", ColumnType::Name, false),
+                    ("note", ColumnType::Text, false),
+                    ("made_at", ColumnType::Name, false),
+                ],
+                unique: None,
+                index: Some(("client", ColumnType::Text)),
+                parent: Some(("request_id", "contact_requests")),
+            },
+        ],
+    ),
+    (
+        7,
+        "lists",
+        &[
+            Change::CreateTable {
+                table: "published_lists",
+                columns: &[
+                    ("release_id", ColumnType::Name, false),
+                    ("sha256", ColumnType::Name, false),
+                    ("dataset_sha256", ColumnType::Name, false),
+                    ("clients", ColumnType::Integer, false),
+                    ("called", ColumnType::Integer, false),
+                    ("held_out", ColumnType::Integer, false),
+                    ("expected", ColumnType::Real, true),
+                    ("expected_low", ColumnType::Integer, true),
+                    ("expected_high", ColumnType::Integer, true),
+                    ("at_random", ColumnType::Real, true),
+                ],
+                index: &[],
+            },
+            Change::CreateTable {
+                table: "listed_clients",
+                columns: &[
+                    ("client", ColumnType::Text, false),
+                    ("list_rank", ColumnType::Integer, false),
+                    ("risk", ColumnType::Real, false),
+                    ("called", ColumnType::Integer, false),
                 ],
                 index: &[],
             },
@@ -70,133 +136,6 @@ pub(crate) fn migrations(dialect: Dialect) -> Vec<(i64, &'static str, String)> {
         (*version, *name, statements.join("\n"))
     });
     files.chain(changes).collect()
-}
-
-/// A change of the schema.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Change {
-    /// A new table of records, with a `run_id` and the index that lists its newest rows.
-    CreateTable {
-        table: &'static str,
-        /// The name and type of each column, and whether it may be NULL.
-        columns: &'static [(&'static str, ColumnType, bool)],
-        /// The columns of the index after `run_id`. Their type must not be [`ColumnType::Text`], which MySQL cannot
-        /// index.
-        index: &'static [&'static str],
-    },
-    /// A new column, NULL in the rows that exist.
-    AddColumn {
-        table: &'static str,
-        column: &'static str,
-        kind: ColumnType,
-    },
-    /// A text of at most 255 characters becomes one of any length. It must not be NULL.
-    Widen {
-        table: &'static str,
-        column: &'static str,
-    },
-    RenameTable {
-        from: &'static str,
-        to: &'static str,
-    },
-    RenameColumn {
-        table: &'static str,
-        from: &'static str,
-        to: &'static str,
-    },
-}
-
-/// The type of a new column.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum ColumnType {
-    /// A whole number or a boolean.
-    Integer,
-    Real,
-    /// A text of at most 255 characters.
-    Name,
-    /// A text of any length, or a list.
-    Text,
-}
-
-impl Change {
-    /// Returns the statements. MySQL commits each statement separately, so there they must be repeatable after an
-    /// interruption.
-    fn sql(self, dialect: Dialect) -> String {
-        match (self, dialect) {
-            (Self::CreateTable { table, columns, index }, _) => {
-                let column = |(name, kind, nullable): &(&str, ColumnType, bool)| {
-                    format!("{name} {}{}", kind.sql(dialect), if *nullable { "" } else { " NOT NULL" })
-                };
-                let columns: Vec<_> = columns.iter().map(column).collect();
-                let run_id = format!("run_id {} NOT NULL", ColumnType::Integer.sql(dialect));
-                let reference = "FOREIGN KEY (run_id) REFERENCES runs (id) ON DELETE CASCADE";
-                let (columns, keys) = (columns.join(", "), [&["run_id"], index].concat().join(", "));
-                match dialect {
-                    Dialect::MySql => format!(
-                        "CREATE TABLE IF NOT EXISTS {table} ({run_id}, {columns}, KEY {table}_by_run ({keys}), {reference})
-                        CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;"
-                    ),
-                    _ => format!(
-                        "CREATE TABLE {table} ({run_id}, {columns}, {reference});
-                        CREATE INDEX {table}_by_run ON {table} ({keys});"
-                    ),
-                }
-            }
-            (Self::AddColumn { table, column, kind }, _) => {
-                let add = format!("ALTER TABLE {table} ADD COLUMN {column} {}", kind.sql(dialect));
-                match dialect {
-                    Dialect::MySql => mysql_if("NOT EXISTS", &column_of(table, column), &add),
-                    _ => format!("{add};"),
-                }
-            }
-            (Self::Widen { table, column }, Dialect::MySql) => {
-                format!("ALTER TABLE {table} MODIFY {column} {} NOT NULL;", ColumnType::Text.sql(dialect))
-            }
-            (Self::Widen { .. }, _) => String::new(), // a text has no limit
-            (Self::RenameTable { from, to }, Dialect::MySql) => mysql_if(
-                "EXISTS",
-                &format!("tables WHERE table_name = '{from}'"),
-                &format!("ALTER TABLE {from} RENAME TO {to}"),
-            ),
-            (Self::RenameTable { from, to }, _) => format!("ALTER TABLE {from} RENAME TO {to};"),
-            (Self::RenameColumn { table, from, to }, Dialect::MySql) => mysql_if(
-                "EXISTS",
-                &column_of(table, from),
-                &format!("ALTER TABLE {table} RENAME COLUMN {from} TO {to}"),
-            ),
-            (Self::RenameColumn { table, from, to }, _) => format!("ALTER TABLE {table} RENAME COLUMN {from} TO {to};"),
-        }
-    }
-}
-
-/// Returns the part of a query that finds a column in the information schema.
-fn column_of(table: &str, column: &str) -> String {
-    format!("columns WHERE table_name = '{table}' AND column_name = '{column}'")
-}
-
-/// Returns statements that execute `statement` only if a row of the information schema `EXISTS`, or `NOT EXISTS`. MySQL
-/// has no `IF EXISTS` for a column.
-fn mysql_if(exists: &str, row: &str, statement: &str) -> String {
-    format!(
-        "SET @change = IF({exists}(SELECT 1 FROM information_schema.{row} AND table_schema = DATABASE()), '{statement}', 'DO 0');
-        PREPARE change_schema FROM @change;
-        EXECUTE change_schema;
-        DEALLOCATE PREPARE change_schema;"
-    )
-}
-
-impl ColumnType {
-    fn sql(self, dialect: Dialect) -> &'static str {
-        match (self, dialect) {
-            (Self::Integer, Dialect::Sqlite) => "INTEGER",
-            (Self::Integer, _) => "BIGINT",
-            (Self::Real, Dialect::Sqlite) => "REAL",
-            (Self::Real, _) => "DOUBLE PRECISION",
-            (Self::Name, Dialect::MySql) => "VARCHAR(255)",
-            (Self::Text, Dialect::MySql) => "MEDIUMTEXT",
-            (Self::Name | Self::Text, _) => "TEXT",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 
 use crate::columns::{Columns, Kind, columns_of};
 use crate::connection::{BUSY_LIMIT, CONNECT_LIMIT, Connection, Opening, ReadRow, runtime, within};
-use crate::error::DatabaseError;
+use crate::error::{DatabaseError, OldSchema};
 use crate::schema;
 use crate::sqlite_file::FileStamp;
 use crate::value::Value;
@@ -75,6 +75,20 @@ impl History {
                 false => Ok(None),
             },
             _ => Self::connect(url, Opening::Existing)?.of_this_version().map(Some),
+        })
+    }
+
+    /// Opens an existing history for [`History::add_contacts`], without creating or migrating anything. Whether the user
+    /// may write is not checked, because adding contacts writes everything or nothing.
+    ///
+    /// # Errors
+    /// Fails if there is no history, or if it does not have the schema of this program; the error names the database.
+    pub fn open_for_contacts(config: &Config) -> Result<Self> {
+        Self::open_with(config, |url| match url {
+            DatabaseUrl::Sqlite(path) if !path.try_exists().context("looking for the file")? => {
+                Err(OldSchema(0).into())
+            }
+            _ => Self::connect(url, Opening::Durable)?.of_this_version(),
         })
     }
 
@@ -200,7 +214,7 @@ impl History {
         let version = self.version()?;
         schema::check_not_newer(version)?;
         if version < schema::VERSION {
-            bail!("its schema has version {version}, this program needs {}; run dbsetup", schema::VERSION);
+            return Err(OldSchema(version).into());
         }
         Ok(self)
     }
@@ -213,6 +227,11 @@ impl History {
         if let DatabaseUrl::Sqlite(_) = self.url {
             std::mem::forget(self.connection.take());
         }
+    }
+
+    /// Returns the address of the database; as text it has no password.
+    pub(crate) fn url(&self) -> &DatabaseUrl {
+        &self.url
     }
 
     /// Sets a time limit for each following query.

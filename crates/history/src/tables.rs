@@ -6,6 +6,7 @@ pub mod datasets;
 pub mod decisions;
 pub mod dependencies;
 pub mod drift;
+pub mod lists;
 pub mod models;
 pub mod promotions;
 pub mod releases;
@@ -16,6 +17,7 @@ pub mod timings;
 
 use anyhow::Result;
 
+use crate::contacts;
 use crate::record::Table;
 use crate::store::History;
 
@@ -40,6 +42,10 @@ pub(crate) const TABLES: &[&str] = &[
     statistics::CategoryLevel::TABLE,
     checked_files::CheckedFile::TABLE,
     dependencies::DependencyVersions::TABLE,
+    contacts::REQUESTS,
+    contacts::CONTACTS,
+    lists::PublishedList::TABLE,
+    lists::ListedClient::TABLE,
     datasets::CLIENTS,
 ];
 

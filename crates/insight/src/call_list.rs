@@ -9,14 +9,13 @@ mod answer;
 pub mod csv;
 pub(crate) mod reasons;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use common::config::Threshold;
 use common::model::effect::{CategoryEffect, Effect, NumberEffect};
 use common::model::{Model, probability};
 use common::schema::{Kind, Schema};
 use common::values::{Predictors, Value};
 use dataset::{Client, Clients};
-use statistics::interval::{Exits, exits};
 use statistics::odds::{Grid, value_below};
 use statistics::sketch::Sketch;
 
@@ -35,16 +34,8 @@ pub struct CallList {
     model: Model,
     /// The probability from which a client is predicted to leave.
     pub threshold: Threshold,
-    /// Number of calls that can be made in a day.
-    pub capacity: usize,
     /// Number of current clients.
     pub clients: usize,
-    /// Number of today's calls.
-    pub called: usize,
-    /// Expected number of exits among today's calls, with its interval.
-    pub expected: Exits,
-    /// Expected number of exits if as many clients were called at random.
-    pub at_random: f64,
     /// Number of rows without an id, so that their clients cannot be called.
     pub without_name: u64,
     /// The clients by descending risk; clients with the same risk are ordered by name.
@@ -58,8 +49,6 @@ pub struct Call {
     pub rank: usize,
     /// The client's id.
     pub id: String,
-    /// Whether the client is one of today's calls.
-    pub today: bool,
     /// The probability of leaving.
     pub risk: f64,
     /// The risk for the client's previous row; `None` if the client has only one row.
@@ -76,8 +65,8 @@ impl Call {
 }
 
 impl CallList {
-    /// Creates the list of the current `clients` with the model of `release`; the first `capacity` clients are today's
-    /// calls.
+    /// Creates the list of the current `clients` with the model of `release`. It contains all of them, or at least the
+    /// `capacity` clients of the highest risk.
     ///
     /// Excludes clients known to have left; includes those whose status is unknown.
     pub fn of(
@@ -94,7 +83,6 @@ impl CallList {
             .map(|Client { id, predictors, previous }| Call {
                 rank: 0,
                 id,
-                today: false,
                 risk: model.probability(&predictors),
                 previous_risk: previous.map(|previous| model.probability(&previous)),
                 predictors,
@@ -102,19 +90,13 @@ impl CallList {
             .collect();
         calls.sort_unstable_by(|a, b| b.risk.total_cmp(&a.risk).then_with(|| a.id.cmp(&b.id)));
         for (index, call) in calls.iter_mut().enumerate() {
-            (call.rank, call.today) = (index + 1, index < capacity);
+            call.rank = index + 1;
         }
-        let called = capacity.min(calls.len());
-        let risks: Vec<f64> = calls[..called].iter().map(|call| call.risk).collect();
         Ok(Self {
             release: release.to_owned(),
             model: model.clone(),
             threshold,
-            capacity,
             clients: newest.total as usize,
-            called,
-            expected: exits(&risks).context("a risk is no probability")?,
-            at_random: called as f64 * newest.risk / newest.total.max(1) as f64,
             without_name: newest.without_name,
             calls,
         })

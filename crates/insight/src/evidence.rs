@@ -10,12 +10,17 @@ use common::files::ingested::Ingested;
 use common::model::{Model, probability};
 use common::production::release::{Production, Release};
 use common::schema::Schema;
-use dataset::{CategoryStatistics, ColumnStatistics, Description, Engine, Ids, MissingPercent, Reading};
+use dataset::{CategoryStatistics, Clients, ColumnStatistics, Description, Engine, Ids, MissingPercent, Reading};
 use diagnostics::dependencies::{self, Dependency};
 use history::{CheckRow, ComparisonRow, History, MissingRow, ReleaseRow, ShiftRow, TimingRow};
+use jiff::Timestamp;
 use statistics::ranking::Pair;
 
+use crate::accounts::Accounts;
+use crate::agenda::{Agenda, CallRules, Ranking};
 use crate::call_list::CallList;
+use crate::contacts::Contacts;
+use crate::published::Published;
 
 /// Maximum number of runs in a figure; the newest ones are drawn.
 pub const MOST_RUNS: usize = 500;
@@ -32,8 +37,12 @@ pub struct Evidence {
     /// Score of the model on the current test data.
     pub score: scoring::Outcome,
     /// Predicted risk and outcome of each labelled test row.
-    pub pairs: Vec<Pair>,
+    pub pairs: Arc<Vec<Pair>>,
     pub calls: Arc<CallList>,
+    /// The calls that were recorded.
+    pub contacts: Arc<Contacts>,
+    /// The published lists, and what has become of their clients.
+    pub published: Published,
     /// The record of the files in the compiled dataset.
     pub ingested: Ingested,
     /// Statistics of the compiled dataset's numeric columns.
@@ -46,6 +55,18 @@ pub struct Evidence {
     pub dependencies: Vec<Dependency>,
     /// Earlier runs from the history.
     pub past: Past,
+}
+
+/// What is known of the compiled dataset before the rest of the evidence is gathered.
+pub struct Compiled<'c> {
+    /// The dataset.
+    pub clients: &'c dyn Clients,
+    /// Statistics of its columns.
+    pub description: Description,
+    /// Its current clients.
+    pub calls: Arc<CallList>,
+    /// The calls that were recorded.
+    pub contacts: Arc<Contacts>,
 }
 
 /// Rows of the history, oldest first.
@@ -76,19 +97,22 @@ impl Evidence {
         let engine = dataset::open_for(config, &model.schema)?;
         let clients = engine.compiled(&config.output_folder, Ids::Read)?;
         let calls = CallList::of(&*clients, &release.id, &model, threshold, config.call_capacity as usize)?;
-        Self::of(config, &*engine, history, release, model, clients.describe()?, calls.into())
+        let contacts: Contacts = history.contacts_after(0)?.into_iter().map(|(_, contact)| contact).collect();
+        let description = clients.describe()?;
+        let compiled = Compiled { clients: &*clients, description, calls: calls.into(), contacts: contacts.into() };
+        Self::of(config, &*engine, history, release, model, compiled)
     }
 
-    /// The same for a `release` whose `model`, `description` of the compiled dataset and `calls` are already available.
+    /// The same for a `release` whose `model` is already available, as is what is known of the dataset.
     pub fn of(
         config: &Config,
         engine: &dyn Engine,
         history: &mut History,
         release: Release,
         model: Model,
-        description: Description,
-        calls: Arc<CallList>,
+        compiled: Compiled,
     ) -> Result<Self> {
+        let Compiled { clients, description, calls, contacts } = compiled;
         let files = engine.files(&config.test_data)?;
         let test = engine.read(&files, Reading::WHOLE.without_ids())?;
         let checksum = release.manifest.score.model_sha256.clone();
@@ -96,24 +120,31 @@ impl Evidence {
         if score.n == 0 {
             bail!("{} contains no labelled row; add test data whose outcome is known", config.test_data.display());
         }
-        let mut pairs = Vec::new();
-        test.each(&mut |_, predictors, exited| {
-            let risk = || probability(model.log_odds(predictors.iter().copied()));
-            pairs.extend(exited.map(|exited| (risk(), exited)));
-        })?;
+        let pairs = pairs(&*test, &model)?.into();
+        let ingested = Ingested::read(&config.output_folder)?;
+        let (dataset, deployed) = (&ingested.dataset_sha256, release.manifest.created);
+        let published = Published::read(history, clients, &calls, &contacts, dataset, deployed)?;
         Ok(Self {
             past: Past::read(history, &model.schema)?,
             model,
             score,
             pairs,
             calls,
-            ingested: Ingested::read(&config.output_folder)?,
+            contacts,
+            published,
+            ingested,
             summary: description.summary,
             categories: description.categories,
             missing: description.missing,
             dependencies: dependencies::known(history)?,
             release,
         })
+    }
+
+    /// The agenda at `now`, by risk.
+    pub fn agenda(&self, accounts: Option<Arc<Accounts>>, rules: CallRules, now: Timestamp) -> Agenda {
+        let (list, contacts) = (self.calls.clone(), self.contacts.clone());
+        Agenda::of(list, accounts, contacts, rules, Ranking::Risk, now).with_test(self.pairs.clone())
     }
 
     /// SHA-256 of the file that the model was trained on.
@@ -153,6 +184,24 @@ impl Evidence {
         shifts.sort_by(|a, b| b.risk_change.abs().total_cmp(&a.risk_change.abs()));
         shifts
     }
+}
+
+/// Returns the predicted risk and the outcome of each labelled row of the test data.
+///
+/// # Errors
+/// Returns an error if the test data cannot be read.
+pub fn test_pairs(engine: &dyn Engine, config: &Config, model: &Model) -> Result<Vec<Pair>> {
+    let files = engine.files(&config.test_data)?;
+    pairs(&*engine.read(&files, Reading::WHOLE.without_ids())?, model)
+}
+
+fn pairs(test: &dyn Clients, model: &Model) -> Result<Vec<Pair>> {
+    let mut pairs = Vec::new();
+    test.each(&mut |_, predictors, exited| {
+        let risk = || probability(model.log_odds(predictors.iter().copied()));
+        pairs.extend(exited.map(|exited| (risk(), exited)));
+    })?;
+    Ok(pairs)
 }
 
 impl Past {

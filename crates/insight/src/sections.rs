@@ -2,6 +2,7 @@
 
 mod calls;
 mod data;
+mod effect;
 mod model;
 
 use crate::evidence::Evidence;
@@ -17,6 +18,7 @@ pub fn sections(evidence: &Evidence, figures: &Figures) -> Vec<Section> {
         model::quality(evidence, figures),
         model::promotion(evidence),
         model::drift(evidence),
+        effect::effect(evidence),
         data::data(evidence),
         data::trends(figures),
         data::dependencies(evidence),

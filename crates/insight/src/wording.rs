@@ -35,6 +35,19 @@ pub fn number_if_known(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), number)
 }
 
+/// So many things: "1 client", "1,250 clients".
+pub fn count(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// An expected number of clients: "about 43", "fewer than 1".
+pub fn about(expected: f64) -> String {
+    match expected < 1.0 {
+        true => "fewer than 1".to_owned(),
+        false => format!("about {}", grouped(expected.round() as u64)),
+    }
+}
+
 /// A text with a capital first letter.
 pub fn capitalised(text: &str) -> String {
     let mut characters = text.chars();

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot ask its question has failed")]
 
+use std::sync::Arc;
+
 use ::csv as csv_reader;
-use common::config::Threshold;
+use common::config::{Holdout, Threshold};
 use common::files::checksum::Checksum;
 use common::model::effect::{Effect, NumberEffect};
 use common::model::{Fit, Model, TrainingData};
@@ -11,9 +13,12 @@ use common::schema::Schema;
 use common::values::{Value, borrowed};
 use dataset::MalformedRows;
 use dataset::local::Table;
+use history::{CallOutcome, Contact};
 use insight::call_list::csv::{neutralised, write_csv};
 use insight::call_list::{CallList, Remedy};
-use insight::{Cell, Part};
+use insight::{Account, Accounts, Agenda, CallRules, Cell, Contacts, Part, Ranking};
+use jiff::Timestamp;
+use serde_json::json;
 use statistics::sketch::Sketch;
 
 const HEADER: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n";
@@ -49,6 +54,12 @@ fn list(rows: &str, capacity: usize) -> CallList {
     CallList::of(&table, "r1", &model(), Threshold::new(0.5).unwrap(), capacity).unwrap()
 }
 
+/// The agenda of a list with so many calls a day, without accounts and contacts.
+fn agenda(list: &CallList, capacity: usize) -> Agenda {
+    let rules = CallRules { capacity, pause_days: 14, holdout: Holdout::default() };
+    Agenda::of(list.clone().into(), None, Arc::default(), rules, Ranking::Risk, Timestamp::UNIX_EPOCH)
+}
+
 fn names(list: &CallList) -> Vec<&str> {
     list.calls.iter().map(|call| call.id.as_str()).collect()
 }
@@ -58,11 +69,7 @@ fn current_clients_highest_risk_first_and_equal_ones_by_name() {
     let list = list("low,500,5000,1,0\nb,0,0,10,0\na,0,0,10,\ngone,0,0,500,1\n,0,0,10,0\nhigh,0,0,500,0\n", 2);
     assert_eq!(names(&list), ["high", "a", "b", "low"]);
     assert_eq!(list.calls.iter().map(|call| call.rank).collect::<Vec<_>>(), [1, 2, 3, 4]);
-    assert_eq!(list.calls.iter().filter(|call| call.today).count(), 2);
-    assert_eq!((list.clients, list.called, list.without_name), (4, 2, 1));
-    let mean = list.calls.iter().map(|call| call.risk).sum::<f64>() / 4.0;
-    assert!((list.expected.expected - (list.calls[0].risk + list.calls[1].risk)).abs() < 1e-12);
-    assert!((list.at_random - 2.0 * mean).abs() < 1e-12 && list.expected.expected > list.at_random);
+    assert_eq!((list.clients, list.without_name), (4, 1));
 }
 
 #[test]
@@ -162,7 +169,7 @@ fn the_smallest_change_is_just_enough() {
 
 #[test]
 fn todays_calls_are_a_table_with_two_reasons_each() {
-    let section = insight::calls(&list("a,98,1000,326,0\nb,98,1000,300,0\nc,98,1000,26,0\n", 2));
+    let section = insight::calls(&agenda(&list("a,98,1000,326,0\nb,98,1000,300,0\nc,98,1000,26,0\n", 2), 2));
     let [Part::Text(text), Part::Table(table)] = &section.parts[..] else { panic!("{section:?}") };
     assert!(text.contains("the 2 clients with the highest risk, of 3 current clients"), "{text}");
     assert!(table.caption.contains("below 50 %") && table.rows.len() == 2, "{table:?}");
@@ -171,33 +178,33 @@ fn todays_calls_are_a_table_with_two_reasons_each() {
     assert!(table.rows.iter().all(|row| row.len() == table.columns.len()));
 }
 
-fn csv(list: &CallList, threads: usize) -> String {
+fn csv(agenda: &Agenda, threads: usize) -> String {
     let mut text = Vec::new();
-    write_csv(list, threads, &mut text).unwrap();
+    write_csv(agenda, &agenda.entries, threads, &mut text).unwrap();
     String::from_utf8(text).unwrap()
 }
 
 #[test]
 fn the_csv_is_the_same_for_every_number_of_threads() {
     let rows: String = (0..10_000).map(|i| format!("c{i},{},{},{},0\n", i % 97, i % 1013, i % 31)).collect();
-    let list = list(&rows, 50);
-    let text = csv(&list, 1);
+    let agenda = agenda(&list(&rows, 50), 50);
+    let text = csv(&agenda, 1);
     assert_eq!(text.lines().count(), 10_001);
-    assert!((2..=3).all(|threads| csv(&list, threads) == text));
+    assert!((2..=3).all(|threads| csv(&agenda, threads) == text));
 }
 
 #[test]
 fn nobody_to_call_is_an_empty_list() {
-    let list = list("gone,0,0,500,1\n", 50);
-    assert!(matches!(&insight::calls(&list).parts[..], [Part::Warning(_)]));
-    assert_eq!((list.clients, list.called, list.expected.high, list.at_random), (0, 0, 0, 0.0));
-    assert_eq!(csv(&list, 1).lines().count(), 1);
+    let agenda = agenda(&list("gone,0,0,500,1\n", 50), 50);
+    assert!(matches!(&insight::calls(&agenda).parts[..], [Part::Warning(_)]));
+    assert_eq!((agenda.list.clients, agenda.headline(None)), (0, None));
+    assert_eq!(csv(&agenda, 1).lines().count(), 1);
 }
 
 #[test]
 fn the_csv_holds_every_client_in_full_and_no_formula() {
     let list = list("\"=HYPERLINK(\"\"http://x\"\",1)\",0,0,10,0\n\"o'neil, ltd\",,0,9,0\n", 1);
-    let text = csv(&list, 2);
+    let text = csv(&agenda(&list, 1), 2);
     let mut reader = csv_reader::Reader::from_reader(text.as_bytes());
     let rows: Vec<csv_reader::StringRecord> = reader.records().map(Result::unwrap).collect();
     assert_eq!((&rows[0][1], &rows[0][2], &rows[0][0]), ("'=HYPERLINK(\"http://x\",1)", "1", "1"));
@@ -223,8 +230,8 @@ fn whatever_a_spreadsheet_takes_for_a_formula_is_neutralised() {
 
 #[test]
 fn the_answer_is_cut_at_its_limit_and_counts_all() {
-    let list = list("a,0,0,10,0\nb,0,0,9,0\nc,0,0,8,0\n", 2);
-    let answer = serde_json::to_value(list.answer(1)).unwrap();
+    let agenda = agenda(&list("a,0,0,10,0\nb,0,0,9,0\nc,0,0,8,0\n", 2), 2);
+    let answer = serde_json::to_value(agenda.answer(None, &agenda.entries[..1])).unwrap();
     assert_eq!(answer["calls"].as_array().unwrap().len(), 1);
     assert_eq!(
         (&answer["clients"], &answer["called"], &answer["calls"][0]["call"]),
@@ -234,10 +241,109 @@ fn the_answer_is_cut_at_its_limit_and_counts_all() {
 }
 
 #[test]
-fn the_same_rows_give_the_same_sums_to_the_last_bit() {
-    let rows: String = (0..2000).map(|i| format!("client{i},{},{},{},0\n", i % 211, i % 1009, i % 59)).collect();
-    let first = list(&rows, 50).at_random;
-    for _ in 0..20 {
-        assert_eq!(list(&rows, 50).at_random.to_bits(), first.to_bits());
+fn accounts_and_calls_are_joined_to_the_list_and_never_hide_a_column() {
+    let list = list("a,0,0,10,0\nb,0,0,9,0\nc,0,0,8,0\n", 2);
+    let account = |owner: &str, value, phone: &str| Account {
+        owner: Some(owner.to_owned()),
+        value,
+        further: vec![phone.to_owned(), "x".to_owned()],
+    };
+    let columns = ["phone", "lastmonth_activity"].map(str::to_owned).into();
+    let by_client = [
+        ("a".to_owned(), account("=Anna", Some(200.0), "+49 30")),
+        ("b".to_owned(), account("Bert", None, "")),
+        ("gone".to_owned(), account("Bert", None, "")),
+    ];
+    let accounts = Accounts { columns, by_client: by_client.into() };
+    let contact = Contact {
+        client: "a".to_owned(),
+        outcome: CallOutcome::PromisedToStay,
+        by: "Anna".to_owned(),
+        note: "-1, \"quoted\"".to_owned(),
+        at: "2026-11-02T08:00:00Z".parse().unwrap(),
+    };
+    let rules = CallRules { capacity: 1, pause_days: 14, holdout: Holdout::default() };
+    let (contacts, now) = (Contacts::from_iter([contact]), "2026-11-03T08:00:00Z".parse().unwrap());
+    let agenda = Agenda::of(list.into(), Some(accounts.into()), contacts.into(), rules, Ranking::Risk, now);
+
+    let text = csv(&agenda, 1);
+    let mut reader = csv_reader::Reader::from_reader(text.as_bytes());
+    let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+    assert_eq!(header[header.len() - 2..], ["phone", "lastmonth_activity_"]);
+    let rows: Vec<csv_reader::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let field = |row: usize, column: &str| &rows[row][header.iter().position(|name| name == column).unwrap()];
+    let at_risk = (200.0 * agenda.list.calls[0].risk).to_string();
+    let expected = [
+        ("owner", "'=Anna"),
+        ("value", "200"),
+        ("value_at_risk", &at_risk),
+        ("turn", "paused"),
+        ("paused_until", "2026-11-16T00:00:00Z"),
+        ("last_call", "2026-11-02T08:00:00Z"),
+        ("last_outcome", "promised_to_stay"),
+        ("last_caller", "Anna"),
+        ("last_note", "'-1, \"quoted\""),
+        ("phone", "'+49 30"),
+        ("lastmonth_activity_", "x"),
+        ("call", "0"),
+    ];
+    for (column, value) in expected {
+        assert_eq!(field(0, column), value, "{column}");
     }
+    assert_eq!((field(1, "turn"), field(1, "call"), field(1, "value"), field(1, "owner")), ("today", "1", "", "Bert"));
+    assert_eq!((field(2, "turn"), field(2, "owner"), field(2, "phone"), field(2, "last_call")), ("later", "", "", ""));
+
+    let answer = serde_json::to_value(agenda.answer(None, &agenda.entries)).unwrap();
+    assert_eq!(answer["without_account"], json!({"count": 1, "first": ["c"]}));
+    assert_eq!(answer["without_client"], json!({"count": 1, "first": ["gone"]}));
+    assert_eq!(
+        (&answer["called"], &answer["value_at_risk"], &answer["expected_exits"]),
+        (&json!(1), &json!(null), &json!(null))
+    );
+    let call = &answer["calls"][0];
+    assert_eq!(
+        (&call["turn"], &call["call"], &call["paused_until"]),
+        (&json!("paused"), &json!(false), &json!("2026-11-16T00:00:00Z"))
+    );
+    assert_eq!((&call["owner"], &call["value"]), (&json!("=Anna"), &json!(200.0)));
+    assert_eq!(call["account"], json!({"phone": "+49 30", "lastmonth_activity": "x"}));
+    let last =
+        json!({"at": "2026-11-02T08:00:00Z", "outcome": "promised_to_stay", "by": "Anna", "note": "-1, \"quoted\""});
+    assert_eq!(call["last_contact"], last);
+    let of_bert = agenda.of_owner(Some("Bert"));
+    let answer = serde_json::to_value(agenda.answer(Some("Bert"), of_bert)).unwrap();
+    assert_eq!(
+        (&answer["owner"], &answer["calls"][0]["rank"], answer["calls"].as_array().unwrap().len()),
+        (&json!("Bert"), &json!(2), 1)
+    );
+}
+
+#[test]
+fn the_section_says_who_is_left_out_and_what_is_missing() {
+    let list = list("a,0,0,10,0\nb,0,0,9,0\nc,0,0,8,0\n", 2);
+    let reached = |client: &str| Contact {
+        client: client.to_owned(),
+        outcome: CallOutcome::Reached,
+        by: String::new(),
+        note: String::new(),
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let rules = CallRules { capacity: 1, pause_days: 14, holdout: Holdout::default() };
+    let of = |called: &[&str]| {
+        let contacts = Contacts::from_iter(called.iter().map(|client| reached(client)));
+        Agenda::of(list.clone().into(), None, contacts.into(), rules, Ranking::Risk, Timestamp::UNIX_EPOCH)
+            .with_warnings(vec!["Something is missing.".to_owned()])
+    };
+    let section = insight::calls(&of(&["a"]));
+    let [Part::Warning(warning), Part::Text(text), Part::Table(table)] = &section.parts[..] else {
+        panic!("{section:?}")
+    };
+    assert_eq!(warning, "Something is missing.");
+    assert!(text.contains("of 3 current clients, without 1 client who pauses after a call."), "{text}");
+    assert_eq!(table.rows[0][1].to_string(), "b");
+    let section = insight::calls(&of(&["a", "b", "c"]));
+    assert!(
+        matches!(&section.parts[1], Part::Warning(text) if text.contains("Nobody is to be called today")),
+        "{section:?}"
+    );
 }

@@ -1,7 +1,7 @@
 //! Reporting: the call list, figures and one PDF for people, all of the *deployed* model.
 //!
-//! `insight` gathers the data, draws the figures and words the sections; this crate writes them as files. The same
-//! evidence gives the same bytes, on a server without fonts and screen too.
+//! `insight` gathers the data, draws the figures and words the sections; this crate writes them as files. On the same day,
+//! the same inputs give the same bytes, on a server without fonts and screen too.
 
 mod pdf;
 mod report;
@@ -9,6 +9,7 @@ mod report;
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
@@ -19,8 +20,10 @@ use common::files::checksum::{Checksum, Hashed};
 use common::files::lock::Lock;
 use common::files::{CALL_LIST, CONFUSION_MATRIX, MODEL_QUALITY, REPORT, TIME_TRENDS};
 use common::production::reports::ReportRecord;
+use history::PublishedListRow;
 use insight::call_list::csv::write_csv;
-use insight::{Evidence, Figures};
+use insight::{Accounts, Agenda, CallRules, Evidence, Figures};
+use jiff::Timestamp;
 use serde::Serialize;
 
 /// The result of a run.
@@ -38,14 +41,23 @@ pub struct Outcome {
     pub files: Vec<PathBuf>,
 }
 
-/// Writes all reports on the deployed model and records the run.
+/// Writes all reports on the deployed model, and records the run and the call list.
 ///
 /// # Errors
 /// Returns an error if there is no evidence to report or a file cannot be written.
 pub fn run(config: &Config) -> Result<Outcome> {
+    run_at(config, Timestamp::now())
+}
+
+/// The same with the calls of the day of `now`.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn run_at(config: &Config, now: Timestamp) -> Result<Outcome> {
     history::record(config, "reporting", |run| {
         let evidence = Evidence::gather(config, run.history())?;
-        let reports = reports(&evidence, config)?;
+        let agenda = agenda(&evidence, config, now);
+        let reports = reports(&evidence, &agenda, config)?;
         let _lock = Lock::acquire(&config.output_model, "step")?;
         let (mut files, mut checksums) = (Vec::new(), Vec::new());
         for Report { name, file, checksum } in reports {
@@ -54,10 +66,28 @@ pub fn run(config: &Config) -> Result<Outcome> {
             checksums.push((name, checksum));
         }
         ReportRecord::new(&evidence.score.model, checksums).write(&config.output_model)?;
-        let Evidence { score, calls, .. } = evidence;
+        let (list, clients) = insight::list_to_record(&agenda, &evidence.ingested.dataset_sha256);
+        let newest = run.history().newest::<PublishedListRow>(1)?;
+        if newest.first().is_none_or(|newest| newest.sha256 != list.sha256) {
+            run.add((list, clients));
+        }
+        let score = evidence.score;
         run.add(scoring::scored_data(&score, true));
-        Ok(Outcome { release: score.model, f1: score.f1, n: score.n, calls: calls.called, files })
+        Ok(Outcome { release: score.model, f1: score.f1, n: score.n, calls: agenda.today().count(), files })
     })
+}
+
+/// The agenda that is published. Accounts that cannot be read do not take the list away: it says that they are missing.
+fn agenda(evidence: &Evidence, config: &Config, now: Timestamp) -> Agenda {
+    let read = config.accounts.as_ref().map(|path| Accounts::read(path, evidence.model.schema.id()));
+    let (accounts, warning) = match read.transpose() {
+        Ok(accounts) => (accounts.map(Arc::new), None),
+        Err(error) => (None, Some(Accounts::missing(&error))),
+    };
+    if let Some(warning) = &warning {
+        cli::narrate(format_args!("warning: {warning}"));
+    }
+    evidence.agenda(accounts, CallRules::of(config), now).with_warnings(warning.into_iter().collect())
 }
 
 /// A report that is complete but does not have its name yet.
@@ -85,8 +115,8 @@ impl Report {
     }
 }
 
-/// Makes every report; the same evidence gives the same bytes.
-fn reports(evidence: &Evidence, config: &Config) -> Result<Vec<Report>> {
+/// Makes every report; the same evidence and agenda give the same bytes.
+fn reports(evidence: &Evidence, agenda: &Agenda, config: &Config) -> Result<Vec<Report>> {
     let folder = &config.output_model;
     let figures = Figures::draw(evidence)?;
     let picture = |name, svg| Report::of_bytes(folder, name, &charts::png(svg)?);
@@ -99,10 +129,10 @@ fn reports(evidence: &Evidence, config: &Config) -> Result<Vec<Report>> {
     };
     thread::scope(|scope| {
         let pictures = scope.spawn(pictures);
-        let (calls, sections) = (insight::calls(&evidence.calls), insight::sections(evidence, &figures));
+        let (calls, sections) = (insight::calls(agenda), insight::sections(evidence, &figures));
         let threads = config.threads as usize;
         let papers = [
-            Report::new(folder, CALL_LIST, |file| write_csv(&evidence.calls, threads, file))?,
+            Report::new(folder, CALL_LIST, |file| write_csv(agenda, &agenda.entries, threads, file))?,
             Report::of_bytes(folder, REPORT, &report::pdf(&evidence.release.id, &calls, &sections)?)?,
         ];
         let pictures = pictures.join().map_err(|_| anyhow!("the thread that draws the pictures panicked"))??;

@@ -10,7 +10,7 @@ use charts::{Matrix, confusion_matrix, png as picture_of};
 use common::config::{DriftTest, Threshold};
 use common::files::checksum::Checksum;
 use common::model::metrics::Confusion;
-use history::{DriftCheck, DriftVerdict, MissingPercentage, Operation, StepTiming};
+use history::{CallOutcome, Contact, DriftCheck, DriftVerdict, History, MissingPercentage, Operation, StepTiming};
 use scoring::Outcome;
 use testkit::Workspace;
 
@@ -220,6 +220,62 @@ fn the_same_inputs_give_the_same_files_to_the_last_byte() {
     };
     assert!(reports() == reports());
     assert!(reports()[4].len() < 2_000_000);
+}
+
+#[test]
+fn a_called_client_pauses_and_the_report_tells_what_became_of_a_list() {
+    let mut workspace = Workspace::with_data();
+    workspace.set("call_capacity", serde_json::json!(4));
+    workspace.deploy();
+    workspace.run("reporting", &[]);
+    let called = || -> Vec<String> {
+        let listed = workspace.text("practicemodels/calllist.csv");
+        let fields = listed.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
+        fields.filter(|fields| fields[2] == "1").map(|fields| fields[1].to_owned()).collect()
+    };
+    let first = called();
+    let now = jiff::Timestamp::now();
+    let contact = |client: &str| Contact {
+        client: client.to_owned(),
+        outcome: CallOutcome::Reached,
+        by: "Anna".to_owned(),
+        note: String::new(),
+        at: now,
+    };
+    let mut history = History::open_for_contacts(&workspace.config()).unwrap();
+    history.add_contacts(None, &Checksum::of_bytes(b"1"), &[contact(&first[0]), contact("unknown")]).unwrap();
+    drop(history);
+    workspace.run("reporting", &[]);
+    assert_eq!((called().len(), &called()[..3]), (4, &first[1..]), "the next client takes the place of a paused one");
+    if let Some(pages) = report_text(&workspace) {
+        let text = pages.concat().split_whitespace().collect::<Vec<_>>().join(" ");
+        for wanted in ["Do the calls help?", "no client is held out", "without 1 client who pauses after a call"] {
+            assert!(text.contains(wanted), "{wanted} is not in {text}");
+        }
+        assert!(!text.contains("had been reached by a call before"), "{text}");
+    }
+    // Three of the four clients of the first list leave, of which one was on the second list too.
+    let left: String = first[..3].iter().map(|client| format!("{client},1,1,1,1\n")).collect();
+    workspace.csv("practicedata/later.csv", &left);
+    workspace.deploy();
+    workspace.run("reporting", &[]);
+    let release = common::production::release::Production::of(&workspace.config()).live().unwrap();
+    let history = || History::open_existing(&workspace.config()).unwrap().unwrap();
+    let lists: Vec<history::PublishedListRow> = history().newest(9).unwrap();
+    assert_eq!((lists.len(), &lists[2].release), (3, &release.id));
+    if let Some(pages) = report_text(&workspace) {
+        let text = pages.concat();
+        let left: Vec<&str> = text
+            .lines()
+            .skip_while(|line| !line.contains("Have left"))
+            .filter(|line| line.trim_start().starts_with("20"))
+            .take(3)
+            .map(|line| line.split_whitespace().last().unwrap())
+            .collect();
+        assert_eq!(left, ["–", "2", "3"], "{text}");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains("trained on data in which 1 client had been reached by a call before"), "{text}");
+    }
 }
 
 #[test]

@@ -247,6 +247,43 @@ def odds():
     )
 
 
+# ---------------------------------------------------------------- predictions, strata
+
+
+def predictions():
+    """The beta-binomial distribution of future successes with Jeffreys' prior."""
+    for successes, trials, future in ((86, 100, 50), (0, 1, 10), (1, 1, 10), (0, 30, 50), (7, 7, 1), (5, 2000, 400), (633, 914, 6000)):
+        number = stats.betabinom(future, successes + 0.5, trials - successes + 0.5)
+        low, high = number.ppf([0.025, 0.975]).astype(int)
+        yield case(successes=successes, trials=trials, future=future, expected=number.mean(), low=low, high=high)
+
+
+def stratified():
+    """Two groups in strata: Mantel and Haenszel's risk difference, and the exact conditional test by convolution."""
+    for strata in (
+        [[56, 70, 48, 80]],
+        [[220, 400, 58, 80], [100, 400, 32, 80]],
+        [[3, 10, 1, 4], [0, 7, 2, 2], [5, 5, 1, 3]],
+        [[0, 40, 0, 3], [2, 60, 0, 5]],
+        [[1500, 3000, 160, 300], [90, 2000, 12, 200]],
+    ):
+        a, n, b, m = np.array(strata, float).T
+        weights = n * m / (n + m)
+        distribution = np.ones(1)
+        observed = 0
+        for events, of, others, of_others in strata:
+            total, marked = of + of_others, events + others
+            lowest, highest = max(0, marked - of_others), min(marked, of)
+            distribution = np.convolve(distribution, stats.hypergeom(total, marked, of).pmf(np.arange(lowest, highest + 1)))
+            observed += events - lowest
+        tails = distribution[: observed + 1].sum(), distribution[observed:].sum()
+        yield case(
+            strata=strata,
+            difference=(weights * (a / n - b / m)).sum() / weights.sum(),
+            p_value=min(1.0, 2 * min(tails)),
+        )
+
+
 if __name__ == "__main__":
     warnings.simplefilter("error")
     golden = {
@@ -262,6 +299,8 @@ if __name__ == "__main__":
         "holm": list(holm()),
         "trends": list(trends()),
         "odds": odds(),
+        "predictions": list(predictions()),
+        "stratified": list(stratified()),
     }
     lines = ",\n".join(f'"{name}": {json.dumps(answers, separators=(",", ":"))}' for name, answers in golden.items())
     path = pathlib.Path(__file__).with_name("golden.json")

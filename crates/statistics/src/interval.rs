@@ -2,11 +2,13 @@
 //! certain than one computed from a million.
 
 mod exits;
+mod prediction;
 
 use crate::confusion::Confusion;
 use serde::{Deserialize, Serialize};
 
 pub use self::exits::{Exits, exits};
+pub use self::prediction::{Prediction, Trials, predict};
 use crate::special::NORMAL_97_5;
 
 /// A 95 % confidence interval.

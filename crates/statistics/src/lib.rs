@@ -13,6 +13,7 @@
 
 #![warn(missing_docs)]
 
+pub mod conditional;
 pub mod confusion;
 pub mod distribution;
 pub mod interval;
@@ -22,6 +23,7 @@ pub mod odds;
 pub mod ranking;
 pub mod shift;
 pub mod sketch;
+pub mod stratified;
 pub mod trend;
 
 mod quantile;

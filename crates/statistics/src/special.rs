@@ -77,6 +77,35 @@ pub(crate) fn normal_cdf(x: f64) -> f64 {
     0.5 * libm::erfc(-x / SQRT_2)
 }
 
+/// Returns the probabilities of the numbers from `low` to `high` of a distribution, from the `ratio` P(k + 1) / P(k).
+///
+/// The products of the ratios begin at `start`, which should be near the most probable number, so that nothing
+/// overflows and only negligible probabilities become 0.
+pub(crate) fn probabilities(low: u64, start: u64, high: u64, ratio: impl Fn(u64) -> f64) -> Vec<f64> {
+    let start = start.clamp(low, high);
+    let mut weights = vec![1.0; (high - low) as usize + 1];
+    for k in start..high {
+        weights[(k + 1 - low) as usize] = weights[(k - low) as usize] * ratio(k);
+    }
+    for k in (low..start).rev() {
+        weights[(k - low) as usize] = weights[(k + 1 - low) as usize] / ratio(k);
+    }
+    let total: f64 = weights.iter().sum();
+    weights.iter_mut().for_each(|weight| *weight /= total);
+    weights
+}
+
+/// Returns the distribution of the sum of two independent numbers. Neither distribution may be empty.
+pub(crate) fn convolution(one: &[f64], other: &[f64]) -> Vec<f64> {
+    let mut sum = vec![0.0; one.len() + other.len() - 1];
+    for (i, p) in one.iter().enumerate().filter(|(_, p)| **p > 0.0) {
+        for (entry, q) in sum[i..].iter_mut().zip(other) {
+            *entry += p * q;
+        }
+    }
+    sum
+}
+
 /// Returns the logarithm of the number of ways to choose `part` of `whole` items.
 pub(crate) fn ln_choose(whole: u64, part: u64) -> f64 {
     let ln_factorial = |n: u64| libm::lgamma(n as f64 + 1.0);

@@ -6,11 +6,12 @@ use std::fmt::Debug;
 use serde::Deserialize;
 use statistics::confusion::Confusion;
 use statistics::distribution::Distribution;
-use statistics::interval::{self, exits};
+use statistics::interval::{self, Trials, exits, predict};
 use statistics::odds::{Grid, odds_ratio, value_below};
 use statistics::ranking::{self, Pair, Ranking};
 use statistics::shift::{self, Method, holm, stability_of_counts, two_samples};
 use statistics::sketch::Sketch;
+use statistics::stratified::{Events, Stratum, rate_difference};
 use statistics::trend::Limits;
 
 /// Reads the reference values of one kind of case.
@@ -307,6 +308,44 @@ fn odds() {
             let ours = value_below(client[j], case.coefficients[j], 0.5, Grid::COUNTS, probability);
             assert_eq!(ours, (expected >= 0.0).then_some(expected), "{client:?} {j}");
         }
+    }
+}
+
+#[derive(Deserialize)]
+struct PredictionCase {
+    successes: u64,
+    trials: u64,
+    future: u64,
+    expected: f64,
+    low: u64,
+    high: u64,
+}
+
+#[test]
+fn predictions() {
+    for case in golden::<Vec<PredictionCase>>("predictions") {
+        let PredictionCase { successes, trials, future, .. } = case;
+        let ours = predict(&[Trials { successes, past: trials, future }]).unwrap();
+        close(ours.expected, case.expected, (case.successes, case.trials));
+        assert_eq!((ours.low, ours.high), (case.low, case.high), "{} of {}", case.successes, case.trials);
+    }
+}
+
+#[derive(Deserialize)]
+struct StratifiedCase {
+    strata: Vec<[u64; 4]>,
+    difference: f64,
+    p_value: f64,
+}
+
+#[test]
+fn differences_within_strata() {
+    for case in golden::<Vec<StratifiedCase>>("stratified") {
+        let stratum = |[events, of, others, of_others]: &[u64; 4]| -> Stratum {
+            [Events { events: *events, of: *of }, Events { events: *others, of: *of_others }]
+        };
+        let ours = rate_difference(&case.strata.iter().map(stratum).collect::<Vec<_>>()).unwrap();
+        all_close([ours.difference, ours.p_value], &[case.difference, case.p_value], &case.strata);
     }
 }
 

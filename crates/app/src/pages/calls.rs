@@ -1,14 +1,14 @@
-//! The page of a client manager's morning: whom to call today and why, who pauses, and who is held out.
+//! The page of a client manager's day: whom to call and why, who pauses, and who is held out.
 
+mod headline;
 mod list;
 
 use insight::wording::{capitalised, grouped};
-use insight::{Cell, Entry, Ranking, Table, Turn};
+use insight::{Agenda, Cell, Entry, Ranking, Table, Turn};
 use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::layout::{Frame, Place, client_link, encoded};
-use super::morning::Morning;
 use super::status::Status;
 use super::time::day;
 use super::{contact, section};
@@ -39,17 +39,17 @@ impl Asked {
     }
 }
 
-pub fn page(live: &LiveModel, morning: &Morning, status: &Status, asked: &Asked) -> Markup {
-    let shown = Shown { morning, asked, has_values: morning.has_values() };
+pub fn page(live: &LiveModel, agenda: &Agenda, status: &Status, asked: &Asked) -> Markup {
+    let shown = Shown { agenda, asked, has_values: has_values(agenda) };
     let content = html! {
         (status.strip(&live.id))
         section id="calls" aria-labelledby="calls-title" {
             h1 id="calls-title" { "Whom to call today" }
             (shown.recorded())
-            div.headline { @for sentence in &morning.headline { p { (sentence) } } }
-            @for warning in &morning.warnings { p.warning { (warning) } }
+            (headline::headline(agenda, asked.owner.as_deref()))
             (shown.toolbar())
             (list::today(&shown))
+            (headline::unmatched(agenda))
         }
         (shown.paused())
         (shown.held_out())
@@ -60,7 +60,7 @@ pub fn page(live: &LiveModel, morning: &Morning, status: &Status, asked: &Asked)
 
 /// The part of the agenda that is shown.
 struct Shown<'s> {
-    morning: &'s Morning,
+    agenda: &'s Agenda,
     asked: &'s Asked,
     has_values: bool,
 }
@@ -68,22 +68,20 @@ struct Shown<'s> {
 impl Shown<'_> {
     /// The shown entries with a turn that `wanted` accepts, in order.
     fn entries(&self, wanted: impl Fn(Turn) -> bool) -> Vec<&Entry> {
-        let Self { morning: Morning { agenda, .. }, asked, .. } = self;
-        let entries = agenda.entries.iter().filter(|entry| wanted(entry.turn));
-        entries.filter(|entry| self.morning.is_of(asked.owner.as_deref(), &agenda.call(entry).id)).collect()
+        self.agenda.of_owner(self.asked.owner.as_deref()).filter(|entry| wanted(entry.turn)).collect()
     }
 
     /// Confirms that a call was recorded, if it was.
     fn recorded(&self) -> Markup {
-        let entry = self.asked.recorded.as_deref().and_then(|id| self.morning.entry(id));
-        let Some(entry) = entry else { return html! {} };
-        let agenda = &self.morning.agenda;
+        let agenda = self.agenda;
+        let entry = self.asked.recorded.as_deref().and_then(|id| agenda.entry(id));
+        let recorded = entry.and_then(|entry| Some((entry, agenda.last_contact(entry)?)));
         html! {
-            @if let Some(contact) = agenda.last_contact(entry) {
+            @if let Some((entry, contact)) = recorded {
                 p.confirmation role="status" {
                     "The call to " (client_link(&agenda.call(entry).id)) " is recorded: "
                     (contact::outcome(contact.outcome).to_lowercase()) "."
-                    @if let Turn::Paused { until } = entry.turn { " The client is back on " (day(until)) "." }
+                    @if let Some(until) = entry.turn.paused_until() { " The client is back on " (day(until)) "." }
                 }
             }
         }
@@ -91,7 +89,7 @@ impl Shown<'_> {
 
     /// The choice of an owner and an order, if there are accounts, and the downloads.
     fn toolbar(&self) -> Markup {
-        let owners = self.morning.owners();
+        let owners = owners(self.agenda);
         let query = self.asked.query();
         let format = if query.is_empty() { "?format=csv" } else { "&format=csv" };
         html! {
@@ -120,15 +118,10 @@ impl Shown<'_> {
 
     /// The clients who pause, those first who are back first.
     fn paused(&self) -> Markup {
-        let agenda = &self.morning.agenda;
-        let mut paused: Vec<(Timestamp, &Entry)> = self
-            .entries(|turn| matches!(turn, Turn::Paused { .. }))
-            .into_iter()
-            .filter_map(|entry| match entry.turn {
-                Turn::Paused { until } => Some((until, entry)),
-                _ => None,
-            })
-            .collect();
+        let agenda = self.agenda;
+        let paused = self.entries(|turn| turn.paused_until().is_some());
+        let mut paused: Vec<(Timestamp, &Entry)> =
+            paused.into_iter().filter_map(|entry| Some((entry.turn.paused_until()?, entry))).collect();
         paused.sort_by_key(|(until, _)| *until);
         let rows = paused.iter().take(MOST_OTHERS).map(|(until, entry)| {
             let last = agenda.last_contact(entry).map_or_else(String::new, contact::last);
@@ -150,7 +143,7 @@ impl Shown<'_> {
 
     /// The clients whom nobody calls, in the order of the agenda.
     fn held_out(&self) -> Markup {
-        let agenda = &self.morning.agenda;
+        let agenda = self.agenda;
         let held_out = self.entries(|turn| turn == Turn::HeldOut);
         let rows = held_out.iter().take(MOST_OTHERS).map(|entry| {
             let client = agenda.call(entry);
@@ -182,7 +175,7 @@ impl Shown<'_> {
         rows: impl Iterator<Item = Vec<Cell>>,
     ) -> Table {
         let mut table = Table::new(label, columns, rows);
-        table.columns[client].title = capitalised(self.morning.agenda.list.schema().id());
+        table.columns[client].title = capitalised(self.agenda.list.schema().id());
         table
     }
 }
@@ -194,6 +187,16 @@ fn rest(all: usize) -> Markup {
             p.note { "The first " (MOST_OTHERS) ". The others are marked among " a href="/clients" { "all clients" } "." }
         }
     }
+}
+
+/// The names of all owners, in alphabetical order.
+pub fn owners(agenda: &Agenda) -> Vec<&str> {
+    agenda.accounts.iter().flat_map(|accounts| accounts.owners()).collect()
+}
+
+/// Whether any client has a value, so that risk × value means something.
+pub fn has_values(agenda: &Agenda) -> bool {
+    agenda.accounts.iter().flat_map(|accounts| accounts.by_client.values()).any(|account| account.value.is_some())
 }
 
 /// The choice of an owner.

@@ -4,15 +4,15 @@ mod rows;
 pub mod what_if;
 
 use actix_web::http::StatusCode;
+use history::Contact;
 use insight::wording::{grouped, number, value};
-use insight::{Call, CallList, Entry, Table};
+use insight::{Agenda, Call, CallList, Entry, Table};
 use maud::{Markup, html};
 
 use self::what_if::WhatIf;
-use super::account;
-use super::layout::{Frame, Place, change, level, risk};
-use super::morning::{Morning, turn};
+use super::layout::{Frame, Place, change, client_path, level, risk, turn};
 use super::section::table;
+use super::{account, contact};
 use crate::live::LiveModel;
 use crate::problem::Problem;
 use crate::views::RankedClients;
@@ -20,7 +20,9 @@ use crate::views::RankedClients;
 /// What a client's page is made of, besides the live model.
 pub struct Known<'k> {
     pub clients: &'k RankedClients,
-    pub morning: &'k Morning,
+    pub agenda: &'k Agenda,
+    /// The client's contacts, newest first; an error says why they are unknown.
+    pub contacts: Result<Vec<Contact>, String>,
     /// The values of the "what if" form.
     pub what_if: &'k WhatIf,
 }
@@ -39,11 +41,11 @@ pub fn page_of(live: &LiveModel, id: &str, known: &Known) -> Result<(StatusCode,
         let frame = Frame { title: "No such client", place: None, ..frame };
         return Ok((StatusCode::NOT_FOUND, frame.around(&content)));
     };
-    let entry = known.morning.entry(id);
-    let call = entry.map(|entry| known.morning.agenda.call(entry).clone()).unwrap_or_else(|| Call {
+    let agenda = known.agenda;
+    let entry = agenda.entry(id);
+    let call = entry.map(|entry| agenda.call(entry).clone()).unwrap_or_else(|| Call {
         rank: 0,
         id: id.to_owned(),
-        today: false,
         risk: newest.risk,
         previous_risk: rows.iter().rev().nth(1).map(|row| row.risk),
         predictors: newest.predictors.clone(),
@@ -53,13 +55,18 @@ pub fn page_of(live: &LiveModel, id: &str, known: &Known) -> Result<(StatusCode,
         Some(Err(_)) => StatusCode::UNPROCESSABLE_ENTITY,
         _ => StatusCode::OK,
     };
-    let list = &*known.morning.agenda.list;
+    let list = &*agenda.list;
     let content = html! {
         h1 { (id) " " @if let Some(entry) = entry { (turn(entry.turn)) } }
-        (summary(known.morning, list, &call, entry, newest.exited))
-        section aria-labelledby="why-title" {
-            h2 id="why-title" { "Why, and what would help" }
-            @for sentence in known.morning.story(&call) { p.story { (sentence) } }
+        div.columns {
+            div {
+                (summary(agenda, &call, entry, newest.exited))
+                section aria-labelledby="why-title" {
+                    h2 id="why-title" { "Why, and what would help" }
+                    @for sentence in list.main_reasons_in_words(&call) { p.story { (sentence) } }
+                }
+            }
+            (calls(id, &known.contacts))
         }
         (what_if::form(live, &call, asked))
         (rows::section(live, &rows, files.as_deref(), list, &call)?)
@@ -68,9 +75,9 @@ pub fn page_of(live: &LiveModel, id: &str, known: &Known) -> Result<(StatusCode,
     Ok((status, frame.around(&content)))
 }
 
-fn summary(morning: &Morning, list: &CallList, call: &Call, entry: Option<&Entry>, exited: Option<bool>) -> Markup {
-    let accounts = morning.agenda.accounts.as_deref();
-    let account = accounts.and_then(|accounts| accounts.by_client.get(&call.id).map(|account| (accounts, account)));
+fn summary(agenda: &Agenda, call: &Call, entry: Option<&Entry>, exited: Option<bool>) -> Markup {
+    let list = &agenda.list;
+    let account = agenda.accounts.as_deref().and_then(|accounts| Some((accounts, accounts.by_client.get(&call.id)?)));
     html! {
         section.summary aria-label="Summary" {
             dl {
@@ -101,6 +108,21 @@ fn rank(list: &CallList, entry: Option<&Entry>, exited: Option<bool>) -> Markup 
         (None, _) => html! {
             "It is not among the " (grouped(list.calls.len() as u64)) " clients with the highest risk. Only these are ranked."
         },
+    }
+}
+
+/// The form that records a call, and what came of earlier ones.
+fn calls(id: &str, contacts: &Result<Vec<Contact>, String>) -> Markup {
+    html! {
+        section.calls-so-far id="calls" aria-labelledby="calls-title" {
+            h2 id="calls-title" { "Calls" }
+            (contact::form(id, &format!("{}#calls", client_path(id))))
+            @match contacts {
+                Ok(contacts) if contacts.is_empty() => p.note { "No call is recorded." },
+                Ok(contacts) => (contact::list(contacts)),
+                Err(why) => p.warning { (why) "." },
+            }
+        }
     }
 }
 

@@ -1,15 +1,14 @@
 //! The page of all clients: page by page, in an order of choice, of one owner, or those whose names contain a text.
 
 use insight::wording::{capitalised, grouped};
-use insight::{Call, Entry, Ranking};
+use insight::{Agenda, Entry, Ranking};
 use maud::{Markup, html};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::account::money;
-use super::calls::owner_field;
-use super::layout::{Frame, Place, change, client_link, encoded, risk};
-use super::morning::{Morning, turn};
+use super::calls::{has_values, owner_field, owners};
+use super::layout::{Frame, Place, change, client_link, encoded, risk, turn};
 use crate::live::LiveModel;
 
 /// Number of clients on a page.
@@ -79,17 +78,17 @@ enum Row<'r> {
 }
 
 /// The page; `unlisted` are the clients outside the call list whose names contain the part.
-pub fn page(live: &LiveModel, morning: &Morning, unlisted: &[String], asked: &Asked) -> Markup {
-    let rows = rows(morning, unlisted, asked);
+pub fn page(live: &LiveModel, agenda: &Agenda, unlisted: &[String], asked: &Asked) -> Markup {
+    let rows = rows(agenda, unlisted, asked);
     let pages = rows.len().div_ceil(PER_PAGE).max(1);
     let number = asked.page.clamp(1, pages);
     let shown = &rows[(number - 1) * PER_PAGE..(number * PER_PAGE).min(rows.len())];
     let content = html! {
         section id="clients" aria-labelledby="clients-title" {
             h1 id="clients-title" { @if asked.part.is_empty() { "All clients" } @else { "Clients named like “" (asked.part) "”" } }
-            p role="status" id="count" { (count(morning, asked, rows.len(), unlisted.len())) }
-            (controls(morning, asked))
-            @if !shown.is_empty() { (table(morning, shown, asked)) }
+            p role="status" id="count" { (count(agenda, asked, rows.len(), unlisted.len())) }
+            (controls(agenda, asked))
+            @if !shown.is_empty() { (table(agenda, shown, asked)) }
             @if pages > 1 { (paging(asked, number, pages)) }
         }
     };
@@ -98,22 +97,25 @@ pub fn page(live: &LiveModel, morning: &Morning, unlisted: &[String], asked: &As
 }
 
 /// All clients that the query asks for, in its order. Clients outside the list come last, by name.
-fn rows<'r>(morning: &'r Morning, unlisted: &'r [String], asked: &Asked) -> Vec<Row<'r>> {
+fn rows<'r>(agenda: &'r Agenda, unlisted: &'r [String], asked: &Asked) -> Vec<Row<'r>> {
     let part = asked.part.to_lowercase();
-    let wanted =
-        |id: &str| (part.is_empty() || id.to_lowercase().contains(&part)) && morning.is_of(asked.owner.as_deref(), id);
-    let id = |entry: &Entry| morning.agenda.call(entry).id.as_str();
-    let mut listed: Vec<&Entry> = morning.agenda.entries.iter().filter(|entry| wanted(id(entry))).collect();
+    let id = |entry: &Entry| agenda.call(entry).id.as_str();
+    let is_named = |entry: &&Entry| part.is_empty() || id(entry).to_lowercase().contains(&part);
+    let owner = asked.owner.as_deref();
+    let account = |id: &str| agenda.accounts.as_ref()?.by_client.get(id)?.owner.as_deref();
+    let is_of = |id: &str| owner.is_none() || account(id) == owner;
+    let wanted = |entry: &&Entry| is_of(id(entry)) && is_named(entry);
+    let mut listed: Vec<&Entry> = agenda.entries.iter().filter(wanted).collect();
     if asked.order == Order::Name {
         listed.sort_by_cached_key(|entry| id(entry).to_lowercase());
     }
-    let unlisted = unlisted.iter().filter(|id| wanted(id)).map(|id| Row::Unlisted(id));
+    let unlisted = unlisted.iter().filter(|id| is_of(id)).map(|id| Row::Unlisted(id));
     listed.into_iter().map(Row::Listed).chain(unlisted).collect()
 }
 
 /// How many clients there are, in words.
-fn count(morning: &Morning, asked: &Asked, rows: usize, unlisted: usize) -> Markup {
-    let list = &morning.agenda.list;
+fn count(agenda: &Agenda, asked: &Asked, rows: usize, unlisted: usize) -> Markup {
+    let list = &agenda.list;
     html! {
         @match (rows, asked.part.is_empty()) {
             (0, false) => { "No client's name contains this text. " a href="/clients" { "All clients" } }
@@ -131,8 +133,8 @@ fn count(morning: &Morning, asked: &Asked, rows: usize, unlisted: usize) -> Mark
 }
 
 /// The fields for a part of the name and the owner.
-fn controls(morning: &Morning, asked: &Asked) -> Markup {
-    let owners = morning.owners();
+fn controls(agenda: &Agenda, asked: &Asked) -> Markup {
+    let owners = owners(agenda);
     html! {
         @if !owners.is_empty() {
             div.toolbar {
@@ -147,10 +149,10 @@ fn controls(morning: &Morning, asked: &Asked) -> Markup {
     }
 }
 
-fn table(morning: &Morning, rows: &[Row], asked: &Asked) -> Markup {
-    let has_values = morning.has_values();
-    let has_owners = !morning.owners().is_empty();
-    let name = capitalised(morning.agenda.list.schema().id());
+fn table(agenda: &Agenda, rows: &[Row], asked: &Asked) -> Markup {
+    let has_values = has_values(agenda);
+    let has_owners = !owners(agenda).is_empty();
+    let name = capitalised(agenda.list.schema().id());
     let column = |order: Order, title: &str| {
         let chosen = asked.order == order;
         let direction = if order == Order::Name { "ascending" } else { "descending" };
@@ -175,18 +177,17 @@ fn table(morning: &Morning, rows: &[Row], asked: &Asked) -> Markup {
             } }
             tbody role="rowgroup" { @for row in rows { tr role="row" {
                 @match row {
-                    Row::Listed(entry) => (listed(morning, entry, has_owners, has_values)),
-                    Row::Unlisted(id) => (self::unlisted(morning, id, has_owners, has_values)),
+                    Row::Listed(entry) => (listed(agenda, entry, has_owners, has_values)),
+                    Row::Unlisted(id) => (self::unlisted(agenda, id, has_owners, has_values)),
                 }
             } } }
         }
     }
 }
 
-fn listed(morning: &Morning, entry: &Entry, has_owners: bool, has_values: bool) -> Markup {
-    let agenda = &morning.agenda;
-    let (call, account): (&Call, _) = (agenda.call(entry), agenda.account(entry));
-    let at_risk = account.and_then(|account| account.value).map(|value| value * call.risk);
+fn listed(agenda: &Agenda, entry: &Entry, has_owners: bool, has_values: bool) -> Markup {
+    let (call, account) = (agenda.call(entry), agenda.account(entry));
+    let at_risk = agenda.value_at_risk(entry);
     html! {
         td.rank role="cell" data-label="Rank" { (grouped(entry.rank as u64)) }
         th scope="row" role="rowheader" { (client_link(&call.id)) }
@@ -198,8 +199,8 @@ fn listed(morning: &Morning, entry: &Entry, has_owners: bool, has_values: bool) 
     }
 }
 
-fn unlisted(morning: &Morning, id: &str, has_owners: bool, has_values: bool) -> Markup {
-    let state = if morning.agenda.list.is_whole() { "has left" } else { "not among the highest risks" };
+fn unlisted(agenda: &Agenda, id: &str, has_owners: bool, has_values: bool) -> Markup {
+    let state = if agenda.list.is_whole() { "has left" } else { "not among the highest risks" };
     let columns = [("Risk", true), ("Change", true), ("Owner", has_owners), ("Risk × value", has_values)];
     html! {
         td.rank role="cell" data-label="Rank" { "–" }

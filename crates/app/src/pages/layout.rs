@@ -1,9 +1,12 @@
 //! Layout and elements that the pages share.
 
 use common::config::Threshold;
+use insight::Turn;
 use insight::wording::{percent, points};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::time::day;
 
 /// The pages of the navigation.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,9 +89,24 @@ pub fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
+/// The address of a client's page.
+pub fn client_path(id: &str) -> String {
+    format!("/clients/{}", encoded(id))
+}
+
 /// A link to a client's page.
 pub fn client_link(id: &str) -> Markup {
-    html! { a href={ "/clients/" (encoded(id)) } { (id) } }
+    html! { a href=(client_path(id)) { (id) } }
+}
+
+/// Whether and when a client is called, in one or two words.
+pub fn turn(turn: Turn) -> Markup {
+    match turn {
+        Turn::Today => html! { span.tag.today { "Today" } },
+        Turn::Later => html! { span.quiet { "Later" } },
+        Turn::Paused { until } => html! { span.tag { "Back on " (day(until)) } },
+        Turn::HeldOut => html! { span.tag { "Held out" } },
+    }
 }
 
 /// A risk as a number and as a bar with a mark at the `threshold`.

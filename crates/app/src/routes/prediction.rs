@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, PoisonError};
 
-use actix_web::http::header::{Accept, Header};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use common::api::Endpoint;
@@ -49,7 +48,7 @@ struct Query {
     ))]
 pub async fn prediction(request: HttpRequest, state: Data<State>, payload: Payload) -> Result<HttpResponse, Problem> {
     let Query { filepath } = query(&request)?;
-    let format = answer_format(&request);
+    let format = Format::accepted(&request);
     let finished = match (filepath, request.content_type().to_ascii_lowercase().as_str()) {
         (Some(filepath), _) => {
             if Body::of(&request, payload, LARGEST_JSON)?.next().await?.is_some_and(|piece| !piece.is_empty()) {
@@ -123,16 +122,4 @@ async fn table(state: &Data<State>, mut body: Body, format: Format) -> Result<Fi
     let (forwarded, answer) = join(body.forward(start, into), answer).await;
     forwarded?;
     answer
-}
-
-/// CSV if the client ranks it above JSON, otherwise JSON. A client that accepts neither also gets JSON, which HTTP
-/// allows (RFC 9110 §12.5.1).
-fn answer_format(request: &HttpRequest) -> Format {
-    let accepted = Accept::parse(request).map(|accepted| accepted.ranked()).unwrap_or_default();
-    let format = accepted.iter().find_map(|media_type| match media_type.essence_str() {
-        "text/csv" | "text/*" => Some(Format::Csv),
-        "application/json" | "application/*" | "*/*" => Some(Format::Json),
-        _ => None,
-    });
-    format.unwrap_or(Format::Json)
 }

@@ -1,19 +1,24 @@
 //! Endpoints for operators: score, statistics, diagnosis, call list and history.
 
+use std::num::NonZeroUsize;
+
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use common::api::Endpoint;
+use common::files::CALL_LIST;
 use dataset::{CategoryStatistics, ColumnStatistics, Reading};
 use diagnostics::Health;
 use history::listing::{Listing, ListingKind};
-use insight::call_list;
+use insight::{Agenda, Entry, Ranking, Turn, call_list};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::answer::Format;
 use crate::cache::Aged;
 use crate::limits::{LONGEST_CALL_LIST, LONGEST_HISTORY};
 use crate::problem::{OrNotReady, Problem, QueryErrors, UnavailableErrors};
-use crate::response::{json, of_release, ok, query, to_json};
+use crate::response::{attachment, json, of_release, ok, query, to_json};
 use crate::state::{State, live};
 
 /// Score of the deployed model on the current test data.
@@ -93,35 +98,73 @@ pub async fn diagnostics(state: Data<State>) -> Result<HttpResponse, Problem> {
 #[serde(deny_unknown_fields)]
 struct CallListQuery {
     limit: Option<usize>,
+    page: Option<NonZeroUsize>,
+    owner: Option<String>,
+    rank: Option<Ranking>,
+    format: Option<Format>,
 }
 
 /// Current clients in the order in which to call them, with reasons.
+///
+/// Paused and held-out clients keep their rank; `turn` says why they are not called today.
 #[utoipa::path(get, path = Endpoint::CallList.documented_path(), tag = "reports",
     params(("limit" = Option<usize>, Query, maximum = 100_000,
-        description = "Number of clients; default: as many as can be called in a day")),
+        description = "Number of clients on a page; default: those up to the last of today's calls, in CSV all"),
+        ("page" = Option<usize>, Query, minimum = 1, description = "Number of the page; default: 1"),
+        ("owner" = Option<String>, Query, description = "Only the clients whose account has this owner"),
+        ("rank" = Option<Ranking>, Query, description = "The order; default: risk"),
+        ("format" = Option<Format>, Query, description = "The format; default: what the header Accept asks for")),
     responses(
-        (status = 200, body = call_list::Answer, description = "The current clients, highest risk first",
-            headers(("x-release" = String, description = "The release that computed the risks"))),
+        (status = 200, description = "The current clients, the one to call first at the top",
+            headers(("x-release" = String, description = "The release that computed the risks")),
+            content((call_list::Answer = "application/json"), (String = "text/csv"))),
         QueryErrors, UnavailableErrors,
     ))]
 pub async fn calllist(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Problem> {
-    let CallListQuery { limit } = query(&request)?;
-    let limit = limit.unwrap_or(state.config.call_capacity as usize);
-    if limit > LONGEST_CALL_LIST {
+    let CallListQuery { limit, page, owner, rank, format } = query(&request)?;
+    if let Some(limit) = limit.filter(|limit| *limit > LONGEST_CALL_LIST) {
         return Err(Problem::WrongData(format!(
             "limit is {limit}, but an answer has at most {LONGEST_CALL_LIST} clients"
         )));
     }
+    let format = format.unwrap_or_else(|| Format::accepted(&request));
+    let owner = owner.filter(|owner| !owner.is_empty()); // a form sends an empty one for everybody
+    let skipped = move |limit: usize| page.map_or(0, |page| (page.get() - 1).saturating_mul(limit));
     let permit = state.page_queue.enter().await?;
     let (release, list) = permit
         .run(move || {
-            let live = state.live.model()?;
-            let clients = state.views.clients(&state.config, &live)?;
-            // Serialised here, outside the event loop, because the list may be long.
-            Ok((live.id.clone(), to_json(&clients.list.answer(limit))?))
+            let State { config, circuit_breaker, views, .. } = &**state;
+            let (live, owner) = (state.live.model()?, owner.as_deref());
+            let agenda = views.agenda(config, circuit_breaker, &live, rank.unwrap_or_default(), Timestamp::now())?;
+            let limit = limit.unwrap_or_else(|| match format {
+                Format::Json => up_to_the_last_call(&agenda, owner),
+                Format::Csv => LONGEST_CALL_LIST,
+            });
+            let entries: Vec<Entry> = agenda.of_owner(owner).skip(skipped(limit)).take(limit).copied().collect();
+            // Written here, outside the event loop, because the list may be long.
+            let list = match format {
+                Format::Json => to_json(&agenda.answer(owner, &entries))?,
+                Format::Csv => {
+                    let mut table = Vec::new();
+                    let written = call_list::csv::write_csv(&agenda, &entries, config.threads as usize, &mut table);
+                    written.or_not_ready("the list cannot be written")?;
+                    table
+                }
+            };
+            Ok((live.id.clone(), list))
         })
         .await?;
-    Ok(of_release(json(list), &release))
+    let response = match format {
+        Format::Json => json(list),
+        Format::Csv => attachment("text/csv; charset=utf-8", CALL_LIST, list),
+    };
+    Ok(of_release(response, &release))
+}
+
+/// The number of clients in the list of `owner` up to the last of today's calls.
+fn up_to_the_last_call(agenda: &Agenda, owner: Option<&str>) -> usize {
+    let calls = agenda.of_owner(owner).enumerate().filter(|(_, entry)| entry.turn == Turn::Today);
+    calls.last().map_or(0, |(index, _)| index + 1)
 }
 
 #[derive(Debug, Deserialize)]

@@ -95,6 +95,12 @@ impl Api {
         answered.map(answer).unwrap_or_else(|error| panic!("{method} {page}: {error}"))
     }
 
+    /// Requests a page with the header `Accept: {accept}`.
+    pub fn get_for(&self, accept: &str, page: &str) -> Answer {
+        let request = self.client.get(format!("{}{page}", self.server.url)).header("accept", accept);
+        request.call().map(answer).unwrap_or_else(|error| panic!("GET {page}: {error}"))
+    }
+
     /// Sends a request without a body.
     pub fn ask(&self, method: &str, page: &str) -> Answer {
         let request = Request::builder().method(method).uri(format!("{}{page}", self.server.url)).body(()).unwrap();

@@ -4,6 +4,7 @@
 
 mod batch;
 mod browser;
+mod call_list;
 mod columns;
 mod connections;
 mod contract;

@@ -1,7 +1,7 @@
 //! The engine of this process: CSV files on this machine and tables in memory.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Write;
 use std::num::NonZero;
 use std::path::Path;
@@ -200,6 +200,11 @@ impl Clients for Table {
         let ids = self.ids()?.iter().flatten();
         let found: BTreeSet<&str> = ids.filter(|id| id.to_lowercase().contains(&part)).collect();
         Ok((found.iter().take(most).map(|id| (*id).to_owned()).collect(), found.len()))
+    }
+
+    fn known(&self, ids: &HashSet<&str>) -> Result<HashSet<String>> {
+        let known: HashSet<&str> = self.ids()?.iter().flatten().filter(|id| ids.contains(id)).collect();
+        Ok(known.into_iter().map(str::to_owned).collect())
     }
 
     fn each(&self, visit: &mut VisitRow) -> Result<()> {

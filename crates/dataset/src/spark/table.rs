@@ -1,5 +1,6 @@
 //! A client table on the cluster. Every operation on it is one or two queries.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,6 +28,9 @@ use crate::spark::row_rules::{FILE, READABLE};
 use crate::spark::sql::{self, Cells};
 use crate::spark::training::ClusterRows;
 use crate::spark::view::View;
+
+/// Maximum number of ids in one query.
+const IDS_PER_QUERY: usize = 5000;
 
 /// A table on the cluster.
 pub struct ClusterTable {
@@ -278,6 +282,19 @@ impl Clients for ClusterTable {
             false => names.len(),
         };
         Ok((names, total))
+    }
+
+    fn known(&self, ids: &HashSet<&str>) -> Result<HashSet<String>> {
+        let mut known = HashSet::new();
+        let ids: Vec<&str> = ids.iter().copied().collect();
+        for ids in ids.chunks(IDS_PER_QUERY) {
+            let ids: Vec<String> = ids.iter().map(|id| sql::text(id)).collect();
+            let (relation, ids) = (&self.relation, ids.join(", "));
+            let query = format!("SELECT DISTINCT {ID} FROM {relation} WHERE {ID} IN ({ids})");
+            let rows = self.connection.rows("looking for clients", query)?;
+            known.extend(rows.iter().filter_map(|row| Cells::of(row).text()));
+        }
+        Ok(known)
     }
 
     fn each(&self, visit: &mut VisitRow) -> Result<()> {

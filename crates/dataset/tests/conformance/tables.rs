@@ -259,6 +259,17 @@ pub fn finds_clients(fixture: &Fixture, clients: &dyn Clients) {
     assert_eq!(found("'", 9).1, 1);
     assert_eq!((found("%", 9), found("_", 9)), ((vec![], 0), (vec![], 0)));
 
+    let known = |ids: &[&str]| {
+        let mut known: Vec<_> = clients.known(&ids.iter().copied().collect()).unwrap().into_iter().collect();
+        known.sort_unstable();
+        known
+    };
+    assert_eq!(known(&["acme", "nobody", "o'neil, \"ltd\"", "o'neil", "Acme", "%", ""]), ["acme", "o'neil, \"ltd\""]);
+    assert_eq!(known(&[]), Vec::<String>::new());
+    let many: Vec<String> = (0..12_000).map(|number| format!("nobody {number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).chain(["bold"]).collect();
+    assert_eq!(known(&many), ["bold"]);
+
     let mut visited = Vec::new();
     let mut visit = |id: Option<&str>, predictors: &[Option<ValueRef>], exited: Option<bool>| {
         let predictors = predictors.iter().map(|value| value.map(ValueRef::to_owned)).collect();

@@ -41,7 +41,7 @@ fn check_refused(workspace: &Workspace, steps: &[&str], parts: &[&str]) {
 }
 
 /// Starts a separate server, so that no other test is disturbed, with a database created by dbsetup.
-fn own_server(kind: Kind, workspace: &mut Workspace) -> Option<(DatabaseServer, String)> {
+pub fn own_server(kind: Kind, workspace: &mut Workspace) -> Option<(DatabaseServer, String)> {
     let server = DatabaseServer::start(kind)?;
     let name = fresh_name("own");
     workspace.set("database_url", json!(server.url(&name)));
@@ -50,7 +50,7 @@ fn own_server(kind: Kind, workspace: &mut Workspace) -> Option<(DatabaseServer, 
 }
 
 /// Waits until a session holds its lock, which it reports by output; returns the session.
-fn held(mut session: Child) -> Child {
+pub fn held(mut session: Child) -> Child {
     let mut said = [0; 5];
     session.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
     assert_eq!(&said, b"held\n");

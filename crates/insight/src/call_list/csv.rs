@@ -1,4 +1,4 @@
-//! calllist.csv: all listed clients with every number behind their risk.
+//! calllist.csv: the clients of an agenda with every number behind their risk, their accounts and the last calls.
 
 use std::io::Write;
 
@@ -8,7 +8,8 @@ use common::values::{Value, write_csv_text};
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 
-use super::{Call, CallList};
+use super::CallList;
+use crate::agenda::{Agenda, Entry, Turn};
 use crate::wording;
 
 /// Number of clients whose rows one task writes.
@@ -18,53 +19,72 @@ const BLOCKS_PER_THREAD: usize = 4;
 /// Typical length of a row, in bytes.
 const ROW: usize = 600;
 
-/// Writes the list as CSV, with so many threads: one row per client, highest risk first. Numbers have full precision;
+/// The columns before those of the predictors.
+const FIRST: [&str; 6] = ["rank", "corporation", "call", "risk", "previous_risk", "change"];
+/// The columns after those of the predictors; the further columns of the accounts follow.
+const LAST: [&str; 11] = [
+    "reasons",
+    "what_would_help",
+    "owner",
+    "value",
+    "value_at_risk",
+    "turn",
+    "paused_until",
+    "last_call",
+    "last_outcome",
+    "last_caller",
+    "last_note",
+];
+
+/// Writes some entries of an agenda as CSV, with so many threads: one row per client. Numbers have full precision;
 /// missing ones are empty.
 ///
 /// # Errors
 /// Fails if `out` cannot be written.
-pub fn write_csv(list: &CallList, threads: usize, out: &mut (impl Write + Send)) -> Result<()> {
+pub fn write_csv(agenda: &Agenda, entries: &[Entry], threads: usize, out: &mut (impl Write + Send)) -> Result<()> {
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().context("starting threads")?;
-    out.write_all(&header(list))?;
-    let averages = list.model.averages();
-    let block = |calls: &[Call]| {
-        let mut rows = Vec::with_capacity(calls.len() * ROW);
-        calls.iter().for_each(|call| write_row(&mut rows, list, &averages, call));
+    out.write_all(&header(agenda))?;
+    let averages = agenda.list.model.averages();
+    let block = |entries: &[Entry]| {
+        let mut rows = Vec::with_capacity(entries.len() * ROW);
+        entries.iter().for_each(|entry| write_row(&mut rows, agenda, &averages, entry));
         rows
     };
     // While some blocks are written, the next ones are made.
     let mut made: Vec<Vec<u8>> = Vec::new();
-    for calls in list.calls.chunks(BLOCK * BLOCKS_PER_THREAD * threads) {
+    for entries in entries.chunks(BLOCK * BLOCKS_PER_THREAD * threads) {
         let write = || made.iter().try_for_each(|rows| out.write_all(rows));
-        let (written, next) = pool.install(|| rayon::join(write, || calls.par_chunks(BLOCK).map(block).collect()));
+        let (written, next) = pool.install(|| rayon::join(write, || entries.par_chunks(BLOCK).map(block).collect()));
         written?;
         made = next;
     }
     Ok(made.iter().try_for_each(|rows| out.write_all(rows))?)
 }
 
-fn header(list: &CallList) -> Vec<u8> {
-    let free = |name| free_name(name, |name| list.schema().predictor(name).is_some()).into_owned();
-    let first = ["rank", "corporation", "call", "risk", "previous_risk", "change"].map(free);
-    let names = || list.schema().predictors().iter().map(|predictor| predictor.name.clone());
-    let shares = names().map(|predictor| format!("{predictor}_log_odds"));
-    let names = first.into_iter().chain(names()).chain(shares).chain(["reasons", "what_would_help"].map(free));
-    let mut header = Vec::new();
-    for (column, name) in names.enumerate() {
-        if column > 0 {
-            header.push(b',');
-        }
-        write_csv_text(&mut header, &name);
+fn header(agenda: &Agenda) -> Vec<u8> {
+    let predictors = || agenda.list.schema().predictors().iter().map(|predictor| predictor.name.clone());
+    let shares = predictors().map(|predictor| format!("{predictor}_log_odds"));
+    let further = agenda.accounts.iter().flat_map(|accounts| accounts.columns.iter().map(String::as_str));
+    let is_predictor = |name: &str| agenda.list.schema().predictor(name).is_some();
+    let free = |name: &str| free_name(name, is_predictor).into_owned();
+    let mut names: Vec<String> = FIRST.into_iter().map(free).chain(predictors()).chain(shares).collect();
+    for name in LAST.into_iter().chain(further) {
+        let free = free_name(name, |name| names.iter().any(|taken| taken == name)).into_owned();
+        names.push(free);
     }
-    header.push(b'\n');
+    let mut header = Vec::new();
+    let mut row = Row::new(&mut header);
+    names.iter().for_each(|name| row.text(name));
+    row.end();
     header
 }
 
-fn write_row(out: &mut Vec<u8>, list: &CallList, averages: &[Value], call: &Call) {
-    let mut row = Row(out);
-    row.text(&call.rank.to_string());
+fn write_row(out: &mut Vec<u8>, agenda: &Agenda, averages: &[Value], entry: &Entry) {
+    let (list, call) = (&agenda.list, agenda.call(entry));
+    let mut row = Row::new(out);
+    row.text(&entry.rank.to_string());
     row.text(&neutralised(&call.id));
-    row.text(if call.today { "1" } else { "0" });
+    row.text(if entry.turn == Turn::Today { "1" } else { "0" });
     row.number(Some(call.risk));
     row.number(call.previous_risk);
     row.number(call.change());
@@ -79,28 +99,60 @@ fn write_row(out: &mut Vec<u8>, list: &CallList, averages: &[Value], call: &Call
     CallList::sort(&mut shares);
     let reasons: Vec<String> = shares.iter().map(|reason| wording::reason(list.schema(), reason, call.risk)).collect();
     row.text(&reasons.join(" "));
-    row.last(&list.remedy_in_words(call));
+    row.text(&list.remedy_in_words(call));
+    let account = agenda.account(entry);
+    row.text(&neutralised(account.and_then(|account| account.owner.as_deref()).unwrap_or_default()));
+    row.number(account.and_then(|account| account.value));
+    row.number(agenda.value_at_risk(entry));
+    row.text(entry.turn.as_str());
+    row.text(&entry.turn.paused_until().map_or_else(String::new, |until| until.to_string()));
+    match agenda.last_contact(entry) {
+        None => (0..4).for_each(|_| row.text("")),
+        Some(last) => {
+            row.text(&last.at.to_string());
+            row.text(last.outcome.as_str());
+            row.text(&neutralised(&last.by));
+            row.text(&neutralised(&last.note));
+        }
+    }
+    let further = agenda.accounts.as_ref().map_or(0, |accounts| accounts.columns.len());
+    for column in 0..further {
+        row.text(&neutralised(account.map_or("", |account| account.further[column].as_str())));
+    }
+    row.end();
 }
 
 /// A row that is being written.
-struct Row<'o>(&'o mut Vec<u8>);
+struct Row<'o> {
+    out: &'o mut Vec<u8>,
+    is_empty: bool,
+}
 
-impl Row<'_> {
+impl<'o> Row<'o> {
+    fn new(out: &'o mut Vec<u8>) -> Self {
+        Self { out, is_empty: true }
+    }
+
     fn text(&mut self, text: &str) {
-        write_csv_text(self.0, text);
-        self.0.push(b',');
+        self.separate();
+        write_csv_text(self.out, text);
     }
 
     fn number(&mut self, number: Option<f64>) {
+        self.separate();
         if let Some(number) = number {
-            let _ = write!(self.0, "{number}"); // memory can always be written
+            let _ = write!(self.out, "{number}"); // memory can always be written
         }
-        self.0.push(b',');
     }
 
-    fn last(&mut self, text: &str) {
-        write_csv_text(self.0, text);
-        self.0.push(b'\n');
+    fn separate(&mut self) {
+        if !std::mem::take(&mut self.is_empty) {
+            self.out.push(b',');
+        }
+    }
+
+    fn end(self) {
+        self.out.push(b'\n');
     }
 }
 

@@ -5,7 +5,7 @@ use insight::{Entry, Turn};
 use maud::{Markup, html};
 
 use super::Shown;
-use crate::pages::layout::{change, client_link, risk};
+use crate::pages::layout::{change, client_link, encoded, risk};
 use crate::pages::{account, contact};
 
 /// Maximum number of today's calls on the page.
@@ -17,7 +17,7 @@ const ON_PAPER: usize = 15;
 /// The table of today's calls, or why there are none.
 pub fn today(shown: &Shown) -> Markup {
     let calls = shown.entries(|turn| turn == Turn::Today);
-    let list = &shown.morning.agenda.list;
+    let list = &shown.agenda.list;
     if calls.is_empty() {
         return html! { p.nothing role="status" { (why_none(shown)) } };
     }
@@ -40,7 +40,8 @@ pub fn today(shown: &Shown) -> Markup {
             } }
             tbody role="rowgroup" {
                 @for (index, entry) in calls.iter().take(MOST_CALLS).enumerate() {
-                    (row(shown, entry, index < ON_PAPER))
+                    @let next = calls.get(index + 1).unwrap_or(entry);
+                    (row(shown, entry, next, index < ON_PAPER))
                 }
             }
         }
@@ -56,14 +57,14 @@ pub fn today(shown: &Shown) -> Markup {
 fn why_none(shown: &Shown) -> String {
     match &shown.asked.owner {
         Some(owner) => format!("None of today's calls is for {owner}."),
-        None if shown.morning.agenda.entries.is_empty() => "The compiled data contain no current client.".to_owned(),
+        None if shown.agenda.entries.is_empty() => "The compiled data contain no current client.".to_owned(),
         None => "Nobody is to be called today: all clients pause or are held out.".to_owned(),
     }
 }
 
-/// The row of an entry.
-fn row(shown: &Shown, entry: &Entry, on_paper: bool) -> Markup {
-    let agenda = &shown.morning.agenda;
+/// The row of an entry; `next` is the entry after it.
+fn row(shown: &Shown, entry: &Entry, next: &Entry, on_paper: bool) -> Markup {
+    let agenda = shown.agenda;
     let (call, account) = (agenda.call(entry), agenda.account(entry));
     let value = account.and_then(|account| account.value);
     html! {
@@ -77,10 +78,23 @@ fn row(shown: &Shown, entry: &Entry, on_paper: bool) -> Markup {
             td.change role="cell" data-label="Change" { (change(call.change())) }
             @if shown.has_values { td.value role="cell" data-label="Value" { (value.map_or_else(|| "–".to_owned(), account::money)) } }
             td.why role="cell" {
-                @for sentence in shown.morning.story(call) { p { (sentence) } }
+                @for sentence in agenda.list.main_reasons_in_words(call) { p { (sentence) } }
                 @if let Some(contact) = agenda.last_contact(entry) { p.last { (contact::last(contact)) } }
+                details.record-call {
+                    summary { "Record a call" span.unseen { " to " (call.id) } }
+                    (contact::form(&call.id, &back(shown, entry, next)))
+                }
             }
             td.tick.on-paper role="cell" { span.box {} span.line {} }
         }
     }
+}
+
+/// The path to which the browser returns after a call was recorded: the same page at the next client, because the client
+/// itself pauses.
+fn back(shown: &Shown, entry: &Entry, next: &Entry) -> String {
+    let query = shown.asked.query();
+    let separator = if query.is_empty() { "?" } else { "&" };
+    let client = encoded(&shown.agenda.call(entry).id);
+    format!("/{query}{separator}recorded={client}#client-{}", next.rank)
 }

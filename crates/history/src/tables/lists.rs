@@ -1,0 +1,52 @@
+//! The tables `published_lists` and `listed_clients`: the call lists that reporting has published.
+
+use common::files::checksum::Checksum;
+
+use crate::columns::columns;
+use crate::record::Recorded;
+
+columns! {
+    /// A call list that was published. A list with the same clients as the newest one is not recorded again.
+    PublishedList in "published_lists" {
+        /// The id of the release that computed the risks.
+        release: String => "release_id",
+        /// SHA-256 of the release, the ids, the ranks and the risks of the listed clients.
+        sha256: Checksum,
+        /// SHA-256 of the compiled dataset from which the list was made.
+        dataset_sha256: Checksum,
+        /// Number of current clients.
+        clients: u64,
+        /// Number of clients to call.
+        called: u64,
+        /// Number of clients who would be among them if nobody were held out.
+        held_out: u64,
+        /// Number of the clients to call that are expected to leave; `None` if no test client is comparable.
+        expected: Option<f64>,
+        /// Lower end of the 95 % interval of this number.
+        expected_low: Option<u64>,
+        /// Upper end of the 95 % interval of this number.
+        expected_high: Option<u64>,
+        /// Number of clients that are expected to leave of as many clients chosen at random.
+        at_random: Option<f64>,
+    }
+}
+
+columns! {
+    /// A client of a published list: one to call, or one who would be called if nobody were held out.
+    ListedClient in "listed_clients" then "list_rank" {
+        /// The client's id.
+        client: String,
+        /// Position in the list, starting at 1.
+        rank: u64 => "list_rank",
+        /// The probability of leaving.
+        risk: f64,
+        /// Whether the client was to be called; otherwise it was held out.
+        called: bool,
+    }
+}
+
+/// A published list with the run that published it.
+pub type PublishedListRow = Recorded<PublishedList>;
+
+/// A client of a published list with the run that published it.
+pub type ListedClientRow = Recorded<ListedClient>;
