@@ -6,6 +6,8 @@ mod batch;
 mod browser;
 mod columns;
 mod connections;
+mod contact_faults;
+mod contacts;
 mod contract;
 mod flood;
 mod fuzzing;
