@@ -2,6 +2,7 @@
 //! name.
 
 mod hosts;
+mod origin;
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use anyhow::{Result, bail};
@@ -12,6 +13,8 @@ use common::config::service::{Bind, Token};
 use subtle::ConstantTimeEq;
 
 use self::hosts::Hosts;
+
+pub use self::origin::check as check_origin;
 
 /// The access rules, determined once when the service starts.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use common::config::Config;
 use history::History;
 
-use crate::limits::{CIRCUIT_OPEN, DATABASE_LIMIT, SLOW_FAILURE};
+use crate::limits::{CIRCUIT_OPEN, CONTACT_LIMIT, DATABASE_LIMIT, SLOW_FAILURE};
 
 /// Pauses connection attempts after a slow failure.
 #[derive(Default)]
@@ -49,14 +49,33 @@ impl CircuitBreaker {
     /// # Errors
     /// Returns an error if it cannot be opened within that time, or if [`check`](Self::check) permits no attempt.
     pub fn open(&self, config: &Config) -> Result<Option<History>> {
+        let mut history = self.attempt(config, History::open_existing)?;
+        if let Some(history) = &mut history {
+            history.set_query_limit(DATABASE_LIMIT);
+        }
+        Ok(history)
+    }
+
+    /// Opens the history for adding contacts, which then takes at most `CONTACT_LIMIT`.
+    ///
+    /// # Errors
+    /// Returns an error if it cannot be opened within `DATABASE_LIMIT`, if it has not the schema of this program, or if
+    /// [`check`](Self::check) permits no attempt.
+    pub fn open_for_contacts(&self, config: &Config) -> Result<History> {
+        let mut history = self.attempt(config, History::open_for_contacts)?;
+        history.set_query_limit(CONTACT_LIMIT);
+        Ok(history)
+    }
+
+    fn attempt<T: Send + 'static>(&self, config: &Config, open: fn(&Config) -> Result<T>) -> Result<T> {
         self.check()?;
         let clock = Instant::now();
         let (send, opened) = channel();
         let config = config.clone();
         // On a separate thread, because the driver may wait longer for a lock or a hanging disk than a request can. A
         // connection that arrives too late is closed there.
-        let open = move || drop(send.send(History::open_existing(&config)));
-        let thread = thread::Builder::new().name("history".to_owned()).spawn(open).context("starting a thread")?;
+        let attempt = move || drop(send.send(open(&config)));
+        let thread = thread::Builder::new().name("history".to_owned()).spawn(attempt).context("starting a thread")?;
         let result = opened.recv_timeout(DATABASE_LIMIT);
         let mut last = self.lock();
         last.failed = (!matches!(result, Ok(Ok(_))) && clock.elapsed() > SLOW_FAILURE).then(Instant::now);
@@ -67,11 +86,7 @@ impl CircuitBreaker {
                 DATABASE_LIMIT.as_secs()
             );
         };
-        let mut history = result?;
-        if let Some(history) = &mut history {
-            history.set_query_limit(DATABASE_LIMIT);
-        }
-        Ok(history)
+        result
     }
 
     fn lock(&self) -> MutexGuard<'_, LastAttempt> {

@@ -1,7 +1,7 @@
 //! The HTTP service: predictions by the live release, reports for operators, and the page that a client manager opens
 //! every morning.
 //!
-//! The service reads and never writes. `routes` binds a handler to each endpoint of [`common::api`], and `observe`
+//! The service writes nothing but contacts, into the history. `routes` binds a handler to each endpoint of [`common::api`], and `observe`
 //! wraps every request. A newly deployed release is served from the next request on (`live`). A bad request gets a
 //! problem document that says what to change (`problem`). Files are read only inside the data folders (`confine`).
 //! Long work runs outside the event loop, one request at a time (`queue`), and its results are cached (`cache`,
@@ -14,6 +14,7 @@ mod body;
 mod cache;
 mod circuit_breaker;
 mod confine;
+mod contacts;
 mod http;
 mod limits;
 mod listen;

@@ -6,15 +6,16 @@
 //! | field of `State` | for what | at once | waiting | otherwise the client gets |
 //! |---|---|---|---|---|
 //! | `scoring_queue` | scores, diagnoses, column statistics | 1 | 32 | 503 with `Retry-After` |
-//! | `page_queue` | pages and the call list | 1 | 32 | the same |
+//! | `page_queue` | pages and the call list | 1 | 2,000 | the same |
 //! | `history_queue` | database queries for `/history` and `/metrics` | 1 | 32 | the same |
+//! | `contact_queue` | recording contacts, for at most 10 s | 1 | 200, for at most 10 s | the same |
 //! | `file_queue` | predictions from a file on the server | 1 | 32 | the same |
 //! | `large_bodies` | receiving a body of more than 64 KiB | 16 | 0 | the same |
 //! | `computing` | processing what was received of large bodies and files | 1 | those 17 | (waits) |
 //! | `scores`, `diagnoses` | an answer younger than `answer_max_age`, else one made in `scoring_queue` | | | the stored answer |
 //! | `views` | data of pages, made again when a file, the release or the history changes | 1 | those of the queues | (waits) |
 //! | `live` | loading a new release | 1 | | the answer of the previous release, or waits if there is none |
-//! | `circuit_breaker` | opening the database, for at most 1 s; pauses for 5 s after a slow failure | | | pages without the model's state, `/history` with 503 |
+//! | `circuit_breaker` | opening the database, for at most 1 s; pauses for 5 s after a slow failure | | | pages without the model's state, `/history` and `/contacts` with 503 |
 //!
 //! [`Queue`](crate::queue::Queue) and [`LargeBodies`](crate::queue::LargeBodies) are the queues and the semaphore,
 //! [`cache`](crate::cache) contains the caches. Connections wait for their peers in `http`: a connection whose peer is
@@ -71,8 +72,24 @@ pub const MOST_STORED: u64 = 4 << 30;
 /// Interval at which the deadlines of all connections are checked.
 pub const SWEEP: Duration = Duration::from_millis(50);
 
-/// Number of requests that may wait in each queue.
+/// Number of requests that may wait in a queue for work that can take long.
 pub const LONGEST_QUEUE: usize = 32;
+
+/// Number of requests that may wait for a page or the call list, which take milliseconds unless their data have changed.
+pub const LONGEST_PAGE_QUEUE: usize = 2000;
+
+/// Number of requests that may wait to record contacts.
+pub const LONGEST_CONTACT_QUEUE: usize = 200;
+
+/// Maximum size in bytes of a body with contacts.
+pub const LARGEST_CONTACTS: u64 = 1 << 20;
+
+/// Maximum number of contacts in one request.
+pub const MOST_CONTACTS: usize = 10_000;
+
+/// How long a request may wait to record contacts, and how long recording them may then take. It is longer than
+/// [`DATABASE_LIMIT`], because an ingestion that is writing its clients keeps SQLite locked.
+pub const CONTACT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Value of `Retry-After` in seconds when a queue is full or too much is being sent.
 pub const RETRY_AFTER: u64 = 5;

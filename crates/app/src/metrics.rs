@@ -24,6 +24,8 @@ pub struct Metrics {
     pub predictions: Counter,
     /// Number of clients for which predictions were made.
     pub rows: Counter,
+    /// Number of contacts that were recorded.
+    pub contacts: Counter,
     registry: Registry,
 }
 
@@ -75,6 +77,7 @@ impl Default for Metrics {
             seconds: Family::new_with_constructor(|| Histogram::new(BOUNDS)),
             predictions: Counter::default(),
             rows: Counter::default(),
+            contacts: Counter::default(),
             registry: Registry::default(),
         };
         let mut registry = Registry::default();
@@ -82,6 +85,7 @@ impl Default for Metrics {
         registry.register("http_request_seconds", "Seconds until an answer began", metrics.seconds.clone());
         registry.register("risk_predictions", "Requests for predictions answered", metrics.predictions.clone());
         registry.register("risk_predicted_rows", "Clients predicted", metrics.rows.clone());
+        registry.register("risk_contacts", "Contacts recorded", metrics.contacts.clone());
         Self { registry, ..metrics }
     }
 }

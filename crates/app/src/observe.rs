@@ -1,4 +1,4 @@
-//! Wraps every request: assigns a request id, checks the host name and the token, turns errors into problem documents
+//! Wraps every request: assigns a request id, checks host name, token and origin, turns errors into problem documents
 //! or pages, writes the log, updates the metrics, and adds the security headers for browsers.
 
 use std::time::Instant;
@@ -13,7 +13,7 @@ use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
 use common::api::Endpoint;
 use common::config::Config;
 
-use crate::access::Access;
+use crate::access::{Access, check_origin};
 use crate::pages;
 use crate::problem::{Problem, shortened};
 use crate::response::RELEASE_HEADER;
@@ -27,7 +27,8 @@ const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    // With `no-referrer` browsers would send the service's own forms with `Origin: null`.
+    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     (header::CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
@@ -84,8 +85,13 @@ fn refused(access: &Access, request: &ServiceRequest) -> Option<Problem> {
     if let Err(problem) = access.hosts.check(request) {
         return Some(problem);
     }
-    let needs_token = Endpoint::path_needs_token(request.path());
-    (needs_token && !access.admits(request.headers())).then_some(Problem::Unauthorized)
+    if Endpoint::path_needs_token(request.path()) && !access.admits(request.headers()) {
+        return Some(Problem::Unauthorized);
+    }
+    if Endpoint::path_writes(request.path()) {
+        return check_origin(request.headers()).err();
+    }
+    None
 }
 
 /// The response to a request that failed: a page for clients that prefer HTML, otherwise a problem document.

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 use crate::limits::{LONGEST_DETAIL, RETRY_AFTER};
 
-pub use self::described::{BodyErrors, PredictionErrors, QueryErrors, UnavailableErrors, documented};
+pub use self::described::{BodyErrors, ContactErrors, PredictionErrors, QueryErrors, UnavailableErrors, documented};
 
 /// The reason why a request fails.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub enum Problem {
     BadRequest(String),
     /// 401: the token is missing or wrong.
     Unauthorized,
+    /// 403: a page of another site has sent the request.
+    Forbidden(String),
     /// 404: the page or file does not exist.
     NotFound(String),
     /// 405: the path does not support the method; the field names the one that it supports.
@@ -46,6 +48,8 @@ pub enum Problem {
     NotReady(String),
     /// 503 with `Retry-After`: too many requests at once.
     Busy(String),
+    /// 503 with `Retry-After`: the database cannot be written.
+    Unwritable(String),
 }
 
 /// A problem document (RFC 9457), the body of every error.
@@ -94,7 +98,7 @@ impl Problem {
                     response.append_header((header::WWW_AUTHENTICATE, scheme));
                 }
             }
-            Self::Busy(_) => {
+            Self::Busy(_) | Self::Unwritable(_) => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
             }
             // The rest of the body is not wanted.
@@ -126,6 +130,7 @@ impl Problem {
                 StatusCode::UNAUTHORIZED,
                 "send the service's token as Authorization: Bearer TOKEN; in a browser, enter it as the password of any user",
             ),
+            Self::Forbidden(detail) => (StatusCode::FORBIDDEN, detail),
             Self::NotFound(detail) => (StatusCode::NOT_FOUND, detail),
             Self::WrongMethod(method) => (StatusCode::METHOD_NOT_ALLOWED, method),
             Self::TooSlow(detail) => (StatusCode::REQUEST_TIMEOUT, detail),
@@ -136,7 +141,9 @@ impl Problem {
                 (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's head is too large; send data as the body")
             }
             Self::WrongData(detail) => (StatusCode::UNPROCESSABLE_ENTITY, detail),
-            Self::NotReady(detail) | Self::Busy(detail) => (StatusCode::SERVICE_UNAVAILABLE, detail),
+            Self::NotReady(detail) | Self::Busy(detail) | Self::Unwritable(detail) => {
+                (StatusCode::SERVICE_UNAVAILABLE, detail)
+            }
         }
     }
 }

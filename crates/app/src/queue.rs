@@ -6,7 +6,7 @@ use std::thread;
 use actix_web::web;
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit, oneshot};
 
-use crate::limits::{LARGE_BODIES, LONGEST_QUEUE};
+use crate::limits::LARGE_BODIES;
 use crate::problem::{OrNotReady, Problem};
 
 /// Niceness of work that takes seconds, from 0 to 19; larger values give other threads precedence.
@@ -16,6 +16,7 @@ const NICENESS: i32 = 10;
 pub struct Queue {
     running: Arc<Mutex<()>>,
     waiting: Semaphore,
+    longest: usize,
 }
 
 /// The permit to do the work of a [`Queue`]. The next request gets it when this one is dropped.
@@ -23,19 +24,18 @@ pub struct Permit {
     _running: OwnedMutexGuard<()>,
 }
 
-impl Default for Queue {
-    fn default() -> Self {
-        Self { running: Arc::default(), waiting: Semaphore::new(LONGEST_QUEUE) }
-    }
-}
-
 impl Queue {
+    /// An empty queue in which `longest` requests may wait.
+    pub fn new(longest: usize) -> Self {
+        Self { running: Arc::default(), waiting: Semaphore::new(longest), longest }
+    }
+
     /// Waits until no other request does the work. A client that disconnects leaves the queue.
     ///
     /// # Errors
-    /// [`Problem::Busy`] if `LONGEST_QUEUE` requests are already waiting.
+    /// [`Problem::Busy`] if as many requests as may wait are already waiting.
     pub async fn enter(&self) -> Result<Permit, Problem> {
-        let full = |_| Problem::Busy(format!("{LONGEST_QUEUE} requests already wait for this; ask again later"));
+        let full = |_| Problem::Busy(format!("{} requests already wait for this; ask again later", self.longest));
         let _waiting = self.waiting.try_acquire().map_err(full)?;
         Ok(Permit { _running: self.running.clone().lock_owned().await })
     }
@@ -108,10 +108,11 @@ mod tests {
 
     #[actix_web::test]
     async fn one_request_works_and_a_bounded_number_wait() {
-        let queue = Arc::new(Queue::default());
+        const LONGEST: usize = 32;
+        let queue = Arc::new(Queue::new(LONGEST));
         let first = queue.enter().await.ok().unwrap();
         let mut waiting = Vec::new();
-        for _ in 0..LONGEST_QUEUE {
+        for _ in 0..LONGEST {
             let queue = queue.clone();
             waiting.push(actix_web::rt::spawn(async move { queue.enter().await.is_ok() }));
         }
@@ -125,6 +126,6 @@ mod tests {
         for request in waiting {
             assert!(request.await.unwrap());
         }
-        assert_eq!(queue.waiting.available_permits(), LONGEST_QUEUE);
+        assert_eq!(queue.waiting.available_permits(), LONGEST);
     }
 }

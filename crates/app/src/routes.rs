@@ -1,6 +1,7 @@
 //! Binds a handler to each endpoint of [`common::api`], and builds the OpenAPI document from the same list. A request
 //! for any other path, or with any other method, gets a problem document.
 
+mod contacts;
 mod docs;
 mod document;
 mod operations;
@@ -47,6 +48,7 @@ macro_rules! handlers {
             tags(
                 (name = "predictions", description = "Which clients will leave"),
                 (name = "reports", description = "Whom to call, the quality of the model, the history of runs"),
+                (name = "contacts", description = "What came of the calls"),
                 (name = "operations", description = "Health and metrics for monitoring"),
                 (name = "pages", description = "HTML pages for client managers"),
             ),
@@ -66,6 +68,7 @@ handlers! {
         SummaryStatistics: reports::summarystats,
         Diagnostics: reports::diagnostics,
         CallList: reports::calllist,
+        Contacts: contacts::contacts,
         History: reports::history,
         Home: pages::home,
         Clients: pages::clients,

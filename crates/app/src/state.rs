@@ -9,6 +9,7 @@ use diagnostics::Health;
 use crate::access::Access;
 use crate::cache::AnswerCache;
 use crate::circuit_breaker::CircuitBreaker;
+use crate::limits::{LONGEST_CONTACT_QUEUE, LONGEST_PAGE_QUEUE, LONGEST_QUEUE};
 use crate::live::{Live, LiveModel};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
@@ -34,6 +35,8 @@ pub struct State {
     pub scoring_queue: Queue,
     /// Queue for database queries.
     pub history_queue: Queue,
+    /// Queue for recording contacts. It is separate from `history_queue`, so that readers do not delay it.
+    pub contact_queue: Queue,
     /// Queue for pages and the call list.
     pub page_queue: Queue,
     /// Queue for predictions from a file on the server. It is separate from `scoring_queue`, so that a diagnosis does
@@ -57,10 +60,11 @@ impl State {
             views: Views::default(),
             scores: AnswerCache::default(),
             diagnoses: AnswerCache::default(),
-            scoring_queue: Queue::default(),
-            history_queue: Queue::default(),
-            page_queue: Queue::default(),
-            file_queue: Queue::default(),
+            scoring_queue: Queue::new(LONGEST_QUEUE),
+            history_queue: Queue::new(LONGEST_QUEUE),
+            contact_queue: Queue::new(LONGEST_CONTACT_QUEUE),
+            page_queue: Queue::new(LONGEST_PAGE_QUEUE),
+            file_queue: Queue::new(LONGEST_QUEUE),
             large_bodies: LargeBodies::default(),
             computing: Mutex::default(),
         }

@@ -35,6 +35,8 @@ pub struct Properties {
     pub pattern: &'static str,
     /// Whether requests must send the token if the service has one. Endpoints without it reveal no client data.
     pub needs_token: bool,
+    /// Whether requests change data. Those that a page of another site sends are refused.
+    pub writes: bool,
     /// Whether the OpenAPI document describes the endpoint.
     pub is_documented: bool,
     /// Whether every successful answer names the release that answered.
@@ -74,6 +76,7 @@ endpoints! {
     SummaryStatistics: computed("/summarystats"),
     Diagnostics: computed("/diagnostics"),
     CallList: Properties { names_release: true, ..computed("/calllist") },
+    Contacts: Properties { method: Method::Post, writes: true, call: None, ..get("/contacts") },
     History: Properties { call: Some("/history?what=runs&last=50"), ..get("/history") },
     Home: Properties { names_release: true, ..computed("/") },
     Clients: Properties { names_release: true, ..computed("/clients") },
@@ -98,6 +101,7 @@ const fn get(pattern: &'static str) -> Properties {
         method: Method::Get,
         pattern,
         needs_token: true,
+        writes: false,
         is_documented: true,
         names_release: false,
         call: Some(pattern),
@@ -121,6 +125,14 @@ impl Endpoint {
         let mut endpoints = Self::ALL.iter().map(|endpoint| endpoint.properties());
         !endpoints.any(|endpoint| !endpoint.needs_token && endpoint.pattern == path)
     }
+
+    /// Whether requests for `path` change data.
+    pub fn path_writes(path: &str) -> bool {
+        Self::ALL
+            .iter()
+            .map(|endpoint| endpoint.properties())
+            .any(|endpoint| endpoint.writes && endpoint.pattern == path)
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +147,17 @@ mod tests {
         for path in ["/", "/scoring", "/health", "/health/live/", "/health/live?x", "/Health/live", "/unknown"] {
             assert!(Endpoint::path_needs_token(path), "{path}");
         }
+    }
+
+    #[test]
+    fn only_contacts_are_written_and_apicalls_writes_nothing() {
+        for endpoint in Endpoint::ALL {
+            let Properties { method, pattern, writes, call, .. } = endpoint.properties();
+            assert_eq!(writes, *endpoint == Endpoint::Contacts, "{pattern}");
+            assert!(!writes || (method == Method::Post && call.is_none()), "{pattern}");
+            assert_eq!(Endpoint::path_writes(pattern), writes, "{pattern}");
+        }
+        assert!(!Endpoint::path_writes("/unknown"));
     }
 
     #[test]

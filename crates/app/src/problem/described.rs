@@ -20,6 +20,21 @@ impl IntoResponses for PredictionErrors {
     }
 }
 
+/// Errors of a request that records contacts.
+pub struct ContactErrors;
+
+impl IntoResponses for ContactErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        documented(&[
+            (400, "The request cannot be parsed"),
+            (403, "A page of another site has sent the request"),
+            (415, "The body is neither JSON nor CSV nor a form"),
+            (422, "The contacts are invalid, and the detail names one; or the idempotency key belongs to others"),
+            (503, "The database cannot be written; the detail says whether it is known that nothing was recorded"),
+        ])
+    }
+}
+
 /// Errors of a request with a body.
 pub struct BodyErrors;
 

@@ -117,6 +117,23 @@ impl Api {
         request.send(body).map(answer).unwrap_or_else(|error| panic!("POST /prediction{query}: {error}"))
     }
 
+    /// Sends `POST /contacts` with further headers, a content type (may be empty) and a body. A redirect is not followed.
+    pub fn post_contacts(&self, headers: &[(&str, &str)], content_type: &str, body: &str) -> Answer {
+        let mut request = self.client.post(format!("{}/contacts", self.server.url));
+        for (name, value) in
+            headers.iter().chain(&[("content-type", content_type)]).filter(|(_, value)| !value.is_empty())
+        {
+            request = request.header(*name, *value);
+        }
+        let request = request.config().max_redirects(0).build();
+        request.send(body).map(answer).unwrap_or_else(|error| panic!("POST /contacts: {error}"))
+    }
+
+    /// The contacts in the history, oldest first.
+    pub fn contacts(&self) -> Vec<Value> {
+        self.get("/history?what=contacts&last=10000").ok()["rows"].as_array().unwrap().clone()
+    }
+
     /// Sends `POST /prediction` with the header `Accept: {accept}`.
     pub fn post_for(&self, accept: &str, content_type: &str, body: &[u8]) -> Answer {
         let request = self.client.post(format!("{}/prediction", self.server.url));

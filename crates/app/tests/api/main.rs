@@ -7,6 +7,8 @@ mod browser;
 mod call_list;
 mod columns;
 mod connections;
+mod contact_faults;
+mod contacts;
 mod contract;
 mod flood;
 mod fuzzing;

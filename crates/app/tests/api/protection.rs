@@ -85,7 +85,7 @@ fn every_answer_tells_the_browser_to_be_careful() {
         }
         assert!(!policy.contains("unsafe"), "{page}: {policy}");
         for (header, value) in
-            [("x-content-type-options", "nosniff"), ("x-frame-options", "DENY"), ("referrer-policy", "no-referrer")]
+            [("x-content-type-options", "nosniff"), ("x-frame-options", "DENY"), ("referrer-policy", "same-origin")]
         {
             assert_eq!(answer.header(header), value, "{page}");
         }

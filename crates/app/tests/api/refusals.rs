@@ -317,6 +317,7 @@ fn another_method_is_refused_with_the_one_that_is_allowed() {
     let api = Api::deployed();
     for (page, allowed) in [
         ("/prediction", "POST"),
+        ("/contacts", "POST"),
         ("/scoring", "GET"),
         ("/summarystats", "GET"),
         ("/diagnostics", "GET"),

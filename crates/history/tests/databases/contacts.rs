@@ -197,7 +197,7 @@ fn a_connection_that_breaks_anywhere_loses_and_doubles_nothing() {
         workspace.set("database_url", json!(server.url(name).replace(&server.port().to_string(), &port)));
         let broken = workspace.config();
         let (mut recorded, mut nothing, mut unknown) = (0, 0, 0);
-        for request in 0..150 {
+        for request in 0..100 {
             let key = format!("request {request}");
             let found = || read(&direct, 0).iter().filter(|(_, contact)| contact.note == key).count();
             match add(&broken, &key, 2) {
