@@ -16,7 +16,7 @@ use common::schema::Schema;
 use common::values::Predictors;
 use dataset::{ClientRow, Clients, Description, Ids};
 use history::{History, RunRow};
-use insight::{Agenda, CallList, Compiled, Contacts, Evidence, Figures, Ranking, Section};
+use insight::{Agenda, Call, CallList, Compiled, Contacts, Evidence, Figures, Ranking, Section};
 use jiff::Timestamp;
 
 use self::agendas::Agendas;
@@ -211,6 +211,11 @@ impl RankedClients {
         let positions = self.dataset.clients.positions_of(id)?;
         let file = |row: u64| origins.file(row).map(str::to_owned);
         Ok(positions.and_then(|rows| rows.into_iter().map(file).collect()))
+    }
+
+    /// The client's entry in the call list; `None` if it is not in the list.
+    pub fn call(&self, id: &str) -> Option<&Call> {
+        self.list.calls.iter().find(|call| call.id == id)
     }
 
     /// The clients outside the call list whose names contain `part`, ignoring case, by name: those that have left, and

@@ -3,24 +3,26 @@
 use anyhow::Result;
 
 use crate::numbers::{percent, whole_percent};
-use crate::plot::{At, BLUE, DASHED, MOST_MARKERS, Plot, SOLID};
-use crate::svg::{Area, INK, QUIET};
+use crate::palette::{ACCENT, QUIET};
+use crate::plot::{Axis, DASHED, Frame, MOST_MARKERS, Plot, SOLID, Sign};
+use crate::svg::Area;
 
-/// Draws the risks of a client's rows under one model, oldest first, and the threshold.
-pub fn risk_over_rows(area: &Area, risks: &[f64], threshold: f64) -> Result<()> {
-    let title = "Risk of leaving, row by row";
-    let Some(last) = risks.len().checked_sub(1) else { return Plot::empty(area, title, "there is no row") };
-    let ends = (-0.5, last as f64 + 0.5);
-    let plot = Plot::new(area, title, ("row of the data, oldest first", "risk"), ends, (0.0, 1.0))?;
-    plot.vertical_ticks(whole_percent)?;
-    plot.labels(&(1..=risks.len()).map(|row| row.to_string()).collect::<Vec<_>>())?;
-    plot.legend(&[("risk", BLUE, SOLID), ("threshold", QUIET, DASHED)])?;
+/// Draws the risks of a client's rows under one model, oldest first, with a label for each row, and the threshold.
+pub fn risk_over_rows(area: &Area, rows: &[(String, f64)], threshold: f64) -> Result<()> {
+    let newest = rows.last().map_or(0.0, |(_, risk)| *risk);
+    let frame = Frame {
+        title: &format!("Risk of leaving, {} by the newest row", percent(newest)),
+        x: Axis::of_labels("rows of the data, oldest first", rows.iter().map(|(label, _)| label.clone()).collect()),
+        y: Axis::of_numbers("risk", (0.0, 1.0), whole_percent),
+        legend: &[("risk", ACCENT, Sign::Line(SOLID)), ("threshold", QUIET, Sign::Line(DASHED))],
+    };
+    let ends = frame.x.limits();
+    let plot = Plot::new(area, &frame)?;
     plot.line(&[(ends.0, threshold), (ends.1, threshold)], QUIET, 0.1, DASHED)?;
-    let points: Vec<_> = risks.iter().enumerate().map(|(row, risk)| (row as f64, *risk)).collect();
-    plot.line(&points, BLUE, 0.14, SOLID)?;
+    let points: Vec<_> = rows.iter().enumerate().map(|(row, (_, risk))| (row as f64, *risk)).collect();
+    plot.line(&points, ACCENT, 0.14, SOLID)?;
     if points.len() <= MOST_MARKERS {
-        points.iter().try_for_each(|point| plot.dot(*point, 0.3, BLUE, true))?;
+        points.iter().try_for_each(|point| plot.dot(*point, 0.3, ACCENT, true))?;
     }
-    let side = if risks[last] > 0.5 { At::Below } else { At::Above };
-    plot.label((last as f64, risks[last]), side, &percent(risks[last]), INK)
+    Ok(())
 }

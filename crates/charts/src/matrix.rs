@@ -5,14 +5,22 @@ use plotters::prelude::*;
 use statistics::confusion::Confusion;
 
 use crate::numbers::{grouped, percent};
-use crate::svg::{Area, INK, Lettering, QUIET, write};
+use crate::palette::{ACCENT, INK, QUIET};
+use crate::svg::{Area, Lettering, write};
 
-/// Width and height in pixels.
-pub const SIZE: (u32, u32) = (1800, 1580);
+/// Width of the figure in pixels.
+const WIDTH: f64 = 900.0;
+/// Upper left corner of the first cell.
+const LEFT: f64 = 110.0;
+const TOP: f64 = 150.0;
+/// Width and height of a cell.
+const CELL: (f64, f64) = (380.0, 196.0);
+const GAP: f64 = 6.0;
+/// Space that a text must leave at the edges of a cell or of the figure.
+const EDGE: f64 = 18.0;
 
-const LEFT: f64 = 340.0;
-const TOP: f64 = 340.0;
-const CELL: (f64, f64) = (660.0, 500.0);
+/// The share of the accent colour in a cell that contains everything; text is readable on it in light and dark colours.
+const STRONGEST: f64 = 0.5;
 
 /// The counts and what they refer to.
 pub struct Matrix<'a> {
@@ -31,44 +39,46 @@ pub struct Matrix<'a> {
 pub fn draw(area: &Area, matrix: &Matrix) -> Result<()> {
     let Matrix { confusion, release, threshold, data } = matrix;
     let Confusion { true_positives, false_positives, false_negatives, true_negatives } = *confusion;
-    let middle = f64::from(SIZE.0) / 2.0;
-    let label = Lettering::new(40.0, INK);
-    let upwards = Lettering { upwards: true, ..label };
-    let title = format!("Confusion matrix: F1 {:.4}, n = {}", confusion.f1(), grouped(confusion.n()));
-    write(area, &title, (middle, 76.0), Lettering { bold: true, ..Lettering::new(50.0, INK) })?;
-    let subtitle = format!("release {release}, threshold {threshold}");
-    write(area, &subtitle, (middle, 152.0), Lettering::new(34.0, QUIET))?;
-    write(area, "predicted", (LEFT + CELL.0, 228.0), label)?;
-    write(area, "actual", (120.0, TOP + CELL.1), upwards)?;
+    let (bold, normal, small) =
+        (Lettering::new(26.4, INK).bold(), Lettering::new(24.0, INK), Lettering::new(21.6, QUIET));
+    let line = |text: &str, y: f64, lettering: Lettering| {
+        write(area, text, (14.0, y), lettering.from_left().fitted(text, WIDTH - 2.0 * EDGE))
+    };
+    line(&format!("Confusion matrix: F1 {:.4}, n = {}", confusion.f1(), grouped(confusion.n())), 29.0, bold)?;
+    line(&format!("release {release}, threshold {threshold}"), 66.0, small)?;
 
     let rows = [
         ("stayed", [(true_negatives, "true negatives"), (false_positives, "false positives")]),
         ("left", [(false_negatives, "false negatives"), (true_positives, "true positives")]),
     ];
     for (row, (outcome, cells)) in rows.into_iter().enumerate() {
-        let top = TOP + row as f64 * CELL.1;
-        write(area, outcome, (LEFT - 90.0, top + CELL.1 / 2.0), upwards)?;
+        let top = TOP + row as f64 * (CELL.1 + GAP);
+        let center = top + CELL.1 / 2.0;
+        write(area, outcome, (LEFT - 28.0, center), Lettering { upwards: true, ..normal })?;
         let total = cells[0].0 + cells[1].0;
         for (column, (count, name)) in cells.into_iter().enumerate() {
-            let left = LEFT + column as f64 * CELL.0;
+            let left = LEFT + column as f64 * (CELL.0 + GAP);
             let share = if total == 0 { 0.0 } else { count as f64 / total as f64 };
-            let corners = [(left as i32, top as i32), ((left + CELL.0) as i32 - 8, (top + CELL.1) as i32 - 8)];
+            let corners = [(left as i32, top as i32), ((left + CELL.0) as i32, (top + CELL.1) as i32)];
             let fail = |error| anyhow!("drawing a cell: {error}");
-            area.draw(&Rectangle::new(corners, shade(share).filled())).map_err(fail)?;
+            area.draw(&Rectangle::new(corners, ACCENT.mix(STRONGEST * share).filled())).map_err(fail)?;
             area.draw(&Rectangle::new(corners, INK)).map_err(fail)?;
-            let ink = if share > 0.66 { WHITE } else { INK }; // both colours are equally readable at this shade
-            let center = |below: f64| (left + CELL.0 / 2.0, top + CELL.1 / 2.0 + below);
             let of_row = match total {
                 0 => format!("no client {outcome}"),
                 _ => format!("{} of the {} who {outcome}", percent(share), grouped(total)),
             };
-            write(area, name, center(-105.0), Lettering::new(36.0, ink))?;
-            write(area, &grouped(count), center(-5.0), Lettering { bold: true, ..Lettering::new(88.0, ink) })?;
-            write(area, &of_row, center(105.0), Lettering::new(36.0, ink))?;
+            let cell = |text: &str, below: f64, lettering: Lettering| {
+                let at = (left + CELL.0 / 2.0, center + below);
+                write(area, text, at, lettering.fitted(text, CELL.0 - 2.0 * EDGE))
+            };
+            cell(name, -58.0, Lettering { color: INK, ..small })?;
+            cell(&grouped(count), 0.0, Lettering::new(54.0, INK).bold())?;
+            cell(&of_row, 58.0, Lettering { color: INK, ..small })?;
         }
     }
-    for (column, outcome) in ["to stay", "to leave"].into_iter().enumerate() {
-        write(area, outcome, (LEFT + (column as f64 + 0.5) * CELL.0, TOP - 44.0), label)?;
+    write(area, "actual", (32.0, TOP + CELL.1), Lettering { upwards: true, ..normal })?;
+    for (column, outcome) in ["predicted to stay", "predicted to leave"].into_iter().enumerate() {
+        write(area, outcome, (LEFT + (column as f64 + 0.5) * CELL.0, TOP - 28.0), normal)?;
     }
     let rate = |of: u64, what: &str| match of {
         0 => "undefined".to_owned(),
@@ -76,47 +86,9 @@ pub fn draw(area: &Area, matrix: &Matrix) -> Result<()> {
     };
     let precision = rate(true_positives + false_positives, "of those predicted to leave have left");
     let recall = rate(true_positives + false_negatives, "of those who left were predicted to leave");
-    let notes = [
-        (format!("precision: {precision}"), INK),
-        (format!("recall: {recall}"), INK),
-        (format!("test data: {}", shortened(&data.join(", "))), QUIET),
-    ];
-    notes.iter().zip([60.0, 112.0, 172.0]).try_for_each(|((note, color), below)| {
-        write(area, note, (middle, TOP + 2.0 * CELL.1 + below), Lettering::new(34.0, *color))
-    })
-}
-
-/// A colour from white to dark blue. Its lightness is monotone, so that it is also readable in greyscale.
-fn shade(share: f64) -> RGBColor {
-    let mix = |from: f64, to: f64| (from + (to - from) * share).round() as u8;
-    RGBColor(mix(247.0, 8.0), mix(251.0, 69.0), mix(255.0, 148.0))
-}
-
-/// The beginning of a text that fits on one line.
-fn shortened(text: &str) -> String {
-    const FITS: usize = 70;
-    match text.char_indices().nth(FITS) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_names_are_cut_between_characters() {
-        assert_eq!(shortened("größe.csv"), "größe.csv");
-        assert_eq!(shortened(&"ö".repeat(80)), format!("{}…", "ö".repeat(70)));
-    }
-
-    #[test]
-    fn shades_darken_with_the_share() {
-        let lightness = |share| {
-            let RGBColor(r, g, b) = shade(share);
-            0.2126 * f64::from(r) + 0.7152 * f64::from(g) + 0.0722 * f64::from(b)
-        };
-        assert!((1..=10).all(|i| lightness(f64::from(i) / 10.0) < lightness(f64::from(i - 1) / 10.0)));
-    }
+    let foot = TOP + 2.0 * CELL.1 + GAP;
+    line(&format!("precision: {precision}"), foot + 36.0, Lettering { color: INK, ..small })?;
+    line(&format!("recall: {recall}"), foot + 70.0, Lettering { color: INK, ..small })?;
+    let files = small.shortened(&format!("test data: {}", data.join(", ")), WIDTH - 2.0 * EDGE);
+    line(&files, foot + 108.0, small)
 }

@@ -12,11 +12,17 @@ use resvg::usvg::{Options, fontdb::Database};
 
 pub use resvg::usvg::Tree;
 
-pub const INK: RGBColor = RGBColor(34, 34, 34);
-pub const QUIET: RGBColor = RGBColor(96, 96, 96);
+use crate::font::{self, Weight};
+use crate::palette::SURFACE;
 
-/// The font family of all text. It has its real name, so that every renderer of the SVG finds it.
+/// The real name of the embedded font, so that every renderer of the SVG finds it.
 const FONT: &str = "DejaVu Sans";
+
+/// The fonts that a browser tries in this order. Verdana has letters of almost the same width.
+const FONTS: &str = "DejaVu Sans, Verdana, sans-serif";
+
+/// plotters writes the size of a font divided by this number, so the size in the SVG is this much smaller.
+const FONT_SCALE: f64 = 1.24;
 
 /// The surface on which a figure or a part of it is drawn.
 pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -25,9 +31,7 @@ pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// installed on the machine have no influence.
 static OPTIONS: LazyLock<Options<'static>> = LazyLock::new(|| {
     let mut fonts = Database::new();
-    for font in [dejavu::sans::regular(), dejavu::sans::bold()] {
-        fonts.load_font_data(font.to_vec());
-    }
+    Weight::ALL.iter().for_each(|weight| fonts.load_font_data(weight.data().to_vec()));
     fonts.set_sans_serif_family(FONT);
     fonts.set_serif_family(FONT);
     Options { fontdb: Arc::new(fonts), font_family: FONT.to_owned(), ..Options::default() }
@@ -41,45 +45,50 @@ pub fn tree(svg: &str) -> Result<Tree> {
     Tree::from_str(svg, &OPTIONS).context("reading a figure")
 }
 
-/// Returns the contents of a PNG file that shows an SVG in its own size.
+/// Width of every PNG file in pixels.
+const PNG_WIDTH: u32 = 1800;
+
+/// Returns the contents of a PNG file that shows an SVG, 1800 pixels wide.
 ///
 /// # Errors
 /// Returns an error if the text is not a valid SVG.
 pub fn png(svg: &str) -> Result<Vec<u8>> {
     let tree = tree(svg)?;
-    let size = tree.size().to_int_size();
-    let mut pixels = Pixmap::new(size.width(), size.height()).context("a figure has no size")?;
+    let scale = PNG_WIDTH as f32 / tree.size().width();
+    let height = (tree.size().height() * scale).round() as u32;
+    let mut pixels = Pixmap::new(PNG_WIDTH, height).context("a figure has no size")?;
     pixels.fill(Color::WHITE);
-    resvg::render(&tree, Transform::identity(), &mut pixels.as_mut());
+    resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixels.as_mut());
     // The figures are opaque, so the alpha channel is omitted. The default compression would halve the files, but take
     // as long as all other work of `reporting` together.
     let colors: Vec<u8> = pixels.pixels().iter().flat_map(|pixel| [pixel.red(), pixel.green(), pixel.blue()]).collect();
     let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, size.width(), size.height());
+    let mut encoder = png::Encoder::new(&mut file, PNG_WIDTH, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_compression(png::Compression::Fast);
     encoder.write_header().and_then(|mut file| file.write_image_data(&colors)).context("encoding a figure as PNG")?;
     Ok(file)
 }
 
-/// Draws on a white area of `size` pixels (width, height); returns an SVG.
+/// Draws on an area of `size` pixels (width, height); returns an SVG.
 pub fn svg(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Result<()>) -> Result<String> {
     let mut text = String::new();
     {
         let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
-        area.fill(&WHITE)?;
+        area.fill(&SURFACE)?;
         draw(&area)?;
         area.present()?;
     }
     Ok(joined(&text))
 }
 
-/// How a text is drawn: its size in pixels, and where its anchor is. The anchor is at half the height of the letters.
+/// How a text is drawn: its font size in pixels, and where its anchor is. The anchor is at half the height of the
+/// letters.
 #[derive(Clone, Copy)]
 pub struct Lettering {
     pub size: f64,
     pub color: RGBColor,
-    pub bold: bool,
+    pub weight: Weight,
     /// Whether the text runs upwards instead of to the right.
     pub upwards: bool,
     pub anchor: HPos,
@@ -88,13 +97,40 @@ pub struct Lettering {
 impl Lettering {
     /// Centred, horizontal text of normal weight.
     pub fn new(size: f64, color: RGBColor) -> Self {
-        Self { size, color, bold: false, upwards: false, anchor: HPos::Center }
+        Self { size, color, weight: Weight::Regular, upwards: false, anchor: HPos::Center }
+    }
+
+    /// The same in bold.
+    pub fn bold(self) -> Self {
+        Self { weight: Weight::Bold, ..self }
+    }
+
+    /// The same, but the text begins at the anchor.
+    pub fn from_left(self) -> Self {
+        Self { anchor: HPos::Left, ..self }
+    }
+
+    /// Width of a text in pixels.
+    pub fn width(self, text: &str) -> f64 {
+        f64::from(font::width(text, self.weight, self.size as f32))
+    }
+
+    /// The same in smaller letters if the text would be wider than `room`.
+    pub fn fitted(self, text: &str, room: f64) -> Self {
+        Self { size: self.size * (room / self.width(text)).min(1.0), ..self }
+    }
+
+    /// The beginning of a text that is at most `room` pixels wide.
+    pub fn shortened(self, text: &str, room: f64) -> String {
+        font::shortened(text, self.weight, self.size as f32, room as f32)
     }
 }
 
+/// Draws a text in one line.
 pub fn write(area: &Area, text: &str, at: (f64, f64), lettering: Lettering) -> Result<()> {
-    let Lettering { size, color, bold, upwards, anchor } = lettering;
-    let font = FontDesc::new(FontFamily::Name(FONT), size, if bold { FontStyle::Bold } else { FontStyle::Normal });
+    let Lettering { size, color, weight, upwards, anchor } = lettering;
+    let style = if weight == Weight::Bold { FontStyle::Bold } else { FontStyle::Normal };
+    let font = FontDesc::new(FontFamily::Name(FONTS), size * FONT_SCALE, style);
     let font = if upwards { font.transform(FontTransform::Rotate270) } else { font };
     let style = TextStyle::from(font).color(&color).pos(Pos::new(anchor, VPos::Center));
     area.draw(&Text::new(text.to_owned(), pixel(at), style)).map_err(|error| anyhow!("drawing a text: {error}"))

@@ -4,13 +4,13 @@ use anyhow::Result;
 use plotters::style::RGBColor;
 use statistics::interval::Interval;
 
-use crate::plot::{At, BLUE, DASHED, DOTTED, Dash, MOST_MARKERS, Plot, SKY, SOLID};
-use crate::svg::{Area, INK, QUIET};
+use crate::palette::{ACCENT, BAND, INK, QUIET};
+use crate::plot::{Axis, DASHED, DOTTED, Dash, Frame, MOST_MARKERS, Plot, SOLID, Sign};
+use crate::svg::Area;
+use crate::times::time_axis;
 
 /// Beyond this number, deployments are marked only at the upper edge, so that they do not hide the scores.
 const MOST_LINES: usize = 20;
-
-const NO_RUN: &str = "no run is recorded yet";
 
 /// The data of the charts over time, oldest first. All times are texts in the format `2026-11-25T03:01:45.906Z`, in UTC.
 /// Beyond a few hundred runs, the points merge.
@@ -47,91 +47,128 @@ pub struct TimeSeries {
     pub lines: Vec<(String, Vec<(usize, f64)>)>,
 }
 
-/// Draws the F1 scores of the live releases.
-pub fn f1_over_time(area: &Area, trends: &Trends) -> Result<()> {
-    let scores = &trends.scores;
-    let title = "F1 of the live model: on test data when deployed, then on new rows";
-    let Some(last) = scores.len().checked_sub(1) else { return Plot::empty(area, title, NO_RUN) };
-    let plot = Plot::new(area, title, ("deployment or drift check (UTC)", "F1"), ends(last), (0.0, 1.0))?;
-    plot.vertical_ticks(|value| format!("{value:.1}"))?;
-    plot.labels(&short_times(scores.iter().map(|point| &point.time)))?;
-    plot.legend(&[("F1, 95 %", BLUE, SOLID), ("everyone exits", QUIET, DASHED), ("deployed", INK, DOTTED)])?;
+impl TimeSeries {
+    /// Whether a line has more than one point.
+    fn is_line(&self) -> bool {
+        self.lines.iter().any(|(_, points)| points.len() > 1)
+    }
+}
+
+/// A chart over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trend {
+    /// The F1 scores of the live releases.
+    F1,
+    /// The percent of missing values in each column of the compiled dataset.
+    Missing,
+    /// The durations of ingestion and training.
+    Seconds,
+}
+
+impl Trend {
+    /// All charts, in the order in which they are shown.
+    pub const ALL: [Self; 3] = [Self::F1, Self::Missing, Self::Seconds];
+
+    /// What the chart shows.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::F1 => "F1 of the live model",
+            Self::Missing => "Missing values in the compiled dataset",
+            Self::Seconds => "Duration of ingestion and training",
+        }
+    }
+
+    /// Whether there is more than a single point to draw.
+    pub fn is_line(self, trends: &Trends) -> bool {
+        match self {
+            Self::F1 => trends.scores.len() > 1,
+            Self::Missing => trends.missing.is_line(),
+            Self::Seconds => trends.seconds.is_line(),
+        }
+    }
+}
+
+/// Draws a chart; a text in its place if there are fewer than two points.
+pub fn draw(area: &Area, trend: Trend, trends: &Trends) -> Result<()> {
+    if !trend.is_line(trends) {
+        return Plot::empty(area, trend.title(), "There are fewer than two values, so there is no chart yet.");
+    }
+    match trend {
+        Trend::F1 => f1(area, &trends.scores),
+        Trend::Missing => series(area, trend.title(), "missing, %", &trends.missing, 100.0),
+        Trend::Seconds => series(area, trend.title(), "seconds", &trends.seconds, f64::INFINITY),
+    }
+}
+
+fn f1(area: &Area, scores: &[ScorePoint]) -> Result<()> {
+    let newest = scores.last().map_or(0.0, |point| point.f1);
     let few = scores.len() <= MOST_MARKERS;
+    let (name, labels) = time_axis("deployment or drift check", scores.iter().map(|point| point.time.as_str()));
+    let baseline = ("everyone exits", QUIET, Sign::Line(DASHED));
+    let interval = ("95 % interval", BAND, Sign::Area);
+    let deployment = ("deployment", INK, Sign::Line(DOTTED));
+    let frame = Frame {
+        title: &format!("{}, newest value {newest:.4}", Trend::F1.title()),
+        x: Axis::of_labels(&name, labels),
+        y: Axis::of_numbers("F1", (0.0, 1.0), |value| format!("{value:.1}")),
+        legend: &match few {
+            true => vec![
+                ("on test data when deployed", ACCENT, Sign::Dot(true)),
+                ("on new rows", ACCENT, Sign::Dot(false)),
+                interval,
+                baseline,
+            ],
+            false => vec![("F1", ACCENT, Sign::Line(SOLID)), interval, baseline, deployment],
+        },
+    };
+    let plot = Plot::new(area, &frame)?;
     let points = || scores.iter().enumerate().map(|(index, point)| (index as f64, point));
     let intervals: Vec<_> = points().filter_map(|(x, point)| Some((x, point.interval?))).collect();
     if few {
         for (x, interval) in &intervals {
-            plot.line(&[(*x, interval.low), (*x, interval.high)], SKY, 0.35, SOLID)?;
+            plot.line(&[(*x, interval.low), (*x, interval.high)], BAND, 0.4, SOLID)?;
         }
     } else {
         let low = intervals.iter().map(|(x, interval)| (*x, interval.low));
         let high = intervals.iter().rev().map(|(x, interval)| (*x, interval.high));
-        plot.shape(&low.chain(high).collect::<Vec<_>>(), SKY)?;
+        plot.shape(&low.chain(high).collect::<Vec<_>>(), BAND)?;
+        let deployed: Vec<f64> = points().filter(|(_, point)| point.deployed).map(|(x, _)| x).collect();
+        let foot = if deployed.len() <= MOST_LINES { 0.0 } else { 0.95 };
+        deployed.iter().try_for_each(|x| plot.line(&[(*x, foot), (*x, 1.0)], INK, 0.06, DOTTED))?;
     }
-    let deployed: Vec<f64> = points().filter(|(_, point)| point.deployed).map(|(x, _)| x).collect();
-    let foot = if deployed.len() <= MOST_LINES { 0.0 } else { 0.95 };
-    deployed.iter().try_for_each(|x| plot.line(&[(*x, foot), (*x, 1.0)], INK, 0.06, DOTTED))?;
     let baseline: Vec<_> = points().filter_map(|(x, point)| Some((x, point.baseline?))).collect();
     plot.line(&baseline, QUIET, 0.1, DASHED)?;
-    if let [(x, y)] = baseline[..] {
-        plot.line(&[(x - 0.1, y), (x + 0.1, y)], QUIET, 0.1, DASHED)?;
+    plot.line(&points().map(|(x, point)| (x, point.f1)).collect::<Vec<_>>(), ACCENT, 0.12, SOLID)?;
+    match few {
+        true => points().try_for_each(|(x, point)| plot.dot((x, point.f1), 0.32, ACCENT, point.deployed)),
+        false => Ok(()),
     }
-    plot.line(&points().map(|(x, point)| (x, point.f1)).collect::<Vec<_>>(), BLUE, 0.12, SOLID)?;
-    if few {
-        points().try_for_each(|(x, point)| plot.dot((x, point.f1), 0.3, BLUE, point.deployed))?;
-    }
-    let newest = &scores[last];
-    let (side, y) = match newest.interval {
-        Some(interval) if last > 0 => (At::Above, interval.high),
-        _ => (At::Right, newest.f1),
-    };
-    plot.label((last as f64, y), side, &format!("{:.4}", newest.f1), INK)
 }
 
-/// Draws the percent of missing values in each column of the compiled dataset.
-pub fn missing_over_time(area: &Area, trends: &Trends) -> Result<()> {
-    over_time(area, "Missing values in the compiled dataset", "missing, %", &trends.missing, 100.0)
-}
-
-/// Draws the durations of ingestion and training.
-pub fn seconds_over_time(area: &Area, trends: &Trends) -> Result<()> {
-    over_time(area, "Duration of ingestion and training", "seconds", &trends.seconds, f64::INFINITY)
-}
-
-fn over_time(area: &Area, title: &str, unit: &str, series: &TimeSeries, limit: f64) -> Result<()> {
-    const STYLES: [(RGBColor, Dash); 5] = [(BLUE, SOLID), (QUIET, DASHED), (INK, DOTTED), (BLUE, DASHED), (SKY, SOLID)];
-    let Some(last) = series.times.len().checked_sub(1) else { return Plot::empty(area, title, NO_RUN) };
+fn series(area: &Area, title: &str, unit: &str, series: &TimeSeries, limit: f64) -> Result<()> {
+    const STYLES: [(RGBColor, Dash); 5] =
+        [(ACCENT, SOLID), (QUIET, DASHED), (INK, DOTTED), (ACCENT, DASHED), (BAND, SOLID)];
     let values = series.lines.iter().flat_map(|(_, points)| points).map(|(_, value)| *value);
     let highest = values.fold(0.0, f64::max);
     let top = if highest > 0.0 { (highest * 1.2).min(limit) } else { 1.0 };
-    let plot = Plot::new(area, title, ("run (UTC)", unit), ends(last), (0.0, top))?;
-    plot.vertical_ticks(short)?;
-    plot.labels(&short_times(series.times.iter()))?;
     let styled = || series.lines.iter().zip(STYLES);
-    plot.legend(&styled().map(|((name, _), (color, dash))| (name.as_str(), color, dash)).collect::<Vec<_>>())?;
+    let (name, labels) = time_axis("run", series.times.iter().map(String::as_str));
+    let legend: Vec<_> = styled().map(|((name, _), (color, dash))| (name.as_str(), color, Sign::Line(dash))).collect();
+    let frame = Frame {
+        title,
+        x: Axis::of_labels(&name, labels),
+        y: Axis::of_numbers(unit, (0.0, top), short),
+        legend: &legend,
+    };
+    let plot = Plot::new(area, &frame)?;
     for ((_, points), (color, dash)) in styled() {
         let points: Vec<_> = points.iter().map(|(index, value)| (*index as f64, *value)).collect();
         plot.line(&points, color, 0.14, dash)?;
         if series.times.len() <= MOST_MARKERS {
-            points.into_iter().try_for_each(|point| plot.dot(point, 0.22, color, dash == SOLID))?;
+            points.into_iter().try_for_each(|point| plot.dot(point, 0.24, color, dash == SOLID))?;
         }
     }
     Ok(())
-}
-
-/// Limits of the horizontal axis for the positions 0 to `last`: at least half a position is added on each side, so that
-/// a single point is in the middle.
-fn ends(last: usize) -> (f64, f64) {
-    let room = (last as f64 * 0.03).max(0.5);
-    (-room, last as f64 + room)
-}
-
-/// Short forms of times: month, day, hour and minute, or the date with its year if the times span several years.
-fn short_times<'a>(times: impl Iterator<Item = &'a String>) -> Vec<String> {
-    let times: Vec<&String> = times.collect();
-    let year = |time: &&String| time.get(..4).map(str::to_owned);
-    let shown = if times.first().map(year) == times.last().map(year) { 5..16 } else { 0..10 };
-    times.iter().map(|time| time.get(shown.clone()).unwrap_or(time).replace('T', " ")).collect()
 }
 
 /// A number with at most four decimals and without trailing zeros.

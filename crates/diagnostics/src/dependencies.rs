@@ -2,7 +2,8 @@
 //!
 //! cargo resolves a scratch package that accepts any version of each dependency, and the newest versions are read from
 //! its lock file, which has a documented format, unlike cargo's messages. If cargo is missing or does not succeed
-//! within `TIME_LIMIT`, the newest version is "unknown", and the last known one is read from the history.
+//! within `TIME_LIMIT`, the newest version is "unknown", and the last known one is read from the history. Steps that are
+//! not about dependencies ask at most once a day, in the background.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -10,18 +11,22 @@ use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use common::files::atomic::Scratch;
 use fs_err as fs;
 use history::{DependencyVersions, History};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 const UNKNOWN: &str = "unknown";
+
+/// How long an answer, or the lack of one, is good enough for a step that is not about dependencies.
+const ANSWER_LASTS: SignedDuration = SignedDuration::from_hours(24);
 
 /// The lock file with which this program was built.
 const CARGO_LOCK: &str = include_str!("../../../Cargo.lock");
@@ -41,7 +46,7 @@ pub struct Dependency {
 
 impl Dependency {
     /// The versions in the form in which the history stores them.
-    pub(crate) fn versions(&self) -> DependencyVersions {
+    fn versions(&self) -> DependencyVersions {
         let Self { name, current, .. } = self;
         let latest = self.latest().map(str::to_owned);
         DependencyVersions { name: name.clone(), current: current.clone(), latest }
@@ -62,6 +67,45 @@ pub struct LastKnown {
     pub seen: String,
 }
 
+/// A question to cargo that is answered in the background.
+pub struct Question {
+    asked: Timestamp,
+    answer: JoinHandle<BTreeMap<String, String>>,
+}
+
+/// Asks cargo for the newest versions in the background, unless the history says that it was asked within the last day.
+///
+/// # Errors
+/// Returns an error if the history cannot be read.
+pub fn ask_once_a_day(history: &mut History, now: Timestamp) -> Result<Option<Question>> {
+    let last: Option<Timestamp> = history.dependencies_asked()?.and_then(|time| time.parse().ok());
+    let is_recent = last.is_some_and(|last| now.duration_since(last).abs() < ANSWER_LASTS);
+    let ask = || Question { asked: now, answer: thread::spawn(|| latest_or_none("cargo")) };
+    Ok((!is_recent).then(ask))
+}
+
+impl Question {
+    /// Waits for the answer, at most until the time limit. Returns all direct dependencies with the newest versions that
+    /// cargo has named or that the `history` knows.
+    ///
+    /// # Errors
+    /// Returns an error if the history cannot be read.
+    pub fn answer(self, history: &mut History) -> Result<Vec<Dependency>> {
+        let mut table = table_of(self.answer.join().unwrap_or_default(), Some(history))?;
+        for dependency in &mut table {
+            let version = dependency.latest().map(str::to_owned);
+            let known = version.map(|version| LastKnown { version, seen: self.asked.to_string() });
+            dependency.last_known = known.or(dependency.last_known.take());
+        }
+        Ok(table)
+    }
+}
+
+/// The versions in the form in which the history stores them.
+pub fn records(table: &[Dependency]) -> Vec<DependencyVersions> {
+    table.iter().map(Dependency::versions).collect()
+}
+
 /// Returns all direct dependencies, sorted by name, with the newest versions according to cargo.
 pub fn table(history: Option<&mut History>) -> Result<Vec<Dependency>> {
     table_with("cargo", history)
@@ -73,11 +117,15 @@ pub fn known(history: &mut History) -> Result<Vec<Dependency>> {
 }
 
 fn table_with(cargo: &str, history: Option<&mut History>) -> Result<Vec<Dependency>> {
-    let latest = latest(cargo, TIME_LIMIT).unwrap_or_else(|error| {
+    table_of(latest_or_none(cargo), history)
+}
+
+/// Returns the newest versions according to cargo; none, with a message, if it does not answer.
+fn latest_or_none(cargo: &str) -> BTreeMap<String, String> {
+    latest(cargo, TIME_LIMIT).unwrap_or_else(|error| {
         common::cli::narrate(format_args!("warning: the newest versions are unknown: {error:#}"));
         BTreeMap::new()
-    });
-    table_of(latest, history)
+    })
 }
 
 /// Returns all direct dependencies. The newest versions are those in `latest`, or the last ones in the history.
@@ -226,6 +274,39 @@ mod tests {
             let serde = table.iter().find(|dependency| dependency.name == "serde").unwrap();
             assert_eq!(serde.last_known.as_ref().unwrap().version, "1.99.0");
         }
+    }
+
+    #[test]
+    fn another_step_asks_once_a_day_whether_or_not_there_was_an_answer() {
+        let workspace = Workspace::new();
+        let config = workspace.config();
+        let now = Timestamp::now();
+        let day = SignedDuration::from_hours(24);
+        let is_asked = |at| {
+            let question = ask_once_a_day(&mut History::open(&config).unwrap(), at).unwrap();
+            question.map(|question| question.answer(&mut History::open(&config).unwrap()).unwrap()).is_some()
+        };
+        assert!(is_asked(now));
+        history::record(&config, "reporting", |run| {
+            run.add(DependencyVersions { name: "serde".into(), current: "1.0.0".into(), latest: None });
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!([now, now + day / 2, now + day * 2].map(is_asked), [false, false, true]);
+    }
+
+    #[test]
+    fn an_answer_is_known_from_its_time_on() {
+        let workspace = Workspace::new();
+        let mut history = History::open(&workspace.config()).unwrap();
+        let newest = BTreeMap::from([("serde".to_owned(), "7.0.0".to_owned())]);
+        let question = Question { asked: Timestamp::UNIX_EPOCH, answer: thread::spawn(|| newest) };
+        let table = question.answer(&mut history).unwrap();
+        let serde = table.iter().find(|dependency| dependency.name == "serde").unwrap();
+        let known = serde.last_known.as_ref().unwrap();
+        assert_eq!((known.version.as_str(), &known.seen[..10]), ("7.0.0", "1970-01-01"));
+        assert!(table.iter().all(|dependency| dependency.name == "serde" || dependency.last_known.is_none()));
+        assert_eq!(records(&table).iter().filter(|record| record.latest.is_some()).count(), 1);
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
         ]);
         let percent = |m: &MissingPercent| MissingPercentage { column: m.column.to_owned(), percent: m.percent };
         run.add(missing_percent.iter().map(percent).collect::<Vec<_>>());
-        run.add(dependencies.iter().map(Dependency::versions).collect::<Vec<_>>());
+        run.add(dependencies::records(dependencies));
         let summary_statistics = description.summary;
         let statistics = |s: &ColumnStatistics| SummaryStatistics {
             column: s.column.to_owned(),

@@ -78,9 +78,9 @@ impl Steps {
         self.run("deployment", &["--rollback".as_ref(), id.as_ref()])
     }
 
-    /// Creates the reports of the live release.
+    /// Creates the reports of the live release, with the newest versions of the program's dependencies.
     pub fn report(&self) -> Result<()> {
-        self.run::<IgnoredAny>("reporting", &[]).map(drop)
+        self.run::<IgnoredAny>("reporting", &["--ask-cargo".as_ref()]).map(drop)
     }
 
     /// Calls every endpoint of the app at `url` (default: the address in the config) and saves the answers.

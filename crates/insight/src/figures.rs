@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use charts::{Matrix, ScorePoint, TimeSeries, Trends};
+use charts::{Matrix, ScorePoint, TimeSeries, Trend, Trends};
 use common::files::checksum::Checksum;
 use common::production::promotion::Comparison;
 use common::schema::Schema;
@@ -20,27 +20,58 @@ const MOST_COLUMNS: usize = 5;
 /// Maximum number of characters of a column's label in the legend of that figure.
 const LONGEST_LABEL: usize = 24;
 
-/// The figures as SVG; the PNG files, the PDF and the web page show the same drawings.
+/// The figures as SVG; the PDF and the web page show the same drawings.
 pub struct Figures {
-    /// Predicted and actual outcomes on the test data.
-    pub confusion_matrix: String,
-    /// ROC curve, precision and recall, calibration and risk distribution on the test data.
-    pub model_quality: String,
-    /// F1, missing values and durations over time.
-    pub time_trends: String,
+    /// The quality on the test data: confusion matrix, leavers reached by calls, ROC curve, precision and recall,
+    /// calibration and risk distribution.
+    pub quality: [String; 6],
+    /// What is known over time, with its figure; `None` while it would have a single point.
+    pub trends: Vec<(Trend, Option<String>)>,
 }
 
 impl Figures {
+    /// Draws the figures.
+    ///
+    /// # Errors
+    /// Returns an error if a figure cannot be drawn.
     pub fn draw(evidence: &Evidence) -> Result<Self> {
-        let score = &evidence.score;
-        let threshold = score.threshold.value();
-        let matrix = Matrix { confusion: score.confusion, release: &score.model, threshold, data: &score.data };
+        let trends = trends(&evidence.past, &evidence.model.schema);
+        let figure = |trend| Ok((trend, charts::trend(trend, &trends)?));
+        Ok(Self {
+            quality: charts::quality_figures(&matrix(evidence), &evidence.pairs)?,
+            trends: Trend::ALL.into_iter().map(figure).collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// The same figures put together, as SVG of the pictures that are files of their own.
+pub struct Pictures {
+    /// Predicted and actual outcomes on the test data.
+    pub confusion_matrix: String,
+    /// All figures of [`Figures::quality`].
+    pub model_quality: String,
+    /// All figures of [`Figures::trends`].
+    pub time_trends: String,
+}
+
+impl Pictures {
+    /// Draws the pictures.
+    ///
+    /// # Errors
+    /// Returns an error if a picture cannot be drawn.
+    pub fn draw(evidence: &Evidence) -> Result<Self> {
+        let matrix = matrix(evidence);
         Ok(Self {
             confusion_matrix: charts::confusion_matrix(&matrix)?,
-            model_quality: charts::model_quality(&evidence.pairs, threshold)?,
+            model_quality: charts::model_quality(&matrix, &evidence.pairs)?,
             time_trends: charts::time_trends(&trends(&evidence.past, &evidence.model.schema))?,
         })
     }
+}
+
+fn matrix(evidence: &Evidence) -> Matrix<'_> {
+    let score = &evidence.score;
+    Matrix { confusion: score.confusion, release: &score.model, threshold: score.threshold.value(), data: &score.data }
 }
 
 fn trends(past: &Past, schema: &Schema) -> Trends {
@@ -80,12 +111,14 @@ fn release_points(past: &Past) -> impl Iterator<Item = ScorePoint> {
     })
 }
 
-/// The newest rows on missing values, as one line per column; of many columns only those with the most missing values.
+/// The newest rows on missing values, as one line per column that ever had one; of many columns only those with the most
+/// missing values.
 fn missing(rows: &[MissingRow], schema: &Schema) -> TimeSeries {
     let percents = |column: usize| rows.iter().map(move |row| row.percent.get(column).copied().flatten());
-    let mut columns: Vec<(usize, &str)> = schema.columns().enumerate().collect();
+    let largest = |column: usize| percents(column).flatten().fold(0.0, f64::max);
+    let mut columns: Vec<(usize, &str)> =
+        schema.columns().enumerate().filter(|(column, _)| largest(*column) > 0.0).collect();
     if columns.len() > MOST_COLUMNS {
-        let largest = |column: usize| percents(column).flatten().fold(0.0, f64::max);
         columns.sort_by(|a, b| largest(b.0).total_cmp(&largest(a.0)));
         columns.truncate(MOST_COLUMNS);
     }
@@ -105,16 +138,23 @@ fn beginning(label: &str) -> String {
     }
 }
 
-/// The newest durations of ingestion and training.
+/// The newest durations of ingestion and training. A training belongs to the run of the ingestion before it.
 fn seconds(past: &Past) -> TimeSeries {
-    let kinds = [Operation::Ingestion, Operation::Training];
-    let rows: Vec<_> = past.timings.iter().filter(|row| kinds.contains(&row.operation)).collect();
-    let rows = &rows[rows.len().saturating_sub(MOST_RUNS)..];
-    let line = |kind: Operation| {
-        let of_kind = rows.iter().enumerate().filter(|(_, row)| row.operation == kind);
-        (kind.to_string(), of_kind.map(|(index, row)| (index, row.seconds)).collect())
-    };
-    TimeSeries { times: rows.iter().map(|row| row.started.clone()).collect(), lines: kinds.map(line).into() }
+    let (mut times, mut ingestion, mut training) = (Vec::new(), Vec::new(), Vec::new());
+    let newest = past.timings.iter().filter(|row| matches!(row.operation, Operation::Ingestion | Operation::Training));
+    let rows: Vec<_> = newest.collect();
+    for row in &rows[rows.len().saturating_sub(MOST_RUNS)..] {
+        let line = if row.operation == Operation::Ingestion { &mut ingestion } else { &mut training };
+        let last = times.len().checked_sub(1);
+        let is_new = row.operation == Operation::Ingestion
+            || last.is_none_or(|last| line.last().is_some_and(|(index, _)| *index == last));
+        if is_new {
+            times.push(row.started.clone());
+        }
+        line.push((times.len().saturating_sub(1), row.seconds));
+    }
+    let lines = vec![(Operation::Ingestion.to_string(), ingestion), (Operation::Training.to_string(), training)];
+    TimeSeries { times, lines }
 }
 
 /// F1 of the baseline "everyone exits" on the rows of these counts.

@@ -69,6 +69,8 @@ pub enum Cell {
     Risk(f64),
     /// A change of a risk; `None` if there is no earlier one.
     Change(Option<f64>),
+    /// An empty box to tick with a pen.
+    Tick,
 }
 
 impl Section {
@@ -105,6 +107,7 @@ impl fmt::Display for Cell {
             Self::Text(text) | Self::Client(text) => f.write_str(text),
             Self::Lines(lines) => f.write_str(&lines.join("\n")),
             Self::Risk(risk) => f.write_str(&percent(*risk)),
+            Self::Tick => Ok(()),
             Self::Change(None) => f.write_str("new"),
             Self::Change(Some(change)) => f.write_str(&points(*change)),
         }

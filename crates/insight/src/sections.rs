@@ -3,6 +3,7 @@
 mod calls;
 mod data;
 mod effect;
+mod front;
 mod model;
 
 use crate::evidence::Evidence;
@@ -10,6 +11,7 @@ use crate::figures::Figures;
 use crate::section::Section;
 
 pub use self::calls::calls;
+pub use self::front::{front, other_calls};
 
 /// Everything about the live model and its data. Today's calls are a section of their own: see [`calls`].
 pub fn sections(evidence: &Evidence, figures: &Figures) -> Vec<Section> {

@@ -20,9 +20,10 @@ use common::files::checksum::{Checksum, Hashed};
 use common::files::lock::Lock;
 use common::files::{CALL_LIST, CONFUSION_MATRIX, MODEL_QUALITY, REPORT, TIME_TRENDS};
 use common::production::reports::ReportRecord;
-use history::PublishedListRow;
+use diagnostics::dependencies;
+use history::{History, PublishedList, PublishedListRow};
 use insight::call_list::csv::write_csv;
-use insight::{Accounts, Agenda, CallRules, Evidence, Figures};
+use insight::{Accounts, Agenda, CallRules, Changes, Evidence, Figures, Pictures};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -41,23 +42,32 @@ pub struct Outcome {
     pub files: Vec<PathBuf>,
 }
 
-/// Writes all reports on the deployed model, and records the run and the call list.
+/// Writes all reports on the deployed model, and records the run and the call list. With `ask_cargo`, also the newest
+/// versions of the program's dependencies, if cargo was not asked for them within the last day.
 ///
 /// # Errors
 /// Returns an error if there is no evidence to report or a file cannot be written.
-pub fn run(config: &Config) -> Result<Outcome> {
-    run_at(config, Timestamp::now())
+pub fn run(config: &Config, ask_cargo: bool) -> Result<Outcome> {
+    run_at(config, ask_cargo, Timestamp::now())
 }
 
 /// The same with the calls of the day of `now`.
 ///
 /// # Errors
 /// Those of [`run`].
-pub fn run_at(config: &Config, now: Timestamp) -> Result<Outcome> {
+pub fn run_at(config: &Config, ask_cargo: bool, now: Timestamp) -> Result<Outcome> {
     history::record(config, "reporting", |run| {
-        let evidence = Evidence::gather(config, run.history())?;
+        let question = if ask_cargo { dependencies::ask_once_a_day(run.history(), now)? } else { None };
+        let mut evidence = Evidence::gather(config, run.history())?;
+        if let Some(question) = question {
+            evidence.dependencies = question.answer(run.history())?;
+            run.add(dependencies::records(&evidence.dependencies));
+        }
         let agenda = agenda(&evidence, config, now);
-        let reports = reports(&evidence, &agenda, config)?;
+        let (list, clients) = insight::list_to_record(&agenda, &evidence.ingested.dataset_sha256);
+        let changes = changes(&evidence, &agenda, &list, run.history())?;
+        let paper = Paper { evidence: &evidence, agenda: &agenda, changes, now };
+        let reports = paper.reports(config)?;
         let _lock = Lock::acquire(&config.output_model, "step")?;
         let (mut files, mut checksums) = (Vec::new(), Vec::new());
         for Report { name, file, checksum } in reports {
@@ -66,7 +76,6 @@ pub fn run_at(config: &Config, now: Timestamp) -> Result<Outcome> {
             checksums.push((name, checksum));
         }
         ReportRecord::new(&evidence.score.model, checksums).write(&config.output_model)?;
-        let (list, clients) = insight::list_to_record(&agenda, &evidence.ingested.dataset_sha256);
         let newest = run.history().newest::<PublishedListRow>(1)?;
         if newest.first().is_none_or(|newest| newest.sha256 != list.sha256) {
             run.add((list, clients));
@@ -115,29 +124,64 @@ impl Report {
     }
 }
 
-/// Makes every report; the same evidence and agenda give the same bytes.
-fn reports(evidence: &Evidence, agenda: &Agenda, config: &Config) -> Result<Vec<Report>> {
-    let folder = &config.output_model;
-    let figures = Figures::draw(evidence)?;
-    let picture = |name, svg| Report::of_bytes(folder, name, &charts::png(svg)?);
-    let pictures = || -> Result<_> {
-        Ok([
-            picture(CONFUSION_MATRIX, &figures.confusion_matrix)?,
-            picture(TIME_TRENDS, &figures.time_trends)?,
-            picture(MODEL_QUALITY, &figures.model_quality)?,
-        ])
+/// Compares today's calls with the newest published list that had other contents; `None` if there is none.
+fn changes(
+    evidence: &Evidence,
+    agenda: &Agenda,
+    list: &PublishedList,
+    history: &mut History,
+) -> Result<Option<Changes>> {
+    let Some(before) = evidence.published.lists.iter().find(|past| past.list.sha256 != list.sha256) else {
+        return Ok(None);
     };
-    thread::scope(|scope| {
-        let pictures = scope.spawn(pictures);
-        let (calls, sections) = (insight::calls(agenda), insight::sections(evidence, &figures));
-        let threads = config.threads as usize;
-        let papers = [
-            Report::new(folder, CALL_LIST, |file| write_csv(agenda, &agenda.entries, threads, file))?,
-            Report::of_bytes(folder, REPORT, &report::pdf(&evidence.release.id, &calls, &sections)?)?,
-        ];
-        let pictures = pictures.join().map_err(|_| anyhow!("the thread that draws the pictures panicked"))??;
-        Ok(pictures.into_iter().chain(papers).collect())
-    })
+    let clients = history.clients_of_list(before.list.run)?;
+    Ok(Some(Changes::between(&before.list, &clients, agenda, &evidence.ingested.dataset_sha256)))
+}
+
+/// All that is reported: the same contents on the same day give the same bytes.
+struct Paper<'a> {
+    evidence: &'a Evidence,
+    agenda: &'a Agenda,
+    changes: Option<Changes>,
+    now: Timestamp,
+}
+
+impl Paper<'_> {
+    /// Makes every report.
+    fn reports(&self, config: &Config) -> Result<Vec<Report>> {
+        let folder = &config.output_model;
+        let picture = |name, svg: &str| Report::of_bytes(folder, name, &charts::png(svg)?);
+        let pictures = || -> Result<_> {
+            let pictures = Pictures::draw(self.evidence)?;
+            Ok([
+                picture(CONFUSION_MATRIX, &pictures.confusion_matrix)?,
+                picture(TIME_TRENDS, &pictures.time_trends)?,
+                picture(MODEL_QUALITY, &pictures.model_quality)?,
+            ])
+        };
+        thread::scope(|scope| {
+            let pictures = scope.spawn(pictures);
+            let (agenda, threads) = (self.agenda, config.threads as usize);
+            let papers = [
+                Report::new(folder, CALL_LIST, |file| write_csv(agenda, &agenda.entries, threads, file))?,
+                Report::of_bytes(folder, REPORT, &self.pdf()?)?,
+            ];
+            let pictures = pictures.join().map_err(|_| anyhow!("the thread that draws the pictures panicked"))??;
+            Ok(pictures.into_iter().chain(papers).collect())
+        })
+    }
+
+    fn pdf(&self) -> Result<Vec<u8>> {
+        let today = insight::day(self.now);
+        report::Contents {
+            release: &self.evidence.release.id,
+            day: &today.strftime("%A, %-d %B %Y").to_string(),
+            front: &insight::front(self.evidence, self.agenda, self.changes.as_ref(), today),
+            sections: &insight::sections(self.evidence, &Figures::draw(self.evidence)?),
+            other_calls: insight::other_calls(self.agenda).as_ref(),
+        }
+        .pdf()
+    }
 }
 
 impl cli::Outcome for Outcome {}

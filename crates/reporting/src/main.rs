@@ -14,8 +14,12 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 struct Arguments {
     #[command(flatten)]
     common: common::cli::Arguments,
+    /// Ask cargo for the newest versions of the dependencies, at most once a day, and record them
+    #[arg(long)]
+    ask_cargo: bool,
 }
 
 fn main() -> ExitCode {
-    Arguments::parse().common.run(reporting::run)
+    let Arguments { common, ask_cargo } = Arguments::parse();
+    common.run(|config| reporting::run(config, ask_cargo))
 }

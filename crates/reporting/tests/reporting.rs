@@ -210,6 +210,53 @@ fn the_report_tells_what_the_score_and_the_history_hold_of_one_release() {
     assert!(places.is_sorted(), "{names:?}: {}", pages[0]);
 }
 
+/// Fifty clients to call with names of this length.
+fn many_clients(length: usize) -> Workspace {
+    let workspace = Workspace::with_data();
+    let client =
+        |i: usize| format!("client {i:03} {},{},{},3,0\n", "of a corporation ".repeat(length), 400 + i, 4000 - 7 * i);
+    workspace.csv("practicedata/many.csv", &(0..60).map(client).collect::<String>());
+    workspace.run("ingestion", &[]);
+    workspace.deploy();
+    workspace.run("reporting", &[]);
+    workspace
+}
+
+#[test]
+fn the_first_page_is_one_page_for_the_client_manager() {
+    for length in [0, 1, 50] {
+        let workspace = many_clients(length);
+        let Some(pages) = report_text(&workspace) else { return };
+        let sentences = pages[0].split_whitespace().collect::<Vec<_>>().join(" ");
+        for wanted in ["Whom to call today", "UTC", "Rank", "Called", "Data compiled today", "35 other calls"] {
+            assert!(sentences.contains(wanted), "{wanted} is not in {}", pages[0]);
+        }
+        let ranks = |page: &str| {
+            let first = |line: &str| line.split_whitespace().next().and_then(|word| word.parse::<usize>().ok());
+            page.lines().filter_map(first).collect::<Vec<_>>()
+        };
+        assert!(ranks(&pages[0]).starts_with(&(1..=15).collect::<Vec<_>>()), "{:?}", ranks(&pages[0]));
+        assert!(pages[1].trim_start().starts_with("The model and its data"), "{}", pages[1]);
+        let rest = pages[1..].concat();
+        let others = rest.split_once("Today's other calls").unwrap().1;
+        assert!(others.contains(" 16 ") && others.contains(" 50 ") && !others.contains(" 51 "), "{others}");
+    }
+}
+
+#[test]
+fn the_report_describes_its_structure_to_screen_readers() {
+    let workspace = many_clients(0);
+    let path = workspace.path("practicemodels/report.pdf");
+    let Ok(output) = std::process::Command::new("pdfinfo").arg("-struct-text").arg(path).output() else {
+        return testkit::skipped("pdfinfo is not installed (Debian package poppler-utils)");
+    };
+    let text = String::from_utf8(output.stdout).unwrap();
+    let count = |what: &str| text.lines().filter(|line| line.trim().split_whitespace().next() == Some(what)).count();
+    assert!(count("H1") == 2 && count("H2") >= 7 && count("Table") >= 5, "{text}");
+    assert!(count("Figure") >= 6, "{text}");
+    assert!(text.contains("Whom to call today") && text.contains("client 003"), "{text}");
+}
+
 #[test]
 fn the_same_inputs_give_the_same_files_to_the_last_byte() {
     let workspace = Workspace::with_data();
@@ -360,17 +407,12 @@ fn without_data_it_says_what_to_run_and_leaves_the_old_reports() {
 #[test]
 fn every_count_has_its_own_cell() {
     let picture = |confusion| Picture::decode(&draw(&outcome(confusion, &["testdata.csv"])));
-    let (width, height) = (1800, 1580);
-    // Clients predicted to leave are on the right, and clients that left are at the bottom: the shade at a corner of
-    // each cell shows which cell is full.
+    // Clients predicted to leave are on the right, and clients that left are at the bottom: the shade next to the upper
+    // left corner of each cell shows which cell is full.
     let full = |picture: &Picture| {
-        let dark = |x: usize, y: usize| picture.pixel(x, y).iter().map(|part| u32::from(*part)).sum::<u32>() < 300;
-        [
-            dark(width * 30 / 100, height * 30 / 100),
-            dark(width * 70 / 100, height * 30 / 100),
-            dark(width * 30 / 100, height * 70 / 100),
-            dark(width * 70 / 100, height * 70 / 100),
-        ]
+        let at = |left: usize, top: usize| (picture.width * left / 100, picture.height * top / 100);
+        let dark = |(x, y)| picture.pixel(x, y).iter().map(|part| u32::from(*part)).sum::<u32>() < 600;
+        [dark(at(14, 24)), dark(at(57, 24)), dark(at(14, 53)), dark(at(57, 53))]
     };
     for (what, confusion, expected) in [
         ("stayed as predicted", confusion(0, 0, 0, 9), [true, false, false, false]),

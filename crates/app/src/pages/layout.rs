@@ -149,7 +149,7 @@ pub fn change(change: Option<f64>) -> Markup {
 pub fn chart(label: &str, svg: &str) -> Markup {
     html! {
         figure.wide tabindex="0" role="group" aria-label=(label) {
-            div.chart role="img" aria-label=(label) { (PreEscaped(svg)) }
+            div.chart role="img" aria-label=(label) { (PreEscaped(charts::themed(svg))) }
         }
     }
 }

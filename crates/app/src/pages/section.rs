@@ -9,6 +9,9 @@ use super::layout::{change, chart, client_link, risk};
 /// Tables with more rows are hidden until they are opened.
 const MOST_ROWS: usize = 30;
 
+/// A table with more columns becomes cards already on a screen of medium width.
+const MOST_COLUMNS: usize = 7;
+
 /// A section with its heading.
 pub fn section(section: &Section, threshold: Threshold) -> Markup {
     let title = format!("{}-title", section.id);
@@ -49,7 +52,7 @@ pub fn table(table: &Table, threshold: Threshold) -> Markup {
     let number = |column: usize| table.columns.get(column).is_some_and(|column| column.is_number).then_some("number");
     html! {
         div.wide role="group" aria-label=(table.label) tabindex="0" {
-            table.cards role="table" {
+            table.cards.many[table.columns.len() > MOST_COLUMNS] role="table" {
                 @if !table.caption.is_empty() { caption { (table.caption) } }
                 thead role="rowgroup" { tr role="row" {
                     @for (j, column) in table.columns.iter().enumerate() {
@@ -75,5 +78,6 @@ fn cell(cell: &Cell, threshold: Threshold) -> Markup {
         Cell::Client(id) => client_link(id),
         Cell::Risk(probability) => risk(*probability, threshold),
         Cell::Change(difference) => change(*difference),
+        Cell::Tick => html! {},
     }
 }

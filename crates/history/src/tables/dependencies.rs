@@ -24,4 +24,12 @@ impl History {
             WHERE name = ? AND latest_version IS NOT NULL ORDER BY run_id DESC LIMIT 1";
         Ok(self.fetch(query, &[name.into()])?.pop())
     }
+
+    /// Returns when the registry was last asked for the newest versions, whether or not it answered; `None` if it never
+    /// was.
+    pub fn dependencies_asked(&mut self) -> Result<Option<String>> {
+        let query = "SELECT runs.started FROM dependencies JOIN runs ON runs.id = run_id ORDER BY run_id DESC LIMIT 1";
+        let asked: Option<(String,)> = self.fetch(query, &[])?.pop();
+        Ok(asked.map(|(time,)| time))
+    }
 }

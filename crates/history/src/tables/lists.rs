@@ -1,9 +1,11 @@
 //! The tables `published_lists` and `listed_clients`: the call lists that reporting has published.
 
+use anyhow::Result;
 use common::files::checksum::Checksum;
 
-use crate::columns::columns;
-use crate::record::Recorded;
+use crate::columns::{columns, columns_of};
+use crate::record::{Recorded, Table};
+use crate::store::History;
 
 columns! {
     /// A call list that was published. A list with the same clients as the newest one is not recorded again.
@@ -50,3 +52,13 @@ pub type PublishedListRow = Recorded<PublishedList>;
 
 /// A client of a published list with the run that published it.
 pub type ListedClientRow = Recorded<ListedClient>;
+
+impl History {
+    /// Returns the clients of the list that a run has published, by their rank.
+    pub fn clients_of_list(&mut self, run: i64) -> Result<Vec<ListedClient>> {
+        let columns: Vec<_> = columns_of::<ListedClient>().iter().map(|column| column.name).collect();
+        let (columns, table) = (columns.join(", "), ListedClient::TABLE);
+        let query = format!("SELECT {columns} FROM {table} WHERE run_id = ? ORDER BY list_rank");
+        self.records(&query, &[run.into()])
+    }
+}

@@ -6,17 +6,37 @@ use crate::wording::{capitalised, count, grouped, whole_percent};
 
 /// Maximum number of calls in the section; calllist.csv contains all of them.
 const SHOWN: usize = 100;
+/// The section's short name and title.
+pub(super) const ID: &str = "calls";
+pub(super) const TITLE: &str = "Whom to call today";
 /// Maximum number of names in a sentence.
 const NAMED: usize = 5;
 
 /// The clients to call today, with the reasons.
 pub fn calls(agenda: &Agenda) -> Section {
-    let mut section = Section::new("calls", "Whom to call today");
-    section.parts.extend(agenda.warnings.iter().cloned().map(Part::Warning));
+    let mut section = Section::new(ID, TITLE);
+    section.parts.extend(introduction(agenda));
     let called = agenda.today().count();
     if called == 0 {
-        section.parts.push(Part::Warning(nobody(agenda)));
         return section;
+    }
+    section.parts.push(Part::Table(table(agenda)));
+    if called > SHOWN {
+        section.parts.push(Part::Note(format!(
+            "The other {} calls are in calllist.csv and in the answer to GET /calllist.",
+            grouped((called - SHOWN) as u64)
+        )));
+    }
+    section
+}
+
+/// What is known about today's calls, before they are listed: what is missing, who is called, and what is expected.
+pub(super) fn introduction(agenda: &Agenda) -> Vec<Part> {
+    let mut parts: Vec<Part> = agenda.warnings.iter().cloned().map(Part::Warning).collect();
+    let called = agenda.today().count();
+    if called == 0 {
+        parts.push(Part::Warning(nobody(agenda)));
+        return parts;
     }
     let mut sentences = vec![who(agenda, called)];
     sentences.extend(agenda.headline(None).iter().flat_map(|headline| headline.sentences()));
@@ -26,16 +46,9 @@ pub fn calls(agenda: &Agenda) -> Section {
             grouped(value.round() as u64)
         )
     }));
-    section.parts.push(Part::Text(sentences.join(" ")));
-    section.parts.extend(unmatched(agenda).map(Part::Note));
-    section.parts.push(Part::Table(table(agenda)));
-    if called > SHOWN {
-        section.parts.push(Part::Note(format!(
-            "The other {} calls are in calllist.csv and in the answer to GET /calllist.",
-            grouped((called - SHOWN) as u64)
-        )));
-    }
-    section
+    parts.push(Part::Text(sentences.join(" ")));
+    parts.extend(unmatched(agenda).map(Part::Note));
+    parts
 }
 
 /// Why there is nobody to call.

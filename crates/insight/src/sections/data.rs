@@ -10,14 +10,22 @@ use crate::wording::{grouped, number_if_known, percent};
 /// Maximum number of files that are listed.
 const FILES_SHOWN: usize = 20;
 
-/// The scores, missing values and durations over time.
+/// The scores, missing values and durations over time; a sentence takes the place of figures with a single point.
 pub fn trends(figures: &Figures) -> Section {
     let mut section = Section::new("trends", "Over time");
-    section.parts.push(Part::Figure {
-        label: "F1 of the live model, missing values and durations over time",
-        svg: figures.time_trends.clone(),
-        share: 1.0,
+    let drawn = figures.trends.iter().filter_map(|(trend, figure)| {
+        let svg = figure.clone()?;
+        Some(Part::Figure { label: trend.title(), svg, share: 1.0 })
     });
+    section.parts.extend(drawn);
+    let others = figures.trends.iter().filter(|(_, figure)| figure.is_none()).map(|(trend, _)| trend.title());
+    let others: Vec<&str> = others.collect();
+    if !others.is_empty() {
+        section.parts.push(Part::Text(format!(
+            "A chart appears here as soon as there are two values to show: {}.",
+            others.join("; ").to_lowercase().replace("f1", "F1")
+        )));
+    }
     section
 }
 
@@ -26,15 +34,23 @@ pub fn data(evidence: &Evidence) -> Section {
     let mut section = Section::new("data", "The data");
     let ingested = &evidence.ingested;
     section.parts.push(Part::Text(format!(
-        "The compiled dataset has {} distinct rows from {} files. {} {} corporations are listed both as left and as active.",
+        "The compiled dataset has {} distinct rows from {}. {}",
         grouped(ingested.rows),
-        grouped(ingested.files.len() as u64),
+        match ingested.files.len() {
+            1 => "one file".to_owned(),
+            files => format!("{} files", grouped(files as u64)),
+        },
         match evidence.has_newer_data() {
             true => "It is newer than the training data of the live model.",
             false => "The live model was trained on it.",
-        },
-        grouped(ingested.contradictory_corporations)
+        }
     )));
+    let contradictory = match ingested.contradictory_corporations {
+        0 => None,
+        1 => Some("One client is listed both as left and as active.".to_owned()),
+        clients => Some(format!("{} clients are listed both as left and as active.", grouped(clients))),
+    };
+    section.parts.extend(contradictory.map(Part::Text));
     let trained = &evidence.release.manifest.ingested;
     let files = ingested.files.iter().rev().take(FILES_SHOWN).map(|file| {
         let known = trained.iter().any(|known| known.name == file.name && known.sha256 == file.sha256);
@@ -74,9 +90,17 @@ pub fn data(evidence: &Evidence) -> Section {
     section
 }
 
-/// The versions of the program's dependencies.
+/// The versions of the program's dependencies; a sentence if no newest version is known.
 pub fn dependencies(evidence: &Evidence) -> Section {
     let mut section = Section::new("dependencies", "Dependencies");
+    if evidence.dependencies.iter().all(|dependency| dependency.last_known.is_none()) {
+        section.parts.push(Part::Text(
+            "The newest versions of the program's dependencies are unknown. fullprocess asks cargo for them once a day, \
+             which must be installed and reach the package registry; diagnostics lists the versions in use."
+                .to_owned(),
+        ));
+        return section;
+    }
     let rows = evidence.dependencies.iter().map(|dependency| {
         let newest = dependency.last_known.as_ref();
         let version = newest.map_or("unknown", |known| &known.version);

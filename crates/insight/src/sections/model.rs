@@ -111,8 +111,8 @@ pub fn quality(evidence: &Evidence, figures: &Figures) -> Section {
         files => format!("{files} files"),
     };
     section.parts.push(Part::Text(format!(
-        "On {} rows of {files} the model reaches F1 {} ({}), precision {:.4} and recall {:.4}. The baseline \"everyone exits\" \
-         reaches F1 {:.4} on the same rows.",
+        "On {} rows of {files} the model reaches F1 {:.4} ({}), precision {:.4} and recall {:.4}. The baseline \"everyone \
+         exits\" reaches F1 {:.4} on the same rows.",
         grouped(score.n),
         score.f1,
         wording::interval(statistics::interval::f1(&score.confusion)),
@@ -122,7 +122,7 @@ pub fn quality(evidence: &Evidence, figures: &Figures) -> Section {
     )));
     if score.f1 != recorded.f1 || score.n != recorded.n {
         section.parts.push(Part::Warning(format!(
-            "The test data have changed since the deployment, which recorded F1 {} on {} rows.",
+            "The test data have changed since the deployment, which recorded F1 {:.4} on {} rows.",
             recorded.f1,
             grouped(recorded.n)
         )));
@@ -130,12 +130,17 @@ pub fn quality(evidence: &Evidence, figures: &Figures) -> Section {
     for warning in comparison.warnings() {
         section.parts.push(Part::Warning(capitalised(&warning.replace("the new model", "the model")) + "."));
     }
-    section.parts.push(Part::Figure { label: "Confusion matrix", svg: figures.confusion_matrix.clone(), share: 0.85 });
-    section.parts.push(Part::Figure {
-        label: "ROC curve, precision and recall, calibration, and distribution of risks",
-        svg: figures.model_quality.clone(),
-        share: 1.0,
-    });
+    section.parts.push(Part::Note(format!("The exact score is F1 {}.", score.f1)));
+    const FIGURES: [&str; 6] = [
+        "Confusion matrix",
+        "Share of the leavers reached by calling clients in the order of their risk",
+        "ROC curve",
+        "Precision and recall",
+        "Calibration",
+        "Distribution of the predicted risks",
+    ];
+    let figures = FIGURES.into_iter().zip(&figures.quality);
+    section.parts.extend(figures.map(|(label, svg)| Part::Figure { label, svg: svg.clone(), share: 0.5 }));
     section
 }
 

@@ -14,6 +14,7 @@ pub fn headline(agenda: &Agenda, owner: Option<&str>) -> Markup {
     let called = agenda.today_of(owner).count();
     let headline = agenda.headline(owner);
     let value = agenda.value_at_risk_today(owner);
+    let sentences: Vec<String> = headline.iter().flat_map(Headline::sentences).collect();
     html! {
         @if called > 0 {
             dl.tiles {
@@ -35,7 +36,7 @@ pub fn headline(agenda: &Agenda, owner: Option<&str>) -> Markup {
                 }
             }
         }
-        @for sentence in headline.iter().flat_map(Headline::sentences) { p { (sentence) } }
+        p.headline { (sentences.join(" ")) }
         @for warning in &agenda.warnings { p.warning { (warning) } }
     }
 }

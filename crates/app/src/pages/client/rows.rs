@@ -33,15 +33,9 @@ pub fn section(
     call: &Call,
 ) -> Result<Markup, Problem> {
     let labels: Vec<String> = (0..rows.len()).map(|row| label(row, rows.len(), files)).collect();
-    // A single point shows no development.
-    let svg = match rows.len() {
-        0 | 1 => None,
-        _ => {
-            let risks: Vec<f64> = rows.iter().map(|row| row.risk).collect();
-            let drawn = charts::client_risks(&risks, live.threshold.value());
-            Some(drawn.map_err(|error| Problem::not_ready("the chart failed", &error))?)
-        }
-    };
+    let risks: Vec<(String, f64)> = labels.iter().cloned().zip(rows.iter().map(|row| row.risk)).collect();
+    let svg = charts::client_risks(&risks, live.threshold.value());
+    let svg = svg.map_err(|error| Problem::not_ready("the chart failed", &error))?;
     let rows = Rows { live, rows, labels: &labels, has_files: files.is_some() };
     let strongest: Vec<String> = list.reasons(call).map(|reason| reason.predictor).collect();
     Ok(html! {
