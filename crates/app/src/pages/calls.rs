@@ -98,10 +98,12 @@ impl Shown<'_> {
                     form method="get" action="/" {
                         @if !owners.is_empty() { (owner_field(&owners, self.asked.owner.as_deref())) }
                         @if self.has_values {
-                            label for="rank" { "Order" }
-                            select id="rank" name="rank" {
-                                option value="risk" selected[self.asked.ranking == Ranking::Risk] { "Highest risk first" }
-                                option value="value" selected[self.asked.ranking == Ranking::Value] { "Highest risk × value first" }
+                            span.field {
+                                label for="rank" { "Order" }
+                                select id="rank" name="rank" {
+                                    option value="risk" selected[self.asked.ranking == Ranking::Risk] { "Highest risk first" }
+                                    option value="value" selected[self.asked.ranking == Ranking::Value] { "Highest risk × value first" }
+                                }
                             }
                         }
                         button { "Show" }
@@ -202,10 +204,12 @@ pub fn has_values(agenda: &Agenda) -> bool {
 /// The choice of an owner.
 pub fn owner_field(owners: &[&str], chosen: Option<&str>) -> Markup {
     html! {
-        label for="owner" { "Clients of" }
-        select id="owner" name="owner" {
-            option value="" selected[chosen.is_none()] { "everybody" }
-            @for owner in owners { option value=(owner) selected[chosen == Some(*owner)] { (owner) } }
+        span.field {
+            label for="owner" { "Clients of" }
+            select id="owner" name="owner" {
+                option value="" selected[chosen.is_none()] { "everybody" }
+                @for owner in owners { option value=(owner) selected[chosen == Some(*owner)] { (owner) } }
+            }
         }
     }
 }
