@@ -15,6 +15,9 @@ TOOLS = {"java": "default-jre-headless"}
 VERSIONS = {"java": ["--version"]}
 FEATURES = ["cluster"]
 
+# With more rows, Spark with the cores of one machine takes more than an hour.
+MOST_ROWS_ON_SPARK = 10_000_000
+
 
 def measure(session, folder, rows):
     data, python = session.data(rows), session.python
@@ -22,9 +25,10 @@ def measure(session, folder, rows):
     engines = {
         "in this process": lambda: contextlib.nullcontext(dict),
         "on Sail": lambda: sail(python, address, folder),
-        "on Spark, 1 worker": lambda: spark(python, address, folder, 1),
-        "on Spark, 2 workers": lambda: spark(python, address, folder, 2),
     }
+    if rows <= MOST_ROWS_ON_SPARK:
+        engines["on Spark, 1 worker"] = lambda: spark(python, address, folder, 1)
+        engines["on Spark, 2 workers"] = lambda: spark(python, address, folder, 2)
 
     def candidate(name, engine, step, result):
         keys = {} if name == "in this process" else {"engine": address}

@@ -33,7 +33,7 @@ const NOT_STORED: &str = "the answer cannot be stored; the disk of the temporary
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// `application/json`.
+    /// One `application/json` document.
     Json,
     /// `text/csv`: one row per client.
     Csv,

@@ -29,7 +29,7 @@ pub struct Accounts {
 /// The account of one client.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Account {
-    /// Who looks after the client.
+    /// The client manager who looks after the client.
     pub owner: Option<String>,
     /// What the client is worth, at least 0.
     pub value: Option<f64>,
@@ -75,7 +75,7 @@ impl Accounts {
         Ok(accounts)
     }
 
-    /// The owners, sorted.
+    /// Returns the names of all owners in alphabetical order.
     pub fn owners(&self) -> BTreeSet<&str> {
         self.by_client.values().filter_map(|account| account.owner.as_deref()).collect()
     }

@@ -1,5 +1,5 @@
 //! The agenda: the clients of the call list in the order in which to call them, without those who were called recently and
-//! those whom nobody calls.
+//! those who are held out.
 
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
@@ -44,7 +44,7 @@ pub struct CallRules {
     pub capacity: usize,
     /// Number of days for which a client is not called again after a call.
     pub pause_days: u32,
-    /// The clients whom nobody calls.
+    /// The clients who are held out: they are never called.
     pub holdout: Holdout,
 }
 
@@ -118,7 +118,7 @@ pub struct Agenda {
     pub contacts: Arc<Contacts>,
     /// The risk of each labelled test client, and whether it left; empty if unknown.
     pub test: Arc<Vec<Pair>>,
-    /// What is missing and why, such as accounts that cannot be read, each as a sentence.
+    /// Sentences that say which sources are missing and why, such as accounts that cannot be read.
     pub warnings: Vec<String>,
     /// The rules that were applied.
     pub rules: CallRules,
@@ -244,7 +244,7 @@ impl Agenda {
         self.today_of(owner).filter_map(|entry| self.value_at_risk(entry)).reduce(|sum, value| sum + value)
     }
 
-    /// The held-out clients that would be among today's calls if nobody were held out, in order.
+    /// The held-out clients that would be among today's calls without the hold-out, in order.
     pub fn held_out_today(&self) -> impl Iterator<Item = &Entry> {
         let candidates = self.entries.iter().filter(|entry| matches!(entry.turn, Turn::Today | Turn::HeldOut));
         candidates.take(self.rules.capacity).filter(|entry| entry.turn == Turn::HeldOut)

@@ -4,10 +4,14 @@
 //! logistic regression is linear in the log-odds, so the reasons are exact: the contribution of a predictor is the
 //! difference between the log-odds of the client's value and of the average value, and the contributions and the
 //! average client's log-odds add up to the client's own log-odds. Only values are stored; `wording` describes them.
+//!
+//! Exact contributions are for engineers. For people, [`CallList::story`] says what is unusual about a client.
 
 mod answer;
 pub mod csv;
 pub(crate) mod reasons;
+pub(crate) mod story;
+mod usual;
 
 use anyhow::Result;
 use common::config::Threshold;
@@ -21,6 +25,7 @@ use statistics::sketch::Sketch;
 
 pub use self::answer::Answer;
 pub use self::reasons::{Change, Reason, Remedy};
+use self::usual::Usual;
 use crate::wording;
 
 /// A list may be cut off only beyond this many clients, because a cluster may have more clients than anyone reads.
@@ -32,6 +37,7 @@ pub struct CallList {
     /// Id of the release whose model is used.
     pub release: String,
     model: Model,
+    usual: Usual,
     /// The probability from which a client is predicted to leave.
     pub threshold: Threshold,
     /// Number of current clients.
@@ -95,6 +101,7 @@ impl CallList {
         Ok(Self {
             release: release.to_owned(),
             model: model.clone(),
+            usual: Usual::of(model),
             threshold,
             clients: newest.total as usize,
             without_name: newest.without_name,
@@ -148,7 +155,8 @@ impl CallList {
     }
 
     /// Finds the smallest change of one predictor that would lower the risk below the threshold. The change of a number
-    /// is measured in standard deviations, and any change of a level counts as one.
+    /// is measured in standard deviations, as far as strongly correlated predictors leave them unexplained; any change of a
+    /// level counts as one.
     pub fn remedy(&self, call: &Call) -> Remedy {
         if call.risk < self.threshold.value() {
             return Remedy::NotNeeded;
@@ -172,9 +180,10 @@ impl CallList {
     fn helpful_number(&self, values: &[Value], j: usize, effect: &NumberEffect) -> Option<(f64, Value)> {
         let now = values[j].number()?;
         let risk = |value| self.risk_with(values, j, &Value::Number(value));
-        let grid = grid(self.schema().predictors()[j].kind, effect.sketch.as_ref());
+        let grid = grid(self.schema().predictors()[j].kind, effect.sketch.as_ref(), now);
         let to = value_below(now, effect.coefficient, self.threshold.value(), grid, risk)?;
         let deviation = effect.sketch.as_ref().map_or(0.0, |sketch| sketch.standard_deviation);
+        let deviation = deviation * self.usual.unexplained(j);
         let unit = if deviation > 0.0 { deviation } else { 1.0 };
         Some(((to - now).abs() / unit, Value::Number(to)))
     }
@@ -196,19 +205,6 @@ impl CallList {
         self.reasons(call).map(|reason| wording::reason(self.schema(), &reason, call.risk))
     }
 
-    /// The sentences for the two strongest reasons that change the risk in whole percent; for the strongest reason if
-    /// none of them does.
-    pub fn main_reasons_in_words(&self, call: &Call) -> Vec<String> {
-        let mut reasons: Vec<Reason> = self.reasons(call).collect();
-        let strongest = reasons.first().cloned();
-        reasons.retain(|reason| wording::changes_the_risk(reason, call.risk));
-        reasons.truncate(2);
-        if reasons.is_empty() {
-            reasons.extend(strongest);
-        }
-        reasons.iter().map(|reason| wording::reason(self.schema(), reason, call.risk)).collect()
-    }
-
     /// The words for [`Self::remedy`].
     pub fn remedy_in_words(&self, call: &Call) -> String {
         wording::remedy(self.schema(), &self.remedy(call), self.threshold.value())
@@ -221,15 +217,16 @@ impl CallList {
     }
 }
 
-/// Returns the values that a helpful change may have: any count; for a number those that occur in the training data, as
-/// whole numbers if it has only whole ones.
-fn grid(kind: Kind, sketch: Option<&Sketch>) -> Grid {
-    match (kind, sketch) {
-        (Kind::Number, Some(sketch)) => {
-            let is_whole = sketch.quantiles.iter().all(|value| value.fract() == 0.0);
-            let grid = Grid::of_numbers(sketch.standard_deviation, sketch.min, sketch.max);
-            if is_whole { Grid { per_unit: 1.0, ..grid } } else { grid }
-        }
-        _ => Grid::COUNTS,
-    }
+/// Returns the values that a helpful change may have: those between the smallest and the largest one in the training data
+/// and `now`; whole numbers if the training data have no others.
+fn grid(kind: Kind, sketch: Option<&Sketch>, now: f64) -> Grid {
+    let Some(sketch) = sketch else { return Grid::COUNTS };
+    let is_whole = is_whole(kind, sketch);
+    let grid = Grid::of_numbers(sketch.standard_deviation, sketch.min.min(now), sketch.max.max(now));
+    if is_whole { Grid { per_unit: 1.0, ..grid } } else { grid }
+}
+
+/// Whether a number has only whole values in the training data.
+fn is_whole(kind: Kind, sketch: &Sketch) -> bool {
+    kind == Kind::Count || sketch.quantiles.iter().all(|value| value.fract() == 0.0)
 }

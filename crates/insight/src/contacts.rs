@@ -107,10 +107,10 @@ mod tests {
         for outcome in [Reached, PromisedToStay, IsLeaving] {
             assert_eq!(until(&[(outcome, "02T23:59:59")], 14), "2026-11-16T00:00:00Z");
             assert_eq!(until(&[(outcome, "02T00:00:00")], 1), "2026-11-03T00:00:00Z");
-            assert!(until(&[(outcome, "02T12:00:00")], 0) <= "2026-11-02T12:00:00Z".to_owned());
+            assert!(until(&[(outcome, "02T12:00:00")], 0).as_str() <= "2026-11-02T12:00:00Z");
         }
         assert_eq!(until(&[(NotReached, "02T08:00:00")], 14), "2026-11-03T00:00:00Z");
-        assert!(until(&[(NotReached, "02T08:00:00")], 0) <= "2026-11-02T08:00:00Z".to_owned());
+        assert!(until(&[(NotReached, "02T08:00:00")], 0).as_str() <= "2026-11-02T08:00:00Z");
         // A later call in vain does not shorten the pause, and the calls may arrive in any order.
         let mut calls = [(Reached, "02T08:00:00"), (NotReached, "04T08:00:00"), (Reached, "01T08:00:00")];
         for _ in 0..3 {

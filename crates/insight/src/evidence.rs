@@ -57,13 +57,13 @@ pub struct Evidence {
     pub past: Past,
 }
 
-/// What is known of the compiled dataset before the rest of the evidence is gathered.
+/// The compiled dataset and the facts about it that are known before the rest of the evidence is gathered.
 pub struct Compiled<'c> {
-    /// The dataset.
+    /// The dataset itself, read with its ids.
     pub clients: &'c dyn Clients,
     /// Statistics of its columns.
     pub description: Description,
-    /// Its current clients.
+    /// The call list of its current clients.
     pub calls: Arc<CallList>,
     /// The calls that were recorded.
     pub contacts: Arc<Contacts>,
@@ -123,7 +123,8 @@ impl Evidence {
         let pairs = pairs(&*test, &model)?.into();
         let ingested = Ingested::read(&config.output_folder)?;
         let (dataset, deployed) = (&ingested.dataset_sha256, release.manifest.created);
-        let published = Published::read(history, clients, &calls, &contacts, dataset, deployed)?;
+        let mut published = Published::read(history, clients, &calls, &contacts, dataset, deployed)?;
+        published.has_hold_out |= config.call_holdout.share() > 0.0;
         Ok(Self {
             past: Past::read(history, &model.schema)?,
             model,

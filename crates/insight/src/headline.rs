@@ -10,9 +10,8 @@ use crate::wording::{about, count, grouped};
 
 /// Below this number of comparable test clients, the sentence says "only".
 const FEW: u64 = 20;
-/// Number of comparable test clients for which there is one more band of similar risk.
-const PER_BAND: usize = 40;
-const MOST_BANDS: usize = 5;
+/// Smallest number of test clients in each of several bands of risk.
+const PER_BAND: usize = 10;
 /// Mean probability from which a model's probabilities are called "its highest".
 const HIGH: f64 = 0.9;
 /// With more calls there is one band, because the time for several grows with the square of the number of calls.
@@ -54,7 +53,8 @@ impl Headline {
     ///
     /// `None` if nobody is called, there is no test client, or a risk is no probability.
     pub fn of(called: &[f64], test: &[Pair]) -> Option<Self> {
-        if test.is_empty() || !called.iter().all(|risk| (0.0..=1.0).contains(risk)) {
+        let mut risks = called.iter().chain(test.iter().map(|(risk, _)| risk));
+        if test.is_empty() || !risks.all(|risk| (0.0..=1.0).contains(risk)) {
             return None;
         }
         let (lowest, highest) = (called.iter().copied().reduce(f64::min)?, called.iter().copied().reduce(f64::max)?);
@@ -72,7 +72,7 @@ impl Headline {
             at_random,
             comparable: comparable.len() as u64,
             left: left(&comparable),
-            model_expected: model.expected,
+            model_expected: model.expected + 0.0, // an empty sum is −0
             model_is_off: !(model.low..=model.high).contains(&left(&comparable)),
         })
     }
@@ -113,18 +113,27 @@ impl Headline {
     }
 }
 
-/// Counts test clients (past trials) and clients to call (future trials) in bands of about as many test clients each.
+/// Counts test clients (past trials) and clients to call (future trials) in bands of risk. The bands begin at tenths of
+/// the one or the other, and each has at least [`PER_BAND`] test clients if there is more than one.
 fn bands(called: &[f64], comparable: &[Pair]) -> Vec<Trials> {
-    let bands = match called.len() {
-        ..=MOST_CALLS_IN_BANDS => (comparable.len() / PER_BAND).clamp(1, MOST_BANDS),
-        _ => 1,
+    let sorted = |mut risks: Vec<f64>| {
+        risks.sort_unstable_by(f64::total_cmp);
+        risks
     };
-    let mut risks: Vec<f64> = comparable.iter().map(|(risk, _)| *risk).collect();
-    risks.sort_unstable_by(f64::total_cmp);
+    let (calls, tested) = (sorted(called.to_vec()), sorted(comparable.iter().map(|(risk, _)| *risk).collect()));
+    let below = |edge: f64| tested.partition_point(|risk| *risk < edge);
+    let tenths =
+        |risks: &[f64]| -> Vec<f64> { (1..10).filter_map(|i| risks.get(i * risks.len() / 10)).copied().collect() };
     // The lowest risk of each band but the first one.
-    let edges: Vec<f64> = (1..bands).map(|band| risks[band * risks.len() / bands]).collect();
+    let mut edges: Vec<f64> = Vec::new();
+    for edge in sorted([tenths(&calls), tenths(&tested)].concat()) {
+        let inside = below(edge) - edges.last().map_or(0, |edge| below(*edge));
+        if calls.len() <= MOST_CALLS_IN_BANDS && inside.min(tested.len() - below(edge)) >= PER_BAND {
+            edges.push(edge);
+        }
+    }
     let band = |risk: f64| edges.partition_point(|edge| *edge <= risk);
-    let mut counted = vec![Trials::default(); bands];
+    let mut counted = vec![Trials::default(); edges.len() + 1];
     for (risk, left) in comparable {
         let trials = &mut counted[band(*risk)];
         (trials.past, trials.successes) = (trials.past + 1, trials.successes + u64::from(*left));

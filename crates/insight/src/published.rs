@@ -28,11 +28,13 @@ pub struct Published {
     pub called: Vec<Followed>,
     /// The same for those who were held out.
     pub held_out: Vec<Followed>,
+    /// Whether clients are held out now or were on an earlier list.
+    pub has_hold_out: bool,
     /// Number of clients in the data who had been reached by a call before the live model was deployed.
     pub reached_before_deployment: usize,
 }
 
-/// A published list.
+/// A published list and its outcome.
 #[derive(Clone, Debug)]
 pub struct PastList {
     /// The list as it was published.
@@ -118,6 +120,14 @@ impl Published {
         Ok(published)
     }
 
+    /// Leaves out the newest list if it has the content of `list`. A report that is made again then shows the same earlier
+    /// lists.
+    pub fn leave_out(&mut self, list: &PublishedList) {
+        if self.lists.first().is_some_and(|newest| newest.list.sha256 == list.sha256) {
+            self.lists.remove(0);
+        }
+    }
+
     fn of(lists: Vec<PublishedListRow>, listed: &[ListedClientRow], dataset: &Checksum, fates: &Fates) -> Self {
         // What the data say about a client is no news before other data have arrived.
         let with_news: HashSet<i64> =
@@ -139,6 +149,7 @@ impl Published {
             }
         }
         let past = |list: PublishedListRow| PastList { outcome: outcomes.get(&list.run).copied(), list };
+        published.has_hold_out = lists.iter().any(|list| list.held_out > 0);
         published.lists = lists.into_iter().rev().map(past).collect();
         published
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::wording::{percent, points};
+use crate::wording::{points, risk_in_table};
 
 /// A part of the report with a title.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ impl fmt::Display for Cell {
         match self {
             Self::Text(text) | Self::Client(text) => f.write_str(text),
             Self::Lines(lines) => f.write_str(&lines.join("\n")),
-            Self::Risk(risk) => f.write_str(&percent(*risk)),
+            Self::Risk(risk) => f.write_str(&risk_in_table(*risk)),
             Self::Tick => Ok(()),
             Self::Change(None) => f.write_str("new"),
             Self::Change(Some(change)) => f.write_str(&points(*change)),

@@ -1,5 +1,7 @@
 //! Numbers, columns, reasons and drift checks in plain words.
 
+pub(crate) mod story;
+
 pub use charts::numbers::{grouped, percent, whole_percent};
 use common::schema::{Kind, Predictor, Schema};
 use common::values::Value;
@@ -16,6 +18,25 @@ pub fn points(difference: f64) -> String {
         points if points < 0.0 => format!("\u{2212}{:.1}", -points),
         _ => "0.0".to_owned(),
     }
+}
+
+/// A risk in whole percent for a sentence; never 0 % or 100 %, because no risk is certain.
+pub fn risk(risk: f64) -> String {
+    match risk {
+        risk if risk < 0.01 => "under 1 %".to_owned(),
+        risk if risk > 0.99 => "over 99 %".to_owned(),
+        _ => format!("{} %", whole(risk)),
+    }
+}
+
+/// A risk with one decimal for a table; never 0.0 % or 100.0 %.
+pub fn risk_in_table(risk: f64) -> String {
+    percent(risk.clamp(0.001, 0.999))
+}
+
+/// Whether two risks differ in a sentence.
+pub(crate) fn changes_visibly(one: f64, other: f64) -> bool {
+    risk(one) != risk(other)
 }
 
 /// Formats a number of any size with about five digits.
@@ -35,7 +56,7 @@ pub fn number_if_known(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), number)
 }
 
-/// So many things: "1 client", "1,250 clients".
+/// A number with a noun: "1 client", "1,250 clients".
 pub fn count(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
@@ -120,18 +141,13 @@ pub(crate) fn reason(schema: &Schema, reason: &Reason, risk: f64) -> String {
         }
         (false, false) => (format!("{subject} is {now} (average {average})."), "an average value"),
     };
-    match changes_the_risk(reason, risk) {
+    match changes_visibly(risk, reason.risk_at_average) {
         true => {
-            let (now, then) = (rounded(risk), rounded(reason.risk_at_average));
+            let (now, then) = (self::risk(risk), self::risk(reason.risk_at_average));
             format!("{fact} With {other} the risk would be {then} instead of {now}.")
         }
         false => format!("{fact} With {other} the risk would be about the same."),
     }
-}
-
-/// Whether a client's `risk`, in whole percent, would differ with the average value of the predictor.
-pub(crate) fn changes_the_risk(reason: &Reason, risk: f64) -> bool {
-    whole(risk) != whole(reason.risk_at_average)
 }
 
 /// Describes what would lower a client's risk below `threshold`.
@@ -182,15 +198,6 @@ pub(crate) fn interval(interval: Option<Interval>) -> String {
     interval.map_or_else(|| "no interval".to_owned(), |i| format!("95 %: {:.4} to {:.4}", i.low, i.high))
 }
 
-/// A risk in whole percent; never 0 % or 100 %, because no risk is certain.
-fn rounded(risk: f64) -> String {
-    match whole(risk) {
-        0 => "less than 1 %".to_owned(),
-        100 => "more than 99 %".to_owned(),
-        percent => format!("{percent} %"),
-    }
-}
-
 /// A risk rounded to whole percent.
 fn whole(risk: f64) -> u8 {
     (100.0 * risk).round_ties_even() as u8
@@ -224,9 +231,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences_in_points_and_risks_in_whole_percent() {
+    fn differences_in_points_and_risks_that_are_never_certain() {
         assert_eq!([0.0123, -0.004, 0.0, -0.0004].map(points), ["+1.2", "\u{2212}0.4", "0.0", "0.0"]);
-        assert_eq!([0.004, 0.0149, 0.5, 0.9951].map(rounded), ["less than 1 %", "1 %", "50 %", "more than 99 %"]);
+        let risks = [0.0, 0.004, 0.0149, 0.5, 0.99, 0.9901, 1.0];
+        assert_eq!(risks.map(risk), ["under 1 %", "under 1 %", "1 %", "50 %", "99 %", "over 99 %", "over 99 %"]);
+        assert_eq!([0.0, 0.5, 0.9996, 1.0].map(risk_in_table), ["0.1 %", "50.0 %", "99.9 %", "99.9 %"]);
     }
 
     #[test]

@@ -37,6 +37,7 @@ fn list(clients: &[(String, f64)]) -> Arc<CallList> {
             log_likelihood: -1.0,
         },
         training: TrainingData { dataset_sha256: Checksum::of_bytes(b"d"), rows: 3, exited: 1, left_out: 0 },
+        moments: None,
     };
     let rows: String = clients.iter().map(|(id, log_odds)| format!("{id},{log_odds},0\n")).collect();
     let table = Table::from_csv(&schema, format!("client,p,gone\n{rows}").as_bytes(), MalformedRows::Refuse).unwrap();

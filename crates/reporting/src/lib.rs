@@ -65,6 +65,7 @@ pub fn run_at(config: &Config, ask_cargo: bool, now: Timestamp) -> Result<Outcom
         }
         let agenda = agenda(&evidence, config, now);
         let (list, clients) = insight::list_to_record(&agenda, &evidence.ingested.dataset_sha256);
+        evidence.published.leave_out(&list);
         let changes = changes(&evidence, &agenda, &list, run.history())?;
         let paper = Paper { evidence: &evidence, agenda: &agenda, changes, now };
         let reports = paper.reports(config)?;

@@ -71,7 +71,7 @@ fn inverse(width: usize, entry: impl Fn(usize, usize) -> f64) -> Option<Vec<f64>
     let mut rows: Vec<Vec<f64>> = (0..width).map(|i| (0..width).map(|j| entry(i, j)).collect()).collect();
     for k in 0..width {
         let pivot = rows[k][k];
-        if !(pivot > 1e-9) {
+        if pivot.is_nan() || pivot <= 1e-9 {
             return None;
         }
         // The row and the column k of the result replace those of the matrix.

@@ -7,6 +7,7 @@
 
 mod certificate;
 mod cholesky;
+mod moments;
 mod newton;
 mod objective;
 mod start;
@@ -163,7 +164,9 @@ pub fn train(engine: &dyn Engine, output: &Path, regularization: Regularization)
     let fit_seconds = clock.elapsed().as_secs_f64();
 
     let relative_error = optimum.relative_error;
-    Ok(Trained { model: model(engine.schema(), summary, optimum, regularization)?, fit_seconds, relative_error })
+    let moments = moments::of(engine.schema(), &*rows)?;
+    let model = Model { moments, ..model(engine.schema(), summary, optimum, regularization)? };
+    Ok(Trained { model, fit_seconds, relative_error })
 }
 
 /// Combines the optimum and the summaries of the training rows into a model.
@@ -216,6 +219,7 @@ fn model(
             exited: summary.exited,
             left_out: summary.left_out,
         },
+        moments: None,
     })
 }
 

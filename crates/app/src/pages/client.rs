@@ -63,7 +63,7 @@ pub fn page_of(live: &LiveModel, id: &str, known: &Known) -> Result<(StatusCode,
                 (summary(agenda, &call, entry, newest.exited))
                 section aria-labelledby="why-title" {
                     h2 id="why-title" { "Why, and what would help" }
-                    @for sentence in list.main_reasons_in_words(&call) { p.story { (sentence) } }
+                    @for sentence in list.story(&call) { p.story { (sentence) } }
                 }
             }
             (calls(id, &known.contacts))

@@ -2,7 +2,7 @@
 
 use common::config::Threshold;
 use insight::Turn;
-use insight::wording::{percent, points};
+use insight::wording::{points, risk_in_table};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -111,7 +111,7 @@ pub fn turn(turn: Turn) -> Markup {
 
 /// A risk as a number and as a bar with a mark at the `threshold`.
 pub fn risk(risk: f64, threshold: Threshold) -> Markup {
-    html! { span.risk-number { (percent(risk)) } " " (bar(risk, threshold)) }
+    html! { span.risk-number { (risk_in_table(risk)) } " " (bar(risk, threshold)) }
 }
 
 /// A bar that is as long as the risk is high. Its colour and the mark at the `threshold` say whether the client is

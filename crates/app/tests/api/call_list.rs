@@ -91,7 +91,7 @@ fn a_called_client_pauses_at_once_and_the_next_one_takes_its_place() {
     let before = api.get("/calllist?limit=5").ok();
     let ranked: Vec<String> = ids(&before).into_iter().map(str::to_owned).collect();
     let now = Timestamp::now();
-    let today = now - SignedDuration::from_secs(now.as_second().rem_euclid(86400));
+    let today = Timestamp::from_second(now.as_second() - now.as_second().rem_euclid(86400)).unwrap();
     record(&api, &[contact(&ranked[0], CallOutcome::Reached, now)]);
     record(&api, &[contact(&ranked[2], CallOutcome::NotReached, now)]);
     record(&api, &[contact("unknown", CallOutcome::Reached, now)]);

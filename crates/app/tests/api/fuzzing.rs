@@ -1,4 +1,4 @@
-//! Thousands of almost valid bodies from a fixed seed: every error is a 4xx, never a 5xx.
+//! Thousands of almost valid bodies from fixed seeds: every error is a 4xx, never a 5xx.
 
 use crate::helpers::{Api, OUTPUTS};
 
@@ -90,6 +90,47 @@ fn no_body_makes_a_server_error() {
     assert!(statuses.get(&422).is_some_and(|n| *n > BODIES / 10), "{statuses:?}");
     assert!(api.workspace.snapshot(&OUTPUTS) == before, "a request has changed an output");
     api.check_alive();
+}
+
+/// Almost valid requests that record contacts.
+const CONTACTS: [(&str, &str); 4] = [
+    (
+        "application/json",
+        r#"{"contacts": [{"corporation": "a0", "outcome": "reached", "by": "A", "at": "2026-11-30T09:00:00Z"}, {"corporation": "b", "outcome": "is_leaving", "by": "B", "note": "gr\u00f6\u00dfe"}]}"#,
+    ),
+    ("application/json", r#"{"corporation": 17, "outcome": "not_reached", "by": "A", "note": null}"#),
+    (
+        "text/csv",
+        "corporation,outcome,by,note,at\na0,reached,A,\"x, \"\"y\"\"\",2026-11-30T09:00:00Z\r\nb,is_leaving,B,,\n",
+    ),
+    (
+        "application/x-www-form-urlencoded",
+        "corporation=a0&outcome=promised_to_stay&by=A+B&note=one%0D%0Atwo&return=/clients/a0",
+    ),
+];
+
+#[test]
+fn every_contact_is_recorded_or_refused() {
+    let api = Api::deployed();
+    let mut random = Random(0xca11);
+    let (mut recorded, mut refused) = (0, 0);
+    for i in 0..1500 {
+        let (content_type, body) = CONTACTS[i % CONTACTS.len()];
+        let body = random.mutated(body.as_bytes());
+        let Ok(body) = String::from_utf8(body) else { continue };
+        let answer = api.post_contacts(&[], content_type, &body);
+        match answer.status {
+            201 => recorded += answer.json()["recorded"].as_u64().unwrap(),
+            303 => recorded += 1,
+            status @ (400 | 422) => {
+                api.check_problem(&format!("{body:?}"), &answer, status, &[]);
+                refused += 1;
+            }
+            status => panic!("{status} for {body:?}"),
+        }
+    }
+    assert!(recorded > 200 && refused > 200, "{recorded} {refused}");
+    assert_eq!(api.contacts().len() as u64, recorded);
 }
 
 /// xorshift64 generator with a fixed seed, so the bodies are the same every time.

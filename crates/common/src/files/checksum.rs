@@ -83,7 +83,9 @@ impl Hasher {
 
     /// Returns the checksum of all pieces added so far.
     pub fn finish(self) -> Checksum {
-        Checksum(self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)] as char);
+        Checksum(self.0.finalize().iter().flat_map(digits).collect())
     }
 }
 

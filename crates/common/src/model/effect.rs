@@ -122,6 +122,14 @@ impl Effect {
         }
     }
 
+    /// Returns the number of columns of the regression: 1 for a number; for a category one fewer than levels.
+    pub fn columns(&self) -> usize {
+        match self {
+            Self::Number(_) => 1,
+            Self::Category(category) => category.levels.len().saturating_sub(1),
+        }
+    }
+
     /// Whether the predictor is a category.
     pub fn is_category(&self) -> bool {
         matches!(self, Self::Category(_))

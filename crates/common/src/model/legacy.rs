@@ -39,6 +39,7 @@ pub(super) fn decode(version: u32, payload: &[u8]) -> Result<Model> {
         intercept_error,
         fit: model.fit,
         training: model.training,
+        moments: None,
     })
 }
 

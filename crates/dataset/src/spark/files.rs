@@ -88,6 +88,7 @@ pub struct Probed {
     pub state: String,
     /// The length in bytes.
     pub length: u64,
+    /// The beginning up to the end of the header.
     head: String,
 }
 
@@ -221,9 +222,10 @@ pub fn probe(connection: &Connection, schema: &Schema, files: &[DataFile]) -> Re
             let (length, state, head) = (cells.count(), cells.text().unwrap_or_default(), cells.text());
             for i in indices.get(path_of(&path)).into_iter().flatten() {
                 let (file, address) = (files[*i].clone(), addresses[*i].clone());
-                let Some(head) = head.clone() else {
+                let Some(head) = head.as_deref().map(up_to_header) else {
                     bail!("{}: it is not UTF-8; save the file as UTF-8", file.path.display())
                 };
+                let head = head.to_owned();
                 let (name, sha256, state) = (name.clone(), sha256.clone(), state.clone());
                 found[*i] = Some(Probed { file, address, name, sha256, state, length, head });
             }
@@ -281,6 +283,18 @@ impl InputFile {
             understand().with_context(|| probed.file.path.display().to_string())?;
         Ok(Self { probed, layout: Layout { columns, width }, header_line, valid_header, is_marked_blank })
     }
+}
+
+/// Returns the beginning of a file up to the end of its first line that is not blank.
+fn up_to_header(head: &str) -> &str {
+    let mut end = 0;
+    for line in head.split_inclusive('\n') {
+        end += line.len();
+        if !is_blank(line.strip_prefix('\u{feff}').unwrap_or(line).as_bytes()) {
+            break;
+        }
+    }
+    &head[..end]
 }
 
 /// Returns whether a line is blank: white space, which may be in one quoted field.
@@ -356,6 +370,20 @@ mod tests {
         for (head, expected) in [("", "empty"), (without.as_str(), "exited is missing"), ("a,b\n", "\"a\" (line 1)")] {
             let error = format!("{:#}", input(head, true).unwrap_err());
             assert!(error.contains("/in/a.csv") && error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_follows_the_header_is_not_kept() {
+        for (head, kept) in [
+            ("a,b\n1,2\n", "a,b\n"),
+            ("\u{feff}a,b\r\n1,2", "\u{feff}a,b\r\n"),
+            ("\u{feff}\n \n\"\"\na\nb", "\u{feff}\n \n\"\"\na\n"),
+            ("a,b", "a,b"),
+            (" \n\n", " \n\n"),
+            ("", ""),
+        ] {
+            assert_eq!(up_to_header(head), kept);
         }
     }
 

@@ -185,6 +185,7 @@ impl Fixture {
                 log_likelihood: 0.0,
             },
             training: TrainingData { dataset_sha256: Checksum::of_bytes(b""), rows: 1, exited: 1, left_out: 0 },
+            moments: None,
         }
     }
 }

@@ -20,7 +20,7 @@ columns! {
         clients: u64,
         /// Number of clients to call.
         called: u64,
-        /// Number of clients who would be among them if nobody were held out.
+        /// Number of held-out clients who would be among them without the hold-out.
         held_out: u64,
         /// Number of the clients to call that are expected to leave; `None` if no test client is comparable.
         expected: Option<f64>,
@@ -34,7 +34,7 @@ columns! {
 }
 
 columns! {
-    /// A client of a published list: one to call, or one who would be called if nobody were held out.
+    /// A client of a published list: one to call, or a held-out one who would be called without the hold-out.
     ListedClient in "listed_clients" then "list_rank" {
         /// The client's id.
         client: String,

@@ -12,7 +12,7 @@ use crate::headline::Headline;
 use crate::wording;
 
 /// Maximum number of names in a list of clients that are only counted beyond it.
-const MOST_NAMES: usize = 100;
+const MOST_NAMES: usize = 20;
 
 /// The answer to `GET /calllist`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -31,7 +31,7 @@ pub struct Answer {
     /// Number of today's calls, of the owner if there is one.
     called: usize,
     without_name: u64,
-    /// How many of today's calls are expected to leave; null if nobody is called or nothing is tested.
+    /// How many of today's calls are expected to leave; null without such calls or without test data.
     expected_exits: Option<Headline>,
     /// Sum of the risk times the value over today's calls; null if no value is known.
     value_at_risk: Option<f64>,
@@ -39,7 +39,7 @@ pub struct Answer {
     without_account: Unmatched,
     /// Accounts whose client is not a current one.
     without_client: Unmatched,
-    /// What is missing in this answer, and why.
+    /// Sentences that say which sources of this answer are missing and why.
     warnings: Vec<String>,
     calls: Vec<AnsweredCall>,
 }
@@ -73,6 +73,9 @@ struct AnsweredCall {
     value_at_risk: Option<f64>,
     /// The further columns of the client's account; null if there is none.
     account: Option<BTreeMap<String, String>>,
+    /// Sentences for people: what is unusual about the client and what would help.
+    story: Vec<String>,
+    /// The exact contributions of all predictors, the largest first.
     reasons: Vec<Worded<Reason>>,
     what_would_help: Option<Worded<Change>>,
 }
@@ -140,6 +143,7 @@ impl Agenda {
             value: account.and_then(|account| account.value),
             value_at_risk: self.value_at_risk(entry),
             account: account.map(|account| columns().zip(account.further.iter().cloned()).collect()),
+            story: list.story(call),
             reasons: reasons
                 .map(|reason| Worded { text: wording::reason(list.schema(), &reason, call.risk), what: reason })
                 .collect(),

@@ -8,9 +8,7 @@ use common::values::{Value, write_csv_text};
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 
-use super::CallList;
 use crate::agenda::{Agenda, Entry, Turn};
-use crate::wording;
 
 /// Number of clients whose rows one task writes.
 const BLOCK: usize = 1024;
@@ -94,11 +92,9 @@ fn write_row(out: &mut Vec<u8>, agenda: &Agenda, averages: &[Value], entry: &Ent
             value => row.number(value.as_ref().and_then(Value::number)),
         }
     }
-    let mut shares = list.shares_against(averages, call);
+    let shares = list.shares_against(averages, call);
     shares.iter().for_each(|share| row.number(Some(share.log_odds)));
-    CallList::sort(&mut shares);
-    let reasons: Vec<String> = shares.iter().map(|reason| wording::reason(list.schema(), reason, call.risk)).collect();
-    row.text(&reasons.join(" "));
+    row.text(&list.story(call).join(" "));
     row.text(&list.remedy_in_words(call));
     let account = agenda.account(entry);
     row.text(&neutralised(account.and_then(|account| account.owner.as_deref()).unwrap_or_default()));

@@ -51,7 +51,7 @@ pub(super) fn introduction(agenda: &Agenda) -> Vec<Part> {
     parts
 }
 
-/// Why there is nobody to call.
+/// Explains why no client is to be called.
 fn nobody(agenda: &Agenda) -> String {
     match agenda.entries.is_empty() {
         true => "The compiled data contain no current client.".to_owned(),
@@ -59,7 +59,7 @@ fn nobody(agenda: &Agenda) -> String {
     }
 }
 
-/// Who is called today, and who is not although the risk is as high.
+/// Says how many clients are called today, and how many are paused or held out.
 fn who(agenda: &Agenda, called: usize) -> String {
     let number = |is: fn(Turn) -> bool| agenda.entries.iter().filter(|entry| is(entry.turn)).count() as u64;
     let paused = number(|turn| matches!(turn, Turn::Paused { .. }));
@@ -109,13 +109,11 @@ fn table(agenda: &Agenda) -> Table {
     let columns = ["#Rank", "", "#Risk", "#Change", "Why", "What would lower the risk"];
     let mut table = Table::new("Today's calls", &columns, rows);
     table.columns[1].title = capitalised(list.schema().id());
-    let has_categories = list.schema().has_categories();
-    let averages = if has_categories { "averages and most common values" } else { "averages" };
     let threshold = whole_percent(list.threshold.value());
     table.with_caption(format!(
-        "Change: percentage points since the client's previous row. Why: the strongest reasons, at most two; the {averages} are those of \
-         the training data. What would lower the risk: the smallest change of one value that brings the risk below \
-         {threshold}, from which on a client is predicted to leave."
+        "Change: percentage points since the client's previous row. Why: what is unusual about the client, at most two \
+         reasons; usual values are those of the training data. What would lower the risk: the smallest change of one \
+         value that brings the risk below {threshold}, from which on a client is predicted to leave."
     ))
 }
 
@@ -126,7 +124,7 @@ fn row(agenda: &Agenda, entry: &Entry) -> Vec<Cell> {
         Cell::Client(call.id.clone()),
         Cell::Risk(call.risk),
         Cell::Change(call.change()),
-        Cell::Lines(list.main_reasons_in_words(call)),
+        Cell::Lines(list.story(call)),
         Cell::Text(list.remedy_in_words(call)),
     ]
 }

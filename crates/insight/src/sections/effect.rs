@@ -16,8 +16,12 @@ pub fn effect(evidence: &Evidence) -> Section {
 
 fn section(published: &Published) -> Section {
     let mut section = Section::new("effect", "Do the calls help?");
-    let effect = Effect::of(&published.called, &published.held_out);
-    section.parts.push(Part::Text(effect.sentences().join(" ")));
+    section.parts.push(Part::Text(match published.has_hold_out && published.held_out.is_empty() {
+        true => "Whether the calls help cannot be told yet: no data have arrived since clients were held out for the \
+                 first time."
+            .to_owned(),
+        false => Effect::of(&published.called, &published.held_out).sentences().join(" "),
+    }));
     if published.reached_before_deployment > 0 {
         section.parts.push(Part::Warning(format!(
             "The live model was trained on data in which {} had been reached by a call before. If calls change who leaves, \
@@ -26,7 +30,7 @@ fn section(published: &Published) -> Section {
         )));
     }
     if published.lists.is_empty() {
-        section.parts.push(Part::Note("No list has been published yet.".to_owned()));
+        section.parts.push(Part::Note("No list has been published before.".to_owned()));
         return section;
     }
     let columns = ["Published (UTC)", "#Calls", "#Expected to leave", "#95 % interval", "#Held out", "#Have left"];

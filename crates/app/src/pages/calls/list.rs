@@ -78,7 +78,7 @@ fn row(shown: &Shown, entry: &Entry, next: &Entry, on_paper: bool) -> Markup {
             td.change role="cell" data-label="Change" { (change(call.change())) }
             @if shown.has_values { td.value role="cell" data-label="Value" { (value.map_or_else(|| "–".to_owned(), account::money)) } }
             td.why role="cell" {
-                @for sentence in agenda.list.main_reasons_in_words(call) { p { (sentence) } }
+                @for sentence in agenda.list.story(call) { p { (sentence) } }
                 @if let Some(contact) = agenda.last_contact(entry) { p.last { (contact::last(contact)) } }
                 details.record-call {
                     summary { "Record a call" span.unseen { " to " (call.id) } }

@@ -6,7 +6,7 @@ use common::schema::{Kind, Predictor, Schema, Transform};
 use common::values::{Predictors, Value, ValueRef, borrowed};
 use dataset::row::parse_value;
 use insight::Call;
-use insight::wording::{label_with_unit, percent, points};
+use insight::wording::{label_with_unit, points, risk_in_table};
 use maud::{Markup, html};
 
 use crate::live::LiveModel;
@@ -142,7 +142,7 @@ fn answer(what: &str, call: &Call, then: f64, threshold: Threshold) -> Markup {
     let leaves = |risk: f64| risk >= threshold.value();
     html! {
         p role="status" id="answer" {
-            "With these " (what) "s the risk would be " strong { (percent(then)) } " instead of " (percent(call.risk)) " ("
+            "With these " (what) "s the risk would be " strong { (risk_in_table(then)) } " instead of " (risk_in_table(call.risk)) " ("
             (points(then - call.risk)) " percentage points)"
             @match (leaves(call.risk), leaves(then)) {
                 (true, false) => "; the client would no longer be predicted to leave."
