@@ -28,7 +28,7 @@ pub use self::trends::{ScorePoint, TimeSeries, Trend, Trends};
 /// Width and height in pixels of a figure that needs half the width of a page.
 const HALF: (u32, u32) = (900, 700);
 /// Width and height in pixels of a figure over time.
-const LONG: (u32, u32) = (1400, 520);
+const LONG: (u32, u32) = (1400, 440);
 
 /// Draws the confusion matrix with precision and recall: 900 × 700 pixels.
 pub fn confusion_matrix(matrix: &Matrix) -> Result<String> {
@@ -58,7 +58,7 @@ pub fn model_quality(matrix: &Matrix, pairs: &[Pair]) -> Result<String> {
     })
 }
 
-/// Draws the score, the missing values and the durations over time, one below the other: 1400 × 1560 pixels. A text
+/// Draws the score, the missing values and the durations over time, one below the other: 1400 × 1320 pixels. A text
 /// takes the place of a chart that would have a single point.
 pub fn time_trends(trends: &Trends) -> Result<String> {
     svg((LONG.0, 3 * LONG.1), |area| {
@@ -67,12 +67,12 @@ pub fn time_trends(trends: &Trends) -> Result<String> {
     })
 }
 
-/// Draws one of these charts: 1400 × 520 pixels; `None` if it would have a single point.
+/// Draws one of these charts: 1400 × 440 pixels; `None` if it would have a single point.
 pub fn trend(trend: Trend, trends: &Trends) -> Result<Option<String>> {
     trend.is_line(trends).then(|| svg(LONG, |area| trends::draw(area, trend, trends))).transpose()
 }
 
-/// Draws the risks of a client's rows under one model, oldest first, and the threshold: 1400 × 520 pixels. Each row has a
+/// Draws the risks of a client's rows under one model, oldest first, and the threshold: 1400 × 440 pixels. Each row has a
 /// label, such as its date or its file. `None` if there are fewer than two rows.
 pub fn client_risks(rows: &[(String, f64)], threshold: f64) -> Result<Option<String>> {
     (rows.len() > 1).then(|| svg(LONG, |area| client::risk_over_rows(area, rows, threshold))).transpose()

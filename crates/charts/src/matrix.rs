@@ -42,7 +42,7 @@ pub fn draw(area: &Area, matrix: &Matrix) -> Result<()> {
     let (bold, normal, small) =
         (Lettering::new(26.4, INK).bold(), Lettering::new(24.0, INK), Lettering::new(21.6, QUIET));
     let line = |text: &str, y: f64, lettering: Lettering| {
-        write(area, text, (14.0, y), lettering.from_left().fitted(text, WIDTH - 2.0 * EDGE))
+        write(area, text, (14.0, y), lettering.left_aligned().fitted(text, WIDTH - 2.0 * EDGE))
     };
     line(&format!("Confusion matrix: F1 {:.4}, n = {}", confusion.f1(), grouped(confusion.n())), 29.0, bold)?;
     line(&format!("release {release}, threshold {threshold}"), 66.0, small)?;

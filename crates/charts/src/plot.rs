@@ -162,7 +162,7 @@ impl<'a> Plot<'a> {
                 Sign::Area => self.path(&[(x, y), (x + SAMPLE, y)], *color, 0.5, SOLID)?,
                 Sign::Dot(filled) => self.circle((x + 0.3 * TEXT, y), 0.3, *color, *filled)?,
             }
-            let lettering = Lettering::new(SMALL, INK).from_left();
+            let lettering = Lettering::new(SMALL, INK).left_aligned();
             let left = x + sign.width() + 0.4 * TEXT;
             write(&self.area, name, (left, y), lettering.fitted(name, self.right - left))?;
             x += entry_width(entry);
@@ -266,7 +266,7 @@ fn legend_rows<'e, 'a>(entries: &'e [(&'a str, RGBColor, Sign)], room: f64) -> V
 /// Draws the title of a chart at its upper left corner.
 fn write_title(area: &Area, title: &str) -> Result<()> {
     let width = size(area).0;
-    let lettering = Lettering::new(1.1 * TEXT, INK).bold().from_left();
+    let lettering = Lettering::new(1.1 * TEXT, INK).bold().left_aligned();
     write(area, title, (0.6 * TEXT, 1.2 * TEXT), lettering.fitted(title, width - 1.2 * TEXT))
 }
 

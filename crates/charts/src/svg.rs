@@ -106,7 +106,7 @@ impl Lettering {
     }
 
     /// The same, but the text begins at the anchor.
-    pub fn from_left(self) -> Self {
+    pub fn left_aligned(self) -> Self {
         Self { anchor: HPos::Left, ..self }
     }
 

@@ -2,7 +2,6 @@
 //! among them and why, another model, newer data.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 
 use common::files::checksum::Checksum;
 use history::{ListedClient, PublishedListRow};
@@ -11,10 +10,13 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::agenda::{Agenda, Turn};
-use crate::wording::{grouped, whole_percent};
+use crate::wording::{count, grouped, whole_percent};
 
-/// Maximum number of clients that a sentence names.
-const MOST_NAMED: usize = 10;
+/// Maximum number of new clients that are named.
+const MOST_NEW: usize = 10;
+
+/// Maximum number of clients that are named with the same reason for being gone.
+const MOST_GONE: usize = 5;
 
 /// Maximum number of characters of a client's id in a sentence.
 const LONGEST_ID: usize = 30;
@@ -109,27 +111,45 @@ impl Changes {
         let mut sentences =
             vec![format!("Since the list{since}, {sources}. {kept} of today's {called} calls were on that list.")];
         if !new.is_empty() {
-            let names = new.iter().map(|id| shortened(id));
-            sentences.push(format!("New today ({}): {}.", grouped(new.len() as u64), listed(names)));
+            let names: Vec<String> = new.iter().map(|id| shortened(id)).collect();
+            sentences.push(format!("New today ({}): {}.", grouped(new.len() as u64), listed(&names, MOST_NEW)));
         }
         if !gone.is_empty() {
-            let reasons = gone.iter().map(|(id, why)| format!("{} ({why})", shortened(id)));
-            sentences.push(format!("No longer called ({}): {}.", grouped(gone.len() as u64), listed(reasons)));
+            sentences.push(format!("No longer called ({}): {}.", grouped(gone.len() as u64), self.gone_in_words()));
         }
         sentences
     }
+
+    /// The clients who are gone, grouped by the reason.
+    fn gone_in_words(&self) -> String {
+        let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
+        for (id, why) in &self.gone {
+            let (group, detail) = why.in_words();
+            let client = match detail {
+                None => shortened(id),
+                Some(detail) => format!("{} ({detail})", shortened(id)),
+            };
+            match groups.iter_mut().find(|(name, _)| *name == group) {
+                Some((_, clients)) => clients.push(client),
+                None => groups.push((group, vec![client])),
+            }
+        }
+        let group = |(name, clients): &(&str, Vec<String>)| format!("{name}: {}", listed(clients, MOST_GONE));
+        groups.iter().map(group).collect::<Vec<_>>().join("; ")
+    }
 }
 
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+impl Why {
+    /// The reason, and what is particular about the client.
+    fn in_words(&self) -> (&'static str, Option<String>) {
         match self {
-            Self::Called { until } => write!(f, "called, back on {}", until.strftime("%-d %B")),
-            Self::Left => f.write_str("has left"),
-            Self::HeldOut => f.write_str("held out"),
+            Self::Called { until } => ("called", Some(format!("back on {}", until.strftime("%-d %B")))),
+            Self::Left => ("has left", None),
+            Self::HeldOut => ("held out", None),
             Self::LowerRisk { before, now } => {
-                write!(f, "risk {}, was {}", whole_percent(*now), whole_percent(*before))
+                ("lower risk", Some(format!("{}, was {}", whole_percent(*now), whole_percent(*before))))
             }
-            Self::Others => f.write_str("others come first"),
+            Self::Others => ("others come first", None),
         }
     }
 }
@@ -139,13 +159,11 @@ pub fn day(time: Timestamp) -> Date {
     time.to_zoned(TimeZone::UTC).date()
 }
 
-/// The first of these texts, and how many others there are.
-fn listed(texts: impl ExactSizeIterator<Item = String>) -> String {
-    let others = texts.len().saturating_sub(MOST_NAMED);
-    let named: Vec<String> = texts.take(MOST_NAMED).collect();
-    match others {
-        0 => named.join(", "),
-        _ => format!("{} and {} others", named.join(", "), grouped(others as u64)),
+/// The first `most` of these texts, and how many others there are.
+fn listed(texts: &[String], most: usize) -> String {
+    match texts.len().saturating_sub(most) {
+        0 => texts.join(", "),
+        others => format!("{} and {}", texts[..most].join(", "), count(others as u64, "other")),
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Figures {
     /// The quality on the test data: confusion matrix, leavers reached by calls, ROC curve, precision and recall,
     /// calibration and risk distribution.
     pub quality: [String; 6],
-    /// What is known over time, with its figure; `None` while it would have a single point.
+    /// The charts over time, each with its figure; `None` while it would have a single point.
     pub trends: Vec<(Trend, Option<String>)>,
 }
 

@@ -12,9 +12,10 @@ use common::model::effect::{Effect, NumberEffect};
 use common::model::{Fit, Model, TrainingData};
 use dataset::MalformedRows;
 use dataset::local::Table;
-use history::{CallOutcome, Contact};
-use insight::{Account, Accounts, Agenda, CallList, CallRules, Contacts, Ranking, Turn};
+use history::{CallOutcome, Contact, ListedClient, PublishedList, PublishedListRow};
+use insight::{Account, Accounts, Agenda, CallList, CallRules, Changes, Contacts, Ranking, Turn, Why};
 use jiff::Timestamp;
+use jiff::civil::date;
 
 /// The list of clients with these log-odds of leaving; the model's only predictor is the log-odds.
 fn list(clients: &[(String, f64)]) -> Arc<CallList> {
@@ -175,6 +176,90 @@ fn an_owner_sees_its_own_part_of_the_same_agenda() {
     assert_eq!((agenda.without_account(), agenda.without_client()), (vec!["c", "e"], vec!["x"]));
     let none = of(None);
     assert_eq!((none.without_account(), none.without_client()), (vec![], vec![]));
+}
+
+/// A list that was published on 1 November.
+fn published(release: &str, dataset: &str) -> PublishedListRow {
+    let record = PublishedList {
+        release: release.to_owned(),
+        sha256: Checksum::of_bytes(b"list"),
+        dataset_sha256: Checksum::of_bytes(dataset.as_bytes()),
+        clients: 9,
+        called: 2,
+        held_out: 0,
+        expected: None,
+        expected_low: None,
+        expected_high: None,
+        at_random: None,
+    };
+    PublishedListRow { run: 1, started: "2026-11-01T06:00:00.000000Z".to_owned(), record }
+}
+
+fn listed(client: &str, risk: f64) -> ListedClient {
+    ListedClient { client: client.to_owned(), rank: 1, risk, called: true }
+}
+
+#[test]
+fn who_is_new_since_a_list_and_who_is_gone_and_why() {
+    let holdout = Holdout::new(0.001).unwrap();
+    let held_out = (0..).map(|index| format!("held {index}")).find(|id| holdout.contains(id)).unwrap();
+    let names = ["reached", &held_out, "kept", "fresh", "fallen", "overtaken"];
+    let clients: Vec<_> =
+        names.iter().zip([5.0, 4.0, 3.0, 2.0, 0.0, -1.0]).map(|(id, p)| ((*id).to_owned(), p)).collect();
+    assert!(names.iter().all(|id| *id == held_out || !holdout.contains(id)));
+    let contacts = Contacts::from_iter([called("reached", CallOutcome::Reached, "01T15:00")]);
+    let rules = CallRules { capacity: 2, pause_days: 14, holdout };
+    let agenda = Agenda::of(list(&clients), None, contacts.into(), rules, Ranking::Risk, at("02T08:00"));
+    let mut before = vec![listed("reached", 0.9), listed(&held_out, 0.9), listed("kept", 0.9), listed("away", 0.9)];
+    before.extend([listed("fallen", 0.91), listed("overtaken", 0.2)]);
+    before.push(ListedClient { called: false, ..listed("fresh", 0.9) });
+    let same = Checksum::of_bytes(b"d");
+    let changes = Changes::between(&published("r0", "d"), &before, &agenda, &same);
+    let gone = [
+        ("reached", Why::Called { until: date(2026, 11, 15) }),
+        (&held_out, Why::HeldOut),
+        ("away", Why::Left),
+        ("fallen", Why::LowerRisk { before: 0.91, now: 0.5 }),
+        ("overtaken", Why::Others),
+    ];
+    assert_eq!(changes.gone, gone.map(|(id, why)| (id.to_owned(), why)));
+    assert_eq!((changes.new.as_slice(), changes.kept), (&["fresh".to_owned()][..], 1));
+    assert!(changes.has_other_model && !changes.has_other_data);
+    assert_eq!(
+        changes.sentences(),
+        [
+            "Since the list of 1 November, the model was replaced. 1 of today's 2 calls were on that list.".to_owned(),
+            "New today (1): fresh.".to_owned(),
+            format!(
+                "No longer called (5): called: reached (back on 15 November); held out: {held_out}; has left: away; \
+                 lower risk: fallen (50 %, was 91 %); others come first: overtaken."
+            )
+        ]
+    );
+}
+
+#[test]
+fn the_same_list_has_no_changes_and_many_are_not_all_named() {
+    let long = "x".repeat(99);
+    let agenda = |capacity| {
+        let clients: Vec<_> = (0..40).map(|index| (format!("{index} {long}"), -f64::from(index))).collect();
+        Agenda::of(list(&clients), None, Arc::default(), rules(capacity, 0.0), Ranking::Risk, at("02T08:00"))
+    };
+    let dataset = Checksum::of_bytes(b"d");
+    let of_today = |agenda: &Agenda| {
+        agenda.today().map(|entry| listed(&agenda.call(entry).id, agenda.call(entry).risk)).collect::<Vec<_>>()
+    };
+    let (few, many) = (agenda(2), agenda(40));
+    let same = Changes::between(&published("r1", "d"), &of_today(&few), &few, &dataset);
+    assert_eq!(
+        same.sentences(),
+        [
+            "Since the list of 1 November, neither the data nor the model has changed. 2 of today's 2 calls were on that list."
+        ]
+    );
+    let more = Changes::between(&published("r1", "other"), &of_today(&few), &many, &dataset).sentences().join(" ");
+    assert!(more.contains("new data have arrived") && more.contains("New today (38): 2 xxx"), "{more}");
+    assert!(more.contains("… and 28 others.") && more.len() < 600, "{more}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use common::files::lock::Lock;
 use common::files::{CALL_LIST, CONFUSION_MATRIX, MODEL_QUALITY, REPORT, TIME_TRENDS};
 use common::production::reports::ReportRecord;
 use diagnostics::dependencies;
-use history::{History, PublishedList, PublishedListRow};
+use history::{History, PublishedListRow};
 use insight::call_list::csv::write_csv;
 use insight::{Accounts, Agenda, CallRules, Changes, Evidence, Figures, Pictures};
 use jiff::Timestamp;
@@ -66,7 +66,7 @@ pub fn run_at(config: &Config, ask_cargo: bool, now: Timestamp) -> Result<Outcom
         let agenda = agenda(&evidence, config, now);
         let (list, clients) = insight::list_to_record(&agenda, &evidence.ingested.dataset_sha256);
         evidence.published.leave_out(&list);
-        let changes = changes(&evidence, &agenda, &list, run.history())?;
+        let changes = changes(&evidence, &agenda, run.history())?;
         let paper = Paper { evidence: &evidence, agenda: &agenda, changes, now };
         let reports = paper.reports(config)?;
         let _lock = Lock::acquire(&config.output_model, "step")?;
@@ -125,16 +125,9 @@ impl Report {
     }
 }
 
-/// Compares today's calls with the newest published list that had other contents; `None` if there is none.
-fn changes(
-    evidence: &Evidence,
-    agenda: &Agenda,
-    list: &PublishedList,
-    history: &mut History,
-) -> Result<Option<Changes>> {
-    let Some(before) = evidence.published.lists.iter().find(|past| past.list.sha256 != list.sha256) else {
-        return Ok(None);
-    };
+/// Compares today's calls with the list that was published before them; `None` if there is none.
+fn changes(evidence: &Evidence, agenda: &Agenda, history: &mut History) -> Result<Option<Changes>> {
+    let Some(before) = evidence.published.lists.first() else { return Ok(None) };
     let clients = history.clients_of_list(before.list.run)?;
     Ok(Some(Changes::between(&before.list, &clients, agenda, &evidence.ingested.dataset_sha256)))
 }
@@ -148,7 +141,7 @@ struct Paper<'a> {
 }
 
 impl Paper<'_> {
-    /// Makes every report.
+    /// Makes the files of all reports, which do not have their names yet.
     fn reports(&self, config: &Config) -> Result<Vec<Report>> {
         let folder = &config.output_model;
         let picture = |name, svg: &str| Report::of_bytes(folder, name, &charts::png(svg)?);

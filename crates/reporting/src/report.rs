@@ -7,14 +7,15 @@ use insight::{Part, Section};
 use crate::pdf::{Document, Figure, TableStyle};
 
 /// The styles in which the table of calls is set until everything for client managers is on one page.
-const FITS: [TableStyle; 7] = [
+const FITS: [TableStyle; 8] = [
     TableStyle { size: 8.4, most_lines: 8 },
     TableStyle { size: 8.0, most_lines: 8 },
-    TableStyle { size: 7.6, most_lines: 8 },
-    TableStyle { size: 7.2, most_lines: 6 },
+    TableStyle { size: 7.6, most_lines: 6 },
+    TableStyle { size: 7.2, most_lines: 5 },
     TableStyle { size: 6.8, most_lines: 4 },
-    TableStyle { size: 6.6, most_lines: 3 },
-    TableStyle { size: 6.6, most_lines: 2 },
+    TableStyle { size: 6.4, most_lines: 4 },
+    TableStyle { size: 6.4, most_lines: 3 },
+    TableStyle { size: 6.4, most_lines: 2 },
 ];
 
 /// The contents of the report.

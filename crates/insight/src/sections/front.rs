@@ -5,10 +5,11 @@ use jiff::civil::Date;
 
 use super::calls;
 use crate::agenda::{Agenda, Entry};
+use crate::call_list::{Call, CallList, Remedy};
 use crate::changes::{Changes, day};
 use crate::evidence::Evidence;
 use crate::section::{Cell, Part, Section, Table};
-use crate::wording::{capitalised, count, grouped, minutes};
+use crate::wording::{capitalised, count, grouped, minutes, whole_percent};
 
 /// Number of calls on the first page.
 const FIRST: usize = 15;
@@ -34,7 +35,7 @@ pub fn front(evidence: &Evidence, agenda: &Agenda, changes: Option<&Changes>, to
         section.parts.push(Part::Note(format!("{others}: at the end of this report and in calllist.csv.")));
     }
     let changes = changes.map(|changes| Section {
-        parts: changes.sentences().into_iter().map(Part::Text).collect(),
+        parts: changes.sentences().into_iter().map(Part::Note).collect(),
         ..Section::new("changes", "What has changed")
     });
     [section].into_iter().chain(changes).collect()
@@ -104,16 +105,28 @@ fn row(agenda: &Agenda, entry: &Entry) -> Vec<Cell> {
         Cell::Text(grouped(entry.rank as u64)),
         Cell::Client(call.id.clone()),
         Cell::Risk(call.risk),
-        Cell::Lines(agenda.list.main_reasons_in_words(call)),
+        Cell::Lines(why(&agenda.list, call)),
     ];
     row.extend(agenda.accounts.is_some().then(|| Cell::Lines(account(agenda, entry))));
     row.push(Cell::Tick);
     row
 }
 
+/// The strongest reason, and what would lower the risk below the threshold.
+fn why(list: &CallList, call: &Call) -> Vec<String> {
+    let mut sentences = list.main_reasons_in_words(call);
+    sentences.truncate(1);
+    if matches!(list.remedy(call), Remedy::Change(_)) {
+        let threshold = whole_percent(list.threshold.value());
+        sentences.push(format!("It would be below {threshold} with {}.", list.remedy_in_words(call)));
+    }
+    sentences
+}
+
 /// The account of a client: who looks after it, and the first other values, such as a telephone number.
 fn account(agenda: &Agenda, entry: &Entry) -> Vec<String> {
     let Some(account) = agenda.account(entry) else { return vec!["no account".to_owned()] };
-    let further = account.further.iter().filter(|value| !value.is_empty()).take(MOST_FURTHER);
-    account.owner.iter().chain(further).cloned().collect()
+    let further: Vec<&str> = account.further.iter().map(String::as_str).filter(|value| !value.is_empty()).collect();
+    let further = further[..further.len().min(MOST_FURTHER)].join(", ");
+    account.owner.iter().cloned().chain((!further.is_empty()).then_some(further)).collect()
 }
