@@ -12,7 +12,7 @@ use common::config::service::{CHALLENGE_HEADER, PROOF_HEADER};
 use serde_json::{Value, json};
 use testkit::Workspace;
 
-const CALLS: [&str; 14] = [
+const CALLS: [&str; 17] = [
     "GET /health/live",
     "GET /health/ready",
     "POST /prediction",
@@ -23,7 +23,10 @@ const CALLS: [&str; 14] = [
     "GET /calllist",
     "GET /history?what=runs&last=50",
     "GET /",
+    "GET /clients",
     "GET /clients/a26",
+    "GET /model",
+    "GET /terms",
     "GET /openapi.json",
     "GET /docs/",
     "GET /metrics",

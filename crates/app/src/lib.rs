@@ -29,6 +29,7 @@ mod queue;
 mod response;
 mod routes;
 mod state;
+mod unique;
 mod views;
 mod workers;
 

@@ -1,8 +1,6 @@
 //! Wraps every request: assigns a request id, checks host name, token and origin, turns errors into problem documents
 //! or pages, writes the log, updates the metrics, and adds the security headers for browsers.
 
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use actix_web::body::MessageBody;
@@ -11,7 +9,7 @@ use actix_web::error::ErrorInternalServerError;
 use actix_web::http::header::{self, Accept, ContentType, Header, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpRequest, HttpResponse};
+use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
 use common::api::Endpoint;
 use common::config::Config;
 
@@ -20,6 +18,7 @@ use crate::pages;
 use crate::problem::{Problem, shortened};
 use crate::response::RELEASE_HEADER;
 use crate::state::State;
+use crate::unique;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -100,7 +99,7 @@ fn error_response(problem: &Problem, request: &HttpRequest, config: &Config) -> 
     let detail = problem.detail(config);
     match prefers_html(request) {
         true => {
-            let page = pages::problem(problem.title(), &shortened(&detail));
+            let page = pages::problem(problem.status_code(), &shortened(&detail));
             problem.head().content_type(ContentType::html()).body(page.into_string())
         }
         false => problem.document(&detail),
@@ -121,20 +120,12 @@ fn label(pattern: Option<&str>) -> &'static str {
 
 /// The request's own id if it is short and consists of harmless characters; otherwise a new one.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
-    static PROCESS: LazyLock<String> = LazyLock::new(|| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        format!("{:x}{:x}", now.as_micros(), std::process::id())
-    });
-    static REQUESTS: AtomicU64 = AtomicU64::new(0);
     let harmless = |id: &&HeaderValue| {
         let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
         (1..=LONGEST_ID).contains(&id.len()) && id.as_bytes().iter().all(harmless)
     };
     match headers.get(&REQUEST_ID).filter(harmless) {
         Some(id) => id.clone(),
-        None => {
-            let id = format!("{}-{:x}", *PROCESS, REQUESTS.fetch_add(1, Ordering::Relaxed));
-            HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("-"))
-        }
+        None => HeaderValue::from_str(&unique::key()).unwrap_or(HeaderValue::from_static("-")),
     }
 }

@@ -6,6 +6,7 @@ mod docs;
 mod document;
 mod operations;
 mod prediction;
+mod report_file;
 mod reports;
 
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
@@ -70,7 +71,11 @@ handlers! {
         Contacts: contacts::contacts,
         History: reports::history,
         Home: pages::home,
+        Clients: pages::clients,
         Client: pages::client,
+        Model: pages::model,
+        Terms: pages::terms,
+        Report: report_file::report,
         Metrics: operations::metrics,
     }
     others {

@@ -2,6 +2,7 @@
 //! changes.
 
 mod agendas;
+mod origins;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use common::config::Config;
 use common::config::is_address;
+use common::files::ingested::Ingested;
 use common::files::{FINAL_DATA, INGESTION_RECORD, csv_files};
 use common::schema::Schema;
 use common::values::Predictors;
@@ -18,6 +20,7 @@ use insight::{Agenda, Call, CallList, Compiled, Contacts, Evidence, Figures, Ran
 use jiff::Timestamp;
 
 use self::agendas::Agendas;
+use self::origins::Origins;
 use crate::cache::{FileIdentity, SourceCache};
 use crate::circuit_breaker::CircuitBreaker;
 use crate::live::LiveModel;
@@ -40,6 +43,8 @@ struct Dataset {
     clients: Box<dyn Clients>,
     /// How its columns differ from those of the live release, if it could not be read with those.
     difference: Option<String>,
+    /// The files from which the rows come, if that is known.
+    origins: Option<Origins>,
 }
 
 /// The clients with their risks under the live model.
@@ -60,16 +65,6 @@ pub struct ScoredRow {
     pub risk: f64,
 }
 
-/// A client found by a search.
-#[derive(Debug)]
-pub struct Found {
-    /// The client's id.
-    pub id: String,
-    /// The client's entry in the call list; `None` if the client has left, or if the list is incomplete and ends before
-    /// it.
-    pub call: Option<Call>,
-}
-
 #[derive(PartialEq)]
 struct OverviewKey {
     release: String,
@@ -82,8 +77,6 @@ struct OverviewKey {
 pub struct Overview {
     /// The sections of the report.
     pub sections: Vec<Section>,
-    /// The newest run of `fullprocess`; `None` if none is recorded.
-    pub last_process: Option<RunRow>,
 }
 
 impl Views {
@@ -174,13 +167,15 @@ impl Dataset {
     /// deployment, the data may have other columns than the live release.
     fn open(config: &Config, columns: &Schema) -> Result<Self> {
         let open = |columns| dataset::open_for(config, columns)?.compiled(&config.output_folder, Ids::Read);
-        open(columns).map(|clients| Self { clients, difference: None }).or_else(|error| {
+        let (clients, difference) = open(columns).map(|clients| (clients, None)).or_else(|error| {
             let difference = config.columns.difference(columns);
             match difference.is_some().then(|| open(&config.columns)) {
-                Some(Ok(clients)) => Ok(Self { clients, difference }),
+                Some(Ok(clients)) => Ok((clients, difference)),
                 _ => Err(error),
             }
-        })
+        })?;
+        let origins = Ingested::read(&config.output_folder).ok().and_then(Origins::of);
+        Ok(Self { clients, difference, origins })
     }
 }
 
@@ -210,25 +205,28 @@ impl RankedClients {
             .collect())
     }
 
+    /// The names of the input files from which these rows come; `None` if they are unknown.
+    pub fn files(&self, id: &str) -> Result<Option<Vec<String>>> {
+        let Some(origins) = &self.dataset.origins else { return Ok(None) };
+        let positions = self.dataset.clients.positions_of(id)?;
+        let file = |row: u64| origins.file(row).map(str::to_owned);
+        Ok(positions.and_then(|rows| rows.into_iter().map(file).collect()))
+    }
+
     /// The client's entry in the call list; `None` if it is not in the list.
     pub fn call(&self, id: &str) -> Option<&Call> {
         self.list.calls.iter().find(|call| call.id == id)
     }
 
-    /// Searches current and former clients for names that contain `part`, ignoring case. Returns the first `most` of
-    /// them, current clients by risk and then former ones by name, and the total number of matches.
-    pub fn search(&self, part: &str, most: usize) -> Result<(Vec<Found>, usize)> {
+    /// The clients outside the call list whose names contain `part`, ignoring case, by name: those that have left, and
+    /// those beyond the end of an incomplete list. At most `most` names are searched.
+    pub fn unlisted(&self, part: &str, most: usize) -> Result<Vec<String>> {
+        let (mut names, _) = self.dataset.clients.search(part, most)?;
         let lower = part.to_lowercase();
-        let calls = self.list.calls.iter().filter(|call| call.id.to_lowercase().contains(&lower));
-        let current: Vec<&Call> = calls.take(most).collect();
-        let (names, total) = self.dataset.clients.search(part, most)?;
-        let listed: BTreeSet<&str> = current.iter().map(|call| call.id.as_str()).collect();
-        let others = names.iter().filter(|name| !listed.contains(name.as_str()));
-        let mut found: Vec<Found> =
-            current.iter().map(|call| Found { id: call.id.clone(), call: Some((*call).clone()) }).collect();
-        found.extend(others.map(|name| Found { id: name.clone(), call: self.call(name).cloned() }));
-        found.truncate(most);
-        Ok((found, total))
+        let listed = self.list.calls.iter().map(|call| call.id.as_str());
+        let listed: BTreeSet<&str> = listed.filter(|id| id.to_lowercase().contains(&lower)).collect();
+        names.retain(|name| !listed.contains(name.as_str()));
+        Ok(names)
     }
 }
 
@@ -241,7 +239,6 @@ impl Overview {
         description: &Description,
         contacts: Arc<Contacts>,
     ) -> Result<Self> {
-        let last_process = history.newest_process()?;
         let (release, model) = (live.release.clone(), live.model.clone());
         let engine = dataset::open_for(config, &live.model.schema)?;
         let compiled = Compiled {
@@ -252,6 +249,6 @@ impl Overview {
         };
         let evidence = Evidence::of(config, &*engine, history, release, model, compiled)?;
         let sections = insight::sections(&evidence, &Figures::draw(&evidence)?);
-        Ok(Self { sections, last_process })
+        Ok(Self { sections })
     }
 }

@@ -79,11 +79,15 @@ endpoints! {
     Contacts: Properties { method: Method::Post, writes: true, call: None, ..get("/contacts") },
     History: Properties { call: Some("/history?what=runs&last=50"), ..get("/history") },
     Home: Properties { names_release: true, ..computed("/") },
+    Clients: Properties { names_release: true, ..computed("/clients") },
     Client: Properties {
         names_release: true,
         call: Some("/clients/{corporation}"),
         ..computed("/clients/{corporation:.*}")
     },
+    Model: Properties { names_release: true, ..computed("/model") },
+    Terms: get("/terms"),
+    Report: Properties { call: None, names_release: true, ..computed("/report.pdf") },
     OpenApi: Properties { is_documented: false, ..get("/openapi.json") },
     DocsFile: Properties { call: Some("/docs/"), is_documented: false, ..get("/docs/{file:.*}") },
     DocsFolder: Properties { call: None, is_documented: false, ..get("/docs") },

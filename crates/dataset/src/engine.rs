@@ -115,6 +115,9 @@ pub trait Clients: Send + Sync {
     /// Returns every row of one client, oldest first; on a cluster rows of one file are in any order.
     fn rows_of(&self, id: &str) -> Result<Vec<ClientRow>>;
 
+    /// Returns the positions of these rows in the table, starting at 0; `None` if the table has no order.
+    fn positions_of(&self, id: &str) -> Result<Option<Vec<u64>>>;
+
     /// Returns the clients whose id contains `part`, ignoring case (Unicode lower case): at most `most` distinct
     /// ids in bytewise order, and the total number of distinct matches.
     fn search(&self, part: &str, most: usize) -> Result<(Vec<String>, usize)>;

@@ -9,6 +9,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -92,11 +94,33 @@ impl Browser {
             panic!("chromedriver starts no browser (is Debian's chromium installed?): {session}");
         };
         browser.session = format!("{}/{id}", browser.session);
-        // The size of the page is set instead of the window's, because a phone is narrower than the minimum width of a
-        // window.
-        let size = json!({"width": screen.width, "height": screen.height, "deviceScaleFactor": 1, "mobile": false});
-        browser.post("/goog/cdp/execute", &json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": size}));
+        browser.resize(screen.width, screen.height);
         Ok(browser)
+    }
+
+    /// Changes the size of the page, in CSS pixels. It is set instead of the window's, because a phone is narrower than the
+    /// minimum width of a window.
+    pub fn resize(&self, width: u32, height: u32) {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.post("/goog/cdp/execute", &json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": size}));
+    }
+
+    /// Lays out the page for a `medium`, `screen` or `print`, and for a reader who prefers a dark colour scheme or not.
+    pub fn emulate(&self, medium: &str, dark: bool) {
+        let scheme = if dark { "dark" } else { "light" };
+        let media = json!({"media": medium, "features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.post("/goog/cdp/execute", &json!({"cmd": "Emulation.setEmulatedMedia", "params": media}));
+    }
+
+    /// Returns a picture of the page, as PNG.
+    pub fn picture(&self) -> Vec<u8> {
+        BASE64_STANDARD.decode(self.get("/screenshot").as_str().unwrap()).unwrap()
+    }
+
+    /// Prints the page on A4, with the page's own margins; returns the PDF.
+    pub fn print(&self) -> Vec<u8> {
+        let paper = json!({"page": {"width": 21.0, "height": 29.7}, "shrinkToFit": false, "background": false});
+        BASE64_STANDARD.decode(self.post("/print", &paper).as_str().unwrap()).unwrap()
     }
 
     /// Opens a URL and waits until the page has loaded.
@@ -112,6 +136,11 @@ impl Browser {
     /// Runs a script in the page and returns its result; `given` becomes its `arguments`.
     pub fn run(&self, script: &str, given: &[Value]) -> Value {
         self.post("/execute/sync", &json!({ "script": script, "args": given }))
+    }
+
+    /// The same for a script that calls the last of its `arguments` with the result.
+    pub fn run_to_callback(&self, script: &str, given: &[Value]) -> Value {
+        self.post("/execute/async", &json!({ "script": script, "args": given }))
     }
 
     /// Returns the visible text of the first element that matches a CSS selector.

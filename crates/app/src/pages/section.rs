@@ -9,6 +9,9 @@ use super::layout::{change, chart, client_link, risk};
 /// Tables with more rows are hidden until they are opened.
 const MOST_ROWS: usize = 30;
 
+/// A table with more columns becomes cards already on a screen of medium width.
+const MOST_COLUMNS: usize = 7;
+
 /// A section with its heading.
 pub fn section(section: &Section, threshold: Threshold) -> Markup {
     let title = format!("{}-title", section.id);
@@ -30,45 +33,41 @@ fn is_figure(part: &Part) -> bool {
 /// An element of a section.
 pub fn part(part: &Part, threshold: Threshold) -> Markup {
     match part {
-        Part::Text(text) | Part::Note(text) => html! { p { (text) } },
+        Part::Text(text) => html! { p { (text) } },
+        Part::Note(text) => html! { p.note { (text) } },
         Part::Warning(text) => html! { p.warning { (text) } },
         Part::Figure { label, svg, .. } => chart(label, svg),
         Part::Table(table) if table.rows.len() > MOST_ROWS => html! {
-            details { summary { (table.label) ": " (table.rows.len()) } (wide_table(table, threshold)) }
+            details { summary { (table.label) ": " (table.rows.len()) } (self::table(table, threshold)) }
         },
-        Part::Table(table) => wide_table(table, threshold),
+        Part::Table(table) => self::table(table, threshold),
     }
 }
 
-/// A table that may be wider than the screen: it scrolls by itself, also with the keyboard.
-pub fn wide_table(table: &Table, threshold: Threshold) -> Markup {
-    html! {
-        div.wide role="region" aria-label=(table.label) tabindex="0" {
-            table data-sortable { (contents(table, threshold)) }
-        }
-    }
-}
-
-/// The caption, header and rows of a table. The roles are explicit, because a table that is laid out as cards on a small
-/// screen would lose them.
-pub fn contents(table: &Table, threshold: Threshold) -> Markup {
+/// A table, which becomes a list of cards on a narrow screen. Should it still be wider than the screen, it scrolls by
+/// itself, also with the keyboard.
+///
+/// The roles are explicit, because a table that is laid out as cards would lose them.
+pub fn table(table: &Table, threshold: Threshold) -> Markup {
     let number = |column: usize| table.columns.get(column).is_some_and(|column| column.is_number).then_some("number");
     html! {
-        @if !table.caption.is_empty() { caption { (table.caption) } }
-        thead role="rowgroup" { tr role="row" {
-            @for (j, column) in table.columns.iter().enumerate() {
-                th scope="col" role="columnheader" class=[number(j)] { (column.title) }
+        div.wide role="group" aria-label=(table.label) tabindex="0" {
+            table.cards.many[table.columns.len() > MOST_COLUMNS] role="table" {
+                @if !table.caption.is_empty() { caption { (table.caption) } }
+                thead role="rowgroup" { tr role="row" {
+                    @for (j, column) in table.columns.iter().enumerate() {
+                        th scope="col" role="columnheader" class=[number(j)] { (column.title) }
+                    }
+                } }
+                tbody role="rowgroup" { @for row in &table.rows { tr role="row" {
+                    @let head = row.iter().position(|cell| matches!(cell, Cell::Client(_))).unwrap_or(0);
+                    @for (j, (cell, column)) in row.iter().zip(&table.columns).enumerate() {
+                        @if j == head { th scope="row" role="rowheader" class=[number(j)] { (self::cell(cell, threshold)) } }
+                        @else { td role="cell" class=[number(j)] data-label=(column.title) { (self::cell(cell, threshold)) } }
+                    }
+                } } }
             }
-        } }
-        tbody role="rowgroup" { @for row in &table.rows { tr role="row" {
-            @let head = row.iter().position(|cell| matches!(cell, Cell::Client(_))).unwrap_or(0);
-            @for (j, (cell, column)) in row.iter().zip(&table.columns).enumerate() {
-                @if j == head { th scope="row" role="rowheader" class=[number(j)] { (self::cell(cell, threshold)) } }
-                @else {
-                    td role="cell" class=[number(j)] data-label=(column.title) data-value=[value(cell)] { (self::cell(cell, threshold)) }
-                }
-            }
-        } } }
+        }
     }
 }
 
@@ -80,14 +79,5 @@ fn cell(cell: &Cell, threshold: Threshold) -> Markup {
         Cell::Risk(probability) => risk(*probability, threshold),
         Cell::Change(difference) => change(*difference),
         Cell::Tick => html! {},
-    }
-}
-
-/// The number by which a column is sorted, if it is not the cell's text.
-fn value(cell: &Cell) -> Option<f64> {
-    match cell {
-        Cell::Risk(risk) => Some(*risk),
-        Cell::Change(change) => Some(change.unwrap_or(0.0)),
-        _ => None,
     }
 }

@@ -79,6 +79,13 @@ impl Api {
         self.ask("GET", page)
     }
 
+    /// Returns the body of an answer with status 200, which may be any bytes.
+    pub fn bytes(&self, page: &str) -> Vec<u8> {
+        let mut response = self.client.get(format!("{}{page}", self.server.url)).call().unwrap();
+        assert_eq!(response.status(), 200, "{page}");
+        response.body_mut().read_to_vec().unwrap()
+    }
+
     /// Requests a page with the headers of a browser.
     pub fn browse(&self, method: &str, page: &str) -> Answer {
         let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";

@@ -47,12 +47,14 @@ fn set_mode(path: &Path, mode: u32) {
 
 /// Checks that the page and the API show all data of the history.
 fn check_history(api: &Api) {
-    let page = api.get("/");
-    assert_eq!(page.status, 200, "{page:?}");
-    for part in ["Whom to call today", "Quality on the test data", "run of fullprocess"] {
-        assert!(page.text.contains(part), "{part}: {page:?}");
+    for (path, parts) in
+        [("/", ["Whom to call today", "Last check"]), ("/model", ["The model", "Quality on the test data"])]
+    {
+        let page = api.get(path);
+        assert_eq!(page.status, 200, "{page:?}");
+        assert!(parts.iter().all(|part| page.text.contains(part)), "{page:?}");
+        assert!(!page.text.contains("log gives the reason"), "{page:?}");
     }
-    assert!(!page.text.contains("log gives the reason"), "{page:?}");
     assert_eq!(api.get("/history?what=releases").ok()["rows"].as_array().unwrap().len(), 1);
     assert!(api.get("/metrics").text.contains("risk_last_f1"), "the metrics lack the history");
 }
@@ -85,8 +87,8 @@ fn what_it_is_not_allowed_to_read_is_named_with_the_user_and_the_remedy() {
     let explained = |name: &str| ["nobody (uid 65534)", "not allowed to read", name, "chmod"].map(str::to_owned);
     for (name, pages) in [
         ("history.sqlite", &[("/", 200), ("/history", 503)][..]),
-        ("testdata", &[("/", 200), ("/scoring", 503)]),
-        ("testdata/testdata.csv", &[("/", 200), ("/scoring", 503)]),
+        ("testdata", &[("/model", 200), ("/scoring", 503)]),
+        ("testdata/testdata.csv", &[("/model", 200), ("/scoring", 503)]),
         ("ingesteddata/finaldata.csv", &[("/", 503), ("/summarystats", 503), ("/calllist", 503), ("/clients/a0", 503)]),
         ("ingesteddata", &[("/", 503), ("/calllist", 503)]),
         ("production_deployment", &[("/", 503), ("/scoring", 503), ("/health/ready", 503)]),

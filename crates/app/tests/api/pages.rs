@@ -49,10 +49,8 @@ fn before_the_first_deployment_the_page_says_what_to_run() {
 }
 
 #[test]
-fn the_first_page_tells_the_calls_the_model_the_trends_and_the_data() {
+fn the_first_page_tells_the_calls_and_the_state_of_the_system() {
     let workspace = Workspace::with_data();
-    workspace.run("fullprocess", &[]);
-    workspace.csv("practicedata/later.csv", &testkit::rows("d", 200, true));
     workspace.run("fullprocess", &[]);
     let api = Api::of(workspace);
     let page = api.get("/");
@@ -63,27 +61,110 @@ fn the_first_page_tells_the_calls_the_model_the_trends_and_the_data() {
     assert_eq!(page.header("x-release"), release);
     for part in [
         &format!("<a href=\"/clients/{first}\">{first}</a>"),
-        list["calls"][0]["reasons"][0]["text"].as_str().unwrap(),
         release,
+        "compiled just now",
+        "just now: first deployment", // the last run
+        "no new rows since it went live",
+        "aria-current=\"page\">Calls</a>",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+    assert!(!text.contains("Needs attention"), "{text}");
+    let calls = text.split("id=\"call-list\"").nth(1).unwrap().split("</table>").next().unwrap();
+    assert_eq!(calls.matches("<tr ").count(), 51, "fifty calls and the head");
+    assert!(!text.contains("style=") && !text.contains("onclick"), "the content policy would refuse it");
+    assert!(text.len() < 200 * 1024, "{} bytes", text.len());
+    // A run that failed needs attention.
+    api.workspace.write("practicedata/bad.csv", "no,such,columns\n");
+    api.workspace.fail("fullprocess", &[]);
+    let text = api.get("/").text;
+    assert!(text.contains("Needs attention") && text.contains("bad.csv"), "{text}");
+}
+
+#[test]
+fn the_page_of_the_model_tells_its_quality_drift_trends_and_data() {
+    let workspace = Workspace::with_data();
+    workspace.run("fullprocess", &[]);
+    workspace.csv("practicedata/later.csv", &testkit::rows("d", 200, true));
+    workspace.run("fullprocess", &[]);
+    let api = Api::of(workspace);
+    let page = api.get("/model");
+    let text = html(&page, 200);
+    assert_eq!(page.header("x-release"), api.get("/calllist?limit=1").ok()["model"].as_str().unwrap());
+    for part in [
         "No new rows have arrived since it went live",
-        "just now: ",                       // the last run
         "The previous release had drifted", // the reason why this release is live
         "everyone exits",
         "later.csv",
         "lastyear_activity",
-        "actix-web",
+        "href=\"#trends\"",
+        "href=\"/openapi.json\"",
     ] {
         assert!(text.contains(part), "{part:?} is not in the page");
     }
-    assert_eq!(text.matches("<svg ").count(), 3);
-    let calls = text.split("id=\"call-list\"").nth(1).unwrap().split("</table>").next().unwrap();
-    assert_eq!(calls.matches("<tr role=\"row\">").count(), 51, "fifty calls and the head");
+    assert!(text.matches("<svg ").count() >= 3);
     assert!(!text.contains("style=") && !text.contains("onclick"), "the content policy would refuse it");
-    assert!(text.len() < 200 * 1024, "{} bytes", text.len());
     // Changes appear at once.
     api.workspace.csv("practicedata/latest.csv", &testkit::rows("e", 50, true));
     api.workspace.run("fullprocess", &[]);
-    assert!(api.get("/").text.contains("latest.csv"));
+    assert!(api.get("/model").text.contains("latest.csv"));
+}
+
+#[test]
+fn all_clients_can_be_paged_through_and_ordered() {
+    let api = Api::deployed();
+    let names = |page: &str| -> Vec<String> {
+        let text = api.get(page).text;
+        let links = text.split("<th scope=\"row\" role=\"rowheader\"><a href=\"/clients/").skip(1);
+        links.map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+    };
+    let page = api.get("/clients");
+    for part in ["60 current clients", "Page 1 of 2", "<a href=\"/clients?page=2\">Next</a>"] {
+        assert!(html(&page, 200).contains(part), "{part}: {page:?}");
+    }
+    assert_eq!(page.header("x-release"), api.get("/calllist?limit=1").ok()["model"].as_str().unwrap());
+    let listed = api.get("/calllist?limit=60").ok();
+    let expected: Vec<&str> =
+        listed["calls"].as_array().unwrap().iter().map(|call| call["corporation"].as_str().unwrap()).collect();
+    assert_eq!([names("/clients"), names("/clients?page=2")].concat(), expected);
+    assert_eq!(names("/clients?page=99"), names("/clients?page=2"), "the last page");
+    let mut sorted = expected.clone();
+    sorted.sort_unstable();
+    assert_eq!([names("/clients?order=name"), names("/clients?order=name&page=2")].concat(), sorted);
+    // All names contain an a or a b, so the search has pages too.
+    let page = api.get("/clients?q=a&page=2");
+    for part in ["60 clients.", "Page 2 of 2", "<a href=\"/clients?q=a\">Previous</a>", "has left"] {
+        assert!(html(&page, 200).contains(part), "{part}: {page:?}");
+    }
+    for (query, part) in [("page=x", "invalid digit"), ("order=why", "unknown variant"), ("page=1&page=2", "`page`")] {
+        api.check_problem(query, &api.get(&format!("/clients?{query}")), 400, &["query", part]);
+    }
+}
+
+#[test]
+fn the_report_is_served_only_as_long_as_it_is_that_of_the_live_release() {
+    let workspace = Workspace::with_data();
+    workspace.deploy();
+    let api = Api::of(workspace);
+    api.check_problem("no report", &api.get("/report.pdf"), 404, &["run reporting"]);
+    api.workspace.run("reporting", &[]);
+    let report = api.bytes("/report.pdf");
+    assert!(report == api.workspace.read("practicemodels/report.pdf"));
+    api.workspace.write("practicemodels/report.pdf", "of somebody else");
+    api.check_problem("another report", &api.get("/report.pdf"), 404, &["run reporting"]);
+    api.workspace.run("reporting", &[]);
+    api.workspace.csv("practicedata/later.csv", &testkit::rows("d", 200, true));
+    api.workspace.deploy();
+    api.check_problem("a report of the release before", &api.get("/report.pdf"), 404, &["run reporting"]);
+}
+
+#[test]
+fn the_words_of_the_pages_are_explained() {
+    let api = Api::of(Workspace::new());
+    let page = api.get("/terms");
+    for part in ["id=\"odds\"", "Held out", "F1"] {
+        assert!(html(&page, 200).contains(part), "{part}: {page:?}");
+    }
 }
 
 #[test]
@@ -94,12 +175,12 @@ fn no_name_is_taken_for_html_or_for_a_path() {
         let path = format!("/clients/{}", encoded(name));
         let page = api.get(&path);
         let escaped = name.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
-        assert!(html(&page, 200).contains(&format!("<h1>{escaped}</h1>")), "{page:?}");
+        assert!(html(&page, 200).contains(&format!("<h1>{escaped} ")), "{page:?}");
         assert!(html(&home, 200).contains(&format!(">{escaped}</a>")), "{name}");
         let found = api.get(&format!("/?q={}", encoded(name)));
         assert!(html(&found, 200).contains("One client."), "{found:?}");
         for page in [&home, &page, &found] {
-            assert!(!page.text.contains("<script>alert") && !page.text.contains("<img"), "{name}");
+            assert!(!page.text.contains("<script>alert") && !page.text.contains("<img src=x"), "{name}");
         }
     }
     let list = api.workspace.text("practicemodels/calllist.csv");
@@ -131,13 +212,16 @@ fn a_client_has_its_rows_its_reasons_and_what_would_help() {
     let text = html(&page, 200);
     for part in [
         "1 of 60",
-        "one of today's calls",
-        "With an average value the risk would be",
-        "What would lower the risk below 50 %",
+        "Today</span>",
+        "Why, and what would help",
         "percentage points since",
+        "exact contributions",
+        "later.csv",
+        "dataset1.csv",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+    assert!(text.contains("class=\"chart\"") && !api.get("/clients/a2").text.contains("class=\"chart\""));
     // The client's three rows, newest first.
     let places: Vec<_> = [">45</td>", ">50</td>", ">4000</td>"]
         .map(|cell| text.find(cell).unwrap_or_else(|| panic!("{cell}: {text}")))
@@ -185,10 +269,14 @@ fn what_if_tells_the_risk_that_prediction_gives() {
 fn data_or_a_history_that_are_away_leave_a_page_that_says_so() {
     let api = Api::deployed();
     std::fs::rename(api.workspace.path("testdata/testdata.csv"), api.workspace.path("testdata/gone")).unwrap();
-    let page = api.get("/");
-    assert!(html(&page, 200).contains("Whom to call today") && page.text.contains("log gives the reason"), "{page:?}");
+    assert!(html(&api.get("/"), 200).contains("Whom to call today"));
+    let page = api.get("/model");
+    assert!(
+        html(&page, 200).contains("The model and its data") && page.text.contains("log gives the reason"),
+        "{page:?}"
+    );
     std::fs::rename(api.workspace.path("testdata/gone"), api.workspace.path("testdata/testdata.csv")).unwrap();
-    assert!(!api.get("/").text.contains("log gives the reason"));
+    assert!(!api.get("/model").text.contains("log gives the reason"));
     std::fs::remove_dir_all(api.workspace.path("ingesteddata")).unwrap();
     let page = api.get("/");
     assert!(html(&page, 503).contains("run ingestion"), "{page:?}");
@@ -220,6 +308,7 @@ fn what_fails_is_a_page_for_a_browser_and_a_document_for_a_program() {
     let api = Api::deployed();
     for (method, path, status, part) in [
         ("GET", "/nothing", 404, "POST /prediction, GET /scoring"),
+        ("GET", "/clients?page=many", 400, "query"),
         ("GET", "/client/a0", 404, "/clients/{corporation}"),
         ("GET", "/assets/nothing", 404, "page.css"),
         ("GET", "/docs/nothing", 404, "start at /docs/"),
@@ -233,6 +322,8 @@ fn what_fails_is_a_page_for_a_browser_and_a_document_for_a_program() {
         assert_eq!(page.allow.is_empty(), status != 405, "{page:?}");
         api.check_problem(path, &api.ask(method, path), status, &[part]);
     }
+    let page = api.browse("GET", "/nothing").text;
+    assert!(page.contains("This page does not exist") && page.contains("href=\"/clients\""), "{page}");
     let page = api.browse("GET", "/clients/a0?%3Cscript%3Ealert(1)%3C/script%3E=1");
     assert!(html(&page, 400).contains("&lt;script&gt;alert(1)"), "{page:?}");
 }

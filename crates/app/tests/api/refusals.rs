@@ -329,7 +329,11 @@ fn another_method_is_refused_with_the_one_that_is_allowed() {
         ("/openapi.json", "GET"),
         ("/docs/", "GET"),
         ("/", "GET"),
+        ("/clients", "GET"),
         ("/clients/a0", "GET"),
+        ("/model", "GET"),
+        ("/terms", "GET"),
+        ("/report.pdf", "GET"),
         ("/assets/page.css", "GET"),
     ] {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "BREW"] {

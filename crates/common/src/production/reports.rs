@@ -39,14 +39,25 @@ impl ReportRecord {
         atomic::write(&folder.join(REPORT_RECORD), &serde_json::to_vec_pretty(self)?)
     }
 
+    /// Returns the report `name` if it is unchanged since it was created for `release`; `None` if there is none.
+    pub fn report_of(release: &str, folder: &Path, name: &str) -> Option<Vec<u8>> {
+        let record = Self::read(folder).filter(|record| record.release == release)?;
+        let report = fs::read(folder.join(name)).ok()?;
+        (record.sha256.get(name) == Some(&Checksum::of_bytes(&report))).then_some(report)
+    }
+
     /// Whether `folder` holds all [`REPORTS`] unchanged, as they were created for `release`.
     pub fn are_of(release: &str, folder: &Path) -> bool {
-        let text = fs::read(folder.join(REPORT_RECORD)).unwrap_or_default();
-        let Ok(facts) = serde_json::from_slice::<Self>(&text) else { return false };
+        let Some(facts) = Self::read(folder) else { return false };
         let is_unchanged = |name: &&str| {
             Checksum::of_file(&folder.join(name)).is_ok_and(|found| facts.sha256.get(*name) == Some(&found))
         };
         facts.release == release && REPORTS.iter().all(is_unchanged)
+    }
+
+    /// Reads the record in `folder`; `None` if there is none or it is damaged.
+    fn read(folder: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(folder.join(REPORT_RECORD)).ok()?).ok()
     }
 }
 
@@ -65,8 +76,11 @@ mod tests {
         let checksum = |name: &'static str| (name, Checksum::of_bytes(name.as_bytes()));
         ReportRecord::new("1", REPORTS.map(checksum)).write(folder).unwrap();
         assert!(ReportRecord::are_of("1", folder) && !ReportRecord::are_of("2", folder));
+        assert_eq!(ReportRecord::report_of("1", folder, REPORT), Some(REPORT.into()));
+        assert_eq!(ReportRecord::report_of("2", folder, REPORT), None);
         for name in REPORTS {
             fs::write(folder.join(name), "of another release").unwrap();
+            assert_eq!(ReportRecord::report_of("1", folder, name), None);
             assert!(!ReportRecord::are_of("1", folder), "{name} is another");
             fs::remove_file(folder.join(name)).unwrap();
             assert!(!ReportRecord::are_of("1", folder), "{name} is gone");

@@ -190,6 +190,11 @@ impl Clients for Table {
         Ok(rows.collect())
     }
 
+    fn positions_of(&self, id: &str) -> Result<Option<Vec<u64>>> {
+        let rows = self.ids()?.iter().enumerate().filter(|(_, found)| *found == Some(id));
+        Ok(Some(rows.map(|(row, _)| row as u64).collect()))
+    }
+
     fn search(&self, part: &str, most: usize) -> Result<(Vec<String>, usize)> {
         let part = part.to_lowercase();
         let ids = self.ids()?.iter().flatten();

@@ -262,6 +262,10 @@ impl Clients for ClusterTable {
         Ok(rows.iter().map(|row| self.client_row(&mut Cells::of(row))).collect())
     }
 
+    fn positions_of(&self, _id: &str) -> Result<Option<Vec<u64>>> {
+        Ok(None)
+    }
+
     fn search(&self, part: &str, most: usize) -> Result<(Vec<String>, usize)> {
         let what = "searching for a client";
         let found = format!(

@@ -249,6 +249,9 @@ pub fn finds_clients(fixture: &Fixture, clients: &dyn Clients) {
     for id in ["acme", "o'neil, \"ltd\"", "nobody", "o'neil", "%", "a_me"] {
         let expected: Vec<ClientRow> = fixture.rows_of(id).into_iter().map(Row::client_row).collect();
         assert_eq!(clients.rows_of(id).unwrap(), expected, "{id}");
+        let positions = (0..fixture.rows.len() as u64).filter(|row| fixture.rows[*row as usize].id == id);
+        let found = clients.positions_of(id).unwrap();
+        assert!(found.is_none_or(|found| found == positions.collect::<Vec<_>>()), "{id}");
     }
     let found = |part: &str, most: usize| clients.search(part, most).unwrap();
     assert_eq!(found("CÔT", 9), (vec!["côté".to_owned()], 1));
