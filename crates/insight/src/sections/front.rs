@@ -5,11 +5,10 @@ use jiff::civil::Date;
 
 use super::calls;
 use crate::agenda::{Agenda, Entry};
-use crate::call_list::{Call, CallList, Remedy};
 use crate::changes::{Changes, day};
 use crate::evidence::Evidence;
 use crate::section::{Cell, Part, Section, Table};
-use crate::wording::{capitalised, count, grouped, minutes, whole_percent};
+use crate::wording::{capitalised, count, grouped, minutes};
 
 /// Number of calls on the first page.
 const FIRST: usize = 15;
@@ -105,22 +104,11 @@ fn row(agenda: &Agenda, entry: &Entry) -> Vec<Cell> {
         Cell::Text(grouped(entry.rank as u64)),
         Cell::Client(call.id.clone()),
         Cell::Risk(call.risk),
-        Cell::Lines(why(&agenda.list, call)),
+        Cell::Lines(agenda.list.story(call)),
     ];
     row.extend(agenda.accounts.is_some().then(|| Cell::Lines(account(agenda, entry))));
     row.push(Cell::Tick);
     row
-}
-
-/// The strongest reason, and what would lower the risk below the threshold.
-fn why(list: &CallList, call: &Call) -> Vec<String> {
-    let mut sentences = list.main_reasons_in_words(call);
-    sentences.truncate(1);
-    if matches!(list.remedy(call), Remedy::Change(_)) {
-        let threshold = whole_percent(list.threshold.value());
-        sentences.push(format!("It would be below {threshold} with {}.", list.remedy_in_words(call)));
-    }
-    sentences
 }
 
 /// The account of a client: who looks after it, and the first other values, such as a telephone number.
