@@ -5,12 +5,12 @@ pub mod what_if;
 
 use actix_web::http::StatusCode;
 use history::Contact;
-use insight::wording::{grouped, number, value};
+use insight::wording::{capitalised, grouped, number, value};
 use insight::{Agenda, Call, CallList, Entry, Table};
 use maud::{Markup, html};
 
 use self::what_if::WhatIf;
-use super::layout::{Frame, Place, change, client_path, level, risk, turn};
+use super::layout::{Frame, Place, change, client_path, level, risk, sentence, turn};
 use super::section::table;
 use super::{account, contact};
 use crate::live::LiveModel;
@@ -63,7 +63,7 @@ pub fn page_of(live: &LiveModel, id: &str, known: &Known) -> Result<(StatusCode,
                 (summary(agenda, &call, entry, newest.exited))
                 section aria-labelledby="why-title" {
                     h2 id="why-title" { "Why, and what would help" }
-                    @for sentence in list.story(&call) { p.story { (sentence) } }
+                    @for told in list.story(&call) { p.story { (sentence(&told)) } }
                 }
             }
             (calls(id, &known.contacts))
@@ -120,7 +120,7 @@ fn calls(id: &str, contacts: &Result<Vec<Contact>, String>) -> Markup {
             @match contacts {
                 Ok(contacts) if contacts.is_empty() => p.note { "No call is recorded." },
                 Ok(contacts) => (contact::list(contacts)),
-                Err(why) => p.warning { (why) "." },
+                Err(why) => p.warning { (capitalised(why)) "." },
             }
         }
     }

@@ -15,7 +15,7 @@ pub fn nothing_yet(config: &Config, detail: &str) -> Markup {
     let content = html! {
         section id="empty" {
             h1 { "There is nothing to show yet" }
-            p.warning role="status" { (detail) "." }
+            p.warning role="status" { (capitalised_sentence(detail)) }
             ol {
                 li {
                     @match files {
@@ -39,7 +39,7 @@ pub fn no_clients(live: &LiveModel, detail: &str) -> Markup {
     let content = html! {
         section id="calls" {
             h1 { "The clients cannot be shown" }
-            p.warning role="status" { (detail) "." }
+            p.warning role="status" { (capitalised_sentence(detail)) }
             p { "Release " (live.id) " still answers requests for predictions; see " a href="/docs/" { "the description of the API" } "." }
         }
     };

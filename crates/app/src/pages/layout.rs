@@ -136,6 +136,11 @@ pub fn level(risk: f64, threshold: Threshold) -> &'static str {
     }
 }
 
+/// A sentence in which no line begins with a percent sign.
+pub fn sentence(text: &str) -> String {
+    text.replace(" %", "\u{a0}%")
+}
+
 /// The change of a risk in percentage points; increases are emphasised, and `None` is shown as "new".
 pub fn change(change: Option<f64>) -> Markup {
     match change {

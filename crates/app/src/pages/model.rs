@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use insight::wording::capitalised;
 use maud::{Markup, html};
 
 use super::layout::{Frame, Place};
@@ -26,7 +27,7 @@ pub fn page(live: &LiveModel, overview: Result<Arc<Overview>, String>) -> Markup
                 }
                 @for part in &overview.sections { (section(part, live.threshold)) }
             }
-            Err(detail) => p.warning { (detail) "." }
+            Err(detail) => p.warning { (capitalised(detail)) "." }
         }
     };
     Frame { title: "Model", place: Some(Place::Model), release: Some(&live.id), ..Frame::default() }.around(&content)

@@ -102,7 +102,7 @@ fn a_screen_reader_finds_its_way_and_a_keyboard_too() {
     assert_eq!(headings[0], "H1");
     assert!(headings.as_array().unwrap()[1..].iter().all(|heading| heading == "H2"), "{headings}");
     let unnamed = browser.run(
-        "return [...document.querySelectorAll('input,button,a,summary')].filter(e => \
+        "return [...document.querySelectorAll('input:not([type=hidden]),select,textarea,button,a,summary')].filter(e => \
          !(e.textContent.trim() || e.labels?.length || e.getAttribute('aria-label'))).map(e => e.outerHTML)",
         &[],
     );
@@ -142,6 +142,43 @@ fn without_scripts_everything_can_be_read_and_asked() {
     browser.click(".what-if button");
     browser.wait_for("#answer");
     assert!(browser.text("#answer").starts_with("With these numbers"));
+
+    // Records a call on the page of the client.
+    browser.click(".record input[value=is_leaving]");
+    browser.type_into(".record input[name=by]", "Anna");
+    browser.type_into(".record textarea", "<b>too late</b>");
+    browser.click(".record button");
+    browser.wait_for(".contacts");
+    assert!(browser.text(".contacts").contains("Is leaving") && browser.text(".contacts").contains("<b>too late</b>"));
+    assert!(browser.text("h1").contains("Back on"));
+}
+
+#[test]
+fn a_call_is_recorded_from_the_list_with_the_keyboard() {
+    let Some(browser) = browser(WIDE) else { return };
+    let api = Api::of(awkward());
+    browser.open(&api.server.url);
+    let first = browser.text("#call-list tbody th a");
+    // Until the focus is on the first row's way to record a call.
+    let reached = (0..30).any(|_| {
+        browser.press("\u{e004}"); // tab
+        browser.run("return document.activeElement.matches('#call-list summary')", &[]) == json!(true)
+    });
+    assert!(reached);
+    browser.press("\u{e007}\u{e004} "); // enter opens the form, tab leads to the first choice, space takes it
+    browser.press("\u{e004}"); // to the name
+    browser.press("Anna");
+    browser.press("\u{e004}Back soon\u{e004}\u{e007}"); // the note, and the button
+    browser.wait_for(".confirmation");
+    let said = browser.text(".confirmation");
+    assert!(said.starts_with(&format!("The call to {first} is recorded: not reached.")), "{said}");
+    assert!(browser.text("#paused").contains("Back soon"));
+    assert_ne!(browser.text("#call-list tbody th a"), first);
+    // The browser knows the name of the caller, and is at the next client.
+    assert_eq!(browser.run("return document.querySelector('.record input[name=by]').value", &[]), json!("Anna"));
+    let target = browser.run("return document.querySelector('#call-list tr:target th a').textContent", &[]);
+    assert_eq!(target, json!(browser.text("#call-list tbody th a")));
+    check_console(&browser);
 }
 
 #[test]

@@ -145,7 +145,9 @@ fn what_is_wrong_names_the_row_and_the_column() {
 fn the_pages_show_labels_levels_and_what_another_level_would_do() {
     let api = deployed();
     let home = api.get("/");
-    for part in ["Customer &quot;ID&quot;, no.", "most common", "&lt;b&gt;Total&lt;/b&gt;", "Monthly"] {
+    for part in
+        ["Customer &quot;ID&quot;, no.", "Contract is Monthly; with &lt;i&gt;One&lt;/i&gt; year the risk would be"]
+    {
         assert!(html(&home, 200).contains(part), "{part}: {}", home.text);
     }
     let list = api.get("/calllist?limit=1").ok();

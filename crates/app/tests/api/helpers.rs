@@ -134,6 +134,13 @@ impl Api {
         self.get("/history?what=contacts&last=10000").ok()["rows"].as_array().unwrap().clone()
     }
 
+    /// Sends the form of a page, and follows the redirect of its answer.
+    pub fn form(&self, path: &str, fields: &str) -> Answer {
+        let request = self.client.post(format!("{}{path}", self.server.url));
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        request.send(fields).map(answer).unwrap_or_else(|error| panic!("POST {path}: {error}"))
+    }
+
     /// Sends `POST /prediction` with the header `Accept: {accept}`.
     pub fn post_for(&self, accept: &str, content_type: &str, body: &[u8]) -> Answer {
         let request = self.client.post(format!("{}/prediction", self.server.url));

@@ -37,7 +37,13 @@ const CUT_OFF: &str = "
 /// The services whose pages are looked at, with a client of each: awkward and long names with several runs, categories, and
 /// a hundred predictors.
 fn services() -> Vec<(Api, String)> {
-    let names = awkward();
+    let mut names = awkward();
+    let owner = "Dr. Elisabeth von Hohenstein-Waldburg-Zeil";
+    names.write(
+        "accounts.csv",
+        &format!("corporation,owner,value,phone\n\"{LONG}\",{owner},123456789,+49 30 1234567\n"),
+    );
+    names.set("accounts_path", json!("accounts.csv"));
     names.csv("practicedata/long.csv", &format!("\"{LONG}\",1,70,95,\n\"{LONG}\",2,60,95,\n"));
     names.run("fullprocess", &[]);
     let categories = columns::workspace();
@@ -48,7 +54,12 @@ fn services() -> Vec<(Api, String)> {
         let list = api.get("/calllist?limit=1").ok();
         list["calls"][0]["corporation"].as_str().unwrap().to_owned()
     };
-    let mut services = vec![(Api::of(names), LONG.to_owned())];
+    let names = Api::of(names);
+    for client in [LONG, "a10"] {
+        let form = format!("corporation={client}&outcome=not_reached&by={owner}&note={LONG}&return=/");
+        assert_eq!(names.form("/contacts", &form.replace(' ', "+")).status, 200);
+    }
+    let mut services = vec![(names, LONG.to_owned())];
     for workspace in [categories, numbers] {
         let api = Api::of(workspace);
         let client = client(&api);

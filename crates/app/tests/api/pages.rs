@@ -37,7 +37,7 @@ fn encoded(name: &str) -> String {
 fn before_the_first_deployment_the_page_says_what_to_run() {
     let api = Api::of(Workspace::with_data());
     let page = api.get("/");
-    for part in ["nothing is deployed yet", "fullprocess", "2 CSV files", "not been compiled"] {
+    for part in ["Nothing is deployed yet", "fullprocess", "2 CSV files", "not been compiled"] {
         assert!(html(&page, 503).contains(part), "{part}: {page:?}");
     }
     api.workspace.run("ingestion", &[]);
@@ -156,6 +156,94 @@ fn the_report_is_served_only_as_long_as_it_is_that_of_the_live_release() {
     api.workspace.csv("practicedata/later.csv", &testkit::rows("d", 200, true));
     api.workspace.deploy();
     api.check_problem("a report of the release before", &api.get("/report.pdf"), 404, &["run reporting"]);
+}
+
+/// A workspace with a release, and accounts of the clients a0, a2, … by two owners, in which a58 has the highest value.
+fn with_accounts() -> Workspace {
+    let mut workspace = Workspace::with_data();
+    let account = |i: u32| format!("a{},{},{},+49 30 12345{i}\n", 2 * i, ["Anna & Co", "Bo"][i as usize % 2], 100 * i);
+    let accounts: String = (0..30).map(account).collect();
+    workspace.write("accounts.csv", &format!("corporation,owner,value,phone\n{accounts}nobody,Bo,1,\n"));
+    workspace.set("accounts_path", json!("accounts.csv"));
+    workspace.deploy();
+    workspace
+}
+
+#[test]
+fn accounts_are_shown_with_their_clients_and_choose_whom_to_call() {
+    let api = Api::of(with_accounts());
+    let page = api.get("/");
+    for part in [
+        "<option value=\"Anna &amp; Co\">Anna &amp; Co</option>",
+        "Highest risk × value first",
+        "<a href=\"tel:+49301234513\">+49 30 1234513</a>",
+        "Clients without an account: 30",
+        "Accounts whose client has left or is not in the data: 1",
+        "Value at risk",
+    ] {
+        assert!(html(&page, 200).contains(part), "{part}: {}", page.text);
+    }
+    let calls = |page: &str| -> Vec<String> {
+        let text = api.get(page).text;
+        let table = text.split("id=\"call-list\"").nth(1).and_then(|rest| rest.split("</table>").next());
+        let names = table.unwrap_or_default().split("<a href=\"/clients/").skip(1);
+        names.map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+    };
+    let of_anna = calls("/?owner=Anna%20%26%20Co");
+    assert!(
+        !of_anna.is_empty() && of_anna.iter().all(|name| name[1..].parse::<u32>().unwrap() % 4 == 0),
+        "{of_anna:?}"
+    );
+    assert_eq!(calls("/?rank=value")[0], "a58");
+    assert!(api.get("/?owner=nobody").text.contains("None of today's calls is for nobody."));
+    let page = api.get("/?owner=Bo&rank=value");
+    for part in ["href=\"/calllist?owner=Bo&amp;rank=value&amp;format=csv\"", "<option value=\"Bo\" selected>"] {
+        assert!(html(&page, 200).contains(part), "{part}: {}", page.text);
+    }
+    let clients = api.get("/clients?order=value&owner=Bo");
+    assert!(
+        html(&clients, 200).contains("15 current clients")
+            && clients.text.contains("aria-sort=\"descending\">Risk × value")
+    );
+    let client = api.get("/clients/a58");
+    for part in ["<dt>Owner</dt><dd>Bo</dd>", "<dt>Value</dt><dd>2,900</dd>", "<dt>Phone</dt>"] {
+        assert!(html(&client, 200).contains(part), "{part}: {}", client.text);
+    }
+    api.check_problem("rank", &api.get("/?rank=name"), 400, &["query", "unknown variant"]);
+}
+
+#[test]
+fn a_client_who_was_called_pauses_and_clients_held_out_are_marked() {
+    let mut workspace = Workspace::with_data();
+    workspace.set("call_holdout", json!(0.5));
+    workspace.set("call_capacity", json!(5));
+    workspace.run("fullprocess", &[]);
+    let api = Api::of(workspace);
+    let list = api.get("/calllist").ok();
+    let today = |list: &serde_json::Value| -> Vec<String> {
+        let calls = list["calls"].as_array().unwrap().iter().filter(|call| call["turn"] == "today");
+        calls.map(|call| call["corporation"].as_str().unwrap().to_owned()).collect()
+    };
+    let before = today(&list);
+    let text = api.get("/").text;
+    assert!(text.contains("Held out: ") && !text.contains("Paused after a call"), "{text}");
+    let form = format!("corporation={}&outcome=promised_to_stay&by=Anna&note=likes+%3Cb%3E&key=k1&return=/", before[0]);
+    assert_eq!(api.form("/contacts", &form).status, 200, "the page to which the form returns");
+    let text = api.get(&format!("/?recorded={}", before[0])).text;
+    for part in
+        ["Paused after a call: 1", "is recorded: promised to stay.", "by Anna, promised to stay: “likes &lt;b&gt;”"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let after = today(&api.get("/calllist").ok());
+    assert!(after.len() == 5 && after[..4] == before[1..], "{before:?} {after:?}");
+    let client = api.get(&format!("/clients/{}", before[0])).text;
+    for part in ["Back on ", "<strong>Promised to stay</strong>", "likes &lt;b&gt;"] {
+        assert!(client.contains(part), "{part}: {client}");
+    }
+    assert!(api.get("/clients").text.contains("Held out</span>"));
+    // A link cannot claim that a call was recorded.
+    assert!(!api.get(&format!("/?recorded={}", after[0])).text.contains("is recorded"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use insight::{Agenda, Headline};
 use maud::{Markup, html};
 
 use crate::pages::account::money;
+use crate::pages::layout::sentence;
 
 /// Maximum number of clients without an account, and of accounts without a client, on the page.
 const MOST_UNMATCHED: usize = 200;
@@ -36,7 +37,7 @@ pub fn headline(agenda: &Agenda, owner: Option<&str>) -> Markup {
                 }
             }
         }
-        p.headline { (sentences.join(" ")) }
+        p.headline { (sentence(&sentences.join(" "))) }
         @for warning in &agenda.warnings { p.warning { (warning) } }
     }
 }

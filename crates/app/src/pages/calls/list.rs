@@ -5,7 +5,7 @@ use insight::{Entry, Turn};
 use maud::{Markup, html};
 
 use super::Shown;
-use crate::pages::layout::{change, client_link, encoded, risk};
+use crate::pages::layout::{change, client_link, encoded, risk, sentence};
 use crate::pages::{account, contact};
 
 /// Maximum number of today's calls on the page.
@@ -78,7 +78,7 @@ fn row(shown: &Shown, entry: &Entry, next: &Entry, on_paper: bool) -> Markup {
             td.change role="cell" data-label="Change" { (change(call.change())) }
             @if shown.has_values { td.value role="cell" data-label="Value" { (value.map_or_else(|| "–".to_owned(), account::money)) } }
             td.why role="cell" {
-                @for sentence in agenda.list.story(call) { p { (sentence) } }
+                @for told in agenda.list.story(call) { p { (sentence(&told)) } }
                 @if let Some(contact) = agenda.last_contact(entry) { p.last { (contact::last(contact)) } }
                 details.record-call {
                     summary { "Record a call" span.unseen { " to " (call.id) } }
