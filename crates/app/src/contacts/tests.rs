@@ -30,7 +30,7 @@ fn the_three_formats_give_the_same_contact() {
     };
     for (format, body) in [(Format::Json, json), (Format::Json, one), (Format::Csv, csv), (Format::Form, form)] {
         let posted = read(format, body.as_bytes()).unwrap();
-        assert_eq!(posted.contacts, [expected.clone()], "{body}");
+        assert_eq!(posted.contacts, std::slice::from_ref(&expected), "{body}");
         assert_eq!(posted.form.is_some(), format == Format::Form);
     }
     let posted = read(Format::Form, form.as_bytes()).unwrap();
@@ -75,7 +75,7 @@ fn a_wrong_contact_is_named_with_its_field() {
         (r#"{"corporation": null}"#, "corporation is missing"),
         (r#"{"corporation": ""}"#, "corporation is missing"),
         (r#"{"corporation": "a\nb"}"#, "corporation"),
-        (&long("corporation", 501), "corporation is longer than 1000 bytes"),
+        (&long("corporation", 501), "corporation holds a control character or is longer than 1000 bytes"),
         (r#"{"outcome": null}"#, "outcome is missing"),
         (r#"{"outcome": "Reached"}"#, "expected one of not_reached, reached, promised_to_stay, is_leaving"),
         (r#"{"outcome": ["reached"]}"#, "outcome is not a text"),
