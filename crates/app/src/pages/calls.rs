@@ -10,7 +10,7 @@ use maud::{Markup, html};
 
 use super::layout::{Frame, Place, client_link, encoded};
 use super::status::Status;
-use super::time::day;
+use super::time::day_of_year;
 use super::{contact, section};
 use crate::live::LiveModel;
 
@@ -81,7 +81,7 @@ impl Shown<'_> {
                 p.confirmation role="status" {
                     "The call to " (client_link(&agenda.call(entry).id)) " is recorded: "
                     (contact::outcome(contact.outcome).to_lowercase()) "."
-                    @if let Some(until) = entry.turn.paused_until() { " The client is back on " (day(until)) "." }
+                    @if let Some(until) = entry.turn.paused_until() { " The client is back on " (day_of_year(until)) "." }
                 }
             }
         }
@@ -128,7 +128,12 @@ impl Shown<'_> {
         let rows = paused.iter().take(MOST_OTHERS).map(|(until, entry)| {
             let last = agenda.last_contact(entry).map_or_else(String::new, contact::last);
             let client = agenda.call(entry);
-            vec![Cell::Client(client.id.clone()), Cell::Risk(client.risk), Cell::Text(last), Cell::Text(day(*until))]
+            vec![
+                Cell::Client(client.id.clone()),
+                Cell::Risk(client.risk),
+                Cell::Text(last),
+                Cell::Text(day_of_year(*until)),
+            ]
         });
         let table = self.table("Paused clients", &["", "#Risk", "Last call", "Back on"], 0, rows);
         html! {
@@ -143,7 +148,7 @@ impl Shown<'_> {
         }
     }
 
-    /// The clients whom nobody calls, in the order of the agenda.
+    /// The clients that are held out, in the order of the agenda.
     fn held_out(&self) -> Markup {
         let agenda = self.agenda;
         let held_out = self.entries(|turn| turn == Turn::HeldOut);

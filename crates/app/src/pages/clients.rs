@@ -30,12 +30,12 @@ pub struct Asked {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
-    /// Highest risk first.
+    /// The highest risk comes first.
     #[default]
     Risk,
-    /// Highest risk × value first.
+    /// The highest product of risk and value comes first.
     Value,
-    /// By name.
+    /// The names are in alphabetical order.
     Name,
 }
 

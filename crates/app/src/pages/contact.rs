@@ -36,7 +36,7 @@ pub fn form(id: &str, back: &str) -> Markup {
     }
 }
 
-/// What came of a call, in words.
+/// The words for an outcome.
 pub fn outcome(outcome: CallOutcome) -> &'static str {
     OUTCOMES.iter().find(|(other, _)| *other == outcome).map_or("", |(_, words)| words)
 }

@@ -6,7 +6,7 @@ use insight::wording::{points, risk_in_table};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::time::day;
+use super::time::day_of_year;
 
 /// The pages of the navigation.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Frame<'f> {
 }
 
 impl Frame<'_> {
-    /// A complete page.
+    /// The page with this frame around its content.
     pub fn around(&self, content: &Markup) -> Markup {
         html! {
             (DOCTYPE)
@@ -104,7 +104,7 @@ pub fn turn(turn: Turn) -> Markup {
     match turn {
         Turn::Today => html! { span.tag.today { "Today" } },
         Turn::Later => html! { span.quiet { "Later" } },
-        Turn::Paused { until } => html! { span.tag { "Back on " (day(until)) } },
+        Turn::Paused { until } => html! { span.tag { "Back on " (day_of_year(until)) } },
         Turn::HeldOut => html! { span.tag { "Held out" } },
     }
 }

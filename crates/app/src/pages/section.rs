@@ -52,7 +52,7 @@ pub fn table(table: &Table, threshold: Threshold) -> Markup {
     let number = |column: usize| table.columns.get(column).is_some_and(|column| column.is_number).then_some("number");
     html! {
         div.wide role="group" aria-label=(table.label) tabindex="0" {
-            table.cards.many[table.columns.len() > MOST_COLUMNS] role="table" {
+            table.cards.broad[table.columns.len() > MOST_COLUMNS] role="table" {
                 @if !table.caption.is_empty() { caption { (table.caption) } }
                 thead role="rowgroup" { tr role="row" {
                     @for (j, column) in table.columns.iter().enumerate() {

@@ -18,7 +18,7 @@ use crate::problem::{Problem, shortened};
 /// minutes.
 const OVERDUE: i64 = 60;
 
-/// What is known about the state of the system.
+/// The state of the system: its data, its last run and its last check for drift.
 pub struct Status {
     now: Timestamp,
     /// When the compiled data were written; `None` if that cannot be read.

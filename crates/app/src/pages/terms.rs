@@ -3,11 +3,11 @@
 
 use maud::{Markup, html};
 
-use super::layout::{Frame, Place};
+use super::layout::{Frame, Place, sentence};
 
 /// A word and what it means.
 struct Term {
-    /// The anchor.
+    /// The anchor on the page, to which other pages link.
     id: &'static str,
     word: &'static str,
     meaning: &'static str,
@@ -161,7 +161,7 @@ pub fn page() -> Markup {
 }
 
 fn list(terms: &[Term]) -> Markup {
-    html! { dl.terms { @for term in terms { div id=(term.id) { dt { (term.word) } dd { (term.meaning) } } } } }
+    html! { dl.terms { @for term in terms { div id=(term.id) { dt { (term.word) } dd { (sentence(term.meaning)) } } } } }
 }
 
 #[cfg(test)]

@@ -12,6 +12,11 @@ pub fn day(time: Timestamp) -> String {
     time.strftime("%-d %B %Y").to_string()
 }
 
+/// A day of this year or the next: "14 December".
+pub fn day_of_year(time: Timestamp) -> String {
+    time.strftime("%-d %B").to_string()
+}
+
 /// How long ago `then` was: "just now", "4 minutes ago", "3 hours ago", "12 days ago". A time in the future, which only
 /// a wrong clock can give, counts as now.
 pub fn ago(now: Timestamp, then: Timestamp) -> String {
@@ -39,6 +44,7 @@ mod tests {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let now = at("2026-11-30T09:00:00Z");
         assert_eq!((weekday(now), day(now)), ("Monday, 30 November 2026".to_owned(), "30 November 2026".to_owned()));
+        assert_eq!(day_of_year(at("2026-12-01T00:00:00Z")), "1 December");
         for (then, words) in [
             ("2026-11-30T09:00:30Z", "just now"),
             ("2026-11-30T08:59:00Z", "1 minute ago"),

@@ -1,4 +1,4 @@
-//! What is to be expected of today's calls, and which accounts and clients do not match.
+//! The expected outcome of today's calls, and the clients and accounts that do not match.
 
 use insight::wording::grouped;
 use insight::{Agenda, Headline};

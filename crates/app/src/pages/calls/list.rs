@@ -12,7 +12,7 @@ use crate::pages::{account, contact};
 const MOST_CALLS: usize = 100;
 
 /// Number of calls that fit on a sheet of paper.
-const ON_PAPER: usize = 15;
+const ON_PAPER: usize = 12;
 
 /// The table of today's calls, or why there are none.
 pub fn today(shown: &Shown) -> Markup {
