@@ -104,7 +104,7 @@ pub struct Config {
     /// Number of days for which a client is not called again after a call.
     #[serde(default = "values::number::<14>", deserialize_with = "values::number_within::<0, 365, _>")]
     pub call_pause_days: u32,
-    /// Share of the clients whom nobody calls, so that the effect of the calls can be measured.
+    /// Share of the clients that are never called, so that the effect of the calls can be measured.
     #[serde(default)]
     pub call_holdout: Holdout,
     /// Number of threads that work on client data; by default one per processor.

@@ -118,7 +118,7 @@ kinds! {
     Comparisons = "comparisons", ComparisonRow: "The result of one model or baseline on the test rows of a comparison.";
     /// Contacts: the calls that client managers have made.
     Contacts = "contacts", ContactRow: "A call to a client.";
-    /// Published call lists.
+    /// Call lists that were published, with what was expected of them.
     Lists = "lists", PublishedListRow: "A call list that was published.";
 }
 

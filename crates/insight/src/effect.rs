@@ -22,17 +22,17 @@ pub type Followed = (f64, bool);
 /// The clients of one group that are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Group {
-    /// Number of clients.
+    /// Number of clients in the group.
     pub clients: u64,
     /// Number of these clients that left.
     pub left: u64,
 }
 
-/// What can be said about the calls.
+/// The conclusion about the calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Nobody is held out, so nothing can be said, whatever happened to the called clients.
+    /// No client is held out, so no conclusion is possible, whatever happened to the called clients.
     NoHoldOut,
     /// There are not enough clients yet.
     CannotTell,
@@ -47,7 +47,7 @@ pub enum Verdict {
 /// The effect of calls on leaving.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Effect {
-    /// The called clients.
+    /// Clients that were to be called.
     pub called: Group,
     /// The held-out clients.
     pub held_out: Group,
@@ -57,7 +57,7 @@ pub struct Effect {
     pub low: Option<f64>,
     /// Upper end of the difference's 95 % interval.
     pub high: Option<f64>,
-    /// What can be said.
+    /// The conclusion.
     pub verdict: Verdict,
 }
 
@@ -190,7 +190,7 @@ fn range(low: f64, high: f64) -> String {
 mod tests {
     use super::*;
 
-    /// So many clients of a risk, of whom so many left.
+    /// Returns `clients` clients of one risk, `left` of whom left.
     fn followed(risk: f64, clients: usize, left: usize) -> Vec<Followed> {
         (0..clients).map(|i| (risk, i < left)).collect()
     }

@@ -17,7 +17,7 @@ const HIGH: f64 = 0.9;
 /// With more calls there is one band, because the time for several grows with the square of the number of calls.
 const MOST_CALLS_IN_BANDS: usize = 10_000;
 
-/// What is expected of today's calls.
+/// The number of today's calls that are expected to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Headline {
     /// Number of clients to call.
@@ -51,7 +51,7 @@ impl Headline {
     /// population. It does not need the model's probabilities to be right, and the clients to call need not be the riskiest
     /// ones: some may pause, or be ranked by value.
     ///
-    /// `None` if nobody is called, there is no test client, or a risk is no probability.
+    /// `None` if there is no call, there is no test client, or a risk is no probability.
     pub fn of(called: &[f64], test: &[Pair]) -> Option<Self> {
         let mut risks = called.iter().chain(test.iter().map(|(risk, _)| risk));
         if test.is_empty() || !risks.all(|risk| (0.0..=1.0).contains(risk)) {
@@ -77,7 +77,7 @@ impl Headline {
         })
     }
 
-    /// What a client manager is told, in two or three sentences.
+    /// The headline for client managers, in two or three sentences.
     pub fn sentences(&self) -> Vec<String> {
         let Self { called, low, high, comparable, left, .. } = *self;
         let at_random =
@@ -146,7 +146,7 @@ fn bands(called: &[f64], comparable: &[Pair]) -> Vec<Trials> {
 mod tests {
     use super::*;
 
-    /// So many test clients with a risk, of whom so many left.
+    /// Returns `clients` test clients of one risk, `left` of whom left.
     fn tested(risk: f64, clients: usize, left: usize) -> Vec<Pair> {
         (0..clients).map(|i| (risk, i < left)).collect()
     }

@@ -9,7 +9,7 @@ use crate::special::{NORMAL_97_5, convolution, probabilities};
 pub struct Events {
     /// Number of individuals with the event.
     pub events: u64,
-    /// Number of individuals.
+    /// Number of individuals in the group.
     pub of: u64,
 }
 

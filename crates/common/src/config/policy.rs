@@ -51,7 +51,7 @@ impl Promotion {
     }
 }
 
-/// The share of clients whom nobody calls, from 0 to 0.5; by default 0.
+/// The share of clients that are never called, from 0 to 0.5; by default 0.
 ///
 /// Whether a client is held out depends only on its id, so it stays the same from day to day, in every program and on
 /// every machine.

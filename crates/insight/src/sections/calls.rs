@@ -30,7 +30,7 @@ pub fn calls(agenda: &Agenda) -> Section {
     section
 }
 
-/// What is known about today's calls, before they are listed: what is missing, who is called, and what is expected.
+/// The introduction to today's calls: what is missing, who is called, and what is expected.
 pub(super) fn introduction(agenda: &Agenda) -> Vec<Part> {
     let mut parts: Vec<Part> = agenda.warnings.iter().cloned().map(Part::Warning).collect();
     let called = agenda.today().count();

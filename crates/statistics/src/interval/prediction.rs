@@ -18,7 +18,7 @@ pub struct Trials {
 /// A prediction of a number of successes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
-    /// Expected number.
+    /// Expected number of successes.
     pub expected: f64,
     /// Lower end of the 95 % interval: the 2.5 % quantile of the number.
     pub low: u64,
