@@ -57,7 +57,7 @@ pub struct Effect {
     pub low: Option<f64>,
     /// Upper end of the difference's 95 % interval.
     pub high: Option<f64>,
-    /// The conclusion.
+    /// The conclusion from the interval and the exact test.
     pub verdict: Verdict,
 }
 
