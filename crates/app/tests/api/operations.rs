@@ -159,7 +159,7 @@ fn the_log_is_a_json_object_a_request_and_names_no_client() {
     let answer = ask("/clients/Zebrapolis?lastmonth_activity=777.125", "morning-1");
     assert_eq!(answer.headers()["x-request-id"], "morning-1");
     // A request id with other characters is replaced by one of the service's own.
-    let own = ask("/?q=Zebrapolis", "a b\u{e4}").headers()["x-request-id"].to_str().unwrap().to_owned();
+    let own = ask("/clients?q=Zebrapolis", "a b\u{e4}").headers()["x-request-id"].to_str().unwrap().to_owned();
     let other = ask("/nothing/Zebrapolis", "").headers()["x-request-id"].to_str().unwrap().to_owned();
     assert!(own != other && own.len() > 8, "{own} {other}");
     drop(server.child.stdin.take());
@@ -174,7 +174,7 @@ fn the_log_is_a_json_object_a_request_and_names_no_client() {
     assert_eq!((&line["method"], &line["level"]), (&json!("GET"), &json!("INFO")));
     assert!(line["milliseconds"].as_f64().unwrap() > 0.0 && line["timestamp"].is_string(), "{line}");
     assert_eq!(line["release"], json!(Production::of(&workspace.config()).live().unwrap().id));
-    assert_eq!((&of(&own)["route"], &of(&other)["route"]), (&json!("/"), &json!("unknown")));
+    assert_eq!((&of(&own)["route"], &of(&other)["route"]), (&json!("/clients"), &json!("unknown")));
 }
 
 #[test]
