@@ -19,7 +19,7 @@ pub fn headline(agenda: &Agenda, owner: Option<&str>) -> Markup {
     html! {
         @if called > 0 {
             dl.tiles {
-                div { dt { "Calls today" } dd { (grouped(called as u64)) } dd.note { "of " (grouped(agenda.list.clients as u64)) " clients" } }
+                div { dt { "Calls today" } dd { (grouped(called as u64)) } dd.note { "of " (grouped(agenda.list.clients as u64)) " current clients" } }
                 @if let Some(Headline { expected, low, high, at_random, .. }) = headline {
                     div {
                         dt { "Expected to leave" }

@@ -28,6 +28,9 @@ pub fn today(shown: &Shown) -> Markup {
             "Change: percentage points since the client's previous row. The mark in the bar: " (threshold)
             ", from which on a client is predicted to leave. " a href="/terms" { "What the words mean" }
         }
+        @if calls.len() > ON_PAPER {
+            p.on-paper { "The first " (ON_PAPER) " of " (grouped(calls.len() as u64)) " calls. The CSV file has all of them." }
+        }
         table.calls.cards id="call-list" role="table" aria-labelledby="calls-title" {
             thead role="rowgroup" { tr role="row" {
                 th.rank scope="col" role="columnheader" { "Rank" }
@@ -44,9 +47,6 @@ pub fn today(shown: &Shown) -> Markup {
                     (row(shown, entry, next, index < ON_PAPER))
                 }
             }
-        }
-        @if calls.len() > ON_PAPER {
-            p.on-paper { "The first " (ON_PAPER) " of " (grouped(calls.len() as u64)) " calls. The CSV file has all of them." }
         }
         @if left > 0 {
             p { "The other " (grouped(left as u64)) " calls are in the CSV file and among " a href="/clients" { "all clients" } "." }
