@@ -5,8 +5,8 @@
 //! 19 s of CPU time to a cold build of the tests, thirtyfour 0.38 with its HTTP client 24 crates and more time, and
 //! starting chromedriver and the limits below would still be code of this file.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{self, BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -16,6 +16,9 @@ use tempfile::TempDir;
 
 /// Time limit for every operation of the browser.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// Number of times that chromedriver is started. Several that start at the same time may choose the same free port.
+const MOST_ATTEMPTS: u32 = 5;
 
 /// The key under which the protocol returns the reference to an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -61,15 +64,16 @@ pub struct Screen {
 impl Browser {
     /// Starts a browser. The error names what is not installed.
     pub fn start(screen: Screen) -> Result<Self, &'static str> {
-        let spawned = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let Ok(mut driver) = spawned else { return Err("install Debian's chromium and chromium-driver") };
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = lines.by_ref().find_map(|line| {
-            let line = line.unwrap();
-            let port = line.split("successfully on port ").nth(1)?;
-            Some(port.trim_end_matches('.').to_owned())
-        });
-        let address = format!("http://127.0.0.1:{}", port.unwrap());
+        let mut attempts = 0;
+        let (driver, lines, port) = loop {
+            let Ok(started) = start_driver() else { return Err("install Debian's chromium and chromium-driver") };
+            attempts += 1;
+            match started {
+                Some(started) => break started,
+                None => assert!(attempts < MOST_ATTEMPTS, "chromedriver found no free port {attempts} times"),
+            }
+        };
+        let address = format!("http://127.0.0.1:{port}");
         // Drains the output, so that the process never blocks on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
         let profile = tempfile::tempdir().unwrap();
@@ -228,4 +232,21 @@ fn wait(what: &str, is_true: impl Fn() -> bool) {
         assert!(clock.elapsed() < LIMIT, "{what}: not within {LIMIT:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Starts chromedriver on a free port. Returns its process, the further lines of its output, and the port; `None` if it
+/// ended without one.
+fn start_driver() -> io::Result<Option<(Child, Lines<BufReader<ChildStdout>>, String)>> {
+    let mut driver =
+        Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let Some(output) = driver.stdout.take() else { return Ok(None) };
+    let mut lines = BufReader::new(output).lines();
+    let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
+        let port = line.split("successfully on port ").nth(1)?;
+        Some(port.trim_end_matches('.').to_owned())
+    });
+    if port.is_none() {
+        driver.kill().and_then(|()| driver.wait())?;
+    }
+    Ok(port.map(|port| (driver, lines, port)))
 }

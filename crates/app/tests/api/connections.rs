@@ -133,7 +133,7 @@ fn a_locked_database_keeps_no_page_waiting() {
             scope.spawn(|| {
                 let page = api.get("/");
                 assert_eq!(page.status, 200);
-                assert!(page.text.contains("of 60 clients"), "{}", page.text);
+                assert!(page.text.contains("of 60 current clients"), "{}", page.text);
             });
             scope.spawn(|| api.check_problem("history", &api.get("/history"), 503, &["history cannot be read"]));
             scope.spawn(|| assert_eq!(api.get("/metrics").status, 200));
