@@ -234,9 +234,12 @@ fn wait(what: &str, is_true: impl Fn() -> bool) {
     }
 }
 
+/// The lines that chromedriver prints.
+type Output = Lines<BufReader<ChildStdout>>;
+
 /// Starts chromedriver on a free port. Returns its process, the further lines of its output, and the port; `None` if it
 /// ended without one.
-fn start_driver() -> io::Result<Option<(Child, Lines<BufReader<ChildStdout>>, String)>> {
+fn start_driver() -> io::Result<Option<(Child, Output, String)>> {
     let mut driver =
         Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let Some(output) = driver.stdout.take() else { return Ok(None) };
