@@ -17,7 +17,7 @@ use testkit::{Server, Workspace};
 
 use crate::connections::lock_database;
 use crate::contacts::{JSON, contact};
-use crate::helpers::{Answer, Api, read_answer, wait_until};
+use crate::helpers::{Answer, Api, LIMIT, read_answer, wait_until};
 
 /// Runs `body` with a deployed service over each kind of database.
 fn over_each_database(body: impl Fn(Api, &str)) {
@@ -48,6 +48,7 @@ fn notes(api: &Api) -> Vec<String> {
 /// Sends a request on a connection of its own and returns the status, or 0 if the connection failed.
 fn status_of(api: &Api, request: &str) -> u16 {
     let mut stream = api.connect();
+    stream.set_read_timeout(Some(2 * LIMIT)).unwrap(); // a thousand readers wait in one queue
     let sent = stream.write_all(format!("{request} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes());
     let answer = if sent.is_ok() { read_answer(&mut stream) } else { String::new() };
     answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)

@@ -12,7 +12,7 @@ use testkit::{Server, Workspace};
 use ureq::http::Request;
 
 /// Time after which an operation counts as hanging; far above what a busy machine needs.
-pub const LIMIT: Duration = Duration::from_secs(120);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Folders that no request may change.
 pub const OUTPUTS: [&str; 3] = ["ingesteddata", "practicemodels", "production_deployment"];
