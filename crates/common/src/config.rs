@@ -24,6 +24,7 @@ use crate::config::cluster::{Cluster, EngineAddress};
 use crate::config::database::{DatabaseUrl, InputDatabase};
 use crate::config::paths::{check_distinct, check_input, check_output, resolve};
 use crate::config::service::{Bind, HostName, TokenSource};
+use crate::production::drift::DriftRule;
 use crate::schema::Schema;
 
 pub use columns::schema_of_json;
@@ -92,6 +93,9 @@ pub struct Config {
     /// Test that decides about drift.
     #[serde(default, deserialize_with = "values::name")]
     pub drift_test: DriftTest,
+    /// Number of clients in new files that must be known to have left before their score is judged.
+    #[serde(default = "values::number::<5>", deserialize_with = "values::number_within::<1, 1_000_000, _>")]
+    pub drift_min_positives: u32,
     /// Rule by which a new model replaces the live one.
     #[serde(default, deserialize_with = "values::name")]
     pub promotion: Promotion,
@@ -181,6 +185,11 @@ impl Config {
             (token, None) => token,
         };
         Ok(self)
+    }
+
+    /// Returns the rule that decides about drift.
+    pub fn drift_rule(&self) -> DriftRule {
+        DriftRule { test: self.drift_test, min_positives: self.drift_min_positives }
     }
 
     fn resolve_paths(&mut self) -> Result<()> {
@@ -310,6 +319,7 @@ mod tests {
         assert!(config.store_dataset && config.input_database.is_none());
         assert_eq!((config.threshold.value(), config.regularization.c()), (0.5, 1.0));
         assert_eq!((config.promotion, config.call_capacity), (Promotion::OnDrift, 50));
+        assert_eq!((config.drift_test, config.drift_min_positives), (DriftTest::Raw, 5));
         assert_eq!((config.accounts.clone(), config.call_pause_days, config.call_holdout.share()), (None, 14, 0.0));
         assert_eq!(config.threads as usize, available_parallelism().unwrap().get());
         assert_eq!(config.bind, [Bind::Tcp("127.0.0.1:8000".parse().unwrap())]);
@@ -473,6 +483,7 @@ mod tests {
             ("promotion", json!("never"), "unknown variant `never`, expected `on_drift` or `if_better`"),
             ("call_capacity", json!(0), "expected a whole number from 1 to 1000000, found 0"),
             ("accounts_path", json!(null), "invalid type: null"),
+            ("drift_min_positives", json!(0), "expected a whole number from 1 to 1000000, found 0"),
             ("call_pause_days", json!(366), "expected a whole number from 0 to 365, found 366"),
             ("call_holdout", json!(0.6), "expected a share from 0 to 0.5, found 0.6"),
             ("threads", json!(0), "expected a whole number from 1 to 1000, found 0"),

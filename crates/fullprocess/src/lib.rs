@@ -6,7 +6,6 @@
 
 mod decision;
 mod display;
-mod drift;
 mod new_files;
 mod outcome;
 mod records;
@@ -24,12 +23,12 @@ use common::files::atomic::Scratch;
 use common::files::ingested::ListedFile;
 use common::files::lock::Lock;
 use common::outcomes::ScoringOutcome;
+use common::production::drift::{Check, Judgement};
 use common::production::promotion::Comparison;
 use common::production::release::Release;
 use history::{History, Run, Start};
 
 use crate::decision::{Action, Decision, LiveRelease, decide};
-use crate::drift::Check;
 pub use crate::outcome::Outcome;
 use crate::state::State;
 use crate::steps::Steps;
@@ -76,7 +75,8 @@ fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
     }
 
     // Decide and act.
-    let (decision, action) = decide(state.facts(config, checked.as_ref().map(|(_, check)| check.drifted)));
+    let (decision, action) =
+        decide(state.facts(config, checked.as_ref().map(|(_, check)| check.judgement == Judgement::Drifted)));
     let mut outcome = Outcome::new(decision, config, &state, &new, checked, false);
     match action {
         Action::Nothing => {}
@@ -118,7 +118,8 @@ fn preview(config: &Config) -> Result<Outcome> {
     if let Some(history) = history {
         history.end_with_process(); // a normal close would merge the write-ahead log into the file
     }
-    let (decision, _) = decide(state.facts(config, checked.as_ref().map(|(_, check)| check.drifted)));
+    let (decision, _) =
+        decide(state.facts(config, checked.as_ref().map(|(_, check)| check.judgement == Judgement::Drifted)));
     Ok(Outcome::new(decision, config, &state, &new, checked, true))
 }
 
@@ -141,7 +142,7 @@ fn check_drift(
         (DriftTest::History, Some(history)) => history.past_scores(PAST_SCORES)?,
         _ => Vec::new(),
     };
-    let check = drift::check(config.drift_test, &release.manifest.score, &score.confusion, &past);
+    let check = config.drift_rule().check(&release.manifest.score, &score.confusion, &past);
     Ok(Some((score, check)))
 }
 

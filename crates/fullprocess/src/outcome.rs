@@ -4,12 +4,12 @@ use common::config::Config;
 use common::files::ingested::ListedFile;
 use common::model::shift::PredictorShift;
 use common::outcomes::ScoringOutcome;
+use common::production::drift::Check;
 use history::DriftVerdict;
 use serde::Serialize;
 use statistics::interval::Interval;
 
 use crate::decision::Decision;
-use crate::drift::Check;
 use crate::state::State;
 
 /// The outcome of a run.

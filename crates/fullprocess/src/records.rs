@@ -5,11 +5,11 @@ use common::config::Config;
 use common::files::checksum::Checksum;
 use common::files::ingested::ListedFile;
 use common::outcomes::ScoringOutcome;
+use common::production::drift::{Check, Judgement};
 use common::production::promotion::Comparison;
 use common::production::release::{Production, Release};
 use history::{DecisionRecord, DriftCheck, PromotionDecision, Run, Start, compared_models};
 
-use crate::drift::Check;
 use crate::new_files::checked_by;
 use crate::outcome::Outcome;
 
@@ -30,7 +30,7 @@ pub fn drift_check(
         recorded_f1: release.manifest.score.f1,
         verdict: check.verdict,
         test: config.drift_test,
-        drifted: check.drifted,
+        drifted: check.judgement == Judgement::Drifted,
     };
     run.record_now("drift check", start, (record, score.shifts.clone()))
 }

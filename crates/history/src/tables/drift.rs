@@ -5,9 +5,9 @@ use common::config::DriftTest;
 use common::model::metrics::Confusion;
 pub use common::model::shift::PredictorShift;
 use common::model::shift::ShiftVerdict;
-use serde::{Deserialize, Serialize};
+pub use common::production::drift::DriftVerdict;
 
-use crate::columns::{columns, text_enum, text_field};
+use crate::columns::{columns, text_field};
 use crate::record::Recorded;
 use crate::store::History;
 
@@ -35,21 +35,6 @@ columns! {
     }
 }
 
-text_enum! {
-    /// Whether the score of the live release has fallen by more than chance explains. The history stores the text; the
-    /// JSON of fullprocess has underscores in it.
-    #[derive(Serialize, Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    DriftVerdict {
-        /// It has not fallen.
-        NotDrifted = "not drifted",
-        /// It has fallen, but chance may explain that; or no client left and none was predicted to leave.
-        CannotTell = "cannot tell",
-        /// It has fallen: the whole 95 % interval of the new F1 minus the recorded F1 is below 0.
-        Drifted = "drifted",
-    }
-}
-
 columns! {
     impl PredictorShift in "predictor_shifts" indexed "predictor" {
         /// The name of the predictor.
@@ -71,6 +56,7 @@ columns! {
     }
 }
 
+text_field!(DriftVerdict: NotDrifted, CannotTell, Drifted);
 text_field!(DriftTest: Raw, Interval, History);
 text_field!(ShiftVerdict: NotShifted, Harmless, Shifted);
 
