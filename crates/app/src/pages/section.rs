@@ -10,7 +10,7 @@ use super::layout::{change, chart, client_link, risk};
 const MOST_ROWS: usize = 30;
 
 /// A table with more columns becomes cards already on a screen of medium width.
-const MOST_COLUMNS: usize = 7;
+const MOST_COLUMNS: usize = 6;
 
 /// A section with its heading.
 pub fn section(section: &Section, threshold: Threshold) -> Markup {
