@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use common::config::Config;
+use common::config::{Config, Threshold};
 use common::files::checksum::Checksum;
 use common::files::ingested::Ingested;
 use common::model::{Model, probability};
 use common::production::release::{Production, Release};
 use common::schema::Schema;
+use common::values::ValueRef;
 use dataset::{CategoryStatistics, Clients, ColumnStatistics, Description, Engine, Ids, MissingPercent, Reading};
 use diagnostics::dependencies::{self, Dependency};
 use history::{CheckRow, ComparisonRow, History, MissingRow, ReleaseRow, ShiftRow, TimingRow};
@@ -21,6 +22,7 @@ use crate::agenda::{Agenda, CallRules, Ranking};
 use crate::call_list::CallList;
 use crate::contacts::Contacts;
 use crate::published::Published;
+use crate::segments::Segments;
 
 /// Maximum number of runs in a figure; the newest ones are drawn.
 pub const MOST_RUNS: usize = 500;
@@ -38,6 +40,8 @@ pub struct Evidence {
     pub score: scoring::Outcome,
     /// Predicted risk and outcome of each labelled test row.
     pub pairs: Arc<Vec<Pair>>,
+    /// Results of the model on the labelled test rows, by segment.
+    pub segments: Segments,
     pub calls: Arc<CallList>,
     /// The calls that were recorded.
     pub contacts: Arc<Contacts>,
@@ -120,7 +124,7 @@ impl Evidence {
         if score.n == 0 {
             bail!("{} contains no labelled row; add test data whose outcome is known", config.test_data.display());
         }
-        let pairs = pairs(&*test, &model)?.into();
+        let (pairs, segments) = results(&*test, &model, release.threshold()?)?;
         let ingested = Ingested::read(&config.output_folder)?;
         let (dataset, deployed) = (&ingested.dataset_sha256, release.manifest.created);
         let mut published = Published::read(history, clients, &calls, &contacts, dataset, deployed)?;
@@ -129,7 +133,8 @@ impl Evidence {
             past: Past::read(history, &model.schema)?,
             model,
             score,
-            pairs,
+            pairs: pairs.into(),
+            segments,
             calls,
             contacts,
             published,
@@ -193,16 +198,34 @@ impl Evidence {
 /// Returns an error if the test data cannot be read.
 pub fn test_pairs(engine: &dyn Engine, config: &Config, model: &Model) -> Result<Vec<Pair>> {
     let files = engine.files(&config.test_data)?;
-    pairs(&*engine.read(&files, Reading::WHOLE.without_ids())?, model)
-}
-
-fn pairs(test: &dyn Clients, model: &Model) -> Result<Vec<Pair>> {
     let mut pairs = Vec::new();
-    test.each(&mut |_, predictors, exited| {
-        let risk = || probability(model.log_odds(predictors.iter().copied()));
-        pairs.extend(exited.map(|exited| (risk(), exited)));
+    each_labelled(&*engine.read(&files, Reading::WHOLE.without_ids())?, model, |_, risk, left| {
+        pairs.push((risk, left))
     })?;
     Ok(pairs)
+}
+
+/// Returns the same, and the results by segment.
+fn results(test: &dyn Clients, model: &Model, threshold: Threshold) -> Result<(Vec<Pair>, Segments)> {
+    let (mut pairs, mut segments) = (Vec::new(), Segments::of(model));
+    each_labelled(test, model, |predictors, risk, left| {
+        pairs.push((risk, left));
+        segments.add(model, threshold, predictors, risk, left);
+    })?;
+    Ok((pairs, segments))
+}
+
+/// Calls `visit` with the predictors, the predicted risk and the outcome of each labelled row.
+fn each_labelled(
+    test: &dyn Clients,
+    model: &Model,
+    mut visit: impl FnMut(&[Option<ValueRef>], f64, bool),
+) -> Result<()> {
+    test.each(&mut |_, predictors, exited| {
+        if let Some(left) = exited {
+            visit(predictors, probability(model.log_odds(predictors.iter().copied())), left);
+        }
+    })
 }
 
 impl Past {

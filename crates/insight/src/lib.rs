@@ -19,6 +19,7 @@ mod headline;
 mod published;
 mod section;
 mod sections;
+mod segments;
 pub mod wording;
 
 pub use self::accounts::{Account, Accounts};
@@ -33,3 +34,4 @@ pub use self::headline::Headline;
 pub use self::published::{ListOutcome, PastList, Published, list_to_record};
 pub use self::section::{Cell, Column, Part, Section, Table};
 pub use self::sections::{calls, front, other_calls, sections};
+pub use self::segments::Segments;

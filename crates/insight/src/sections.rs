@@ -5,6 +5,7 @@ mod data;
 mod effect;
 mod front;
 mod model;
+mod segments;
 
 use crate::evidence::Evidence;
 use crate::figures::Figures;
@@ -18,6 +19,7 @@ pub fn sections(evidence: &Evidence, figures: &Figures) -> Vec<Section> {
     vec![
         model::model(evidence),
         model::quality(evidence, figures),
+        segments::segments(evidence),
         model::promotion(evidence),
         model::drift(evidence),
         effect::effect(evidence),

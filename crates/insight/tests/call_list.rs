@@ -5,21 +5,24 @@
 use std::sync::Arc;
 
 use ::csv as csv_reader;
+use common::config::schema_of_json;
 use common::config::{Holdout, Threshold};
 use common::files::checksum::Checksum;
-use common::model::effect::{Effect, NumberEffect};
+use common::model::effect::{CategoryEffect, Effect, LevelEffect, NumberEffect};
 use common::model::moments::Moments;
 use common::model::{Fit, Model, TrainingData};
 use common::schema::Schema;
-use common::values::{Value, borrowed};
+use common::values::{Value, ValueRef, borrowed};
 use dataset::MalformedRows;
 use dataset::local::Table;
 use history::{CallOutcome, Contact};
 use insight::call_list::csv::{neutralised, write_csv};
 use insight::call_list::{CallList, Remedy};
-use insight::{Account, Accounts, Agenda, CallRules, Cell, Contacts, Part, Ranking};
+use insight::{Account, Accounts, Agenda, CallRules, Cell, Contacts, Part, Ranking, Segments};
 use jiff::Timestamp;
 use serde_json::json;
+use statistics::levels::LevelSummary;
+use statistics::segments::Measure;
 use statistics::sketch::Sketch;
 
 const HEADER: &str = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n";
@@ -408,5 +411,47 @@ fn the_section_says_who_is_left_out_and_what_is_missing() {
     assert!(
         matches!(&section.parts[1], Part::Warning(text) if text.contains("Nobody is to be called today")),
         "{section:?}"
+    );
+}
+
+#[test]
+fn a_level_in_which_the_model_is_blind_is_named_and_bands_contain_equal_values() {
+    let columns = r#"{"id": "client", "target": "gone", "predictors": ["age", {"name": "plan", "kind": "category"}]}"#;
+    let age = Sketch::of((0..100).map(|age| Some(f64::from(age.min(60)))));
+    let level = |name: &str| LevelEffect { name: name.to_owned(), coefficient: 0.0, standard_error: 0.1 };
+    let plans = LevelSummary { counts: vec![50, 50], missing: 0, unseen: 0 };
+    let model = Model {
+        schema: schema_of_json(columns).unwrap(),
+        effects: vec![
+            Effect::Number(NumberEffect { coefficient: 0.0, standard_error: 0.1, median: 50.0, sketch: age }),
+            Effect::Category(CategoryEffect {
+                levels: vec![level("basic"), level("plus")],
+                most_frequent: 0,
+                summary: plans,
+            }),
+        ],
+        ..model()
+    };
+    let mut segments = Segments::of(&model);
+    assert_eq!(segments.occupied(), 0);
+    let threshold = Threshold::new(0.5).unwrap();
+    for i in 0..400u32 {
+        // The model knows who leaves, except in the plan "plus".
+        let (plan, left) = (["basic", "plus"][(i % 2) as usize], i % 4 < 2);
+        let knows = if plan == "basic" { left } else { i % 8 < 4 };
+        let age = (i % 7 > 0).then(|| ValueRef::Number(f64::from(i % 100)));
+        segments.add(&model, threshold, &[age, Some(ValueRef::Level(plan))], if knows { 0.95 } else { 0.05 }, left);
+    }
+    segments.add(&model, threshold, &[Some(ValueRef::Number(25.0)), Some(ValueRef::Level("new"))], 0.1, false);
+    assert_eq!(segments.occupied(), 3 + 1 + 2 + 1, "60 fills the highest quarters, which are one band");
+    let found = segments.weaknesses();
+    let names: Vec<_> = found.iter().map(|(weak, _)| segments.name(&model, weak.group, weak.segment)).collect();
+    assert!(!names.is_empty() && names.iter().all(|name| name == "Plan: plus"), "{names:?}");
+    assert!(found.iter().any(|(weak, segment)| weak.measure == Measure::F1 && segment.confusion.n() == 200));
+    let all: Vec<_> = (0..5).map(|segment| segments.name(&model, 0, segment)).collect();
+    assert_eq!(all[..3], ["Age up to 25", "Age above 25, up to 50", "Age above 50"]);
+    assert_eq!(
+        (all[4].as_str(), segments.name(&model, 1, 2).as_str()),
+        ("Age missing", "Plan: a level without training rows")
     );
 }

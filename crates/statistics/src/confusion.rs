@@ -1,5 +1,7 @@
 //! Confusion counts of a binary classifier, and the F1 score, precision and recall computed from them.
 
+use std::ops::{AddAssign, Sub};
+
 use serde::{Deserialize, Serialize};
 
 /// The four counts of a binary classifier. A "positive" is a client that left.
@@ -57,6 +59,29 @@ impl Confusion {
     /// Whether neither the data nor the predictions contain a positive, so that F1 is 0 only by convention.
     pub fn has_no_positive(&self) -> bool {
         self.true_positives + self.false_positives + self.false_negatives == 0
+    }
+}
+
+impl AddAssign for Confusion {
+    fn add_assign(&mut self, other: Self) {
+        self.true_positives += other.true_positives;
+        self.false_positives += other.false_positives;
+        self.false_negatives += other.false_negatives;
+        self.true_negatives += other.true_negatives;
+    }
+}
+
+impl Sub for Confusion {
+    type Output = Self;
+
+    /// Returns the counts without those of a part of the clients.
+    fn sub(self, part: Self) -> Self {
+        Self {
+            true_positives: self.true_positives - part.true_positives,
+            false_positives: self.false_positives - part.false_positives,
+            false_negatives: self.false_negatives - part.false_negatives,
+            true_negatives: self.true_negatives - part.true_negatives,
+        }
     }
 }
 

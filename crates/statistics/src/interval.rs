@@ -7,6 +7,7 @@ mod prediction;
 use crate::confusion::Confusion;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::exits::p_value_of_exits;
 pub use self::exits::{Exits, exits};
 pub use self::prediction::{Prediction, Trials, predict};
 use crate::special::NORMAL_97_5;
@@ -37,8 +38,14 @@ impl Interval {
 /// `None` if the table contains no positive at all, so that F1 is 0 only by convention.
 pub fn f1(table: &Confusion) -> Option<Interval> {
     let share = proportion(table.true_positives, table.true_positives + table.errors())?;
+    Some(f1_of_share(share))
+}
+
+/// Returns the interval of F1 that belongs to an interval of the share of the true positives among true positives and
+/// errors.
+pub(crate) fn f1_of_share(share: Interval) -> Interval {
     let f1_of = |share: f64| 2.0 * share / (1.0 + share);
-    Some(Interval { low: f1_of(share.low), high: f1_of(share.high) })
+    Interval { low: f1_of(share.low), high: f1_of(share.high) }
 }
 
 /// Returns the interval of the F1 of `new` minus the F1 of `recorded`, for two tables of different clients. It combines
@@ -61,12 +68,17 @@ pub fn f1_difference(recorded: &Confusion, new: &Confusion) -> Option<Interval> 
 ///
 /// `None` if there is no trial, or there are more successes than trials.
 pub fn proportion(successes: u64, trials: u64) -> Option<Interval> {
+    proportion_at(NORMAL_97_5, successes, trials)
+}
+
+/// The same interval for another confidence level: it extends by `errors` standard errors to either side.
+pub(crate) fn proportion_at(errors: f64, successes: u64, trials: u64) -> Option<Interval> {
     if trials == 0 || successes > trials {
         return None;
     }
-    let (n, p, square) = (trials as f64, successes as f64 / trials as f64, NORMAL_97_5 * NORMAL_97_5);
+    let (n, p, square) = (trials as f64, successes as f64 / trials as f64, errors * errors);
     let centre = (p + square / (2.0 * n)) / (1.0 + square / n);
-    let margin = NORMAL_97_5 * (p * (1.0 - p) / n + square / (4.0 * n * n)).sqrt() / (1.0 + square / n);
+    let margin = errors * (p * (1.0 - p) / n + square / (4.0 * n * n)).sqrt() / (1.0 + square / n);
     // If none or all trials succeed, the end of the interval is exactly 0 or 1; rounding must not change this.
     let low = if successes == 0 { 0.0 } else { centre - margin };
     let high = if successes == trials { 1.0 } else { centre + margin };

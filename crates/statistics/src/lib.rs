@@ -21,6 +21,7 @@ pub mod levels;
 pub mod moments;
 pub mod odds;
 pub mod ranking;
+pub mod segments;
 pub mod shift;
 pub mod sketch;
 pub mod stratified;

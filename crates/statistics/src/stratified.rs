@@ -88,6 +88,13 @@ fn wilson(rate: f64, n: f64) -> Interval {
 /// Returns the exact p-value of [`rate_difference`]. Without an effect, the events of the first group have a hypergeometric
 /// distribution in each stratum, and their sum the convolution of these.
 fn p_value(strata: &[Stratum]) -> f64 {
+    let (lower, upper) = tails(strata);
+    (2.0 * lower.min(upper)).min(1.0)
+}
+
+/// Returns the exact probabilities, without an effect, that the first group has as few or fewer events than observed, and as
+/// many or more.
+pub(crate) fn tails(strata: &[Stratum]) -> (f64, f64) {
     let mut distribution = vec![1.0];
     let mut observed = 0; // events beyond the smallest possible number
     for [first, second] in strata {
@@ -101,9 +108,7 @@ fn p_value(strata: &[Stratum]) -> f64 {
         distribution = convolution(&distribution, &probabilities(lowest, expected, highest, ratio));
         observed += (first.events - lowest) as usize;
     }
-    let lower: f64 = distribution[..=observed].iter().sum();
-    let upper: f64 = distribution[observed..].iter().sum();
-    (2.0 * lower.min(upper)).min(1.0)
+    (distribution[..=observed].iter().sum(), distribution[observed..].iter().sum())
 }
 
 #[cfg(test)]

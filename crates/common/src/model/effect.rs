@@ -152,8 +152,12 @@ impl Effect {
 impl CategoryEffect {
     /// Returns the effect of a level; `None` if no training row had it.
     pub fn level(&self, name: &str) -> Option<&LevelEffect> {
-        let index = self.levels.binary_search_by(|level| level.name.as_str().cmp(name)).ok()?;
-        Some(&self.levels[index])
+        self.position(name).map(|index| &self.levels[index])
+    }
+
+    /// Returns the index of a level; `None` if no training row had it.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.levels.binary_search_by(|level| level.name.as_str().cmp(name)).ok()
     }
 
     /// Counts new rows by level; the last two entries are the unseen levels and the missing values.

@@ -11,7 +11,7 @@ use statistics::odds::{OddsRatio, odds_ratio, sensible_unit};
 use crate::evidence::Evidence;
 use crate::figures::Figures;
 use crate::section::{Part, Section, Table};
-use crate::wording::{self, capitalised, decision, grouped, minutes, number, percent, points};
+use crate::wording::{self, capitalised, decision, grouped, minutes, number, p_value, percent, points};
 
 /// What the model is and what it was trained on.
 pub fn model(evidence: &Evidence) -> Section {
@@ -228,11 +228,7 @@ fn shifts(section: &mut Section, evidence: &Evidence, check: &CheckRow) {
             statistic(shift.ks_statistic),
         ];
         row.extend(has_categories.then(|| statistic(shift.chi_square)));
-        row.extend([
-            if shift.p_value < 0.001 { "< 0.001".to_owned() } else { format!("{:.3}", shift.p_value) },
-            points(shift.risk_change),
-            shift.verdict.as_str().to_owned(),
-        ]);
+        row.extend([p_value(shift.p_value), points(shift.risk_change), shift.verdict.as_str().to_owned()]);
         row
     });
     let mut columns = vec!["Predictor", "#PSI", "#PSI cutoff", "#KS statistic"];

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::special::normal_cdf;
+use crate::special::{convolution, normal_cdf, probabilities};
 
 /// Largest variance for which the distribution is computed exactly; with usual probabilities, this is several thousand
 /// clients. Beyond it, the error of the refined normal approximation is less than 5e-5 in probability.
@@ -62,6 +62,47 @@ pub fn exits(probabilities: &[f64]) -> Option<Exits> {
     Some(Exits { expected, standard_deviation: variance.sqrt(), low, high })
 }
 
+/// Returns twice the smaller probability, at most 1, that as few or as many clients leave as `left`. The `bands` are numbers
+/// of clients of similar probabilities with the sum of these.
+///
+/// In a band every client has the mean probability, which makes the number more variable than it is (Hoeffding, On the
+/// distribution of the number of successes in independent trials, Ann. Math. Stat. 27, 1956). So with narrow bands the result
+/// is slightly too large, but not too small.
+pub(crate) fn p_value_of_exits(bands: &[(u64, f64)], left: u64) -> f64 {
+    let bands: Vec<(u64, f64)> = bands.iter().filter(|(n, _)| *n > 0).map(|(n, sum)| (*n, sum / *n as f64)).collect();
+    let sum_of = |term: fn(f64) -> f64| bands.iter().map(|(n, p)| *n as f64 * term(*p)).sum::<f64>();
+    let (expected, variance) = (sum_of(|p| p), sum_of(|p| p * (1.0 - p)));
+    let (lower, upper) = if variance <= LARGEST_EXACT_VARIANCE {
+        let (mut density, mut first) = (vec![1.0], 0);
+        for (n, p) in &bands {
+            let (lowest, of_band) = binomial(*n, *p);
+            (density, first) = (convolution(&density, &of_band), first + lowest);
+        }
+        let below = left.saturating_sub(first).min(density.len() as u64) as usize; // numbers smaller than `left`
+        let through = (left + 1).saturating_sub(first).min(density.len() as u64) as usize;
+        (density[..through].iter().sum::<f64>(), density[below..].iter().sum::<f64>())
+    } else {
+        let skewness = sum_of(|p| p * (1.0 - p) * (1.0 - 2.0 * p)) / variance.powf(1.5);
+        let cumulative = |k| refined_normal(k, expected, variance.sqrt(), skewness).clamp(0.0, 1.0);
+        (cumulative(left), 1.0 - left.checked_sub(1).map_or(0.0, cumulative))
+    };
+    (2.0 * lower.min(upper)).min(1.0)
+}
+
+/// Returns the smallest number and the probabilities of a binomial distribution, without far tails, whose probability is
+/// below 1e-20.
+fn binomial(n: u64, p: f64) -> (u64, Vec<f64>) {
+    let mean = n as f64 * p;
+    let reach = 12.0 * (mean * (1.0 - p)).sqrt() + 30.0;
+    let (low, high) = ((mean - reach).max(0.0) as u64, ((mean + reach) as u64).min(n));
+    let ratio = |k: u64| (n - k) as f64 / (k + 1) as f64 * (p / (1.0 - p));
+    match p {
+        p if p <= 0.0 => (0, vec![1.0]),
+        p if p >= 1.0 => (n, vec![1.0]),
+        _ => (low, probabilities(low, mean as u64, high, ratio)),
+    }
+}
+
 /// Returns P(number ≤ k) for k = 0, 1, …, up to the k at which it is 1 except for rounding.
 fn exact_cumulative(probabilities: &[f64]) -> Vec<f64> {
     let mut density = vec![1.0]; // probability of each number of exits among the clients so far
@@ -104,6 +145,46 @@ mod tests {
     fn random_probabilities(seed: u64, n: usize, highest: f64) -> Vec<f64> {
         let mut random = Random::new(seed);
         (0..n).map(|_| highest * random.uniform()).collect()
+    }
+
+    /// The same value from the distribution in which every client has a probability of its own.
+    fn exact_p_value(probabilities: &[f64], left: u64) -> f64 {
+        let cumulative = exact_cumulative(probabilities);
+        let through = |k: u64| cumulative.get(k as usize).copied().unwrap_or(1.0);
+        let upper = 1.0 - left.checked_sub(1).map_or(0.0, through);
+        (2.0 * through(left).min(upper)).min(1.0)
+    }
+
+    #[test]
+    fn a_p_value_from_bands_is_slightly_too_large() {
+        for (seed, n) in [(1, 40), (2, 400), (3, 3_000)] {
+            let probabilities = random_probabilities(seed, n, 1.0);
+            let mut bands = [(0, 0.0); 50];
+            for p in &probabilities {
+                let band = &mut bands[(p * 50.0) as usize];
+                *band = (band.0 + 1, band.1 + p);
+            }
+            let expected = probabilities.iter().sum::<f64>() as u64;
+            let deviation = (n as f64 / 6.0).sqrt() as u64;
+            for left in
+                [0, expected - 3 * deviation, expected - deviation, expected, expected + 2 * deviation, n as u64]
+            {
+                let (ours, exact) = (p_value_of_exits(&bands, left), exact_p_value(&probabilities, left));
+                assert!(ours >= exact - 1e-12 && ours <= 1.02 * exact + 1e-12, "{n} {left}: {ours}, exact {exact}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_p_value_of_many_clients_continues_that_of_few() {
+        // Just below and above the variance from which the normal approximation is used.
+        for left in [1_900, 1_950, 2_000, 2_080] {
+            let [few, many] = [3_999u64, 4_001].map(|n| p_value_of_exits(&[(n, n as f64 / 2.0)], left));
+            assert!((few - many).abs() < 0.03, "{left}: {few}, {many}");
+        }
+        assert_eq!(p_value_of_exits(&[], 0), 1.0);
+        assert_eq!((p_value_of_exits(&[(5, 0.0)], 1), p_value_of_exits(&[(5, 5.0)], 5)), (0.0, 1.0));
+        assert!(p_value_of_exits(&[(1_000_000_000, 3.0)], 3) > 0.9);
     }
 
     #[test]
