@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::connection::Opening;
 use crate::listing::ListingKind;
 use crate::migrations::tests::update_of_version_8;
+use crate::record::Record;
 use crate::sqlite_file::FileStamp;
 use crate::{
     Candidate, CheckRow, CheckedFile, ComparisonRow, DriftCheck, DriftVerdict, History, MissingPercentage, MissingRow,
@@ -39,6 +40,15 @@ pub(crate) fn config(folder: &Path) -> Config {
 fn rows(config: &Config, table: &str) -> u64 {
     let counts = History::open(config).unwrap().row_counts().unwrap();
     counts.into_iter().find(|(name, _)| *name == table).unwrap().1
+}
+
+/// Adds records in a run of their own.
+fn add(config: &Config, records: impl Record) {
+    let added = crate::record(config, "test", |run| {
+        run.add(records);
+        Ok(())
+    });
+    added.unwrap();
 }
 
 #[test]
@@ -222,7 +232,7 @@ fn a_check_without_leavers_by_an_earlier_version_counts_as_one_that_could_not_be
         check([3, 0, 1, 40], DriftVerdict::CannotTell),
     ];
     for check in old {
-        crate::record(&config, "test", |run| Ok(run.add(check))).unwrap();
+        add(&config, check);
     }
     let mut history = History::open(&config).unwrap();
     assert_eq!(history.past_scores(10).unwrap().len(), 4);
@@ -285,11 +295,7 @@ fn files_are_new_pending_held_or_gone_by_name_and_content() {
     assert_eq!(unjudged(files()), ["checked pending held replaced new", "", "", ""]);
     let waiting = |name: &str, state| PendingFile::new(&file(name, name), &release, state);
     let (cannot, held) = (Waiting::CannotBeJudged, Waiting::Held);
-    crate::record(&config, "test", |run| {
-        run.add(["replaced", "pending", "held"].map(|name| waiting(name, cannot)).to_vec());
-        Ok(())
-    })
-    .unwrap();
+    add(&config, ["replaced", "pending", "held"].map(|name| waiting(name, cannot)).to_vec());
     crate::record(&config, "test", |run| {
         run.add(CheckedFile::new(&file("checked", "checked"), &release));
         run.add(vec![waiting("held", held), waiting("checked", cannot)]);
@@ -302,7 +308,7 @@ fn files_are_new_pending_held_or_gone_by_name_and_content() {
     now[4] = file("replaced", "another content");
     assert_eq!(unjudged(now.clone()), ["replaced new", "pending", "held", "replaced"]);
     assert_eq!(unjudged(Vec::new()), ["", "", "", "held pending replaced"]);
-    crate::record(&config, "test", |run| Ok(run.add(waiting("replaced", Waiting::Gone)))).unwrap();
+    add(&config, waiting("replaced", Waiting::Gone));
     assert_eq!(unjudged(now), ["replaced new", "pending", "held", ""]);
     // The former content is back, and must be judged like any new file.
     assert_eq!(unjudged(files()), ["replaced new", "pending", "held", ""]);

@@ -1,6 +1,8 @@
 //! Tests of a hold: the live release is not replaced until it is released.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 use testkit::rows;
@@ -86,6 +88,26 @@ fn a_hold_that_cannot_be_read_holds_and_says_what_to_do() {
     assert_eq!(live(&workspace).id, first);
     workspace.run("deployment", &["--hold"]);
     decision(&workspace, "held");
+    workspace.run("deployment", &["--release-hold"]);
+    decision(&workspace, "redeployed");
+}
+
+#[test]
+fn a_hold_that_is_set_during_the_training_prevents_the_deployment() {
+    let workspace = bootstrapped();
+    let first = live(&workspace).id;
+    workspace.csv("practicedata/dataset3.csv", &rows("c", 200, true));
+    let mut command = workspace.command_without_cargo("fullprocess");
+    let mut child = command.arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.ends_with(" training")));
+    workspace.write("production_deployment/hold.json", r#"{"since": "2026-11-30T11:50:00Z"}"#);
+    lines.for_each(drop);
+    let outcome: Value = serde_json::from_reader(child.stdout.take().unwrap()).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!((&outcome["outcome"], &outcome["held_files"]), (&json!("held"), &json!(["dataset3.csv"])), "{outcome}");
+    assert_eq!(live(&workspace).id, first);
+    decision(&workspace, "nothing_to_do");
     workspace.run("deployment", &["--release-hold"]);
     decision(&workspace, "redeployed");
 }

@@ -61,13 +61,15 @@ impl UnjudgedFiles {
         let Some(release) = release else { return Ok(Self { new: files, ..Self::default() }) };
         let mut unknown: Vec<ListedFile> = files.into_iter().filter(|file| !release.contains(file)).collect();
         let Some(history) = history else { return Ok(Self { new: unknown, ..Self::default() }) };
-        if !unknown.is_empty() {
-            let checked = history.checked_files(&release.id)?;
-            unknown.retain(|file| !checked.contains(&key(&file.name, &file.sha256)));
+        let records = history.pending_files(&release.id)?;
+        if unknown.is_empty() && records.is_empty() {
+            return Ok(Self::default());
         }
+        let checked = history.checked_files(&release.id)?;
+        unknown.retain(|file| !checked.contains(&key(&file.name, &file.sha256)));
         let mut unjudged = Self::default();
         let mut files: HashMap<_, _> = unknown.iter().map(|file| (key(&file.name, &file.sha256), file)).collect();
-        for record in history.waiting_files(&release.id)? {
+        for record in waiting(records, &checked) {
             match files.remove(&key(&record.name, &record.sha256)) {
                 Some(file) if record.state == Waiting::Held => unjudged.held.push(file.clone()),
                 Some(file) => unjudged.pending.push(file.clone()),
@@ -98,32 +100,42 @@ impl PendingFile {
     }
 }
 
+/// Returns the newest record of each file that still waits, in the order of the first ones. `checked` are the files that
+/// the same release was checked against.
+fn waiting(records: Vec<PendingFile>, checked: &HashSet<(String, Checksum)>) -> Vec<PendingFile> {
+    let mut indices = HashMap::new();
+    let mut newest: Vec<PendingFile> = Vec::new();
+    for record in records {
+        let file = key(&record.name, &record.sha256);
+        if checked.contains(&file) {
+            continue;
+        }
+        let index = *indices.entry(file).or_insert(newest.len());
+        match newest.get_mut(index) {
+            Some(earlier) => *earlier = record,
+            None => newest.push(record),
+        }
+    }
+    newest.retain(|record| record.state != Waiting::Gone);
+    newest
+}
+
 impl History {
     /// Returns the files that wait for their judgement by a release, those that came first first. Files that were
     /// deleted since the newest run are among them.
     pub fn waiting_files(&mut self, release: &str) -> Result<Vec<PendingFile>> {
+        let records = self.pending_files(release)?;
+        match records.is_empty() {
+            true => Ok(records),
+            false => Ok(waiting(records, &self.checked_files(release)?)),
+        }
+    }
+
+    /// Returns all records of a release, oldest first.
+    fn pending_files(&mut self, release: &str) -> Result<Vec<PendingFile>> {
         let columns: Vec<_> = columns_of::<PendingFile>().iter().map(|column| column.name).collect();
         let query =
             format!("SELECT {} FROM pending_files WHERE release_id = ? ORDER BY run_id, name", columns.join(", "));
-        let records: Vec<PendingFile> = self.records(&query, &[release.into()])?;
-        if records.is_empty() {
-            return Ok(records);
-        }
-        let checked = self.checked_files(release)?;
-        let mut indices = HashMap::new();
-        let mut newest: Vec<PendingFile> = Vec::new();
-        for record in records {
-            let file = key(&record.name, &record.sha256);
-            if checked.contains(&file) {
-                continue;
-            }
-            let index = *indices.entry(file).or_insert(newest.len());
-            match newest.get_mut(index) {
-                Some(earlier) => *earlier = record,
-                None => newest.push(record),
-            }
-        }
-        newest.retain(|record| record.state != Waiting::Gone);
-        Ok(newest)
+        self.records(&query, &[release.into()])
     }
 }
