@@ -64,11 +64,19 @@ pub fn proportion(successes: u64, trials: u64) -> Option<Interval> {
     if trials == 0 || successes > trials {
         return None;
     }
-    let (n, p, square) = (trials as f64, successes as f64 / trials as f64, NORMAL_97_5 * NORMAL_97_5);
+    wilson(successes as f64, trials as f64)
+}
+
+/// Returns [`proportion`] for numbers that may be fractions. `None` if there is no trial.
+pub(crate) fn wilson(successes: f64, trials: f64) -> Option<Interval> {
+    if trials <= 0.0 {
+        return None;
+    }
+    let (n, p, square) = (trials, successes / trials, NORMAL_97_5 * NORMAL_97_5);
     let centre = (p + square / (2.0 * n)) / (1.0 + square / n);
     let margin = NORMAL_97_5 * (p * (1.0 - p) / n + square / (4.0 * n * n)).sqrt() / (1.0 + square / n);
     // If none or all trials succeed, the end of the interval is exactly 0 or 1; rounding must not change this.
-    let low = if successes == 0 { 0.0 } else { centre - margin };
+    let low = if successes == 0.0 { 0.0 } else { centre - margin };
     let high = if successes == trials { 1.0 } else { centre + margin };
     Some(Interval { low, high })
 }
