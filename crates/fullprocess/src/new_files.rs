@@ -65,7 +65,7 @@ pub fn checked_by(file: &ListedFile, release: &Release) -> CheckedFile {
 }
 
 /// Returns every file that currently belongs to the compiled dataset. Ingestion lists files that are on a cluster.
-fn listed(config: &Config, steps: &Steps) -> Result<Vec<ListedFile>> {
+pub fn listed(config: &Config, steps: &Steps) -> Result<Vec<ListedFile>> {
     match config.engine {
         Some(_) => Ok(steps.list_files()?.files),
         None => with_checksums(inputs(config)?),

@@ -1,5 +1,7 @@
 //! Confusion counts of a binary classifier, and the F1 score, precision and recall computed from them.
 
+use std::ops;
+
 use serde::{Deserialize, Serialize};
 
 /// The four counts of a binary classifier. A "positive" is a client that left.
@@ -60,6 +62,34 @@ impl Confusion {
     }
 }
 
+/// The counts of both tables together.
+impl ops::Add for Confusion {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            true_positives: self.true_positives + other.true_positives,
+            false_positives: self.false_positives + other.false_positives,
+            false_negatives: self.false_negatives + other.false_negatives,
+            true_negatives: self.true_negatives + other.true_negatives,
+        }
+    }
+}
+
+/// The counts of a table without those of a part of it.
+impl ops::Sub for Confusion {
+    type Output = Self;
+
+    fn sub(self, part: Self) -> Self {
+        Self {
+            true_positives: self.true_positives - part.true_positives,
+            false_positives: self.false_positives - part.false_positives,
+            false_negatives: self.false_negatives - part.false_negatives,
+            true_negatives: self.true_negatives - part.true_negatives,
+        }
+    }
+}
+
 fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
@@ -81,6 +111,13 @@ mod tests {
         assert_eq!(counted, confusion(2, 1, 1, 1));
         assert_eq!((counted.n(), counted.f1()), (5, 4.0 / 6.0));
         assert_eq!((counted.precision(), counted.recall()), (2.0 / 3.0, 2.0 / 3.0));
+    }
+
+    #[test]
+    fn a_table_is_the_sum_of_its_parts() {
+        let (whole, part) = (confusion(5, 6, 7, 8), confusion(1, 2, 3, 4));
+        assert_eq!(whole - part, confusion(4, 4, 4, 4));
+        assert_eq!(whole - part + part, whole);
     }
 
     #[test]

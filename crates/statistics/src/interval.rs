@@ -2,12 +2,14 @@
 //! certain than one computed from a million.
 
 mod exits;
+mod groups;
 mod prediction;
 
 use crate::confusion::Confusion;
 use serde::{Deserialize, Serialize};
 
 pub use self::exits::{Exits, exits};
+pub use self::groups::f1_difference_by_group;
 pub use self::prediction::{Prediction, Trials, predict};
 use crate::special::NORMAL_97_5;
 
