@@ -22,7 +22,7 @@ use self::recommendation::Recommendation;
 use crate::new_files::listed;
 use crate::steps::Steps;
 
-/// Largest number of files that are played one by one. The work grows with its square.
+/// Largest number of files that are played, the first of which may stand for several. The work grows with its square.
 const MOST_FILES: usize = 200;
 
 /// The outcome of a replay.
@@ -57,7 +57,8 @@ pub fn run(config: &Config) -> Result<Outcome> {
     let Ordered { files, mut notes } = order::by_arrival(files, arrivals.as_deref());
     let together = files.len().saturating_sub(MOST_FILES) + 1;
     if together > 1 {
-        notes.push(format!("only the last {MOST_FILES} arrivals are played; the {together} oldest files count as one"));
+        let single = files.len() - together;
+        notes.push(format!("the last {single} files are played one by one; the {together} files before count as one"));
     }
     let counts = steps.replay(&files, together)?;
 

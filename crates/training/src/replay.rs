@@ -176,13 +176,83 @@ impl cli::Outcome for Shown {}
 impl std::fmt::Display for Shown {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         let ReplayOutcome { files, first, models } = &self.0;
-        write!(f, "{} files; the first model is trained on {first} of them", files.len())?;
+        write!(f, "{} files; number of files of the first model: {first}", files.len())?;
         for (m, model) in models.iter().enumerate() {
-            write!(f, "\n  trained on {} files: F1 {:.4} on the test data", first + m, model.test.f1())?;
+            write!(f, "\n  trained up to {}: F1 {:.4} on the test data", files[first + m - 1], model.test.f1())?;
             if let Some(next) = model.later.first() {
                 write!(f, ", {:.4} on {}", next.f1(), files[first + m])?;
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use statistics::paired::Predicted;
+
+    use super::*;
+
+    #[test]
+    fn results_are_in_order_and_the_first_error_ends_the_work() {
+        for threads in [1, 3, 100] {
+            let squares = in_parallel(threads, 20, "squares", |n| Ok(n * n)).unwrap();
+            assert_eq!(squares, (0..20).map(|n| n * n).collect::<Vec<_>>());
+        }
+        assert_eq!(in_parallel(4, 0, "nothing", |_| Ok(())).unwrap(), []);
+        let done = AtomicUsize::new(0);
+        let error = in_parallel(2, 1000, "numbers", |n| {
+            done.fetch_add(1, Ordering::Relaxed);
+            ensure!(n != 990, "990 is odd");
+            Ok(n)
+        });
+        assert_eq!(error.unwrap_err().to_string(), "990 is odd");
+        assert!(done.into_inner() < 1000, "the work went on");
+    }
+
+    /// Counts that say which model, file and pair they belong to.
+    fn marked(models: std::ops::Range<usize>, file: u64, compared: usize) -> Counts {
+        let confusion = |m| Confusion { true_positives: m as u64, true_negatives: file, ..Confusion::default() };
+        let joint = |challenger: usize| {
+            let champions = 0..challenger as u64;
+            champions.map(move |champion| Joint {
+                left: Predicted {
+                    both: challenger as u64,
+                    only_champion: champion,
+                    neither: file,
+                    ..Predicted::default()
+                },
+                ..Joint::default()
+            })
+        };
+        Counts {
+            alone: models.clone().map(confusion).collect(),
+            joint: (compared..models.end).map(|challenger| joint(challenger).collect()).collect(),
+        }
+    }
+
+    #[test]
+    fn every_model_gets_its_own_counts() {
+        // Three models; two files after the first model. Files are numbered from 1, the test data have 0.
+        let test = marked(0..3, 0, 0);
+        let later = [marked(0..1, 1, 0), marked(0..2, 2, 1)];
+        for m in 0..3 {
+            let model = combined(m, &test, &later);
+            assert_eq!((model.test.true_positives, model.test.true_negatives), (m as u64, 0));
+            let files: Vec<u64> = model.later.iter().map(|counts| counts.true_negatives).collect();
+            assert_eq!(files, (m as u64 + 1..=2).collect::<Vec<_>>());
+            assert!(model.later.iter().all(|counts| counts.true_positives == m as u64));
+            assert_eq!(model.against.len(), m);
+            for (champion, against) in model.against.iter().enumerate() {
+                let expected = |file| Predicted {
+                    both: m as u64,
+                    only_champion: champion as u64,
+                    neither: file,
+                    ..Predicted::default()
+                };
+                assert_eq!(against.test.left, expected(0));
+                assert_eq!(against.next.map(|next| next.left), (m < 2).then(|| expected(m as u64 + 1)));
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! Which rule to use. If the rule with the highest F1 is better than "never" by more than chance, the candidates are all
-//! rules of which this is true and that chance may set apart from the best one; otherwise all that chance may set apart from
-//! the best one. Of these the one with the fewest deployments is recommended, then that with the fewest retrainings.
+//! Which rule to use. The candidates are the rules that are not worse than the one with the highest F1 by more than chance;
+//! if some of them are better than "never" by more than chance, only these. Of the candidates the one with the fewest
+//! deployments is recommended, then that with the fewest retrainings.
 
 use serde::Serialize;
 use statistics::interval::{self, Interval};
@@ -35,9 +35,9 @@ pub struct Recommendation {
 pub enum Conclusion {
     /// There are fewer than [`FEWEST_FILES`] files.
     TooFewFiles,
-    /// The best rule and the recommended one are better than "never" by more than chance.
+    /// The recommended rule is better than "never" by more than chance.
     Better,
-    /// The best rule is not better than "never" by more than chance.
+    /// No rule that is as good as the best one is better than "never" by more than chance.
     NoneBetter,
 }
 
@@ -60,12 +60,11 @@ pub fn recommend(policies: &[Measured], min_positives: u32) -> Recommendation {
     let against = |rule: &Measured, policy| other(policy).and_then(|other| difference(rule, other));
     let is_above_0 = |difference: Option<Interval>| difference.is_some_and(|difference| difference.low > 0.0);
     let beats_never = |rule: &Measured| is_above_0(against(rule, Policy::Never));
-    let is_worthwhile = beats_never(best);
+    let mut candidates: Vec<&Measured> = rules().filter(|rule| !is_above_0(difference(best, rule))).collect();
+    let is_worthwhile = candidates.iter().any(|rule| beats_never(rule));
+    candidates.retain(|rule| !is_worthwhile || beats_never(rule));
     // The first of equally good and cheap rules is the default, or the next in the order of the table.
-    let recommended = rules()
-        .filter(|rule| !is_above_0(difference(best, rule)) && (!is_worthwhile || beats_never(rule)))
-        .min_by_key(|rule| (rule.deployments, rule.retrainings))
-        .unwrap_or(best);
+    let recommended = candidates.into_iter().min_by_key(|rule| (rule.deployments, rule.retrainings)).unwrap_or(best);
     Recommendation {
         conclusion: if is_worthwhile { Conclusion::Better } else { Conclusion::NoneBetter },
         judged_files,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Command;
 
+use common::config::{DriftTest, Promotion};
 use common::files::lock::Lock;
 use serde_json::{Value, json};
 use testkit::{Workspace, rows};
@@ -89,7 +90,8 @@ fn a_replay_leaves_no_trace_and_works_during_a_run() {
         stdout.starts_with("replay of 3 files; the first model is trained on dataset1.csv, and 100 labelled"),
         "{stdout}"
     );
-    assert_eq!(stdout.lines().filter(|line| line.starts_with("  ")).count(), 9, "{stdout}");
+    let lines = 1 + DriftTest::ALL.len() * Promotion::ALL.len() + 2; // titles, rules, "never" and "always"
+    assert_eq!(stdout.lines().filter(|line| line.starts_with("  ")).count(), lines, "{stdout}");
     assert!(stdout.contains("too few files: a recommendation needs 7") && stdout.contains("there are 3"), "{stdout}");
     assert!(stderr.contains("the history does not know dataset3.csv with the present content"), "{stderr}");
 }

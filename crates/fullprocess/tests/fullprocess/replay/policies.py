@@ -15,7 +15,7 @@ import numpy
 import pandas
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import confusion_matrix, f1_score
+from sklearn.metrics import f1_score
 
 PREDICTORS = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
 COLUMNS = ["corporation", *PREDICTORS, "exited"]
@@ -76,6 +76,11 @@ class Model:
         return (self.fitted.predict_proba(x.to_numpy())[:, 1] >= 0.5).astype(int)
 
 
+def f1_of(counts):
+    weight = 2 * counts[0] + counts[1] + counts[2]
+    return float(2 * counts[0] / weight) if weight else 0.0
+
+
 class Scored:
     """Known outcomes with the predictions of one model, or of several that took turns."""
 
@@ -90,9 +95,15 @@ class Scored:
     def __add__(self, other):
         return Scored(numpy.append(self.actual, other.actual), numpy.append(self.predicted, other.predicted))
 
+    @functools.cached_property
+    def counts(self):
+        """True positives, false positives and false negatives."""
+        hits = int((self.actual & self.predicted).sum())
+        return numpy.array([hits, self.predicted.sum() - hits, self.actual.sum() - hits])
+
     @property
     def f1(self):
-        return float(f1_score(self.actual, self.predicted, zero_division=0)) if len(self.actual) else 0.0
+        return f1_of(self.counts)
 
     @property
     def left(self):
@@ -100,8 +111,7 @@ class Scored:
 
     def interval(self):
         """Wilson's interval of TP / (TP + FP + FN), as an interval of F1."""
-        _, fp, fn, tp = confusion_matrix(self.actual, self.predicted, labels=[0, 1]).ravel()
-        wilson = stats.binomtest(int(tp), int(tp + fp + fn)).proportion_ci(method="wilson")
+        wilson = stats.binomtest(int(self.counts[0]), int(self.counts.sum())).proportion_ci(method="wilson")
         return [2 * share / (1 + share) for share in (wilson.low, wilson.high)]
 
 
@@ -189,16 +199,17 @@ class History:
         total = scores[0]
         for score in scores[1:]:
             total = total + score
-        result |= {"f1": total.f1, "interval": total.interval(), "n": len(total.actual)}
+        pooled = float(f1_score(total.actual, total.predicted))
+        result |= {"f1": pooled, "interval": total.interval(), "n": len(total.actual)}
         result |= {"deployments": result["decisions"].count("redeployed"), "missed": int(missed), "needless": int(needless)}
         return result, scores
 
 
 def difference(one, other):
     """The 95 % interval of the difference of two pooled F1 scores: the jackknife over files."""
-    def f1(scores, without):
-        kept = [score for index, score in enumerate(scores) if index != without]
-        return Scored(*(numpy.concatenate([getattr(s, key) for s in kept]) for key in ("actual", "predicted"))).f1
+    one, other = (numpy.array([score.counts for score in scores]) for scores in (one, other))
+    def f1(counts, without):
+        return f1_of(counts.sum(axis=0) - (counts[without] if without is not None else 0))
     n = len(one)
     left_out = numpy.array([f1(one, index) - f1(other, index) for index in range(n)])
     margin = stats.t.ppf(0.975, n - 1) * numpy.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum())
@@ -211,8 +222,9 @@ def recommended(rules, never, judged):
     best = max(rules, key=lambda rule: rule[0]["f1"])  # the first of equal ones
     def beats_never(rule):
         return difference(rule[1], never[1])[0] > 0
-    worthwhile = beats_never(best)
-    candidates = [rule for rule in rules if difference(best[1], rule[1])[0] <= 0 and (not worthwhile or beats_never(rule))]
+    equal = [rule for rule in rules if difference(best[1], rule[1])[0] <= 0]
+    worthwhile = [rule for rule in equal if beats_never(rule)]
+    candidates = worthwhile or equal
     cheapest = min(candidates, key=lambda rule: (rule[0]["deployments"], rule[0]["retrainings"]))
     return "better" if worthwhile else "none_better", [cheapest[0]["test"], cheapest[0]["promotion"]]
 
