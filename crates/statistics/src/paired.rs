@@ -27,9 +27,9 @@ pub struct Predicted {
 /// The joint counts of two models on the same clients. Their margins are the confusion counts of both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Joint {
-    /// Clients that left.
+    /// Counts of the clients that left.
     pub left: Predicted,
-    /// Clients that stayed.
+    /// Counts of the clients that stayed.
     pub stayed: Predicted,
 }
 
