@@ -19,7 +19,7 @@ pub use common::outcomes::replay::ReplayOutcome;
 use common::outcomes::replay::{ReplayedComparison, ReplayedModel};
 use dataset::local::Table;
 use dataset::local::arrivals::Arrivals;
-use dataset::local::predicted::{Labels, Predictions};
+use dataset::local::predicted::{KnownOutcomes, Predictions};
 use dataset::{Clients, Reading};
 use serde::Serialize;
 use statistics::paired::Joint;
@@ -103,7 +103,7 @@ struct Counts {
 
 impl Counts {
     fn of(table: &Table, models: &[Model], pairs: Pairs, threshold: Threshold) -> Result<Self> {
-        let labels = Labels::of(table)?;
+        let labels = KnownOutcomes::of(table)?;
         let predicted: Vec<Predictions> =
             models.iter().map(|model| Predictions::of(table, model, threshold)).collect::<Result<_>>()?;
         let compared = if pairs == Pairs::All { 0 } else { models.len().saturating_sub(1) };

@@ -76,7 +76,7 @@ impl Arrivals {
 mod tests {
     use super::*;
     use crate::local::Local;
-    use crate::local::predicted::{Labels, Predictions};
+    use crate::local::predicted::{KnownOutcomes, Predictions};
     use crate::local::table::tests::HEADER;
     use crate::{Clients, Engine, Ids};
     use common::config::{Threshold, schema_of_json};
@@ -192,7 +192,7 @@ mod tests {
         let threshold = Threshold::new(0.5).unwrap();
         for (index, file) in files.iter().enumerate() {
             let table = arrivals.file(index).unwrap();
-            let labels = Labels::of(table).unwrap();
+            let labels = KnownOutcomes::of(table).unwrap();
             let models = [model(0.01, -0.7), model(-0.02, 1.5)];
             let [challenger, champion] =
                 models.each_ref().map(|model| Predictions::of(table, model, threshold).unwrap());

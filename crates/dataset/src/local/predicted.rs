@@ -14,7 +14,7 @@ use crate::local::engine::ScoredRows;
 pub struct Predictions(Vec<u64>);
 
 /// The known outcomes of the rows of a table. Unlabelled rows are not counted.
-pub struct Labels {
+pub struct KnownOutcomes {
     left: Vec<u64>,
     stayed: Vec<u64>,
 }
@@ -31,7 +31,7 @@ impl Predictions {
     }
 }
 
-impl Labels {
+impl KnownOutcomes {
     /// Returns the labels of `table`.
     ///
     /// # Errors
