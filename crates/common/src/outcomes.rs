@@ -1,6 +1,8 @@
 //! The outcomes of the steps that another program reads: a step prints its outcome with `--json`, and `fullprocess`
 //! parses it into the same type. The crate of a step defines how its outcome is shown to people.
 
+pub mod replay;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -268,6 +268,11 @@ pub enum PredictorSummary {
 }
 
 impl TrainingSummary {
+    /// Returns whether some of the clients left and some stayed.
+    pub fn has_both_classes(&self) -> bool {
+        self.exited > 0 && self.exited < self.rows
+    }
+
     /// Returns the columns of the regression that belong to this summary. The most frequent level of a category has no
     /// indicator; the first one in the order of the levels if several are equally frequent.
     pub fn design(&self) -> Design {

@@ -4,8 +4,10 @@
 //! file has the same meaning for ingestion, training, scoring and the service. `pieces` and `parallel` let several
 //! threads read one file; `stage` keeps their pieces in order. `compile` merges files in one pass and never holds a
 //! whole table; [`Table`] is a table in memory, a polars `DataFrame` with checked columns; `labels` completes its target. `engine`
-//! combines them.
+//! combines them. [`arrivals`] and [`predicted`] answer what a replay asks: what was known after each file, and what many
+//! models predict.
 
+pub mod arrivals;
 mod columns;
 mod compile;
 mod counting;
@@ -18,6 +20,7 @@ pub mod likelihood;
 mod numbers;
 mod parallel;
 mod pieces;
+pub mod predicted;
 pub mod reader;
 mod record;
 mod stage;

@@ -9,6 +9,7 @@ mod display;
 mod new_files;
 mod outcome;
 mod records;
+pub mod replay;
 mod state;
 mod steps;
 

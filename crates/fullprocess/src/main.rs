@@ -13,10 +13,16 @@ struct Arguments {
     /// Only print what a run would do
     #[arg(long)]
     dry_run: bool,
+    /// Only compare what every `drift_test` with every `promotion` would have done with the files so far
+    #[arg(long, conflicts_with = "dry_run")]
+    replay: bool,
 }
 
 fn main() -> ExitCode {
-    let Arguments { common, dry_run } = Arguments::parse();
+    let Arguments { common, dry_run, replay } = Arguments::parse();
     common::cli::timestamp_narration();
-    common.run(|config| fullprocess::run(config, dry_run))
+    match replay {
+        true => common.run(fullprocess::replay::run),
+        false => common.run(|config| fullprocess::run(config, dry_run)),
+    }
 }

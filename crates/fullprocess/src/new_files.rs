@@ -54,7 +54,7 @@ pub fn since(state: &State, files: Vec<ListedFile>, history: Option<&mut History
 }
 
 /// Returns every file that currently belongs to the compiled dataset. Ingestion lists files that are on a cluster.
-fn listed(config: &Config, steps: &Steps) -> Result<Vec<ListedFile>> {
+pub fn listed(config: &Config, steps: &Steps) -> Result<Vec<ListedFile>> {
     match config.engine {
         Some(_) => Ok(steps.list_files()?.files),
         None => with_checksums(inputs(config)?),

@@ -12,6 +12,7 @@ use common::cli::narrate;
 use common::config::Config;
 use common::config::cluster::STEP_OF_VARIABLE;
 use common::files::ingested::ListedFile;
+use common::outcomes::replay::ReplayOutcome;
 use common::outcomes::{AppListening, DeploymentOutcome, IngestionOutcome, InputFiles, ScoringOutcome};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
@@ -93,6 +94,16 @@ impl Steps {
     pub fn call_api(&self, url: Option<&str>) -> Result<()> {
         let arguments: Vec<&OsStr> = url.into_iter().flat_map(|url| ["--url".as_ref(), url.as_ref()]).collect();
         self.run::<IgnoredAny>("apicalls", &arguments).map(drop)
+    }
+
+    /// Counts what every model predicts that could have been trained while `files` arrived in this order; the first
+    /// model is trained on `first` of them. Changes and records nothing.
+    pub fn replay(&self, files: &[ListedFile], first: usize) -> Result<ReplayOutcome> {
+        let first = first.to_string();
+        let options: [&OsStr; 3] = ["--first".as_ref(), first.as_ref(), "--replay".as_ref()];
+        let arguments: Vec<&OsStr> =
+            options.into_iter().chain(files.iter().map(|file| file.path.as_os_str())).collect();
+        self.run("training", &arguments)
     }
 
     /// Starts the app on a free port and waits until it listens.

@@ -34,6 +34,7 @@ pub use run::{PROCESS_VARIABLE, Run, Start, record};
 pub use schema::VERSION as SCHEMA_VERSION;
 pub use store::{History, State};
 pub use tables::checked_files::CheckedFile;
+pub use tables::datasets::Arrival;
 pub use tables::decisions::{Decision, DecisionRecord};
 pub use tables::dependencies::DependencyVersions;
 pub use tables::drift::{CheckRow, DriftCheck, DriftVerdict, ShiftRow};

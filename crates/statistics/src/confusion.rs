@@ -1,6 +1,6 @@
 //! Confusion counts of a binary classifier, and the F1 score, precision and recall computed from them.
 
-use std::ops::{AddAssign, Sub};
+use std::ops;
 
 use serde::{Deserialize, Serialize};
 
@@ -67,19 +67,24 @@ impl Confusion {
     }
 }
 
-impl AddAssign for Confusion {
-    fn add_assign(&mut self, other: Self) {
-        self.true_positives += other.true_positives;
-        self.false_positives += other.false_positives;
-        self.false_negatives += other.false_negatives;
-        self.true_negatives += other.true_negatives;
+/// The counts of both tables together.
+impl ops::Add for Confusion {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            true_positives: self.true_positives + other.true_positives,
+            false_positives: self.false_positives + other.false_positives,
+            false_negatives: self.false_negatives + other.false_negatives,
+            true_negatives: self.true_negatives + other.true_negatives,
+        }
     }
 }
 
-impl Sub for Confusion {
+/// The counts of a table without those of a part of it.
+impl ops::Sub for Confusion {
     type Output = Self;
 
-    /// Returns the counts without those of a part of the clients.
     fn sub(self, part: Self) -> Self {
         Self {
             true_positives: self.true_positives - part.true_positives,
@@ -111,6 +116,13 @@ mod tests {
         assert_eq!(counted, confusion(2, 1, 1, 1));
         assert_eq!((counted.n(), counted.f1()), (5, 4.0 / 6.0));
         assert_eq!((counted.precision(), counted.recall()), (2.0 / 3.0, 2.0 / 3.0));
+    }
+
+    #[test]
+    fn a_table_is_the_sum_of_its_parts() {
+        let (whole, part) = (confusion(5, 6, 7, 8), confusion(1, 2, 3, 4));
+        assert_eq!(whole - part, confusion(4, 4, 4, 4));
+        assert_eq!(whole - part + part, whole);
     }
 
     #[test]

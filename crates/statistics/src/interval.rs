@@ -2,6 +2,7 @@
 //! certain than one computed from a million.
 
 mod exits;
+mod groups;
 mod prediction;
 
 use crate::confusion::Confusion;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::exits::p_value_of_exits;
 pub use self::exits::{Exits, exits};
+pub use self::groups::f1_difference_by_group;
 pub use self::prediction::{Prediction, Trials, predict};
 use crate::special::NORMAL_97_5;
 
@@ -73,14 +75,22 @@ pub fn proportion(successes: u64, trials: u64) -> Option<Interval> {
 
 /// The same interval for another confidence level: it extends by `errors` standard errors to either side.
 pub(crate) fn proportion_at(errors: f64, successes: u64, trials: u64) -> Option<Interval> {
-    if trials == 0 || successes > trials {
+    if successes > trials {
         return None;
     }
-    let (n, p, square) = (trials as f64, successes as f64 / trials as f64, errors * errors);
+    wilson(errors, successes as f64, trials as f64)
+}
+
+/// Returns [`proportion_at`] for numbers that may be fractions. `None` if there is no trial.
+pub(crate) fn wilson(errors: f64, successes: f64, trials: f64) -> Option<Interval> {
+    if trials <= 0.0 {
+        return None;
+    }
+    let (n, p, square) = (trials, successes / trials, errors * errors);
     let centre = (p + square / (2.0 * n)) / (1.0 + square / n);
     let margin = errors * (p * (1.0 - p) / n + square / (4.0 * n * n)).sqrt() / (1.0 + square / n);
     // If none or all trials succeed, the end of the interval is exactly 0 or 1; rounding must not change this.
-    let low = if successes == 0 { 0.0 } else { centre - margin };
+    let low = if successes == 0.0 { 0.0 } else { centre - margin };
     let high = if successes == trials { 1.0 } else { centre + margin };
     Some(Interval { low, high })
 }

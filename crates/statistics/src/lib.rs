@@ -20,6 +20,7 @@ pub mod interval;
 pub mod levels;
 pub mod moments;
 pub mod odds;
+pub mod paired;
 pub mod ranking;
 pub mod segments;
 pub mod shift;

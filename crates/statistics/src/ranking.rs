@@ -47,6 +47,11 @@ impl Ranking {
     /// Sorts and counts the pairs, in O(n log n). `None` also if all clients left or all stayed, because then nothing
     /// can be ranked.
     pub fn new(pairs: &[Pair]) -> Option<Self> {
+        Self::of_scores(are_probabilities(pairs).then_some(pairs)?)
+    }
+
+    /// Does the same for pairs with any score instead of a probability. `None` also if a score is not a number.
+    pub fn of_scores(pairs: &[Pair]) -> Option<Self> {
         let sorted = sorted(pairs)?;
         let mut steps: Vec<Step> = Vec::new();
         let (mut true_positives, mut false_positives) = (0, 0);
@@ -153,7 +158,7 @@ pub struct CalibrationBin {
 /// may be small, and bins of equal width would then be empty. Ties stay together, so there may be fewer bins; none is
 /// empty.
 pub fn calibration(pairs: &[Pair], bins: usize) -> Option<Vec<CalibrationBin>> {
-    let sorted = sorted(pairs)?;
+    let sorted = sorted(are_probabilities(pairs).then_some(pairs)?)?;
     let probabilities: Vec<f64> = sorted.iter().map(|pair| pair.0).collect();
     let mut calibrated = Vec::with_capacity(bins);
     let mut start = 0;
@@ -178,9 +183,9 @@ pub fn calibration(pairs: &[Pair], bins: usize) -> Option<Vec<CalibrationBin>> {
     Some(calibrated)
 }
 
-/// Returns the pairs in order of increasing probability.
+/// Returns the pairs in order of increasing score. `None` if there is no pair or a score is not a number.
 fn sorted(pairs: &[Pair]) -> Option<Vec<Pair>> {
-    if !are_probabilities(pairs) {
+    if pairs.is_empty() || pairs.iter().any(|(score, _)| score.is_nan()) {
         return None;
     }
     let mut sorted = pairs.to_vec();
@@ -278,6 +283,10 @@ mod tests {
         {
             assert!(Ranking::new(&pairs).is_none(), "{pairs:?}");
         }
+        assert!(Ranking::of_scores(&[(f64::NAN, true), (0.2, false)]).is_none());
+        assert!(Ranking::new(&[(7.0, true), (-3.0, false)]).is_none());
+        let scores = [(7.0, true), (-0.0, true), (0.0, false), (f64::NEG_INFINITY, false)];
+        assert_eq!(Ranking::of_scores(&scores).unwrap().auc(), 0.875);
         assert_eq!((brier(&[]), calibration(&[], 10)), (None, None));
         assert_eq!((brier(&[(1.5, true)]), brier(&[(f64::NAN, true)])), (None, None));
         assert_eq!(brier(&[(0.5, true)]), Some(0.25)); // one class is sufficient

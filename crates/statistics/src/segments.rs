@@ -135,7 +135,7 @@ pub fn weaknesses(groups: &[Vec<Segment>]) -> Vec<Weakness> {
     let mut tests: Vec<Test> = Vec::new();
     for (group, segments) in groups.iter().enumerate() {
         let mut total = Confusion::default();
-        segments.iter().for_each(|segment| total += segment.confusion);
+        segments.iter().for_each(|segment| total = total + segment.confusion);
         for (index, segment) in segments.iter().enumerate() {
             let others = total - segment.confusion;
             tests.extend(found_clients(Measure::F1, segment.confusion, others, group, index));

@@ -10,6 +10,7 @@ mod cholesky;
 mod moments;
 mod newton;
 mod objective;
+pub mod replay;
 mod start;
 
 use std::borrow::Cow;
@@ -152,20 +153,24 @@ pub fn train(engine: &dyn Engine, output: &Path, regularization: Regularization)
             summary.left_out
         );
     }
-    if summary.exited == 0 || summary.exited == summary.rows {
+    if !summary.has_both_classes() {
         let target = engine.schema().target();
         let (name, class) = (&target.name, target.label(summary.exited > 0));
         bail!("all {} rows of the dataset in {folder} have {name} = {class}; a model needs both classes", summary.rows);
     }
-
-    let clock = Instant::now();
-    let optimum =
-        fit(engine.schema(), &*rows, regularization).with_context(|| format!("training on the dataset in {folder}"))?;
-    let fit_seconds = clock.elapsed().as_secs_f64();
-
-    let relative_error = optimum.relative_error;
+    let trained = fitted(engine.schema(), &*rows, regularization)
+        .with_context(|| format!("training on the dataset in {folder}"))?;
     let moments = moments::of(engine.schema(), &*rows)?;
-    let model = Model { moments, ..model(engine.schema(), summary, optimum, regularization)? };
+    Ok(Trained { model: Model { moments, ..trained.model }, ..trained })
+}
+
+/// Fits a model on `rows`, which are of both classes. The model has no moments.
+fn fitted(schema: &Schema, rows: &dyn TrainingRows, regularization: Regularization) -> Result<Trained> {
+    let clock = Instant::now();
+    let optimum = fit(schema, rows, regularization)?;
+    let fit_seconds = clock.elapsed().as_secs_f64();
+    let relative_error = optimum.relative_error;
+    let model = model(schema, rows.summary(), optimum, regularization)?;
     Ok(Trained { model, fit_seconds, relative_error })
 }
 

@@ -19,6 +19,9 @@ pub enum DriftTest {
 }
 
 impl DriftTest {
+    /// All tests, the default first.
+    pub const ALL: [Self; 3] = [Self::Raw, Self::Interval, Self::History];
+
     /// Returns the name that the config uses.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,6 +45,9 @@ pub enum Promotion {
 }
 
 impl Promotion {
+    /// All rules, the default first.
+    pub const ALL: [Self; 2] = [Self::OnDrift, Self::IfBetter];
+
     /// Returns the name that the config uses.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -153,11 +159,16 @@ mod tests {
 
     #[test]
     fn each_name_is_the_one_that_the_config_uses() {
-        for test in [DriftTest::Raw, DriftTest::Interval, DriftTest::History] {
+        for test in DriftTest::ALL {
             assert_eq!(DriftTest::deserialize(json!(test.as_str())).unwrap(), test);
         }
-        for rule in [Promotion::OnDrift, Promotion::IfBetter] {
+        for rule in Promotion::ALL {
             assert_eq!(Promotion::deserialize(json!(rule.as_str())).unwrap(), rule);
         }
+        assert_eq!((DriftTest::ALL[0], Promotion::ALL[0]), (DriftTest::default(), Promotion::default()));
+        // serde's error lists all names.
+        let known = |error: serde_json::Error| error.to_string().matches('`').count() / 2 - 1;
+        assert_eq!(known(DriftTest::deserialize(json!("?")).unwrap_err()), DriftTest::ALL.len());
+        assert_eq!(known(Promotion::deserialize(json!("?")).unwrap_err()), Promotion::ALL.len());
     }
 }

@@ -87,14 +87,19 @@ impl DriftRule {
     ///
     /// [`DriftTest::History`] reports no drift if there are too few past scores.
     pub fn check(self, recorded: &Score, new: &Confusion, past: &[f64]) -> Check {
+        self.check_counts(&recorded.confusion, new, past)
+    }
+
+    /// Like [`DriftRule::check`], with the counts of the recorded score.
+    pub fn check_counts(self, recorded: &Confusion, new: &Confusion, past: &[f64]) -> Check {
         let interval = interval::f1(new);
         let left = new.positives();
         // Without any client that left F1 is 0 or undefined, whatever the model is worth.
         if left < u64::from(self.min_positives.max(1)) {
             return Check { judgement: Judgement::CannotBeJudged, verdict: DriftVerdict::CannotBeJudged, interval };
         }
-        let lower = new.f1() < recorded.f1;
-        let verdict = match interval::f1_difference(&recorded.confusion, new) {
+        let lower = new.f1() < recorded.f1();
+        let verdict = match interval::f1_difference(recorded, new) {
             Some(difference) if difference.high < 0.0 => DriftVerdict::Drifted,
             _ if lower => DriftVerdict::CannotTell,
             _ => DriftVerdict::NotDrifted,

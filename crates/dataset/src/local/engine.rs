@@ -248,8 +248,8 @@ impl Clients for Table {
 }
 
 /// The rows of a table as a model scores them.
-struct ScoredRows {
-    log_odds: Vec<f64>,
+pub(super) struct ScoredRows {
+    pub(super) log_odds: Vec<f64>,
     /// Whether a predictor is missing.
     imputed: Vec<bool>,
     /// Whether a predictor has a level that no training row had.
@@ -258,7 +258,7 @@ struct ScoredRows {
 
 impl ScoredRows {
     /// Computes the rows column by column, so that each level of a category is looked up once.
-    fn of(table: &Table, model: &Model) -> Result<Self> {
+    pub(super) fn of(table: &Table, model: &Model) -> Result<Self> {
         let height = table.height();
         let mut rows = Self { log_odds: vec![0.0; height], imputed: vec![false; height], unseen: vec![false; height] };
         for (j, values) in table.predictors()?.into_iter().enumerate() {

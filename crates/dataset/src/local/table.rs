@@ -158,6 +158,12 @@ impl Table {
         self.frame.height()
     }
 
+    /// Returns the first `rows` rows, which are not copied, as a table that is worked on with so many threads. Its
+    /// checksum is that of the whole table.
+    pub(super) fn head(&self, rows: usize, threads: usize) -> Self {
+        Self { frame: self.frame.head(Some(rows)), threads, ..self.clone() }
+    }
+
     /// Returns the number of rows that were left out because they could not be read.
     pub fn malformed(&self) -> u64 {
         self.malformed

@@ -5,25 +5,18 @@ use std::fs;
 use serde_json::Value;
 use testkit::{Workspace, rows};
 
-use crate::{decision, run, workspace};
+use crate::{decision, run, trace, workspace};
 
 /// Makes a dry run, which must leave everything unchanged, and then a run, which must do what the dry run reported.
 fn assert_planned_and_done(workspace: &Workspace, expected: &str) {
     workspace.command_without_cargo("fullprocess"); // creates its own folder on the first call
-    // Compares folders and the bytes of the history too, and detects new files. Only the content of SQLite's shared
-    // memory (history.sqlite-shm) is excluded, because every reader writes its locks there.
-    let trace = || {
-        let mut found = workspace.snapshot(&["."]);
-        found.retain(|(path, _)| !path.ends_with("history.sqlite-shm"));
-        (found, fs::read_dir(workspace.path(".")).unwrap().count())
-    };
-    let before = trace();
+    let before = trace(workspace);
     let (stdout, _) = run(workspace, &["--dry-run", "--json"]);
     let planned: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((&planned["outcome"], &planned["dry_run"]), (&expected.into(), &true.into()), "{planned}");
     let (stdout, _) = run(workspace, &["--dry-run"]);
     assert!(stdout.starts_with("dry run, nothing was changed"), "{stdout}");
-    assert!(trace() == before, "{expected}: the dry run has left a trace");
+    assert!(trace(workspace) == before, "{expected}: the dry run has left a trace");
 
     let done = decision(workspace, expected);
     for key in ["new_files", "recorded_f1", "new_f1", "new_n"] {

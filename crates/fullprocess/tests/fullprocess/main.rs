@@ -15,6 +15,7 @@ mod hold;
 mod pending;
 mod practice_to_production;
 mod repairs;
+mod replay;
 
 use std::path::PathBuf;
 use std::process::Output;
@@ -57,6 +58,14 @@ fn without_reports(workspace: &Workspace, folders: &[&str]) -> Vec<(PathBuf, Vec
 
 fn output(workspace: &Workspace, arguments: &[&str]) -> Output {
     workspace.command_without_cargo("fullprocess").args(arguments).output().unwrap()
+}
+
+/// Returns all files of a workspace, also the bytes of the history, and the number of entries at its top. Only the content
+/// of SQLite's shared memory (history.sqlite-shm) is excluded, because every reader writes its locks there.
+fn trace(workspace: &Workspace) -> (Vec<(PathBuf, Vec<u8>)>, usize) {
+    let mut found = workspace.snapshot(&["."]);
+    found.retain(|(path, _)| !path.ends_with("history.sqlite-shm"));
+    (found, std::fs::read_dir(workspace.path(".")).unwrap().count())
 }
 
 /// Runs fullprocess, which must succeed; returns stdout and stderr.

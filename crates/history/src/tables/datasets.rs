@@ -1,11 +1,13 @@
 //! The tables of an ingestion: `datasets`, `ingested_files` and `ingested_missing_values`. The rows of the dataset
 //! themselves are in the table `clients`, see [`crate::clients`].
 
+use anyhow::Result;
 use common::files::checksum::Checksum;
 use common::files::ingested::{Ingested, IngestedFile};
 
 use crate::columns::columns;
 use crate::record::Record;
+use crate::store::History;
 
 /// The table of the dataset's rows.
 pub(crate) const CLIENTS: &str = "clients";
@@ -39,6 +41,27 @@ columns! {
         quarantined: u64,
         /// For a batch: which rows of which database it holds.
         source: Option<String>,
+    }
+}
+
+columns! {
+    /// The first ingestion of a file with its content.
+    Arrival {
+        /// The name of the file.
+        name: String,
+        /// SHA-256 of the file's content.
+        sha256: Checksum,
+        /// The id of the run.
+        run: i64 => "run_id",
+    }
+}
+
+impl History {
+    /// Returns every file with every content that was ever ingested, with the first run that ingested it. Files of an
+    /// earlier run come first; those of one run are in any order.
+    pub fn arrivals(&mut self) -> Result<Vec<Arrival>> {
+        let query = "SELECT name, sha256, MIN(run_id) FROM ingested_files GROUP BY name, sha256 ORDER BY MIN(run_id)";
+        self.records(query, &[])
     }
 }
 

@@ -255,3 +255,23 @@ fn a_part_of_a_run_has_its_own_time_and_a_kept_champion_is_recorded_as_kept() {
         }
     });
 }
+
+#[test]
+fn a_file_arrives_with_the_run_that_first_ingested_its_content() {
+    on_each_history(Workspace::with_data, |workspace, _| {
+        workspace.run("ingestion", &[]);
+        workspace.csv("practicedata/dataset0.csv", &rows("z", 9, false));
+        workspace.csv("practicedata/dataset2.csv", &rows("y", 9, false));
+        workspace.run("ingestion", &[]);
+        workspace.run("ingestion", &[]);
+        let mut history = history::History::open_existing(&workspace.config()).unwrap().unwrap();
+        let arrivals = history.arrivals().unwrap();
+        let runs: Vec<i64> = arrivals.iter().map(|arrival| arrival.run).collect();
+        assert!(runs[0] == runs[1] && runs[1] < runs[2] && runs[2] == runs[3] && runs.len() == 4, "{arrivals:?}");
+        let mut names: Vec<_> = arrivals.iter().map(|arrival| (arrival.run, arrival.name.as_str())).collect();
+        names.sort_unstable();
+        let names: Vec<_> = names.into_iter().map(|(_, name)| name).collect();
+        assert_eq!(names, ["dataset1.csv", "dataset2.csv", "dataset0.csv", "dataset2.csv"]);
+        assert_eq!(arrivals.iter().filter(|arrival| arrival.name == "dataset2.csv").count(), 2);
+    });
+}

@@ -68,3 +68,29 @@ fn rows_with_a_missing_value_are_left_out_and_counted() {
     assert_eq!((&outcome["training"]["rows"], &outcome["training"]["left_out"]), (&121.into(), &3.into()));
     assert!(String::from_utf8_lossy(&output.stderr).contains("3 rows with a missing value were left out"));
 }
+
+#[test]
+fn a_replay_counts_the_same_however_many_threads_there_are_and_writes_nothing() {
+    let workspace = Workspace::with_data();
+    workspace.csv("practicedata/dataset3.csv", &testkit::rows("c", 3000, true));
+    let paths = [1, 2, 3].map(|n| workspace.path(format!("practicedata/dataset{n}.csv")).display().to_string());
+    let before = workspace.snapshot(&["."]);
+    let counts = |threads| {
+        let options = ["--threads", threads, "--replay"].into_iter();
+        workspace.run_json("training", &options.chain(paths.iter().map(String::as_str)).collect::<Vec<_>>())
+    };
+    let one = counts("1");
+    assert_eq!(one, counts("3"));
+    assert_eq!((&one["first"], one["models"].as_array().unwrap().len()), (&1.into(), 3));
+    assert_eq!(one["models"][0]["test"]["true_positives"], 4);
+    assert_eq!(one["models"][0]["later"][1]["true_positives"], 0, "the outcomes of the last file are inverted");
+    assert!(workspace.snapshot(&["."]) == before);
+    let first = workspace.run_json("training", &["--first", "2", "--replay", &paths[0], &paths[1], &paths[2]]);
+    assert_eq!((&first["first"], &first["models"][0]["test"]), (&2.into(), &one["models"][1]["test"]));
+    let shown = workspace.run("training", &["--replay", &paths[0], &paths[2]]);
+    assert!(
+        shown.contains("trained up to dataset1.csv: F1 1.0000 on the test data, 0.0000 on dataset3.csv"),
+        "{shown}"
+    );
+    assert!(workspace.fail("training", &["--first", "4", "--replay", &paths[0]]).contains("1 to 1 files, found 4"));
+}
