@@ -49,7 +49,7 @@ impl fmt::Display for Outcome {
         match self.outcome {
             Decision::NothingToDo => write!(f, "nothing to do: no new data, {live} is live"),
             Decision::Reported => {
-                write!(f, "no new data, but the reports were not of {live} and have been created again")
+                write!(f, "no new data, but the reports were not those of {live} for today and have been created again")
             }
             Decision::NoDrift => write!(f, "no drift: {scores}; {live} stays live"),
             Decision::CannotBeJudged => write!(
@@ -174,7 +174,10 @@ mod tests {
         let scores = "F1 0.5000 on 40 rows of a.csv, b.csv, 0.8000 at deployment";
         let table = [
             (Decision::NothingToDo, "nothing to do: no new data, R2 is live".to_owned()),
-            (Decision::Reported, "no new data, but the reports were not of R2 and have been created again".to_owned()),
+            (
+                Decision::Reported,
+                "no new data, but the reports were not those of R2 for today and have been created again".to_owned(),
+            ),
             (Decision::NoDrift, format!("no drift: {scores}; R2 stays live")),
             (Decision::Redeployed, format!("drift: {scores}; deployed R2")),
             (Decision::Kept, format!("drift: {scores}; kept R2: it is worse")),

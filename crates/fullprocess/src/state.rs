@@ -9,6 +9,7 @@ use common::production::hold::Hold;
 use common::production::release::{Health, Production, Release};
 use common::production::reports::ReportRecord;
 use history::History;
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::decision::{Facts, LiveRelease};
@@ -95,7 +96,7 @@ impl State {
         let text = std::fs::read(config.output_model.join(API_RETURNS)).unwrap_or_default();
         let returns = serde_json::from_slice::<ApiReturns>(&text);
         returns.is_ok_and(|returns| returns.release == release.id)
-            && ReportRecord::are_of(&release.id, &config.output_model)
+            && ReportRecord::are_of(&release.id, Timestamp::now(), &config.output_model)
     }
 }
 

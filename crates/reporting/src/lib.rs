@@ -76,7 +76,7 @@ pub fn run_at(config: &Config, ask_cargo: bool, now: Timestamp) -> Result<Outcom
             files.push(config.output_model.join(name));
             checksums.push((name, checksum));
         }
-        ReportRecord::new(&evidence.score.model, checksums).write(&config.output_model)?;
+        ReportRecord::new(&evidence.score.model, now, checksums).write(&config.output_model)?;
         let newest = run.history().newest::<PublishedListRow>(1)?;
         if newest.first().is_none_or(|newest| newest.sha256 != list.sha256) {
             run.add((list, clients));

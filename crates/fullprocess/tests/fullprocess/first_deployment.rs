@@ -82,7 +82,10 @@ fn reports_that_are_not_of_the_live_release_are_created_again() {
         change(&workspace);
         let (id, before) = (live(&workspace).id, workspace.snapshot(untouched));
         let (stdout, _) = run(&workspace, &[]);
-        assert!(stdout.starts_with(&format!("no new data, but the reports were not of {id}")), "{stdout}");
+        assert!(
+            stdout.starts_with(&format!("no new data, but the reports were not those of {id} for today")),
+            "{stdout}"
+        );
         assert_eq!(reported_release(&workspace, "practicemodels"), json!(id));
         assert!(!workspace.read("practicemodels/confusionmatrix.png").is_empty());
         assert!(workspace.snapshot(untouched) == before);
