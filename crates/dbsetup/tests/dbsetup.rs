@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testkit::Workspace;
 
 /// The tables of the schema, in order.
-const TABLES: [&str; 24] = [
+const TABLES: [&str; 25] = [
     "runs",
     "ingested_files",
     "ingested_missing_values",
@@ -14,6 +14,7 @@ const TABLES: [&str; 24] = [
     "scores",
     "drift_checks",
     "predictor_shifts",
+    "estimated_quality",
     "promotions",
     "compared_models",
     "decisions",

@@ -37,6 +37,7 @@ pub use tables::checked_files::CheckedFile;
 pub use tables::decisions::{Decision, DecisionRecord};
 pub use tables::dependencies::DependencyVersions;
 pub use tables::drift::{CheckRow, DriftCheck, DriftVerdict, ShiftRow};
+pub use tables::estimates::{EstimateRow, QualityEstimate};
 pub use tables::lists::{ListedClient, ListedClientRow, PublishedList, PublishedListRow};
 pub use tables::models::model_records;
 pub use tables::promotions::{Candidate, ComparedModel, ComparisonRow, PromotionDecision, compared_models};

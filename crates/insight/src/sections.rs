@@ -3,6 +3,7 @@
 mod calls;
 mod data;
 mod effect;
+mod estimate;
 mod front;
 mod model;
 
@@ -20,6 +21,7 @@ pub fn sections(evidence: &Evidence, figures: &Figures) -> Vec<Section> {
         model::quality(evidence, figures),
         model::promotion(evidence),
         model::drift(evidence),
+        estimate::estimate(evidence),
         effect::effect(evidence),
         data::data(evidence),
         data::trends(figures),

@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use common::api::Endpoint;
 use common::config::service::{CHALLENGE_HEADER, PROOF_HEADER};
-use history::{DriftVerdict, History, RunOutcome};
+use history::{DriftVerdict, EstimateRow, History, RunOutcome};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -144,6 +144,16 @@ fn add_history(snapshot: &mut Snapshot, history: &mut History) -> anyhow::Result
     if let Some(check) = history.newest_check()? {
         let verdicts = DriftVerdict::ALL.iter().map(|verdict| (verdict.as_str(), i64::from(*verdict == check.verdict)));
         snapshot.labelled("risk_drift", "1 for the newest drift verdict", "verdict", &verdicts.collect::<Vec<_>>());
+    }
+    let live = history.last_live()?;
+    let estimate = history.newest::<EstimateRow>(1)?.pop();
+    if let Some(estimate) = estimate.filter(|estimate| live.as_ref() == Some(&estimate.release)) {
+        let f1 = estimate.quality.f1;
+        snapshot.gauge(
+            "risk_estimated_f1",
+            "F1 of the live release on the newest rows, estimated before their outcomes are known",
+            f1,
+        );
     }
     if let Some(run) = history.newest_process()? {
         if let Ok(started) = run.started.parse::<Timestamp>() {

@@ -102,10 +102,16 @@ fn the_metrics_tell_the_last_run_and_its_drift_verdict() {
     assert_eq!(metric(&api, "risk_last_run_failed"), Some(0.0));
     assert!(metric(&api, "risk_last_run_timestamp_seconds").is_some_and(|time| time > 1.7e9));
     assert_eq!(metric(&api, "risk_drift{verdict=\"drifted\"}"), None);
+    assert_eq!(metric(&api, "risk_estimated_f1"), None);
+    api.workspace.csv("practicedata/same.csv", &testkit::rows("s", 40, false));
+    api.workspace.run("fullprocess", &[]);
+    assert!(metric(&api, "risk_estimated_f1").is_some_and(|f1| (0.5..=1.0).contains(&f1)));
     api.workspace.csv("practicedata/later.csv", &testkit::rows("d", 200, true));
     api.workspace.run("fullprocess", &[]);
     assert_eq!(metric(&api, "risk_drift{verdict=\"drifted\"}"), Some(1.0));
     assert_eq!(metric(&api, "risk_drift{verdict=\"not drifted\"}"), Some(0.0));
+    // The new release has not been estimated yet.
+    assert_eq!(metric(&api, "risk_estimated_f1"), None);
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn it_makes_the_database_from_nothing_and_is_safe_to_repeat() {
             (&json!(database.shown()), &json!(history::SCHEMA_VERSION))
         );
         let tables = first["tables"].as_array().unwrap();
-        assert!(tables.len() == 24 && tables.iter().all(|table| table["rows"] == 0), "{first}");
+        assert!(tables.len() == 25 && tables.iter().all(|table| table["rows"] == 0), "{first}");
         assert_eq!(workspace.run_json("dbsetup", &[]), first);
         assert_eq!(workspace.run_json("dbsetup", &["--check"])["schema_version"], history::SCHEMA_VERSION);
         check_message(&workspace.run("dbsetup", &[]), &[&database.shown()]);
@@ -139,7 +139,7 @@ fn a_migration_that_was_cut_short_is_finished() {
             // The state after an interruption of migration 2: some of its tables are missing, and all of later ones.
             let missing = ["clients", "dependencies", "scores", "timings", "models"];
             let later = ["predictor_shifts", "promotions", "compared_models", "category_levels"];
-            let newest = ["contacts", "contact_requests", "published_lists", "listed_clients"];
+            let newest = ["contacts", "contact_requests", "published_lists", "listed_clients", "estimated_quality"];
             for table in missing.into_iter().chain(later).chain(newest) {
                 database.sql(&format!("DROP TABLE {table}"));
             }
