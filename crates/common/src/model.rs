@@ -12,6 +12,7 @@
 //! same kind of processor, the same data give the same bytes: a model contains no time, host name or random number.
 
 pub mod effect;
+pub mod estimate;
 mod legacy;
 pub mod moments;
 pub mod pickle;

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::config::Threshold;
 use crate::files::checksum::Checksum;
 use crate::files::ingested::{Ingested, ListedFile};
+use crate::model::estimate::EstimatedQuality;
 use crate::model::metrics::Confusion;
 use crate::model::score::Score;
 use crate::model::shift::PredictorShift;
@@ -68,6 +69,11 @@ pub struct ScoringOutcome {
     /// Number of scored rows with a level that no training row had; absent if there is none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unseen: u64,
+    /// Quality on all rows, labelled or not, estimated from the predicted probabilities. Absent unless the deployed model
+    /// was scored on other data than the test data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    pub estimated: Option<EstimatedQuality>,
     /// Shifts of the predictors against the model's training data, the most important first. Empty unless the deployed
     /// model was scored on other data than the test data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -80,7 +86,7 @@ pub struct ScoringOutcome {
 }
 
 impl ScoringOutcome {
-    /// Returns the score without the other figures, as deployment stores it.
+    /// Returns the score without the other figures and without a calibration, as deployment stores it.
     pub fn score(&self) -> Score {
         Score {
             model_sha256: self.model_sha256.clone(),
@@ -88,6 +94,7 @@ impl ScoringOutcome {
             n: self.n,
             confusion: self.confusion,
             threshold: self.threshold.value(),
+            calibration: None,
         }
     }
 }

@@ -17,6 +17,8 @@ use common::model::metrics::Confusion;
 use common::schema::Schema;
 use common::values::{ColumnDistribution, Predictors, ValueRef};
 use serde::Serialize;
+use statistics::calibration::Calibration;
+use statistics::expected::ExpectedCounts;
 use statistics::levels::{LevelCounts, LevelSummary};
 use statistics::sketch::Sketch;
 use utoipa::ToSchema;
@@ -100,6 +102,11 @@ pub trait Clients: Send + Sync {
     /// Compares the predictions of a model with the known outcomes. A probability equal to the threshold predicts that
     /// the client leaves; a missing predictor is imputed as the model imputes it.
     fn score(&self, model: &Model, threshold: Threshold) -> Result<Counts>;
+
+    /// Sums the calibrated probabilities of all rows, labelled or not, on both sides of the threshold. The predictions
+    /// are those of [`Clients::score`].
+    fn expected_counts(&self, model: &Model, threshold: Threshold, calibration: &Calibration)
+    -> Result<ExpectedCounts>;
 
     /// Returns how often each value of each predictor occurs, in the order of the schema. An engine may thin the
     /// distribution of a number with more than [`MOST_VALUES`] distinct values.

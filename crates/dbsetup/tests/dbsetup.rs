@@ -14,6 +14,7 @@ const TABLES: [&str; 25] = [
     "scores",
     "drift_checks",
     "predictor_shifts",
+    "estimated_quality",
     "promotions",
     "compared_models",
     "decisions",

@@ -54,11 +54,12 @@ impl fmt::Display for Outcome {
             Decision::NoDrift => write!(f, "no drift: {scores}; {live} stays live"),
             Decision::CannotBeJudged => write!(
                 f,
-                "cannot be judged: {} of {} labelled rows of {scored} left, {} are needed (drift_min_positives); pending: \
-                 {}; {live} stays live",
+                "cannot be judged: {} of {} labelled rows of {scored} left, {} are needed (drift_min_positives){}; \
+                 pending: {}; {live} stays live",
                 self.new_left.unwrap_or(0),
                 self.new_n.unwrap_or(0),
                 self.min_positives,
+                self.estimate(),
                 listed(&self.pending_files)
             ),
             Decision::Held => {
@@ -124,7 +125,12 @@ impl Outcome {
         };
         let interval = self.new_f1_interval.map(|i| format!(" ({:.4} to {:.4})", i.low, i.high)).unwrap_or_default();
         let files = self.scored_files.join(", ");
-        format!("F1 {new:.4}{interval} on {n} rows of {files}, {recorded:.4} at deployment")
+        format!("F1 {new:.4}{interval} on {n} rows of {files}, {recorded:.4} at deployment{}", self.estimate())
+    }
+
+    /// Describes the estimated quality as the end of a list; empty if there is none.
+    fn estimate(&self) -> String {
+        self.estimated.map(|estimated| format!(", {estimated}")).unwrap_or_default()
     }
 }
 
@@ -158,6 +164,7 @@ mod tests {
             new_f1_interval: None,
             new_n: Some(40),
             new_left: Some(20),
+            estimated: None,
             verdict: Some(DriftVerdict::CannotTell),
             shifts: Vec::new(),
             promotion_warnings: vec!["it is worse".to_owned()],
@@ -190,6 +197,18 @@ mod tests {
         }
         let repaired = Outcome { repairs: vec!["it was lost".to_owned()], ..outcome(Decision::Repaired) };
         assert_eq!(repaired.to_string(), "repaired: it was lost; R2 is live");
+    }
+
+    #[test]
+    fn an_estimated_score_follows_the_realised_one() {
+        let quality = r#"{"rows": 40, "calibrated": true, "f1": 0.75, "f1_low": 0.67, "f1_high": 0.828, "precision": 0.8,
+            "precision_low": 0.7, "precision_high": 0.9, "recall": 0.7, "recall_low": 0.6, "recall_high": 0.8}"#;
+        let estimated = serde_json::from_str(quality).unwrap();
+        assert_eq!(
+            Outcome { estimated, ..outcome(Decision::NoDrift) }.to_string(),
+            "no drift: F1 0.5000 on 40 rows of a.csv, b.csv, 0.8000 at deployment, estimated F1 0.75 (0.67 to 0.83) from the \
+             calibrated probabilities; R2 stays live"
+        );
     }
 
     #[test]

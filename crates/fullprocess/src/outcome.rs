@@ -2,6 +2,7 @@
 
 use common::config::Config;
 use common::files::ingested::ListedFile;
+use common::model::estimate::EstimatedQuality;
 use common::model::shift::PredictorShift;
 use common::outcomes::ScoringOutcome;
 use common::production::drift::{Check, Judgement};
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub new_n: Option<u64>,
     /// Number of these rows whose client left.
     pub new_left: Option<u64>,
+    /// Quality of that release on all rows of the new files, labelled or not, estimated from its probabilities.
+    pub estimated: Option<EstimatedQuality>,
     /// Whether the score has fallen by more than chance explains.
     pub verdict: Option<DriftVerdict>,
     /// Shift of each predictor between that release's training data and the new rows, most important first.
@@ -95,6 +98,7 @@ impl Outcome {
             new_f1_interval: judged.and_then(|check| check.interval),
             new_n: score.as_ref().map(|score| score.n),
             new_left: score.as_ref().map(|score| score.confusion.positives()),
+            estimated: score.as_ref().and_then(|score| score.estimated),
             verdict: check.map(|check| check.verdict),
             shifts: score.map(|score| score.shifts).unwrap_or_default(),
             promotion_warnings: Vec::new(),

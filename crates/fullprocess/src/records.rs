@@ -8,13 +8,13 @@ use common::production::drift::{Check, Judgement};
 use common::production::promotion::Comparison;
 use common::production::release::{Production, Release};
 use history::{
-    CheckedFile, Decision, DecisionRecord, DriftCheck, PendingFile, PromotionDecision, Run, Start, UnjudgedFiles,
-    Waiting, compared_models,
+    CheckedFile, Decision, DecisionRecord, DriftCheck, PendingFile, PromotionDecision, QualityEstimate, Run, Start,
+    UnjudgedFiles, Waiting, compared_models,
 };
 
 use crate::outcome::Outcome;
 
-/// Records the drift check immediately, because the report of this run shows it.
+/// Records the drift check and the estimated quality immediately, because the report of this run shows it.
 pub fn drift_check(
     run: &mut Run,
     start: Start,
@@ -33,7 +33,9 @@ pub fn drift_check(
         test: config.drift_test,
         drifted: check.judgement == Judgement::Drifted,
     };
-    run.record_now("drift check", start, (record, score.shifts.clone()))
+    let estimate = |quality| QualityEstimate { release: release.id.clone(), data: score.data.clone(), quality };
+    let estimates: Vec<_> = score.estimated.map(estimate).into_iter().collect();
+    run.record_now("drift check", start, (record, (score.shifts.clone(), estimates)))
 }
 
 /// Records the comparison immediately, because the report of this run shows it.

@@ -38,6 +38,7 @@ pub use tables::datasets::Arrival;
 pub use tables::decisions::{Decision, DecisionRecord};
 pub use tables::dependencies::DependencyVersions;
 pub use tables::drift::{CheckRow, DriftCheck, DriftVerdict, ShiftRow};
+pub use tables::estimates::{EstimateRow, QualityEstimate};
 pub use tables::lists::{ListedClient, ListedClientRow, PublishedList, PublishedListRow};
 pub use tables::models::model_records;
 pub use tables::pending_files::{PendingFile, PendingRow, UnjudgedFiles, Waiting};

@@ -16,6 +16,7 @@ use crate::contacts::ContactRow;
 use crate::record::Listed;
 use crate::store::History;
 use crate::tables::drift::{CheckRow, ShiftRow};
+use crate::tables::estimates::EstimateRow;
 use crate::tables::lists::PublishedListRow;
 use crate::tables::pending_files::PendingRow;
 use crate::tables::promotions::ComparisonRow;
@@ -117,6 +118,8 @@ kinds! {
     Pending = "pending", PendingRow: "A file that waits for its judgement, or no longer does.";
     /// Shift of each predictor in the rows of a drift check.
     Shifts = "shifts", ShiftRow: "The shift of one predictor between the training data and new rows.";
+    /// Estimated quality of the live release on new rows, before their outcomes are known.
+    Estimates = "estimates", EstimateRow: "The quality of the live release on new rows, estimated from its probabilities.";
     /// Comparisons of champion, challenger and baselines on the same test rows.
     Comparisons = "comparisons", ComparisonRow: "The result of one model or baseline on the test rows of a comparison.";
     /// Contacts: the calls that client managers have made.

@@ -125,6 +125,29 @@ const CHANGES: &[(i64, &str, &[Change])] = &[
             },
         ],
     ),
+    (
+        9,
+        "estimates",
+        &[Change::CreateTable {
+            table: "estimated_quality",
+            columns: &[
+                ("release_id", ColumnType::Name, false),
+                ("data", ColumnType::Text, false),
+                ("row_count", ColumnType::Integer, false),
+                ("calibrated", ColumnType::Integer, false),
+                ("f1", ColumnType::Real, false),
+                ("f1_low", ColumnType::Real, false),
+                ("f1_high", ColumnType::Real, false),
+                ("precision_score", ColumnType::Real, false),
+                ("precision_low", ColumnType::Real, false),
+                ("precision_high", ColumnType::Real, false),
+                ("recall_score", ColumnType::Real, false),
+                ("recall_low", ColumnType::Real, false),
+                ("recall_high", ColumnType::Real, false),
+            ],
+            index: &[],
+        }],
+    ),
 ];
 
 /// The newest schema version, which is the one that this program reads and writes.

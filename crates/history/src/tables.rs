@@ -6,6 +6,7 @@ pub mod datasets;
 pub mod decisions;
 pub mod dependencies;
 pub mod drift;
+pub mod estimates;
 pub mod lists;
 pub mod models;
 pub mod pending_files;
@@ -33,6 +34,7 @@ pub(crate) const TABLES: &[&str] = &[
     scores::ScoredData::TABLE,
     drift::DriftCheck::TABLE,
     drift::PredictorShift::TABLE,
+    estimates::QualityEstimate::TABLE,
     promotions::PromotionDecision::TABLE,
     promotions::ComparedModel::TABLE,
     decisions::DecisionRecord::TABLE,

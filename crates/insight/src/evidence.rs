@@ -13,7 +13,7 @@ use common::schema::Schema;
 use common::values::ValueRef;
 use dataset::{CategoryStatistics, Clients, ColumnStatistics, Description, Engine, Ids, MissingPercent, Reading};
 use diagnostics::dependencies::{self, Dependency};
-use history::{CheckRow, ComparisonRow, History, MissingRow, ReleaseRow, ShiftRow, TimingRow};
+use history::{CheckRow, ComparisonRow, EstimateRow, History, MissingRow, ReleaseRow, ShiftRow, TimingRow};
 use jiff::Timestamp;
 use statistics::ranking::Pair;
 
@@ -80,6 +80,8 @@ pub struct Past {
     pub checks: Vec<CheckRow>,
     /// Shifts of the predictors in the rows of those checks.
     pub shifts: Vec<ShiftRow>,
+    /// Estimated quality of live releases on those rows.
+    pub estimates: Vec<EstimateRow>,
     /// Results of champion, challenger and constant baselines in each comparison.
     pub comparisons: Vec<ComparisonRow>,
     /// Releases that went live.
@@ -184,6 +186,11 @@ impl Evidence {
         self.past.checks.iter().filter(|check| check.release == self.release.id).collect()
     }
 
+    /// The estimated quality of the live release on new rows, oldest first.
+    pub fn estimates_of_live(&self) -> Vec<&EstimateRow> {
+        self.past.estimates.iter().filter(|estimate| estimate.release == self.release.id).collect()
+    }
+
     /// The predictor shifts of one check, the one with the largest change of risk first.
     pub fn shifts_of(&self, check: &CheckRow) -> Vec<&ShiftRow> {
         let mut shifts: Vec<_> = self.past.shifts.iter().filter(|shift| shift.run == check.run).collect();
@@ -235,6 +242,7 @@ impl Past {
         Ok(Self {
             checks: history.newest(READ_RUNS)?,
             shifts: history.newest(READ_RUNS * schema.predictors().len() as u32)?,
+            estimates: history.newest(READ_RUNS)?,
             comparisons: history.newest(READ_RUNS * 4)?,
             releases: history.newest(READ_RUNS)?,
             missing: history.missing(schema, drawn)?,

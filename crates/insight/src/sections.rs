@@ -3,6 +3,7 @@
 mod calls;
 mod data;
 mod effect;
+mod estimate;
 mod front;
 mod model;
 mod segments;
@@ -22,6 +23,7 @@ pub fn sections(evidence: &Evidence, figures: &Figures) -> Vec<Section> {
         segments::segments(evidence),
         model::promotion(evidence),
         model::drift(evidence),
+        estimate::estimate(evidence),
         effect::effect(evidence),
         data::data(evidence),
         data::trends(figures),

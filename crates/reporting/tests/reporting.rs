@@ -80,6 +80,7 @@ fn outcome(confusion: Confusion, data: &[&str]) -> Outcome {
         malformed: 0,
         imputed: 0,
         unseen: 0,
+        estimated: None,
         shifts: Vec::new(),
         predicted: None,
     }
@@ -197,9 +198,15 @@ fn the_report_tells_what_the_score_and_the_history_hold_of_one_release() {
         let name = model["model"].as_str().unwrap();
         assert!(text.lines().any(|line| line.contains(name) && line.contains(&f1)), "{name} {f1}: {text}");
     }
-    for wanted in
-        ["Whom to call today", "Is it still good?", "lastmonth_activity", "dataset3.csv", "fewer than 30", &first]
-    {
+    for wanted in [
+        "Whom to call today",
+        "Is it still good?",
+        "Estimated quality",
+        "lastmonth_activity",
+        "dataset3.csv",
+        "fewer than 30",
+        &first,
+    ] {
         assert!(sentences.contains(wanted), "{wanted} is not in {text}");
     }
     // The printed list and the file name the same clients in the same order.

@@ -4,6 +4,8 @@
 //! (the deployed model, other data, a dry run) leave the recorded score unchanged, so the baseline of later comparisons
 //! cannot change by accident.
 
+mod calibration;
+
 use std::fmt;
 use std::path::PathBuf;
 
@@ -15,7 +17,9 @@ use common::files::checksum::Checksum;
 use common::files::lock::Lock;
 use common::files::{DataFile, MODEL};
 use common::model::Model;
+use common::model::estimate::EstimatedQuality;
 use common::model::metrics::Confusion;
+use common::model::score::Score;
 use common::model::shift;
 pub use common::outcomes::ScoringOutcome as Outcome;
 use common::production::release::Production;
@@ -23,6 +27,7 @@ use common::schema::Schema;
 use dataset::{Clients, Reading};
 use history::ScoredData;
 use serde::Serialize;
+use statistics::calibration::Calibration;
 
 /// Options that select the model and the data.
 #[derive(Debug, Default)]
@@ -65,14 +70,14 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
     }
     history::record(config, "scoring", |run| {
         let _lock = options.writes().then(|| Lock::acquire(&config.output_model, "step")).transpose()?;
-        let outcome = evaluate(config, options)?;
+        let (outcome, calibration) = examine(config, options)?;
         if options.writes() {
             if outcome.n == 0 {
                 let target = &config.columns.target().name;
                 bail!("{} contains no row whose {target} is known; add labelled rows", config.test_data.display());
             }
             atomic::sweep(&config.output_model)?;
-            outcome.score().write(&config.output_model)?;
+            Score { calibration, ..outcome.score() }.write(&config.output_model)?;
         }
         run.add(scored_data(&outcome, options.deployed));
         Ok(outcome)
@@ -81,20 +86,26 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
 
 /// Scores according to `options` without recording the score. Writes only the predictions, if they are requested.
 pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
+    examine(config, options).map(|(outcome, _)| outcome)
+}
+
+/// Scores according to `options`. Also fits the calibration of the model if the score will be written.
+fn examine(config: &Config, options: &Options) -> Result<(Outcome, Option<Calibration>)> {
     if options.dry_run && options.predictions.is_some() {
         bail!("a dry run writes no predictions; omit either dry_run or predictions");
     }
-    let (name, model, model_sha256, threshold) = if options.deployed {
+    let (name, model, model_sha256, threshold, known) = if options.deployed {
         let release = Production::of(config).live()?;
         // A release is scored with its own threshold, so a changed config does not look like drift.
         let (model, threshold) = (release.model()?, release.threshold()?);
-        (release.id, model, release.manifest.score.model_sha256, threshold)
+        let Score { model_sha256, calibration, .. } = release.manifest.score;
+        (release.id, model, model_sha256, threshold, calibration)
     } else {
         let path = config.output_model.join(MODEL);
         let (model, checksum) = Model::load(&path)?;
         let is_current = model.check_columns(&config.columns, "the config");
         is_current.with_context(|| format!("{} cannot be used; run ingestion and training again", path.display()))?;
-        (checksum.short().to_owned(), model, checksum, config.threshold)
+        (checksum.short().to_owned(), model, checksum, config.threshold, None)
     };
     let engine = dataset::open_for(config, &model.schema)?;
     let files = match options.data.as_slice() {
@@ -113,11 +124,17 @@ pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
     let mut outcome = evaluate_model(&name, &model, model_sha256, &files, &*clients, threshold)?;
     if options.deployed && !options.data.is_empty() {
         outcome.shifts = shift::shifts(&model, &clients.distributions()?);
+        let used = known.as_ref().unwrap_or(&Calibration::NONE);
+        outcome.estimated = EstimatedQuality::of(&clients.expected_counts(&model, threshold, used)?, known.as_ref());
     }
     if let Some(path) = &options.predictions {
         outcome.predicted = Some(clients.write_predictions(&model, threshold, path)?);
     }
-    Ok(outcome)
+    let fitted = match options.writes() && !options.dry_run {
+        true => calibration::fit(&*clients, &model)?,
+        false => None,
+    };
+    Ok((outcome, fitted))
 }
 
 /// Scores `model`, named `name`, on `clients`, which contains the rows of `files`.
@@ -144,6 +161,7 @@ pub fn evaluate_model(
         malformed: clients.malformed(),
         imputed: counts.imputed,
         unseen: counts.unseen,
+        estimated: None,
         shifts: Vec::new(),
         predicted: None,
     })
@@ -187,7 +205,7 @@ impl cli::Outcome for Shown {
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Outcome { f1, model, n, data, confusion, predicted, .. } = &self.outcome;
+        let Outcome { f1, model, n, data, confusion, estimated, predicted, .. } = &self.outcome;
         let data = data.join(", ");
         let Confusion { true_positives, false_positives, false_negatives, true_negatives } = confusion;
         match n {
@@ -199,6 +217,15 @@ impl fmt::Display for Shown {
             "  {true_positives} true positives, {false_positives} false positives (stayed, predicted to leave), \
              {false_negatives} false negatives (left, predicted to stay), {true_negatives} true negatives"
         )?;
+        if let Some(estimated) = estimated {
+            let EstimatedQuality { rows, precision, precision_low, precision_high, .. } = estimated;
+            let EstimatedQuality { recall, recall_low, recall_high, .. } = estimated;
+            write!(
+                f,
+                "\n  {estimated} of all {rows} rows; precision {precision:.2} ({precision_low:.2} to \
+                 {precision_high:.2}), recall {recall:.2} ({recall_low:.2} to {recall_high:.2})"
+            )?;
+        }
         match predicted {
             Some(rows) => write!(f, "\n  {rows} predictions written"),
             None => Ok(()),

@@ -350,3 +350,59 @@ fn what_killed_writers_of_predictions_left_is_removed_by_the_next_one() {
     assert!(command().output().unwrap().status.success());
     workspace.assert_no_leftovers("risks");
 }
+
+/// Rows from which the model is calibrated: of the clients predicted to leave, three of four leave, of the others one of
+/// four.
+const CALIBRATING: &[(&str, &str, usize)] = &[(LEAVES, "1", 30), (LEAVES, "0", 10), (STAYS, "1", 10), (STAYS, "0", 30)];
+
+fn estimated(workspace: &Workspace, rows: &str) -> Value {
+    workspace.csv("new/new.csv", rows);
+    let path = workspace.path("new/new.csv").display().to_string();
+    workspace.run_json("scoring", &["--deployed", "--data", &path])["estimated"].clone()
+}
+
+#[test]
+fn the_quality_on_new_rows_is_estimated_without_their_labels() {
+    let workspace = trained();
+    workspace.csv("testdata/testdata.csv", &labelled(CALIBRATING));
+    workspace.run("scoring", &[]);
+    workspace.run("deployment", &[]);
+    let rows = |left: &str, stayed: &str| labelled(&[(LEAVES, left, 60), (STAYS, stayed, 100)]);
+    let quality = estimated(&workspace, &rows("", "NA"));
+    assert_eq!((&quality["rows"], &quality["calibrated"]), (&json!(160), &json!(true)));
+    // About 45 of 60 true positives and 25 of 100 false negatives, although the model itself is nearly certain.
+    for (key, value) in [("precision", 0.75), ("recall", 45.0 / 70.0), ("f1", 90.0 / 130.0)] {
+        let number = |end: &str| quality[format!("{key}{end}")].as_f64().unwrap();
+        assert!((number("") - value).abs() < 0.05, "{key} {quality}");
+        assert!(number("_low") < value - 0.05 && value + 0.05 < number("_high"), "{key} {quality}");
+    }
+    // Labels change nothing.
+    assert_eq!(estimated(&workspace, &rows("1", "0")), quality);
+    assert_eq!(estimated(&workspace, &rows("0", "")), quality);
+    let path = workspace.path("new/new.csv").display().to_string();
+    let text = workspace.run("scoring", &["--deployed", "--data", &path]);
+    assert!(
+        text.contains("\n  estimated F1 0.") && text.contains("calibrated probabilities of all 160 rows"),
+        "{text}"
+    );
+    // Neither the test data nor the trained model are estimated: their labels are known, or its calibration is not.
+    for arguments in [&["--deployed"][..], &["--data", &path], &[]] {
+        assert_eq!(workspace.run_json("scoring", arguments).get("estimated"), None, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_release_without_a_calibration_is_estimated_from_the_probabilities_of_its_model() {
+    let workspace = trained();
+    workspace.csv("testdata/testdata.csv", &labelled(CALIBRATING));
+    workspace.run("scoring", &[]);
+    let record = "practicemodels/latestscore.json";
+    let mut score: Value = serde_json::from_str(&workspace.text(record)).unwrap();
+    assert_eq!(score["calibration"]["rows"], 80);
+    score.as_object_mut().unwrap().remove("calibration");
+    fs::write(workspace.path(record), score.to_string()).unwrap();
+    workspace.run("deployment", &[]);
+    let quality = estimated(&workspace, &labelled(&[(LEAVES, "", 60), (STAYS, "", 100)]));
+    assert_eq!(quality["calibrated"], false);
+    assert!(quality["f1"].as_f64().unwrap() > 0.9, "{quality}");
+}

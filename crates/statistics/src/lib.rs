@@ -1,5 +1,6 @@
-//! The statistics behind the figures that the system reports: how well a model ranks, how uncertain a score is, whether
-//! clients or scores have changed, and how much each predictor contributes to a client's probability.
+//! The statistics behind the figures that the system reports: how well a model ranks, how uncertain a score is, what
+//! score to expect before labels arrive, whether clients or scores have changed, and how much each predictor contributes
+//! to a client's probability.
 //!
 //! The crate consists of pure functions: no files, no clock, no threads. These rules hold in every module:
 //!
@@ -9,13 +10,16 @@
 //! - A missing value is `None`; a value that is not finite counts as missing.
 //! - Intervals have a nominal coverage of 95 %.
 //!
-//! `golden/make.py` creates the reference values of scikit-learn and SciPy for the tests of this crate.
+//! `golden/make.py` creates the reference values of scikit-learn and SciPy for the tests of this crate, and
+//! `golden/make_nannyml.py` those of NannyML.
 
 #![warn(missing_docs)]
 
+pub mod calibration;
 pub mod conditional;
 pub mod confusion;
 pub mod distribution;
+pub mod expected;
 pub mod interval;
 pub mod levels;
 pub mod moments;

@@ -8,7 +8,7 @@ use common::config::Config;
 use common::config::service::{CHALLENGE_HEADER, PROOF_HEADER};
 use common::production::hold::Hold;
 use common::production::release::Release;
-use history::{DriftVerdict, History, RunOutcome, Waiting};
+use history::{DriftVerdict, EstimateRow, History, RunOutcome, Waiting};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -164,6 +164,15 @@ fn add_history(
         let waiting = history.waiting_files(&release.id)?;
         let pending = waiting.iter().filter(|file| file.state == Waiting::CannotBeJudged).count() as f64;
         snapshot.gauge("risk_pending_files", "Files on which the release cannot be judged yet", pending);
+    }
+    let estimate = history.newest::<EstimateRow>(1)?.pop();
+    if let Some(estimate) = estimate.filter(|estimate| release.is_some_and(|release| release.id == estimate.release)) {
+        let f1 = estimate.quality.f1;
+        snapshot.gauge(
+            "risk_estimated_f1",
+            "F1 of the live release on the newest rows, estimated before their outcomes are known",
+            f1,
+        );
     }
     if let Some(run) = history.newest_process()? {
         if let Ok(started) = run.started.parse::<Timestamp>() {

@@ -113,11 +113,13 @@ fn the_metrics_tell_the_last_run_and_its_drift_verdict() {
             "{verdict}"
         );
     };
+    assert_eq!(metric(&api, "risk_estimated_f1"), None);
     let unlabelled: String = (0..20).map(|i| format!("s{i},800,4000,3,\n")).collect();
     check("not checked yet", recorded, 0.0);
     api.workspace.csv("practicedata/pending.csv", &unlabelled);
     api.workspace.run("fullprocess", &[]);
     check("cannot be judged", recorded, 1.0);
+    assert!(metric(&api, "risk_estimated_f1").is_some_and(|f1| (0.0..=1.0).contains(&f1)));
     api.workspace.csv("practicedata/fits.csv", &testkit::rows("e", 60, false));
     api.workspace.run("fullprocess", &[]);
     check("not drifted", Some(1.0), 0.0);
@@ -137,6 +139,7 @@ fn the_metrics_tell_the_last_run_and_its_drift_verdict() {
     let second = Production::of(&api.workspace.config()).live().unwrap();
     assert!(second.id != first && api.get("/health/ready").json()["release"] == json!(second.id));
     check("not checked yet", Some(second.manifest.score.f1), 0.0);
+    assert_eq!(metric(&api, "risk_estimated_f1"), None, "the new release has not been estimated yet");
     // After a rollback it is that of the first release again.
     api.workspace.run("deployment", &["--rollback", &first]);
     assert_eq!(api.get("/health/ready").json()["release"], json!(first));

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
+use statistics::calibration::Calibration;
 
 use crate::files::atomic;
 use crate::files::checksum::Checksum;
@@ -24,6 +25,9 @@ pub struct Score {
     pub confusion: Confusion,
     /// Probability from which a client was predicted to leave.
     pub threshold: f64,
+    /// What the model's probabilities meant on these rows; `None` in a record of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
 }
 
 impl Score {
@@ -72,7 +76,14 @@ mod tests {
 
     fn score() -> Score {
         let confusion = Confusion { true_positives: 1, false_positives: 1, false_negatives: 1, true_negatives: 0 };
-        Score { model_sha256: Checksum::of_bytes(b"m"), f1: confusion.f1(), n: 3, confusion, threshold: 0.5 }
+        Score {
+            model_sha256: Checksum::of_bytes(b"m"),
+            f1: confusion.f1(),
+            n: 3,
+            confusion,
+            threshold: 0.5,
+            calibration: None,
+        }
     }
 
     #[test]
@@ -81,9 +92,13 @@ mod tests {
         let score = Score { confusion: Confusion { true_positives: 2, ..score().confusion }, f1: 2.0 / 3.0, ..score() };
         score.write(folder.path()).unwrap();
         assert_eq!(Score::read(folder.path(), &score.model_sha256).unwrap(), score);
+        let pairs: Vec<(f64, bool)> = (0..40).map(|row| (f64::from(row) / 7.0 - 3.0, row % 3 == 0)).collect();
+        let calibrated = Score { calibration: Calibration::fit(&pairs), ..score.clone() };
+        calibrated.write(folder.path()).unwrap();
+        assert_eq!(Score::read(folder.path(), &score.model_sha256).unwrap(), calibrated);
         // An editor appends a line break.
         fs::write(folder.path().join(LATEST_SCORE), format!("{}\n", score.f1)).unwrap();
-        assert_eq!(Score::read(folder.path(), &score.model_sha256).unwrap(), score);
+        assert_eq!(Score::read(folder.path(), &score.model_sha256).unwrap(), calibrated);
         let other = Score::read(folder.path(), &Checksum::of_bytes(b"other")).unwrap_err().to_string();
         assert!(other.contains("score of another model"), "{other}");
     }

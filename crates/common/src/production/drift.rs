@@ -125,7 +125,14 @@ mod tests {
 
     fn score(confusion: Confusion) -> Score {
         let n = confusion.n();
-        Score { model_sha256: Checksum::of_bytes(b"m"), f1: confusion.f1(), n, confusion, threshold: 0.5 }
+        Score {
+            model_sha256: Checksum::of_bytes(b"m"),
+            f1: confusion.f1(),
+            n,
+            confusion,
+            threshold: 0.5,
+            calibration: None,
+        }
     }
 
     fn rule(test: DriftTest) -> DriftRule {

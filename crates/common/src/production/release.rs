@@ -309,6 +309,7 @@ mod tests {
                 n: 0,
                 confusion: Confusion::default(),
                 threshold: 0.5,
+                calibration: None,
             };
             let manifest = Manifest {
                 created: Timestamp::UNIX_EPOCH,

@@ -18,6 +18,10 @@ use common::model::{Model, probability};
 use common::schema::Schema;
 use common::values::{ColumnDistribution, ValueRef};
 use fs_err::File;
+use rayon::iter::ParallelIterator;
+use rayon::slice::ParallelSlice;
+use statistics::calibration::Calibration;
+use statistics::expected::ExpectedCounts;
 
 use crate::local::compile::compile;
 use crate::local::describe::{self, level_counts};
@@ -30,6 +34,9 @@ use crate::{
     Client, ClientRow, Clients, Counts, Description, Engine, Ids, Newest, PREDICTION_COLUMNS, Reading, TrainingRows,
     VisitRow,
 };
+
+/// Number of rows whose sums are computed together. The same for every number of threads, so that the sums are too.
+const ROWS_PER_SUM: usize = 1 << 16;
 
 /// The engine of this process.
 pub struct Local {
@@ -125,6 +132,25 @@ impl Clients for Table {
             counts.unseen += u64::from(scored.unseen[row]);
             counts.confusion.add(probability(scored.log_odds[row]) >= threshold.value(), exited == 1.0);
         }
+        Ok(counts)
+    }
+
+    fn expected_counts(
+        &self,
+        model: &Model,
+        threshold: Threshold,
+        calibration: &Calibration,
+    ) -> Result<ExpectedCounts> {
+        model.check_columns(Table::schema(self), "the table")?;
+        let scored = ScoredRows::of(self, model)?;
+        let sums = |rows: &[f64]| {
+            let mut counts = ExpectedCounts::default();
+            rows.iter().for_each(|l| counts.add(calibration, *l, probability(*l) >= threshold.value()));
+            counts
+        };
+        let parts: Vec<_> = self.pool()?.install(|| scored.log_odds.par_chunks(ROWS_PER_SUM).map(sums).collect());
+        let mut counts = ExpectedCounts::default();
+        parts.iter().for_each(|part| counts.merge(part));
         Ok(counts)
     }
 

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use common::model::Model;
 use common::model::effect::{CategoryEffect, Effect};
 use common::schema::Transform;
+use statistics::calibration::{Calibration, MOST_LOG_ODDS, TERMS};
 
 use crate::spark::names;
 use crate::spark::row::{Row, Value};
@@ -135,6 +136,31 @@ pub fn is_unseen(model: &Model) -> Option<String> {
 /// Returns an expression for a model's probability of leaving, for a row.
 pub fn probability(model: &Model) -> String {
     format!("(1D / (1D + exp(-{})))", log_odds(model))
+}
+
+/// Returns a query that adds to the column `log_odds` of the query `scored` whether the row is predicted to leave
+/// (`positive`), what [`terms`] reads, and the calibrated probability `q`.
+pub fn calibrated(calibration: &Calibration, threshold: f64, scored: &str) -> String {
+    let limit = number(MOST_LOG_ODDS);
+    let limited = format!(
+        "SELECT readable, (1D / (1D + exp(-log_odds))) >= {} AS positive, \
+         least(greatest(log_odds, -{limit}), {limit}) AS l FROM ({scored})",
+        number(threshold)
+    );
+    let (centre, scale) = (number(calibration.centre), number(calibration.scale));
+    let standardised = format!("SELECT readable, positive, l, (l - {centre}) / {scale} AS z FROM ({limited})");
+    let coefficients = calibration.coefficients.iter().zip(terms(calibration));
+    let change: Vec<String> =
+        coefficients.map(|(coefficient, term)| format!("{} * {term}", number(*coefficient))).collect();
+    format!("SELECT readable, positive, z, (1D / (1D + exp(-(l + {})))) AS q FROM ({standardised})", change.join(" + "))
+}
+
+/// Returns an expression for each term of a calibration.
+pub fn terms(calibration: &Calibration) -> [String; TERMS] {
+    let hinge = |knot: &f64| format!("greatest(z - {}, 0D)", number(*knot));
+    let [constant, slope] = ["1D", "z"].map(str::to_owned);
+    let [first, second, third, fourth] = calibration.knots.each_ref().map(hinge);
+    [constant, slope, first, second, third, fourth]
 }
 
 /// Reads the columns of an answer from left to right.

@@ -17,7 +17,9 @@ use common::model::Model;
 use common::model::metrics::Confusion;
 use common::schema::Schema;
 use common::values::{ColumnDistribution, Predictors, Value, borrowed};
+use statistics::calibration::Calibration;
 use statistics::distribution::Distribution;
+use statistics::expected::{ExpectedCounts, Group};
 use statistics::levels::LevelCounts;
 
 use crate::spark::connection::Connection;
@@ -186,6 +188,32 @@ impl Clients for ClusterTable {
             imputed: next(),
             unseen: next(),
         })
+    }
+
+    fn expected_counts(
+        &self,
+        model: &Model,
+        threshold: Threshold,
+        calibration: &Calibration,
+    ) -> Result<ExpectedCounts> {
+        self.check(model)?;
+        let scored = format!("SELECT readable, {} AS log_odds FROM {}", sql::log_odds(model), self.relation);
+        let rows = sql::calibrated(calibration, threshold.value(), &scored);
+        let derivatives = sql::terms(calibration).map(|term| format!("q * (1D - q) * {term}"));
+        let sums_of = |side: &str| {
+            let condition = format!("{READABLE} AND {side}");
+            let terms = ["1", "q"].into_iter().chain(derivatives.iter().map(String::as_str));
+            terms.map(|term| sum_where(&condition, term)).collect::<Vec<_>>().join(", ")
+        };
+        let query = format!("SELECT {}, {} FROM ({rows})", sums_of("positive"), sums_of("NOT positive"));
+        let row = self.connection.row("estimating the quality of the model", query)?;
+        let mut cells = Cells::of(&row);
+        let mut group = || Group {
+            rows: cells.count(),
+            leave: cells.sum(),
+            derivatives: derivatives.each_ref().map(|_| cells.sum()),
+        };
+        Ok(ExpectedCounts { positives: group(), negatives: group() })
     }
 
     fn distributions(&self) -> Result<Vec<ColumnDistribution>> {

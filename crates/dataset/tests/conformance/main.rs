@@ -67,6 +67,7 @@ fn conforms(fixture: &Fixture, workspace: &Workspace) {
     tables::describes(fixture, &*compiled);
     trains::trains(fixture, &*compiled);
     tables::scores(fixture, &*compiled);
+    tables::expects(fixture, &*compiled);
     tables::finds_clients(fixture, &*compiled);
     tables::reads(fixture, workspace, &*engine, &files);
     tables::later_labels(fixture, workspace, &*engine);

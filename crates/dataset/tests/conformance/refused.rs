@@ -3,6 +3,7 @@
 use common::config::{Threshold, schema_of_json};
 use common::schema::Schema;
 use dataset::{Clients, Ids, open_for};
+use statistics::calibration::Calibration;
 use testkit::Workspace;
 
 use crate::expected::{Fixture, ODD_COLUMNS};
@@ -18,6 +19,7 @@ pub fn other_columns(fixture: &Fixture, workspace: &Workspace, clients: &dyn Cli
     let threshold = Threshold::new(0.5).unwrap();
     for refused in [
         clients.score(&model, threshold).map(drop),
+        clients.expected_counts(&model, threshold, &Calibration::NONE).map(drop),
         clients.newest(&model, 1).map(drop),
         clients.write_predictions(&model, threshold, &workspace.path("other.csv")).map(drop),
     ] {

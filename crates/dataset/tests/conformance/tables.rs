@@ -9,6 +9,8 @@ use common::files::checksum::Checksum;
 use common::values::{ColumnDistribution, ValueRef, write_csv_text};
 use dataset::{ClientRow, Clients, Engine, Reading};
 use serde_json::Value as Json;
+use statistics::calibration::Calibration;
+use statistics::expected::ExpectedCounts;
 use testkit::Workspace;
 
 use crate::expected::{FIRST_FILE, Fixture, Row, close, mean, median, mode, standard_deviation};
@@ -223,6 +225,33 @@ pub fn scores(fixture: &Fixture, clients: &dyn Clients) {
         let unseen = |row: &&Row| model.has_unseen_level(common::values::borrowed(&row.predictors));
         assert_eq!(counts.unseen, labelled().filter(unseen).count() as u64);
         assert_eq!(counts.unseen > 0, fixture.columns.is_some());
+    }
+}
+
+/// Checks the sums of calibrated probabilities, to which rows without a label contribute too.
+pub fn expects(fixture: &Fixture, clients: &dyn Clients) {
+    let model = fixture.model();
+    let log_odds = |row: &Row| model.log_odds(common::values::borrowed(&row.predictors));
+    let pairs: Vec<(f64, bool)> = fixture.rows.iter().enumerate().map(|(i, row)| (log_odds(row), i % 3 == 0)).collect();
+    let fitted = Calibration::fit(&pairs).unwrap();
+    let narrow = Calibration { centre: -0.25, scale: 1e-3, knots: [-2.0, -1.0, 0.5, 3.0], ..fitted.clone() };
+    // The last calibration multiplies the rounding errors of log-odds by a thousand.
+    let near =
+        |ours: f64, theirs: f64| assert!((ours - theirs).abs() < 1e-9 * theirs.abs().max(1.0), "{ours} {theirs}");
+    for calibration in [Calibration::NONE, fitted, narrow] {
+        for threshold in [0.1, 0.5, 0.9] {
+            let mut expected = ExpectedCounts::default();
+            for (log_odds, _) in &pairs {
+                expected.add(&calibration, *log_odds, common::model::probability(*log_odds) >= threshold);
+            }
+            let counts = clients.expected_counts(&model, Threshold::new(threshold).unwrap(), &calibration).unwrap();
+            assert_eq!(counts.rows(), fixture.rows.len() as u64);
+            for (ours, theirs) in [(counts.positives, expected.positives), (counts.negatives, expected.negatives)] {
+                assert_eq!(ours.rows, theirs.rows);
+                near(ours.leave, theirs.leave);
+                ours.derivatives.into_iter().zip(theirs.derivatives).for_each(|(ours, theirs)| near(ours, theirs));
+            }
+        }
     }
 }
 

@@ -205,6 +205,25 @@ fn a_small_drop_on_few_rows_is_drift_only_for_the_raw_test_and_its_verdict_is_ca
         let [low, high] = ["low", "high"].map(|end| outcome["new_f1_interval"][end].as_f64().unwrap());
         assert!(low < 0.6 && 0.6 < high && high < 1.0, "{low} to {high}");
         assert_eq!(workspace.history_rows("drift_checks"), 1);
+        assert_eq!(planned["estimated"], outcome["estimated"], "{test}");
+        assert_eq!(workspace.history_rows("estimated_quality"), 1);
+    }
+}
+
+#[test]
+fn the_quality_is_estimated_before_labels_arrive_and_decides_nothing() {
+    let workspace = bootstrapped();
+    let unlabelled = rows("c", 40, false).replace(",1\n", ",\n").replace(",0\n", ",\n");
+    workspace.csv("practicedata/dataset3.csv", &unlabelled);
+    let outcome: serde_json::Value = serde_json::from_str(&run(&workspace, &["--json"]).0).unwrap();
+    assert_ne!(outcome["outcome"], "redeployed");
+    let quality = &outcome["estimated"];
+    assert_eq!((&quality["rows"], &quality["calibrated"]), (&json!(40), &json!(true)));
+    let estimates = workspace.run_json("dbsetup", &["--history", "estimates"]);
+    let recorded = &estimates["rows"][0];
+    assert_eq!((&recorded["release"], &recorded["data"]), (&outcome["live"], &json!(["dataset3.csv"])));
+    for key in ["rows", "calibrated", "f1", "f1_low", "f1_high", "precision", "recall"] {
+        assert_eq!(recorded[key], quality[key], "{key}");
     }
 }
 

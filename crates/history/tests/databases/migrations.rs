@@ -92,8 +92,15 @@ fn check_listings(history: &mut History, listed: &Value) {
 const RENAMED: [(&str, &str); 1] = [("contestants", "compared_models")];
 
 /// The tables that were added after schema version 3.
-const ADDED: [&str; 6] =
-    ["category_levels", "contact_requests", "contacts", "published_lists", "listed_clients", "pending_files"];
+const ADDED: [&str; 7] = [
+    "category_levels",
+    "contact_requests",
+    "contacts",
+    "published_lists",
+    "listed_clients",
+    "pending_files",
+    "estimated_quality",
+];
 
 /// Returns the rows of all tables under their names of this version.
 fn all_rows(database: &Database, tables: impl Iterator<Item = String>) -> Vec<(String, String)> {
@@ -268,6 +275,11 @@ fn migration_6_is_finished_after_an_interruption_anywhere() {
 fn migration_7_is_finished_after_an_interruption_anywhere() {
     let lists = ["published_lists", "listed_clients"];
     check_interruptions(7, &["DROP TABLE listed_clients", "DROP TABLE published_lists"], &lists);
+}
+
+#[test]
+fn migration_8_is_finished_after_an_interruption() {
+    check_interruptions(8, &["DROP TABLE estimated_quality"], &["estimated_quality"]);
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn a_migration_that_was_cut_short_is_finished() {
             // The state after an interruption of migration 2: some of its tables are missing, and all of later ones.
             let missing = ["clients", "dependencies", "scores", "timings", "models"];
             let later = ["predictor_shifts", "promotions", "compared_models", "category_levels"];
-            let newest = ["contacts", "contact_requests", "published_lists", "listed_clients"];
+            let newest = ["contacts", "contact_requests", "published_lists", "listed_clients", "estimated_quality"];
             for table in missing.into_iter().chain(later).chain(newest) {
                 database.sql(&format!("DROP TABLE {table}"));
             }
