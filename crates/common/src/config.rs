@@ -29,7 +29,7 @@ use crate::schema::Schema;
 
 pub use columns::schema_of_json;
 pub use paths::is_address;
-pub use policy::{DriftTest, Holdout, Promotion, Regularization, Threshold};
+pub use policy::{DriftTest, Holdout, Promotion, Regularization, TestOverlap, Threshold};
 
 /// The checked configuration of all steps. Create it with [`Config::load`]: deserialising alone checks each key but not
 /// the rules between keys.
@@ -99,6 +99,9 @@ pub struct Config {
     /// Rule by which a new model replaces the live one.
     #[serde(default, deserialize_with = "values::name")]
     pub promotion: Promotion,
+    /// What follows if rows of the test data are also in the training data.
+    #[serde(default, deserialize_with = "values::name")]
+    pub test_overlap: TestOverlap,
     /// Number of clients that the managers can call in a day.
     #[serde(default = "values::number::<50>", deserialize_with = "values::number_within::<1, 1_000_000, _>")]
     pub call_capacity: u32,
@@ -319,6 +322,7 @@ mod tests {
         assert!(config.store_dataset && config.input_database.is_none());
         assert_eq!((config.threshold.value(), config.regularization.c()), (0.5, 1.0));
         assert_eq!((config.promotion, config.call_capacity), (Promotion::OnDrift, 50));
+        assert_eq!(config.test_overlap, TestOverlap::Warn);
         assert_eq!((config.drift_test, config.drift_min_positives), (DriftTest::Raw, 5));
         assert_eq!((config.accounts.clone(), config.call_pause_days, config.call_holdout.share()), (None, 14, 0.0));
         assert_eq!(config.threads as usize, available_parallelism().unwrap().get());
@@ -480,7 +484,13 @@ mod tests {
             ("output_folder_path", json!("s3a://bucket/out"), "only an \"engine\" can reach"),
             ("api_token_file", json!(""), "expected a path, found an empty text"),
             ("regularization", json!(5e-324), "expected a positive number"),
-            ("promotion", json!("never"), "unknown variant `never`, expected `on_drift` or `if_better`"),
+            (
+                "promotion",
+                json!("never"),
+                "unknown variant `never`, expected one of `on_drift`, `if_better`, `if_surely_better`",
+            ),
+            ("test_overlap", json!(true), "expected a string"),
+            ("test_overlap", json!("fail"), "unknown variant `fail`, expected `warn` or `refuse`"),
             ("call_capacity", json!(0), "expected a whole number from 1 to 1000000, found 0"),
             ("accounts_path", json!(null), "invalid type: null"),
             ("drift_min_positives", json!(0), "expected a whole number from 1 to 1000000, found 0"),

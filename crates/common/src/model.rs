@@ -13,6 +13,7 @@
 
 pub mod effect;
 pub mod estimate;
+pub mod leaks;
 mod legacy;
 pub mod moments;
 pub mod pickle;

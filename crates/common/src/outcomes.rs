@@ -11,10 +11,12 @@ use crate::config::Threshold;
 use crate::files::checksum::Checksum;
 use crate::files::ingested::{Ingested, ListedFile};
 use crate::model::estimate::EstimatedQuality;
+use crate::model::leaks::Leaks;
 use crate::model::metrics::Confusion;
 use crate::model::score::Score;
 use crate::model::shift::PredictorShift;
 use crate::production::hold::Hold;
+use crate::production::promotion::Paired;
 
 /// The outcome of `ingestion`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -83,6 +85,28 @@ pub struct ScoringOutcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(ignore)]
     pub predicted: Option<u64>,
+    /// Signs of a leak; only of the trained model on the test data.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub leaks: Leaks,
+    /// SHA-256 of the content of the test data; only of the trained model on the test data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    pub test_sha256: Option<Checksum>,
+    /// The comparison with the deployed model on the same rows; `None` if it was not requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    pub against: Option<Against>,
+}
+
+/// The comparison of the trained model with a release on the same rows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Against {
+    /// Id of the release.
+    pub release: String,
+    /// The counts of both models. The challenger is the trained model.
+    #[serde(flatten)]
+    pub paired: Paired,
 }
 
 impl ScoringOutcome {
@@ -95,6 +119,7 @@ impl ScoringOutcome {
             confusion: self.confusion,
             threshold: self.threshold.value(),
             calibration: None,
+            leaks: self.leaks.clone(),
         }
     }
 }

@@ -13,6 +13,7 @@ use common::files::DataFile;
 use common::files::checksum::Checksum;
 use common::files::ingested::Ingested;
 use common::model::Model;
+use common::model::leaks::Overlap;
 use common::model::metrics::Confusion;
 use common::schema::Schema;
 use common::values::{ColumnDistribution, Predictors, ValueRef};
@@ -74,6 +75,16 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// Fails if a file cannot be used; the error names the file, and the line of the first row that is refused.
     fn read(&self, files: &[DataFile], reading: Reading) -> Result<Box<dyn Clients>>;
+
+    /// Counts what of the labelled rows of `files`, such as the test data, is also in the table that ingestion has compiled
+    /// into the folder `output`. Repeated rows of `files` count each; rows are equal as in [`Engine::compile`]. A row
+    /// without an id belongs to no client.
+    ///
+    /// Memory grows with the rows of `files` only; the compiled table is read once.
+    ///
+    /// # Errors
+    /// Fails if a file or the compiled table cannot be used, or a row of them is malformed.
+    fn overlap(&self, output: &Path, files: &[DataFile]) -> Result<Overlap>;
 
     /// Releases the storage of a compiled table that is no longer current, if it is outside the output folder.
     fn retire(&self, ingested: &Ingested);

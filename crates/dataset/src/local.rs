@@ -18,6 +18,7 @@ mod fingerprints;
 mod labels;
 pub mod likelihood;
 mod numbers;
+mod overlap;
 mod parallel;
 mod pieces;
 pub mod predicted;

@@ -5,7 +5,7 @@
 //! `client` makes the remote calls, `tls` checks whom it talks to; `plan` and `view` build statements, `row` decodes
 //! answers. `files` finds files and computes their checksums, `lines` reads and counts them, `split` splits them into
 //! columns, `row_rules` expresses in SQL what a valid row is; `compile` merges files into a dataset on the storage that
-//! the cluster shares, and `stored` knows where it is and which columns it has; `table` queries a table, `distribution`
+//! the cluster shares, and `stored` knows where it is and which columns it has; `table` queries a table, `overlap` compares two, `distribution`
 //! counts its values, `training` selects the rows of a training, `step` computes the sums of a Newton step, with those
 //! of categories in `cells`. `names` names columns, `sql` formats numbers and texts so that both engines read them alike.
 //!
@@ -24,6 +24,7 @@ mod files;
 mod heartbeat;
 mod lines;
 mod names;
+mod overlap;
 mod plan;
 pub mod row;
 mod row_rules;
@@ -50,6 +51,7 @@ use common::files::atomic;
 use common::files::checksum::Checksum;
 use common::files::ingested::{Ingested, IngestedFile};
 use common::files::{DataFile, INGESTED_FILES, INGESTION_RECORD, QUARANTINE};
+use common::model::leaks::Overlap;
 use common::schema::Schema;
 
 use crate::spark::connection::Connection;
@@ -132,26 +134,16 @@ impl Engine for SparkConnect {
     }
 
     fn compiled(&self, output: &Path, _: Ids) -> Result<Box<dyn Clients>> {
-        let ingested = Ingested::read(output).context("there is no compiled dataset; run ingestion first")?;
-        let Some(location) = &ingested.location else {
-            bail!("the dataset in {} was compiled without an engine; run ingestion again", output.display());
-        };
-        let relation = stored::relation(&self.schema, location, &ingested)?;
-        Ok(Box::new(ClusterTable::compiled(self.connection.clone(), self.schema.clone(), relation, &ingested)))
+        Ok(Box::new(self.compiled_table(output)?))
     }
 
     fn read(&self, files: &[DataFile], reading: Reading) -> Result<Box<dyn Clients>> {
-        let probed = files::probe(&self.connection, &self.schema, files)?;
-        let inputs = probed.into_iter().map(|file| InputFile::new(&self.schema, file, reading.target));
-        let lines = Lines::open(&self.connection, &self.schema, inputs.collect::<Result<Vec<_>>>()?);
-        let rows = lines.rows();
-        let counted = lines.count(&rows, reading.malformed)?;
-        let malformed = counted.iter().map(|file| file.malformed).sum();
-        let rows = match reading.labels {
-            Labels::Own => rows,
-            Labels::Later => row_rules::with_later_labels(&self.schema, &rows),
-        };
-        Ok(Box::new(ClusterTable::of_lines(self.connection.clone(), self.schema.clone(), rows, lines.views, malformed)))
+        Ok(Box::new(self.table(files, reading)?))
+    }
+
+    fn overlap(&self, output: &Path, files: &[DataFile]) -> Result<Overlap> {
+        let (test, compiled) = (self.table(files, Reading::WHOLE)?, self.compiled_table(output)?);
+        overlap::overlap(&self.connection, &self.schema, &test.relation, &compiled.relation)
     }
 
     fn retire(&self, ingested: &Ingested) {
@@ -162,6 +154,29 @@ impl Engine for SparkConnect {
 }
 
 impl SparkConnect {
+    fn compiled_table(&self, output: &Path) -> Result<ClusterTable> {
+        let ingested = Ingested::read(output).context("there is no compiled dataset; run ingestion first")?;
+        let Some(location) = &ingested.location else {
+            bail!("the dataset in {} was compiled without an engine; run ingestion again", output.display());
+        };
+        let relation = stored::relation(&self.schema, location, &ingested)?;
+        Ok(ClusterTable::compiled(self.connection.clone(), self.schema.clone(), relation, &ingested))
+    }
+
+    fn table(&self, files: &[DataFile], reading: Reading) -> Result<ClusterTable> {
+        let probed = files::probe(&self.connection, &self.schema, files)?;
+        let inputs = probed.into_iter().map(|file| InputFile::new(&self.schema, file, reading.target));
+        let lines = Lines::open(&self.connection, &self.schema, inputs.collect::<Result<Vec<_>>>()?);
+        let rows = lines.rows();
+        let counted = lines.count(&rows, reading.malformed)?;
+        let malformed = counted.iter().map(|file| file.malformed).sum();
+        let rows = match reading.labels {
+            Labels::Own => rows,
+            Labels::Later => row_rules::with_later_labels(&self.schema, &rows),
+        };
+        Ok(ClusterTable::of_lines(self.connection.clone(), self.schema.clone(), rows, lines.views, malformed))
+    }
+
     fn listed(&self) -> MutexGuard<'_, HashMap<PathBuf, State>> {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }

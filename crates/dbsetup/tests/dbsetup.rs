@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testkit::Workspace;
 
 /// The tables of the schema, in order.
-const TABLES: [&str; 25] = [
+const TABLES: [&str; 26] = [
     "runs",
     "ingested_files",
     "ingested_missing_values",

@@ -170,8 +170,7 @@ fn switch(
                 Err(error) => outcome.weaknesses.push(format!("it is unknown which files are new to it: {error:#}")),
             },
             _ => {
-                let comparison = Comparison { challenger: release.manifest.score.confusion, champion: None };
-                outcome.weaknesses = comparison.warnings();
+                outcome.weaknesses = Comparison::alone(release.manifest.score.confusion).warnings();
             }
         }
         Ok(outcome)

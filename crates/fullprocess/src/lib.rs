@@ -86,11 +86,11 @@ fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
         Action::Train => {
             // A model with other columns cannot be compared on the same rows.
             let champion = release.filter(|_| state.columns_change.is_none());
-            let comparison = train_and_compare(config, &steps, champion, run)?;
-            outcome.promotion_warnings = comparison.warnings();
+            let (promoted, warnings) = train_and_compare(config, &steps, champion, run)?;
+            outcome.promotion_warnings = warnings;
             let replaces = matches!(decision, Decision::Redeployed | Decision::ColumnsChanged);
             outcome.hold = Hold::read(config)?.filter(|_| replaces); // it may have been set during the training
-            if !comparison.promotes(config.promotion) {
+            if !promoted {
                 outcome.outcome = Decision::Kept;
                 steps.report()?;
             } else if outcome.hold.is_some() {
@@ -151,19 +151,33 @@ fn check_drift(
     Ok(Some((score, check)))
 }
 
-/// Trains a model on the compiled dataset and compares it with the `champion` on the test data.
-fn train_and_compare(config: &Config, steps: &Steps, champion: Option<&Release>, run: &mut Run) -> Result<Comparison> {
+/// Trains a model on the compiled dataset and compares it with the `champion` on the test data. Returns whether it is
+/// promoted, and the warnings about it.
+fn train_and_compare(
+    config: &Config,
+    steps: &Steps,
+    champion: Option<&Release>,
+    run: &mut Run,
+) -> Result<(bool, Vec<String>)> {
     steps.train()?;
     let start = Start::now();
-    let challenger = steps.score_trained()?;
-    let deployed = champion.map(|_| steps.score_deployed(&[], false)).transpose()?;
-    let comparison =
-        Comparison { challenger: challenger.confusion, champion: deployed.map(|deployed| deployed.confusion) };
-    if comparison.champion.is_some_and(|champion| !comparison.is_of_the_same_rows(&champion)) {
-        bail!("the test data in {} changed while they were scored; run again", config.test_data.display());
-    }
-    records::promotion(run, start, config, champion, challenger.model_sha256, comparison)?;
-    Ok(comparison)
+    let ScoringOutcome { model_sha256, test_sha256, against, confusion, .. } =
+        steps.score_trained(champion.is_some())?;
+    let comparison = match (champion, against) {
+        (Some(release), Some(against)) if against.release != release.id => {
+            bail!(
+                "the live release was switched from {} to {} during the comparison; run again",
+                release.id,
+                against.release
+            )
+        }
+        (Some(_), Some(against)) => Comparison::paired(against.paired),
+        (Some(release), None) => {
+            bail!("scoring has not compared the new model with {}; build the whole workspace", release.id)
+        }
+        (None, _) => Comparison::alone(confusion),
+    };
+    records::promotion(run, start, config, champion, (model_sha256, test_sha256), comparison)
 }
 
 /// Creates the reports of the live release and calls the API of the running app, or of one started for this purpose.

@@ -5,7 +5,7 @@ use common::config::Config;
 use common::files::checksum::Checksum;
 use common::outcomes::ScoringOutcome;
 use common::production::drift::{Check, Judgement};
-use common::production::promotion::Comparison;
+use common::production::promotion::{Comparison, worn_out};
 use common::production::release::{Production, Release};
 use history::{
     CheckedFile, Decision, DecisionRecord, DriftCheck, PendingFile, PromotionDecision, QualityEstimate, Run, Start,
@@ -38,23 +38,24 @@ pub fn drift_check(
     run.record_now("drift check", start, (record, (score.shifts.clone(), estimates)))
 }
 
-/// Records the comparison immediately, because the report of this run shows it.
+/// Decides about the new model and records the comparison immediately, because the report of this run shows it. The
+/// checksums are those of the new model and of the test data. Returns whether the model is promoted, and the warnings.
 pub fn promotion(
     run: &mut Run,
     start: Start,
     config: &Config,
     champion: Option<&Release>,
-    challenger_sha256: Checksum,
+    (challenger_sha256, test_sha256): (Checksum, Option<Checksum>),
     comparison: Comparison,
-) -> Result<()> {
-    let decision = PromotionDecision {
-        challenger_sha256,
-        champion: champion.map(|release| release.id.clone()),
-        rule: config.promotion,
-        promoted: comparison.promotes(config.promotion),
-        warnings: comparison.warnings(),
-    };
-    run.record_now("promotion", start, (decision, compared_models(&comparison)))
+) -> Result<(bool, Vec<String>)> {
+    let before = test_sha256.as_ref().map_or(Ok(0), |test| run.history().decisions_by_test_data(test))?;
+    let champion = champion.map(|release| release.id.clone());
+    let decision = PromotionDecision::new(challenger_sha256, champion, config.promotion, &comparison, test_sha256);
+    let (promoted, mut warnings) = (decision.promoted, decision.warnings.clone());
+    // Not recorded, because the reports count the decisions themselves.
+    warnings.extend(worn_out(before).filter(|_| decision.was_decided_by_test_data()));
+    run.record_now("promotion", start, (decision, compared_models(&comparison)))?;
+    Ok((promoted, warnings))
 }
 
 /// Records which files `release` need not be checked against again, and which ones wait. After a new deployment all

@@ -51,13 +51,15 @@ impl Steps {
         self.run::<IgnoredAny>("training", &[]).map(drop)
     }
 
-    /// Scores the trained model on the test data and records the score.
-    pub fn score_trained(&self) -> Result<ScoringOutcome> {
-        self.run("scoring", &[])
+    /// Scores the trained model on the test data and records the score. With `against_deployed`, it is compared with the
+    /// deployed model on the same rows.
+    pub fn score_trained(&self, against_deployed: bool) -> Result<ScoringOutcome> {
+        let flag = against_deployed.then_some(OsStr::new("--against-deployed"));
+        self.run("scoring", &Vec::from_iter(flag))
     }
 
-    /// Scores the deployed model on `files`, or on the test data if `files` is empty. With `later_labels`, unlabelled
-    /// rows have the newest label of the same client in a later file.
+    /// Scores the deployed model on `files`. With `later_labels`, unlabelled rows have the newest label of the same client
+    /// in a later file.
     pub fn score_deployed(&self, files: &[&ListedFile], later_labels: bool) -> Result<ScoringOutcome> {
         let mut arguments: Vec<&OsStr> = vec!["--deployed".as_ref()];
         if self.process.is_none() {
@@ -66,10 +68,8 @@ impl Steps {
         if later_labels {
             arguments.push("--later-labels".as_ref());
         }
-        if !files.is_empty() {
-            arguments.push("--data".as_ref());
-            arguments.extend(files.iter().map(|file| file.path.as_os_str()));
-        }
+        arguments.push("--data".as_ref());
+        arguments.extend(files.iter().map(|file| file.path.as_os_str()));
         self.run("scoring", &arguments)
     }
 

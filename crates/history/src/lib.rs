@@ -42,7 +42,9 @@ pub use tables::estimates::{EstimateRow, QualityEstimate};
 pub use tables::lists::{ListedClient, ListedClientRow, PublishedList, PublishedListRow};
 pub use tables::models::model_records;
 pub use tables::pending_files::{PendingFile, PendingRow, UnjudgedFiles, Waiting};
-pub use tables::promotions::{Candidate, ComparedModel, ComparisonRow, PromotionDecision, compared_models};
+pub use tables::promotions::{
+    Candidate, ComparedAndDecided, ComparedModel, ComparisonRow, PromotionDecision, compared_models,
+};
 pub use tables::releases::{ReleaseRow, Switch, WentLive};
 pub use tables::runs::{RunOutcome, RunRow};
 pub use tables::scores::{ScoreRow, ScoredData};

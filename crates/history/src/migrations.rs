@@ -148,6 +148,23 @@ const CHANGES: &[(i64, &str, &[Change])] = &[
             index: &[],
         }],
     ),
+    (
+        10,
+        "comparisons",
+        &[
+            Change::AddColumn { table: "promotions", column: "test_sha256", kind: ColumnType::Name },
+            Change::AddColumn { table: "promotions", column: "f1_difference_low", kind: ColumnType::Real },
+            Change::AddColumn { table: "promotions", column: "f1_difference_high", kind: ColumnType::Real },
+            Change::AddColumn { table: "promotions", column: "top_clients", kind: ColumnType::Integer },
+            Change::AddColumn { table: "promotions", column: "top_precision", kind: ColumnType::Real },
+            Change::AddColumn { table: "promotions", column: "top_precision_deployed", kind: ColumnType::Real },
+            Change::AddColumn { table: "promotions", column: "top_difference_low", kind: ColumnType::Real },
+            Change::AddColumn { table: "promotions", column: "top_difference_high", kind: ColumnType::Real },
+            Change::AddColumn { table: "scores", column: "repeated_rows", kind: ColumnType::Integer },
+            Change::AddColumn { table: "scores", column: "repeated_clients", kind: ColumnType::Integer },
+            Change::AddColumn { table: "scores", column: "separating", kind: ColumnType::Text },
+        ],
+    ),
 ];
 
 /// The newest schema version, which is the one that this program reads and writes.

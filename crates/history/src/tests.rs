@@ -170,15 +170,16 @@ fn a_record_is_read_as_it_was_written() {
         data: Vec::new(),
         confusion: Confusion::default(),
         threshold: Some(0.5),
+        repeated_rows: Some(0),
+        repeated_clients: None,
+        separating: Some(vec!["o'neil, \"x\"".to_owned()]),
     };
+    let comparison = Comparison::alone(confusion);
     let decision = PromotionDecision {
-        challenger_sha256: sha256.clone(),
-        champion: None,
-        rule: Promotion::IfBetter,
         promoted: false,
         warnings: vec!["worse; \"much\"".to_owned()],
+        ..PromotionDecision::new(sha256, None, Promotion::IfBetter, &comparison, None)
     };
-    let comparison = Comparison { challenger: confusion, champion: None };
     crate::record(&config, "test", |run| {
         run.add(check.clone());
         run.add(vec![score.clone()]);
@@ -345,6 +346,34 @@ fn ten_thousand_pending_files_are_found_quickly() {
     let unjudged = UnjudgedFiles::of(Some(&release), files, Some(&mut history)).unwrap();
     assert_eq!((unjudged.new.len(), unjudged.pending.len()), (0, 10_000));
     assert!(start.elapsed().as_secs_f64() < 5.0, "{:?}", start.elapsed());
+}
+
+#[test]
+fn the_decisions_of_the_same_test_data_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let [test, other] = [b"test", b"else"].map(|bytes| Checksum::of_bytes(bytes));
+    let comparison = Comparison::alone(Confusion::default());
+    let decide = |champion: Option<&str>, rule, test: Option<&Checksum>| {
+        let model = Checksum::of_bytes(b"m");
+        let decision = PromotionDecision::new(model, champion.map(str::to_owned), rule, &comparison, test.cloned());
+        crate::record(&config, "test", |run| {
+            run.add(decision);
+            Ok(())
+        })
+        .unwrap();
+    };
+    decide(None, Promotion::IfBetter, Some(&test)); // nothing to keep
+    decide(Some("1"), Promotion::OnDrift, Some(&test)); // the rule does not ask the test data
+    decide(Some("1"), Promotion::IfBetter, None); // of an earlier schema version
+    decide(Some("1"), Promotion::IfBetter, Some(&other));
+    let mut history = History::open(&config).unwrap();
+    assert_eq!(history.decisions_by_test_data(&test).unwrap(), 0);
+    drop(history);
+    decide(Some("1"), Promotion::IfBetter, Some(&test));
+    decide(Some("1"), Promotion::IfSurelyBetter, Some(&test));
+    let mut history = History::open(&config).unwrap();
+    assert_eq!([&test, &other].map(|test| history.decisions_by_test_data(test).unwrap()), [2, 1]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use common::schema::Schema;
 use common::values::ValueRef;
 use dataset::{CategoryStatistics, Clients, ColumnStatistics, Description, Engine, Ids, MissingPercent, Reading};
 use diagnostics::dependencies::{self, Dependency};
-use history::{CheckRow, ComparisonRow, EstimateRow, History, MissingRow, ReleaseRow, ShiftRow, TimingRow};
+use history::{Candidate, CheckRow, ComparisonRow, EstimateRow, History, MissingRow, ReleaseRow, ShiftRow, TimingRow};
 use jiff::Timestamp;
 use statistics::ranking::Pair;
 
@@ -173,6 +173,18 @@ impl Evidence {
         let mut rows: Vec<_> = self.past.comparisons.iter().filter(|row| Some(row.run) == last).collect();
         rows.sort_by(|a, b| b.compared.confusion.f1().total_cmp(&a.compared.confusion.f1()));
         rows
+    }
+
+    /// How often the test data of that comparison have decided about a new model so far; `None` if they are not known, or
+    /// if no rule has asked them.
+    pub fn decisions_by_test_data(&self) -> Option<u64> {
+        let test = self.comparison().first()?.promotion.test_sha256.as_ref()?;
+        let decided = |row: &&ComparisonRow| {
+            let is_new_model = row.compared.model == Candidate::NewModel; // one row of each comparison
+            let promotion = &row.promotion;
+            is_new_model && promotion.test_sha256.as_ref() == Some(test) && promotion.was_decided_by_test_data()
+        };
+        Some(self.past.comparisons.iter().filter(decided).count() as u64).filter(|decisions| *decisions > 0)
     }
 
     /// The check of the previous release that found drift and led to the live release; `None` if there is none.

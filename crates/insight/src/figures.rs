@@ -160,7 +160,7 @@ fn seconds(past: &Past) -> TimeSeries {
 
 /// F1 of the baseline "everyone exits" on the rows of these counts.
 fn everyone_exits(counts: &Confusion) -> f64 {
-    Comparison { challenger: *counts, champion: None }.everyone_exits().f1()
+    Comparison::alone(*counts).everyone_exits().f1()
 }
 
 #[cfg(test)]

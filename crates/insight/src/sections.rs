@@ -6,6 +6,7 @@ mod effect;
 mod estimate;
 mod front;
 mod model;
+mod promotion;
 mod segments;
 
 use crate::evidence::Evidence;
@@ -21,7 +22,7 @@ pub fn sections(evidence: &Evidence, figures: &Figures) -> Vec<Section> {
         model::model(evidence),
         model::quality(evidence, figures),
         segments::segments(evidence),
-        model::promotion(evidence),
+        promotion::promotion(evidence),
         model::drift(evidence),
         estimate::estimate(evidence),
         effect::effect(evidence),

@@ -20,6 +20,16 @@ pub fn points(difference: f64) -> String {
     }
 }
 
+/// Formats a difference of scores with four decimals and its sign: "+0.0123", "−0.0040", "0.0000".
+pub(crate) fn signed(difference: f64) -> String {
+    let rounded = (10_000.0 * difference).round() / 10_000.0;
+    match rounded {
+        rounded if rounded > 0.0 => format!("+{rounded:.4}"),
+        rounded if rounded < 0.0 => format!("\u{2212}{:.4}", -rounded),
+        _ => "0.0000".to_owned(),
+    }
+}
+
 /// A risk in whole percent for a sentence; never 0 % or 100 %, because no risk is certain.
 pub fn risk(risk: f64) -> String {
     match risk {

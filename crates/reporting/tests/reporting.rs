@@ -83,6 +83,9 @@ fn outcome(confusion: Confusion, data: &[&str]) -> Outcome {
         estimated: None,
         shifts: Vec::new(),
         predicted: None,
+        leaks: Default::default(),
+        test_sha256: None,
+        against: None,
     }
 }
 

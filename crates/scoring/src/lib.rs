@@ -4,7 +4,9 @@
 //! (the deployed model, other data, a dry run) leave the recorded score unchanged, so the baseline of later comparisons
 //! cannot change by accident.
 
+mod against;
 mod calibration;
+mod leaks;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,9 +20,11 @@ use common::files::lock::Lock;
 use common::files::{DataFile, MODEL};
 use common::model::Model;
 use common::model::estimate::EstimatedQuality;
+use common::model::leaks::{Leaks, Overlap, checksum_of_test_data};
 use common::model::metrics::Confusion;
 use common::model::score::Score;
 use common::model::shift;
+use common::outcomes::Against;
 pub use common::outcomes::ScoringOutcome as Outcome;
 use common::production::release::Production;
 use common::schema::Schema;
@@ -28,6 +32,8 @@ use dataset::{Clients, Reading};
 use history::ScoredData;
 use serde::Serialize;
 use statistics::calibration::Calibration;
+use statistics::interval::Interval;
+use statistics::paired;
 
 /// Options that select the model and the data.
 #[derive(Debug, Default)]
@@ -42,6 +48,8 @@ pub struct Options {
     pub later_labels: bool,
     /// Write each row's prediction to this path.
     pub predictions: Option<PathBuf>,
+    /// Compare the trained model with the deployed one on the test data. Cannot be combined with `deployed` or `data`.
+    pub against_deployed: bool,
 }
 
 impl Options {
@@ -59,6 +67,9 @@ pub fn scored_data(outcome: &Outcome, deployed: bool) -> ScoredData {
         data: outcome.data.clone(),
         confusion: outcome.confusion,
         threshold: Some(outcome.threshold.value()),
+        repeated_rows: outcome.leaks.overlap.as_ref().map(|overlap| overlap.rows),
+        repeated_clients: outcome.leaks.overlap.as_ref().map(|overlap| overlap.clients),
+        separating: Some(outcome.leaks.separating.iter().map(|one| one.predictor.clone()).collect()),
     }
 }
 
@@ -94,6 +105,9 @@ fn examine(config: &Config, options: &Options) -> Result<(Outcome, Option<Calibr
     if options.dry_run && options.predictions.is_some() {
         bail!("a dry run writes no predictions; omit either dry_run or predictions");
     }
+    if options.against_deployed && !options.writes() {
+        bail!("only the trained model can be compared with the deployed one, on the test data; omit deployed and data");
+    }
     let (name, model, model_sha256, threshold, known) = if options.deployed {
         let release = Production::of(config).live()?;
         // A release is scored with its own threshold, so a changed config does not look like drift.
@@ -122,6 +136,13 @@ fn examine(config: &Config, options: &Options) -> Result<(Outcome, Option<Calibr
     let reading = if options.later_labels { reading.with_later_labels() } else { reading };
     let clients = engine.read(&files, reading)?;
     let mut outcome = evaluate_model(&name, &model, model_sha256, &files, &*clients, threshold)?;
+    if options.writes() {
+        outcome.test_sha256 = Some(checksum_of_test_data(engine.checksums(&files)?));
+        outcome.leaks = leaks::find(config, &*engine, &model, &files, &*clients, &outcome)?;
+    }
+    if options.against_deployed {
+        outcome.against = Some(against::against_deployed(config, &model, threshold, &*clients)?);
+    }
     if options.deployed && !options.data.is_empty() {
         outcome.shifts = shift::shifts(&model, &clients.distributions()?);
         let used = known.as_ref().unwrap_or(&Calibration::NONE);
@@ -164,6 +185,9 @@ pub fn evaluate_model(
         estimated: None,
         shifts: Vec::new(),
         predicted: None,
+        leaks: Leaks::default(),
+        test_sha256: None,
+        against: None,
     })
 }
 
@@ -199,13 +223,14 @@ impl cli::Outcome for Shown {
         if confusion.has_no_positive() {
             warnings.push("no client left and none was predicted to leave: F1 is 0 by convention".to_owned());
         }
+        warnings.extend(self.outcome.leaks.warnings(self.outcome.n));
         warnings
     }
 }
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Outcome { f1, model, n, data, confusion, estimated, predicted, .. } = &self.outcome;
+        let Outcome { f1, model, n, data, confusion, estimated, predicted, leaks, against, .. } = &self.outcome;
         let data = data.join(", ");
         let Confusion { true_positives, false_positives, false_negatives, true_negatives } = confusion;
         match n {
@@ -225,6 +250,15 @@ impl fmt::Display for Shown {
                 "\n  {estimated} of all {rows} rows; precision {precision:.2} ({precision_low:.2} to \
                  {precision_high:.2}), recall {recall:.2} ({recall_low:.2} to {recall_high:.2})"
             )?;
+        }
+        if let Some(Overlap { rows, clients, .. }) = &leaks.overlap {
+            write!(f, "\n  {rows} of these rows and {clients} of their clients are also in the training data")?;
+        }
+        if let Some(Against { release, paired }) = against {
+            write!(f, "\n  F1 {} of release {release} on the same rows", paired.joint.champion().f1())?;
+            if let Some(Interval { low, high }) = paired::f1_difference(&paired.joint) {
+                write!(f, "; 95 % interval of the difference {low:+.4} to {high:+.4}")?;
+            }
         }
         match predicted {
             Some(rows) => write!(f, "\n  {rows} predictions written"),

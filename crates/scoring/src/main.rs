@@ -27,11 +27,14 @@ struct Arguments {
     /// Write every row with its probability of leaving and its prediction to this file; rows then need no target
     #[arg(long, value_name = "PATH", conflicts_with = "dry_run")]
     predictions: Option<PathBuf>,
+    /// Also score the deployed model on the same rows and compare the two
+    #[arg(long, conflicts_with_all = ["deployed", "data"])]
+    against_deployed: bool,
 }
 
 fn main() -> ExitCode {
-    let Arguments { common, deployed, data, later_labels, dry_run, predictions } = Arguments::parse();
-    let options = Options { deployed, data, later_labels, dry_run, predictions };
+    let Arguments { common, deployed, data, later_labels, dry_run, predictions, against_deployed } = Arguments::parse();
+    let options = Options { deployed, data, later_labels, dry_run, predictions, against_deployed };
     common.run(|config| {
         let columns = config.columns.clone();
         scoring::run(config, &options).map(|outcome| Shown { outcome, columns })

@@ -175,6 +175,96 @@ fn the_deployed_model_is_scored_even_where_another_has_been_trained_since() {
 }
 
 #[test]
+fn both_models_are_compared_on_the_same_rows() {
+    let mut workspace = trained();
+    workspace.run("scoring", &[]);
+    workspace.run("deployment", &[]);
+    let refused = workspace.output("scoring", &["--against-deployed", "--deployed"]);
+    assert_eq!(refused.status.code(), Some(2));
+    // The new model predicts of every client that it leaves; of the rows of the highest risk, one stays.
+    workspace.set("threshold", json!(1e-300));
+    workspace.set("call_capacity", json!(4));
+    let outcome = workspace.run_json("scoring", &["--against-deployed"]);
+    let [alone, deployed] = [&[][..], &["--deployed"]].map(|arguments| workspace.run_json("scoring", arguments));
+    let against = &outcome["against"];
+    assert_eq!(against["release"], deployed["model"]);
+    let left = json!({"both": 3, "only_challenger": 2, "only_champion": 0, "neither": 0});
+    let stayed = json!({"both": 1, "only_challenger": 2, "only_champion": 0, "neither": 0});
+    assert_eq!(against["joint"], json!({"left": left, "stayed": stayed}));
+    assert_eq!(outcome["confusion"], alone["confusion"]);
+    assert_eq!(deployed["confusion"]["true_positives"], json!(3));
+    let top = json!({"clients": 4, "left_both": 3.0, "left_only_challenger": 0.0, "left_only_champion": 0.0, "exchanged": 0.0});
+    assert_eq!(against["top"], top);
+    assert!(alone.get("against").is_none() && outcome["test_sha256"] == alone["test_sha256"]);
+    let text = workspace.run("scoring", &["--against-deployed"]);
+    assert!(text.contains(&format!("F1 {MIXED_F1} of release ")) && text.contains("95 % interval"), "{text}");
+
+    fs::remove_dir_all(workspace.path("production_deployment")).unwrap();
+    assert!(workspace.fail("scoring", &["--against-deployed"]).contains("nothing is deployed"));
+}
+
+#[test]
+fn test_rows_that_training_has_seen_are_counted_and_may_be_refused() {
+    let mut workspace = trained();
+    let overlap = |workspace: &Workspace| workspace.run_json("scoring", &[])["overlap"].clone();
+    assert_eq!(overlap(&workspace), json!({"rows": 0, "clients": 0}));
+    // The client a3 with other values, the row of a0 in another spelling, and a row of a1 whose outcome is unknown.
+    let seen = "a3,1,1,1,0\na0,5.0, 1000,10,1\na0,5,1000,10,1\na1,791,1000,10,\n";
+    workspace.csv("testdata/testdata.csv", &(labelled(MIXED) + seen));
+    assert_eq!(overlap(&workspace), json!({"rows": 2, "clients": 2, "example": "a0"}));
+    let stderr = String::from_utf8(workspace.output("scoring", &[]).stderr).unwrap();
+    assert!(
+        stderr.contains("2 of 11 test rows are also in the training data") && stderr.contains("of a0,"),
+        "{stderr}"
+    );
+    workspace.run("deployment", &[]);
+    assert!(workspace.text("production_deployment/current/manifest.json").contains("\"example\": \"a0\""));
+
+    workspace.set("test_overlap", json!("refuse"));
+    let before = workspace.snapshot(RECORD);
+    for arguments in [&[][..], &["--dry-run"]] {
+        let refused = workspace.fail("scoring", arguments);
+        for part in ["\"test_overlap\": \"refuse\"", "2 of 11 test rows", "of a0", "remove them", "testdata"] {
+            assert!(refused.contains(part), "{part} is not in {refused}");
+        }
+    }
+    assert!(workspace.snapshot(RECORD) == before);
+    workspace.run("scoring", &["--deployed"]); // is no new model
+
+    // The same client with other values is no reason to refuse.
+    workspace.csv("testdata/testdata.csv", &(labelled(MIXED) + "a3,1,1,1,0\n"));
+    let stderr = String::from_utf8(workspace.output("scoring", &[]).stderr).unwrap();
+    assert!(stderr.contains("1 clients of the test data") && stderr.contains("weaker leak"), "{stderr}");
+
+    // Another dataset says nothing about the training data of the model.
+    workspace.csv("practicedata/dataset2.csv", &rows("b", 10, false));
+    workspace.run("ingestion", &[]);
+    assert!(workspace.fail("scoring", &[]).contains("is not the one that the model was trained on"));
+    workspace.set("test_overlap", json!("warn"));
+    assert_eq!(overlap(&workspace), json!(null));
+}
+
+#[test]
+fn a_predictor_that_alone_separates_is_named() {
+    let workspace = trained();
+    let separated = labelled(&[(LEAVES, "1", 10), (STAYS, "0", 10)]);
+    let named = |rows: &str| {
+        workspace.csv("testdata/testdata.csv", rows);
+        let output = workspace.output("scoring", &["--json"]);
+        let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let warned = String::from_utf8(output.stderr).unwrap().contains("lastmonth_activity alone separates");
+        assert_eq!(warned, outcome.get("separating").is_some());
+        outcome["separating"].clone()
+    };
+    assert_eq!(named(&separated), json!([{"predictor": "lastmonth_activity", "auc": 1.0}]));
+    // Also if the model is wrong about the direction.
+    let inverted = labelled(&[(LEAVES, "0", 10), (STAYS, "1", 10)]);
+    assert_eq!(named(&inverted), json!([{"predictor": "lastmonth_activity", "auc": 1.0}]));
+    assert_eq!(named(&labelled(MIXED).repeat(10)), json!(null));
+    assert_eq!(named(&labelled(&[(LEAVES, "1", 9), (STAYS, "0", 100)])), json!(null), "that may be chance");
+}
+
+#[test]
 fn a_changed_threshold_is_for_the_next_model_and_not_for_the_deployed_one() {
     let mut workspace = trained();
     workspace.run("scoring", &[]);

@@ -42,19 +42,34 @@ pub enum Promotion {
     /// Replace the live model only if the new one is not worse on the same test rows and is better than predicting that
     /// everyone exits.
     IfBetter,
+    /// Replace the live model only if the new one is better on the same test rows by more than chance explains
+    /// ([`statistics::paired::f1_difference`]) and better than predicting that everyone exits.
+    IfSurelyBetter,
 }
 
 impl Promotion {
     /// All rules, the default first.
-    pub const ALL: [Self; 2] = [Self::OnDrift, Self::IfBetter];
+    pub const ALL: [Self; 3] = [Self::OnDrift, Self::IfBetter, Self::IfSurelyBetter];
 
     /// Returns the name that the config uses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OnDrift => "on_drift",
             Self::IfBetter => "if_better",
+            Self::IfSurelyBetter => "if_surely_better",
         }
     }
+}
+
+/// What follows if rows of the test data are also in the training data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestOverlap {
+    /// A warning is printed, and the run goes on.
+    #[default]
+    Warn,
+    /// Scoring fails, so the model is not deployed.
+    Refuse,
 }
 
 /// The share of clients that are never called, from 0 to 0.5; by default 0.

@@ -10,6 +10,7 @@ use statistics::calibration::Calibration;
 use crate::files::atomic;
 use crate::files::checksum::Checksum;
 use crate::files::{LATEST_SCORE, SCORE_RECORD};
+use crate::model::leaks::Leaks;
 use crate::model::metrics::Confusion;
 
 /// The F1 score of one model on one table.
@@ -28,6 +29,9 @@ pub struct Score {
     /// What the model's probabilities meant on these rows; `None` in a record of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
+    /// Signs that the score is too good; none in scores of earlier versions of this program.
+    #[serde(flatten)]
+    pub leaks: Leaks,
 }
 
 impl Score {
@@ -83,6 +87,7 @@ mod tests {
             confusion,
             threshold: 0.5,
             calibration: None,
+            leaks: Leaks::default(),
         }
     }
 

@@ -132,6 +132,7 @@ mod tests {
             confusion,
             threshold: 0.5,
             calibration: None,
+            leaks: Default::default(),
         }
     }
 

@@ -310,6 +310,7 @@ mod tests {
                 confusion: Confusion::default(),
                 threshold: 0.5,
                 calibration: None,
+                leaks: Default::default(),
             };
             let manifest = Manifest {
                 created: Timestamp::UNIX_EPOCH,

@@ -14,6 +14,7 @@ use common::files::atomic::AtomicFile;
 use common::files::checksum::Checksum;
 use common::files::ingested::Ingested;
 use common::files::{DataFile, FINAL_DATA, INGESTED_FILES, INGESTION_RECORD, QUARANTINE, csv_files};
+use common::model::leaks::Overlap;
 use common::model::{Model, probability};
 use common::schema::Schema;
 use common::values::{ColumnDistribution, ValueRef};
@@ -26,6 +27,7 @@ use statistics::expected::ExpectedCounts;
 use crate::local::compile::compile;
 use crate::local::describe::{self, level_counts};
 use crate::local::early_sync::with_early_sync;
+use crate::local::overlap::overlap;
 use crate::local::parallel::WatchedFile;
 use crate::local::table::{Table, Values, owned_row, row_of};
 use crate::local::training::CompleteRows;
@@ -95,6 +97,10 @@ impl Engine for Local {
 
     fn read(&self, files: &[DataFile], reading: Reading) -> Result<Box<dyn Clients>> {
         Ok(Box::new(Table::read_all(&self.schema, files, reading, self.threads)?))
+    }
+
+    fn overlap(&self, output: &Path, files: &[DataFile]) -> Result<Overlap> {
+        overlap(&self.schema, &output.join(FINAL_DATA), files, self.threads)
     }
 
     fn retire(&self, _: &Ingested) {} // all of it is in the output folder

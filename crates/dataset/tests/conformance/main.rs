@@ -72,6 +72,7 @@ fn conforms(fixture: &Fixture, workspace: &Workspace) {
     tables::reads(fixture, workspace, &*engine, &files);
     tables::later_labels(fixture, workspace, &*engine);
     tables::predicts(fixture, workspace, &*compiled);
+    tables::overlaps(fixture, workspace, &*engine);
     refused::other_columns(fixture, workspace, &*compiled);
     odd::table(fixture, workspace, &*engine);
     odd::random(fixture, workspace, &*engine);

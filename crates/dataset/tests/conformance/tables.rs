@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use common::config::Threshold;
 use common::files::DataFile;
 use common::files::checksum::Checksum;
+use common::model::leaks::Overlap;
 use common::values::{ColumnDistribution, ValueRef, write_csv_text};
 use dataset::{ClientRow, Clients, Engine, Reading};
 use serde_json::Value as Json;
@@ -420,6 +421,40 @@ pub fn predicts(fixture: &Fixture, workspace: &Workspace, clients: &dyn Clients)
     if clients.write_predictions(&model, Threshold::new(0.5).unwrap(), &workspace.path("predictions")).is_err() {
         panic!("names of columns were refused");
     }
+}
+
+/// Checks what of other files is also in the compiled dataset.
+pub fn overlaps(fixture: &Fixture, workspace: &Workspace, engine: &dyn Engine) {
+    let output = workspace.config().output_folder;
+    let write = |name: &str, rows: &[Row]| {
+        let lines: String = rows.iter().map(|row| line(fixture, row, true)).collect();
+        workspace.write(&format!("overlap/{name}"), &(header(fixture, true) + &lines));
+        DataFile::at(&workspace.path(format!("overlap/{name}"))).unwrap()
+    };
+    let labelled = || fixture.rows.iter().filter(|row| row.exited.is_some());
+    let ids = labelled().map(|row| row.id.as_str()).filter(|id| !id.is_empty());
+    let clients: std::collections::BTreeSet<&str> = ids.collect();
+    // Every row of the dataset, and the labelled ones once more; unlabelled rows are not scored.
+    let again: Vec<Row> = labelled().map(copy).collect();
+    let files = [write("all.csv", &fixture.rows), write("again.csv", &again)];
+    let found = engine.overlap(&output, &files).unwrap();
+    let example = clients.first().map(|id| (*id).to_owned());
+    assert_eq!(found, Overlap { rows: 2 * again.len() as u64, clients: clients.len() as u64, example });
+    // Clients with another value, and rows of clients that are not in the dataset.
+    let turned: Vec<Row> = labelled().map(|row| Row { exited: row.exited.map(|left| !left), ..copy(row) }).collect();
+    let turned: Vec<Row> = turned
+        .into_iter()
+        .filter(|row| {
+            labelled()
+                .all(|other| other.id != row.id || other.predictors != row.predictors || other.exited != row.exited)
+        })
+        .collect();
+    let known: std::collections::BTreeSet<&str> =
+        turned.iter().map(|row| row.id.as_str()).filter(|id| !id.is_empty()).collect();
+    let others: Vec<Row> = labelled().map(|row| Row { id: format!("{} II", row.id), ..copy(row) }).collect();
+    let files = [write("turned.csv", &turned), write("others.csv", &others)];
+    let found = engine.overlap(&output, &files).unwrap();
+    assert_eq!(found, Overlap { rows: 0, clients: known.len() as u64, example: None });
 }
 
 /// Reads the header and the rows of a CSV file, or of all CSV files in a folder; numbers in one spelling.

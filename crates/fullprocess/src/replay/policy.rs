@@ -5,7 +5,7 @@ use common::config::{DriftTest, Promotion};
 use common::model::metrics::Confusion;
 use common::outcomes::replay::ReplayOutcome;
 use common::production::drift::{DriftRule, Judgement};
-use common::production::promotion::Comparison;
+use common::production::promotion::{Comparison, Paired};
 use serde::Serialize;
 
 use crate::PAST_SCORES;
@@ -126,7 +126,7 @@ impl Player<'_> {
     /// Returns the comparison of a new model with the live one on the test data.
     fn compared(&self, challenger: usize) -> Option<Comparison> {
         let joint = self.counts.models.get(challenger)?.against.get(self.live)?.test;
-        Some(Comparison { challenger: joint.challenger(), champion: Some(joint.champion()) })
+        Some(Comparison::paired(Paired { joint, top: None }))
     }
 
     fn deployed(&mut self, model: usize) -> Decided {

@@ -2,8 +2,10 @@
 
 use std::fs;
 
+use common::production::promotion::MANY_DECISIONS;
+use history::{ComparisonRow, History};
 use serde_json::json;
-use testkit::rows;
+use testkit::{Workspace, rows};
 
 use crate::{
     FIRST_F1, INVERTED_F1, OUTPUTS, bootstrapped, decision, live, record, reported_release, run, without_reports,
@@ -96,6 +98,49 @@ fn a_worse_model_is_deployed_with_a_warning_unless_only_a_better_one_may_be() {
         comparisons["rows"].as_array().unwrap().iter().map(|row| (&row["model"], &row["f1"])).collect();
     let expected = [("deployed model", 0.8), ("everyone exits", 2.0 / 3.0), ("new model", 0.2), ("nobody exits", 0.0)];
     assert_eq!(models, expected.map(|(name, f1)| (json!(name), json!(f1))).each_ref().map(|(a, b)| (a, b)));
+}
+
+#[test]
+fn only_a_surely_better_model_is_deployed_and_the_decisions_of_the_test_data_are_counted() {
+    let mut workspace = bootstrapped();
+    let first = live(&workspace);
+    workspace.set("promotion", json!("if_surely_better"));
+    workspace.csv("practicedata/dataset3.csv", &rows("d", 200, true));
+    let outcome = decision(&workspace, "kept");
+    assert_eq!(live(&workspace).id, first.id);
+    assert!(outcome["promotion_warnings"][0].as_str().unwrap().contains("is worse than the deployed one"));
+
+    // Test data on which the new model is right and the deployed one is wrong.
+    let inverted = rows("t", 60, true);
+    workspace.csv("testdata/testdata.csv", &inverted);
+    workspace.csv("practicedata/dataset4.csv", &rows("e", 200, true));
+    let again = |workspace: &Workspace| {
+        workspace.run("deployment", &["--rollback", &first.id]);
+        decision(workspace, "redeployed")
+    };
+    let outcome = decision(&workspace, "redeployed");
+    let warnings = outcome["promotion_warnings"].as_array().unwrap();
+    assert!(!warnings.iter().any(|warning| warning.as_str().unwrap().contains("already decided")), "{warnings:?}");
+    again(&workspace);
+    let comparisons = workspace.run_json("dbsetup", &["--history", "comparisons", "--last", "1"]);
+    let row = &comparisons["rows"][0];
+    assert!(row["f1_difference_low"].as_f64().unwrap() > 0.0 && row["rule"] == "if_surely_better", "{row}");
+    assert_eq!(row["top_clients"], json!(50));
+    assert!((row["top_precision_deployed"].as_f64().unwrap() - 0.4).abs() < 1e-12, "{row}");
+
+    // The history says that the same rows have decided often.
+    let config = workspace.config();
+    let newest = History::open(&config).unwrap().newest::<ComparisonRow>(1).unwrap().remove(0);
+    let many = vec![newest.promotion.clone(); MANY_DECISIONS as usize - 2];
+    history::record(&config, "promotion", |run| {
+        run.add(many);
+        Ok(())
+    })
+    .unwrap();
+    let outcome = again(&workspace);
+    let warnings = outcome["promotion_warnings"].as_array().unwrap();
+    let last = warnings.last().unwrap().as_str().unwrap();
+    assert!(last.contains("already decided about 20 new models"), "{warnings:?}");
 }
 
 #[test]

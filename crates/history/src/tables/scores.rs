@@ -21,6 +21,14 @@ columns! {
         confusion: Confusion,
         /// Probability from which a client was predicted to leave; `None` in rows of schema version 1.
         threshold: Option<f64>,
+        /// Number of these rows that were also in the training data with all values equal; `None` if that was not
+        /// determined.
+        repeated_rows: Option<u64>,
+        /// Number of clients of these rows that were also in the training data; `None` if that was not determined.
+        repeated_clients: Option<u64>,
+        /// The predictors that alone separated the clients that left from those that stayed; `None` in rows of earlier
+        /// schema versions.
+        separating: Option<Vec<String>>,
     }
 }
 

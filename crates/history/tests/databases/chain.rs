@@ -244,9 +244,9 @@ fn a_part_of_a_run_has_its_own_time_and_a_kept_champion_is_recorded_as_kept() {
         assert_eq!(database.row(&["name", "decision"], checked), ["dataset3.csv", "kept"]);
         assert_eq!(database.column("drifted", "FROM drift_checks"), ["1"]);
 
-        let runs = database.rows(&["step", "started", "ended"], "FROM runs ORDER BY id DESC LIMIT 9");
+        let runs = database.rows(&["step", "started", "ended"], "FROM runs ORDER BY id DESC LIMIT 8");
         let run = |step: &str| runs.iter().find(|run| run[0] == step).unwrap();
-        for (part, begins_after, holds) in [("drift check", "ingestion", 1), ("promotion", "training", 2)] {
+        for (part, begins_after, holds) in [("drift check", "ingestion", 1), ("promotion", "training", 1)] {
             let [_, started, ended] = &run(part)[..] else { unreachable!() };
             assert!(*started >= run(begins_after)[2], "{part} begins with {begins_after}: {runs:?}");
             let inside =

@@ -38,23 +38,43 @@ fn create_version_3(database: &Database) -> Value {
     serde_json::from_slice(&fs::read(fixture(listed)).unwrap()).unwrap()
 }
 
+/// The columns that schema version 8 has added.
+const NEW_IN_PROMOTIONS: [&str; 8] = [
+    "test_sha256",
+    "f1_difference_low",
+    "f1_difference_high",
+    "top_clients",
+    "top_precision",
+    "top_precision_deployed",
+    "top_difference_low",
+    "top_difference_high",
+];
+const NEW_IN_SCORES: [&str; 3] = ["repeated_rows", "repeated_clients", "separating"];
+
+/// Adds columns without a value.
+fn add(row: &mut serde_json::Map<String, Value>, columns: &[&str]) {
+    row.extend(columns.iter().map(|column| ((*column).to_owned(), Value::Null)));
+}
+
 /// Returns a row that was listed by the program of schema version 3 as this program lists it.
 fn as_listed_now(kind: ListingKind, row: &Value) -> Value {
     let mut row = row.as_object().unwrap().clone();
-    let mut rename = |from: &str, to: &str| {
+    let rename = |row: &mut serde_json::Map<String, Value>, from: &str, to: &str| {
         let value = row.remove(from).unwrap();
         row.insert(to.to_owned(), value);
     };
     match kind {
-        ListingKind::Timings => rename("what", "operation"),
+        ListingKind::Timings => rename(&mut row, "what", "operation"),
         ListingKind::Shifts => {
-            rename("ks_distance", "ks_statistic");
-            row.insert("chi_square".to_owned(), Value::Null);
+            rename(&mut row, "ks_distance", "ks_statistic");
+            add(&mut row, &["chi_square"]);
         }
         ListingKind::Comparisons => {
-            rename("contestant", "model");
-            rename("model_sha256", "challenger_sha256");
+            rename(&mut row, "contestant", "model");
+            rename(&mut row, "model_sha256", "challenger_sha256");
+            add(&mut row, &NEW_IN_PROMOTIONS);
         }
+        ListingKind::Scores => add(&mut row, &NEW_IN_SCORES),
         _ => {}
     }
     for list in ["data", "warnings"] {
@@ -106,9 +126,11 @@ const ADDED: [&str; 7] = [
 fn all_rows(database: &Database, tables: impl Iterator<Item = String>) -> Vec<(String, String)> {
     let rows = |table: String| {
         let now = RENAMED.iter().find(|(old, _)| *old == table).map_or(table.as_str(), |(_, now)| now).to_owned();
-        // This table has a new column; the listing checks the renamed one.
+        // These tables have new columns; the listing checks the renamed ones.
         let columns = match table.as_str() {
             "predictor_shifts" => "run_id, predictor, stability_index, stability_cutoff, p_value, risk_change, verdict",
+            "promotions" => "run_id, champion, rule_name, promoted, warnings",
+            "scores" => "run_id, model_sha256, release_id, data, n, f1, threshold",
             _ => "*",
         };
         (now, database.sql(&format!("SELECT {columns} FROM {table} ORDER BY 1, 2, 3")))
@@ -278,8 +300,18 @@ fn migration_7_is_finished_after_an_interruption_anywhere() {
 }
 
 #[test]
-fn migration_8_is_finished_after_an_interruption() {
-    check_interruptions(8, &["DROP TABLE estimated_quality"], &["estimated_quality"]);
+fn migration_9_is_finished_after_an_interruption() {
+    check_interruptions(9, &["DROP TABLE estimated_quality"], &["estimated_quality"]);
+}
+
+#[test]
+fn migration_10_is_finished_after_an_interruption_anywhere() {
+    let drop = |table: &str, columns: &[&str]| {
+        columns.iter().rev().map(|column| format!("ALTER TABLE {table} DROP COLUMN {column}")).collect::<Vec<_>>()
+    };
+    let undo = [drop("scores", &NEW_IN_SCORES), drop("promotions", &NEW_IN_PROMOTIONS)].concat();
+    let undo: Vec<&str> = undo.iter().map(String::as_str).collect();
+    check_interruptions(10, &undo, &["promotions", "scores"]);
 }
 
 #[test]

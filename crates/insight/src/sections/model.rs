@@ -2,10 +2,10 @@
 
 use common::model::Model;
 use common::model::effect::{Effect, LevelEffect, NumberEffect};
-use common::production::promotion::{Comparison, FEW_ROWS};
+use common::model::leaks::Overlap;
+use common::production::promotion::Comparison;
 use common::schema::{Kind, Predictor, Transform};
 use history::CheckRow;
-use statistics::confusion::Confusion;
 use statistics::odds::{OddsRatio, odds_ratio, sensible_unit};
 
 use crate::evidence::Evidence;
@@ -105,7 +105,7 @@ fn explanation(model: &Model) -> String {
 pub fn quality(evidence: &Evidence, figures: &Figures) -> Section {
     let mut section = Section::new("quality", "Quality on the test data");
     let (score, recorded) = (&evidence.score, &evidence.release.manifest.score);
-    let comparison = Comparison { challenger: score.confusion, champion: None };
+    let comparison = Comparison::alone(score.confusion);
     let files = match score.data.len() {
         0..=3 => score.data.join(", "),
         files => format!("{files} files"),
@@ -130,7 +130,15 @@ pub fn quality(evidence: &Evidence, figures: &Figures) -> Section {
     for warning in comparison.warnings() {
         section.parts.push(Part::Warning(capitalised(&warning.replace("the new model", "the model")) + "."));
     }
-    section.parts.push(Part::Note(format!("The exact score is F1 {}.", score.f1)));
+    for warning in recorded.leaks.warnings(recorded.n) {
+        section.parts.push(Part::Warning(capitalised(&warning) + "."));
+    }
+    let repeated = match &recorded.leaks.overlap {
+        Some(Overlap { rows: 0, clients: 0, .. }) => " None of these rows or their clients was in the training data.",
+        Some(_) => "",
+        None => " Whether these rows were also in the training data was not determined.",
+    };
+    section.parts.push(Part::Note(format!("The exact score is F1 {}.{repeated}", score.f1)));
     const FIGURES: [&str; 6] = [
         "Confusion matrix",
         "Share of the leavers reached by calling clients in the order of their risk",
@@ -141,47 +149,6 @@ pub fn quality(evidence: &Evidence, figures: &Figures) -> Section {
     ];
     let figures = FIGURES.into_iter().zip(&figures.quality);
     section.parts.extend(figures.map(|(label, svg)| Part::Figure { label, svg: svg.clone(), share: 0.5 }));
-    section
-}
-
-/// The comparison of champion and challenger.
-pub fn promotion(evidence: &Evidence) -> Section {
-    let mut section = Section::new("promotion", "Why this model is live");
-    let comparison = evidence.comparison();
-    let Some(first) = comparison.first() else {
-        section
-            .parts
-            .push(Part::Text("The release was deployed by hand, or before comparisons were recorded.".to_owned()));
-        return section;
-    };
-    if let Some(check) = evidence.check_that_led_here() {
-        section.parts.push(Part::Text(format!("The previous release had drifted. {}", wording::check(check))));
-        shifts(&mut section, evidence, check);
-    }
-    section.parts.push(Part::Text(format!(
-        "The new model was compared on {} test rows{} and promoted by the rule \"{}\".",
-        grouped(first.compared.confusion.n()),
-        first.promotion.champion.as_ref().map(|champion| format!(" with release {champion}")).unwrap_or_default(),
-        first.promotion.rule.as_str()
-    )));
-    let rows = comparison.iter().map(|row| {
-        let Confusion { true_positives, false_positives, false_negatives, true_negatives } = row.compared.confusion;
-        let counts = [true_positives, false_positives, false_negatives, true_negatives].map(grouped);
-        let f1 = format!("{:.4}", row.compared.confusion.f1());
-        [row.compared.model.to_string(), f1].into_iter().chain(counts).collect()
-    });
-    let columns = ["Model", "#F1", "#True positives", "#False positives", "#False negatives", "#True negatives"];
-    section.parts.push(Part::Table(Table::of_texts("Comparison on the test data", &columns, rows).with_caption(
-        "False positives stayed but were predicted to leave. False negatives left but were predicted to stay.",
-    )));
-    for warning in &first.promotion.warnings {
-        section.parts.push(Part::Warning(capitalised(warning) + "."));
-    }
-    if first.compared.confusion.n() < FEW_ROWS {
-        section.parts.push(Part::Note(
-            "More labelled rows in the test data folder would make the comparison more reliable.".to_owned(),
-        ));
-    }
     section
 }
 
@@ -214,7 +181,7 @@ pub fn drift(evidence: &Evidence) -> Section {
 }
 
 /// Adds the shifts of the predictors in a check's rows.
-fn shifts(section: &mut Section, evidence: &Evidence, check: &CheckRow) {
+pub(super) fn shifts(section: &mut Section, evidence: &Evidence, check: &CheckRow) {
     let shifts = evidence.shifts_of(check);
     if shifts.is_empty() {
         return;
