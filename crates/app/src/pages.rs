@@ -82,7 +82,7 @@ pub async fn home(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
     about_clients(state, move |state, live, _| {
         let now = Timestamp::now();
         let agenda = state.views.agenda(&state.config, &state.circuit_breaker, live, ranking, now)?;
-        let status = Status::read(&state.config, &state.circuit_breaker, now);
+        let status = Status::read(&state.config, &state.circuit_breaker, &live.id, now);
         Ok(calls::page(live, &agenda, &status, &asked))
     })
     .await

@@ -15,7 +15,7 @@ const MOST_LINES: usize = 20;
 /// The data of the charts over time, oldest first. All times are texts in the format `2026-11-25T03:01:45.906Z`, in UTC.
 /// Beyond a few hundred runs, the points merge.
 pub struct Trends {
-    /// F1 scores of live releases, on test data at their deployment and on new rows.
+    /// F1 scores of live releases, on test data at their deployment and on new rows that could be judged.
     pub scores: Vec<ScorePoint>,
     /// Percent of missing values per column, from 0 to 100.
     pub missing: TimeSeries,

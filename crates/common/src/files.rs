@@ -6,7 +6,7 @@ pub mod checksum;
 pub mod ingested;
 mod listing;
 pub mod lock;
-mod names;
+pub(crate) mod names;
 pub mod versioned;
 
 pub use listing::{DataFile, csv_files, csv_files_if_any, has_csv_suffix};

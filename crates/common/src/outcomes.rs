@@ -13,6 +13,7 @@ use crate::files::ingested::{Ingested, ListedFile};
 use crate::model::metrics::Confusion;
 use crate::model::score::Score;
 use crate::model::shift::PredictorShift;
+use crate::production::hold::Hold;
 
 /// The outcome of `ingestion`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -95,19 +96,25 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// The outcome of `deployment`: of a deployment, a rollback or a list.
+/// The outcome of `deployment`: of a deployment, a rollback, a list, or of setting or ending a hold.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DeploymentOutcome {
     /// Action that was carried out.
     pub action: DeploymentAction,
     /// Id of the live release; `None` if nothing is deployed yet.
     pub live: Option<String>,
-    /// After a deployment or a rollback, the live release; in a list, all releases, oldest first.
+    /// After a deployment or a rollback, the live release; in a list, all releases, oldest first; otherwise empty.
     pub releases: Vec<ReleaseSummary>,
     /// Errors of the releases that cannot be listed because they are damaged.
     pub damaged: Vec<String>,
     /// Warnings about the score of the deployed model.
     pub weaknesses: Vec<String>,
+    /// The hold on the live release; absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// After a rollback, the names of the files that the next `fullprocess` will find new.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub new_files: Vec<String>,
 }
 
 /// The action of a run of `deployment`.
@@ -120,6 +127,10 @@ pub enum DeploymentAction {
     RolledBack,
     /// The releases were listed and nothing was changed.
     Listed,
+    /// The live release is held from now on.
+    Held,
+    /// The live release is not held any more.
+    HoldReleased,
 }
 
 /// Summary of a release for lists.

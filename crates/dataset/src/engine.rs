@@ -181,6 +181,8 @@ pub struct Reading {
     pub target: bool,
     /// Whether the ids are read.
     pub ids: Ids,
+    /// Which label a row without one has.
+    pub labels: Labels,
 }
 
 /// Whether the ids of a table are read. Without them, nothing can be asked about single clients.
@@ -193,17 +195,35 @@ pub enum Ids {
     Skipped,
 }
 
+/// The label of a row whose target is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labels {
+    /// The row is unlabelled.
+    Own,
+    /// The row has the label of the same client in the last file that has one, if that file comes after the row's own;
+    /// a client that such a file lists both as left and as active has left. Otherwise the row is unlabelled.
+    Later,
+}
+
 impl Reading {
     /// Options for data in which every row counts, such as the test data.
-    pub const WHOLE: Self = Self { malformed: MalformedRows::Refuse, target: true, ids: Ids::Read };
+    pub const WHOLE: Self =
+        Self { malformed: MalformedRows::Refuse, target: true, ids: Ids::Read, labels: Labels::Own };
     /// Options for new data, which may contain some malformed rows.
-    pub const LENIENT: Self = Self { malformed: MalformedRows::LeaveOut, target: true, ids: Ids::Read };
+    pub const LENIENT: Self =
+        Self { malformed: MalformedRows::LeaveOut, target: true, ids: Ids::Read, labels: Labels::Own };
     /// Options for clients whose status may be unknown: the target column is optional.
-    pub const TO_PREDICT: Self = Self { malformed: MalformedRows::LeaveOut, target: false, ids: Ids::Read };
+    pub const TO_PREDICT: Self =
+        Self { malformed: MalformedRows::LeaveOut, target: false, ids: Ids::Read, labels: Labels::Own };
 
     /// Returns the same options without the ids.
     pub fn without_ids(self) -> Self {
         Self { ids: Ids::Skipped, ..self }
+    }
+
+    /// Returns the same options, with which an unlabelled row takes the label of a later file.
+    pub fn with_later_labels(self) -> Self {
+        Self { labels: Labels::Later, ..self }
     }
 }
 

@@ -41,7 +41,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Clients, Engine, Ids, Reading};
+use crate::{Clients, Engine, Ids, Labels, Reading};
 use anyhow::{Context, Result, bail};
 use common::cli::narrate;
 use common::config::Config;
@@ -147,6 +147,10 @@ impl Engine for SparkConnect {
         let rows = lines.rows();
         let counted = lines.count(&rows, reading.malformed)?;
         let malformed = counted.iter().map(|file| file.malformed).sum();
+        let rows = match reading.labels {
+            Labels::Own => rows,
+            Labels::Later => row_rules::with_later_labels(&self.schema, &rows),
+        };
         Ok(Box::new(ClusterTable::of_lines(self.connection.clone(), self.schema.clone(), rows, lines.views, malformed)))
     }
 

@@ -16,8 +16,8 @@ struct Arguments {
     /// Change nothing; exit with code 1 if the database is missing or has an older schema than this program
     #[arg(long, conflicts_with_all = ["history", "at"])]
     check: bool,
-    /// Print the newest rows, oldest first: runs, scores, timings, missing, releases, checks, shifts, comparisons,
-    /// contacts or lists
+    /// Print the newest rows, oldest first: runs, scores, timings, missing, releases, checks, pending, shifts,
+    /// comparisons, contacts or lists
     #[arg(long, value_name = "WHAT", num_args = 0..=1, default_missing_value = "runs")]
     history: Option<ListingKind>,
     /// How many rows of the history to print

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testkit::Workspace;
 
 /// The tables of the schema, in order.
-const TABLES: [&str; 24] = [
+const TABLES: [&str; 25] = [
     "runs",
     "ingested_files",
     "ingested_missing_values",
@@ -28,6 +28,7 @@ const TABLES: [&str; 24] = [
     "contacts",
     "published_lists",
     "listed_clients",
+    "pending_files",
     "clients",
 ];
 

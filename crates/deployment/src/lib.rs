@@ -2,36 +2,46 @@
 //! unchanged.
 //!
 //! A set is deployed only if its parts belong together: the pickle and the score belong to the model, and the model was
-//! trained on the dataset that ingestedfiles.txt describes. A rollback switches to an earlier release.
+//! trained on the dataset that ingestedfiles.txt describes. A rollback switches to an earlier release. A hold prevents
+//! `fullprocess` from replacing the live release.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use common::cli;
 use common::config::Config;
 use common::files::checksum::Checksum;
-use common::files::ingested::Ingested;
+use common::files::ingested::{Ingested, IngestedFile, ListedFile, inputs};
 use common::files::lock::Lock;
-use common::files::{INGESTED_FILES, LATEST_SCORE, MODEL, PICKLE};
+use common::files::{DataFile, INGESTED_FILES, LATEST_SCORE, MODEL, PICKLE};
 use common::model::Model;
 use common::model::pickle::pickle;
 use common::model::score::Score;
 use common::outcomes::{DeploymentAction, DeploymentOutcome, ReleaseSummary};
+use common::production::hold::Hold;
 use common::production::promotion::Comparison;
 use common::production::release::{Manifest, Production, Release};
 use fs_err as fs;
-use history::Switch;
+use history::{History, Switch, UnjudgedFiles};
 use jiff::Timestamp;
 use serde::Serialize;
 
 /// Deploys the set in the model folder, and records the run in the history.
 ///
 /// # Errors
-/// Fails without changing production if a file is missing or the parts of the set do not belong together.
-pub fn run(config: &Config) -> Result<DeploymentOutcome> {
-    switch(config, DeploymentAction::Deployed, |production| deploy(config, production))
+/// Fails without changing production if a file is missing or the parts of the set do not belong together, and with
+/// `unless_held` if the live release is held.
+pub fn run(config: &Config, unless_held: bool) -> Result<DeploymentOutcome> {
+    switch(config, DeploymentAction::Deployed, |production| {
+        match Hold::read(config) {
+            Ok(Some(hold)) if unless_held => bail!("{}", not_replaced(&hold)),
+            Err(error) if unless_held => return Err(error),
+            _ => {}
+        }
+        deploy(config, production)
+    })
 }
 
 /// Makes release `id` live again, or without `id` the release before the live one, and records the run in the history.
@@ -42,20 +52,47 @@ pub fn roll_back(config: &Config, id: Option<&str>) -> Result<DeploymentOutcome>
 /// Lists the releases, oldest first.
 pub fn list(config: &Config) -> Result<DeploymentOutcome> {
     let production = Production::of(config);
-    let (mut releases, mut damaged) = (Vec::new(), Vec::new());
+    let mut outcome = outcome(config, DeploymentAction::Listed, production.current_id()?);
     for id in production.ids()? {
         match production.release(&id) {
-            Ok(release) => releases.push(summary(&release)),
-            Err(error) => damaged.push(format!("release {id} is damaged: {error:#}")),
+            Ok(release) => outcome.releases.push(summary(&release)),
+            Err(error) => outcome.damaged.push(format!("release {id} is damaged: {error:#}")),
         }
     }
-    Ok(DeploymentOutcome {
-        action: DeploymentAction::Listed,
-        live: production.current_id()?,
-        releases,
+    Ok(outcome)
+}
+
+/// Holds the live release: until the hold is released, `fullprocess` does not replace it. Needs no history.
+pub fn hold(config: &Config, reason: Option<&str>) -> Result<DeploymentOutcome> {
+    Hold::set(config, reason)?;
+    Ok(outcome(config, DeploymentAction::Held, Production::of(config).current_id()?))
+}
+
+/// Ends the hold, if there is one.
+pub fn release_hold(config: &Config) -> Result<DeploymentOutcome> {
+    let mut outcome = outcome(config, DeploymentAction::HoldReleased, Production::of(config).current_id()?);
+    if !Hold::release(config)? {
+        outcome.weaknesses.push("there was no hold".to_owned());
+    }
+    (outcome.hold, outcome.damaged) = (None, Vec::new());
+    Ok(outcome)
+}
+
+/// Returns an outcome with the hold, without releases. A hold that cannot be read is one of its damages.
+fn outcome(config: &Config, action: DeploymentAction, live: Option<String>) -> DeploymentOutcome {
+    let (hold, damaged) = match Hold::read(config) {
+        Ok(hold) => (hold, Vec::new()),
+        Err(error) => (None, vec![format!("{error:#}")]),
+    };
+    DeploymentOutcome {
+        action,
+        live,
+        releases: Vec::new(),
         damaged,
         weaknesses: Vec::new(),
-    })
+        hold,
+        new_files: Vec::new(),
+    }
 }
 
 fn deploy(config: &Config, production: &Production) -> Result<Release> {
@@ -125,15 +162,37 @@ fn switch(
         let release = to(&production)?;
         let how = if action == DeploymentAction::RolledBack { Switch::RolledBack } else { Switch::Deployed };
         run.went_live(&release, how, production.live_since()?)?;
-        let releases = vec![summary(&release)];
-        let weaknesses = match action {
-            DeploymentAction::Deployed => {
-                Comparison { challenger: release.manifest.score.confusion, champion: None }.warnings()
+        let mut outcome = outcome(config, action, Some(release.id.clone()));
+        outcome.releases.push(summary(&release));
+        match action {
+            DeploymentAction::RolledBack => match new_files(config, &release, run.history()) {
+                Ok(files) => outcome.new_files = files,
+                Err(error) => outcome.weaknesses.push(format!("it is unknown which files are new to it: {error:#}")),
+            },
+            _ => {
+                let comparison = Comparison { challenger: release.manifest.score.confusion, champion: None };
+                outcome.weaknesses = comparison.warnings();
             }
-            _ => Vec::new(),
-        };
-        Ok(DeploymentOutcome { action, live: Some(release.id), releases, damaged: Vec::new(), weaknesses })
+        }
+        Ok(outcome)
     })
+}
+
+/// Returns the names of the files on which the next `fullprocess` will score `release`. Files on a cluster are those of
+/// the compiled dataset.
+fn new_files(config: &Config, release: &Release, history: &mut History) -> Result<Vec<String>> {
+    let files: Vec<ListedFile> = match config.engine {
+        None => {
+            let listed = |DataFile { name, path, .. }| Ok(ListedFile { sha256: Checksum::of_file(&path)?, name, path });
+            inputs(config)?.into_iter().map(listed).collect::<Result<_>>()?
+        }
+        Some(_) => {
+            let listed = |IngestedFile { name, sha256, .. }| ListedFile { name, path: PathBuf::new(), sha256 };
+            Ingested::read(&config.output_folder)?.files.into_iter().map(listed).collect()
+        }
+    };
+    let UnjudgedFiles { new, held, .. } = UnjudgedFiles::of(Some(release), files, Some(history))?;
+    Ok(new.into_iter().chain(held).map(|file| file.name).collect())
 }
 
 fn summary(release: &Release) -> ReleaseSummary {
@@ -156,14 +215,32 @@ pub struct Shown(pub DeploymentOutcome);
 
 impl cli::Outcome for Shown {
     fn warnings(&self) -> Vec<String> {
-        [&self.0.damaged[..], &self.0.weaknesses[..]].concat()
+        let DeploymentOutcome { damaged, weaknesses, hold, new_files, .. } = &self.0;
+        let mut warnings = [&damaged[..], &weaknesses[..]].concat();
+        if !new_files.is_empty() && hold.is_none() {
+            warnings.push(
+                "the next fullprocess will score this release on these files and replace it if it has drifted; deployment \
+                 --hold prevents that"
+                    .to_owned(),
+            );
+        }
+        warnings
     }
+}
+
+/// Says that a held release is not replaced, and how to end that.
+fn not_replaced(hold: &Hold) -> String {
+    format!("the live release is {hold} and was not replaced; deployment --release-hold ends this")
 }
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let DeploymentOutcome { action, live, releases, .. } = &self.0;
+        let DeploymentOutcome { action, live, releases, hold, new_files, .. } = &self.0;
         match action {
+            DeploymentAction::Held => write!(f, "{} is now held", live.as_deref().unwrap_or("production"))?,
+            DeploymentAction::HoldReleased => {
+                write!(f, "{} is not held any more", live.as_deref().unwrap_or("production"))?;
+            }
             DeploymentAction::Deployed => write!(f, "deployed")?,
             DeploymentAction::RolledBack => write!(f, "rolled back to")?,
             DeploymentAction::Listed if releases.is_empty() => write!(f, "nothing is deployed yet")?,
@@ -174,6 +251,12 @@ impl fmt::Display for Shown {
             let live = if live.as_ref() == Some(id) { "  <- live" } else { "" };
             write!(f, "\n  {id}  F1 {f1:.4} on {n} rows, trained on {training_rows} rows of {files}{live}")?;
         }
-        Ok(())
+        if !new_files.is_empty() {
+            write!(f, "\nnew to this release: {}", new_files.join(", "))?;
+        }
+        match hold {
+            Some(hold) => write!(f, "\n{hold}: fullprocess does not replace it until deployment --release-hold"),
+            None => Ok(()),
+        }
     }
 }

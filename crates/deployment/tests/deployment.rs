@@ -442,6 +442,86 @@ fn a_damaged_live_release_can_be_left_and_does_not_hide_the_others() {
 
 /// 10/11 is one of the numbers for which a JSON reader with careless rounding returns a different last digit.
 #[test]
+fn a_rollback_names_the_files_that_are_new_to_the_release() {
+    let workspace = deployed();
+    workspace.csv("practicedata/dataset3.csv", &rows("c", 60, true));
+    workspace.deploy();
+    workspace.csv("practicedata/dataset4.csv", &rows("d", 60, true));
+    let output = workspace.output("deployment", &["--rollback", "--json"]);
+    let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(outcome["new_files"], json!(["dataset3.csv", "dataset4.csv"]), "{outcome}");
+    let warning = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        warning.contains("the next fullprocess will score this release") && warning.contains("--hold"),
+        "{warning}"
+    );
+    let text = workspace.run("deployment", &["--rollback", outcome["live"].as_str().unwrap()]);
+    assert!(text.ends_with("\nnew to this release: dataset3.csv, dataset4.csv\n"), "{text}");
+    // Without its input folder, production can still be rolled back.
+    fs::rename(workspace.path("practicedata"), workspace.path("away")).unwrap();
+    fs::create_dir(workspace.path("practicedata")).unwrap();
+    let newest = Production::of(&workspace.config()).ids().unwrap().pop().unwrap();
+    let output = workspace.output("deployment", &["--rollback", &newest]);
+    let warning = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && warning.contains("it is unknown which files are new to it"), "{warning}");
+}
+
+#[test]
+fn a_hold_is_listed_until_it_is_released_and_stops_no_deployment_by_hand() {
+    let workspace = deployed();
+    let first = Production::of(&workspace.config()).live().unwrap().id;
+    let text = workspace.run("deployment", &["--hold", "audit until Friday"]);
+    assert!(text.starts_with(&format!("{first} is now held\nheld since ")), "{text}");
+    assert!(
+        text.ends_with(" UTC (audit until Friday): fullprocess does not replace it until deployment --release-hold\n")
+    );
+    for arguments in [&["--list", "--json"][..], &["--json"], &["--rollback", &first, "--json"]] {
+        let outcome: Value = serde_json::from_str(&workspace.run("deployment", arguments)).unwrap();
+        assert_eq!(outcome["hold"]["reason"], "audit until Friday", "{outcome}");
+    }
+    is_refused(&workspace, &["--unless-held"], &["audit until Friday", "was not replaced", "--release-hold"]);
+    assert!(workspace.run("deployment", &["--list"]).contains("\nheld since "));
+    assert_eq!(workspace.run_json("deployment", &["--release-hold"])["action"], "hold_released");
+    assert!(workspace.run_json("deployment", &["--list"]).get("hold").is_none());
+    let output = workspace.output("deployment", &["--release-hold"]);
+    assert!(output.status.success() && String::from_utf8(output.stderr).unwrap().contains("there was no hold"));
+    workspace.run("deployment", &["--unless-held"]);
+    let reason = "a reason\nof two lines";
+    is_refused(&workspace, &["--hold", reason], &["one line of at most 200 characters"]);
+    assert_eq!(workspace.output("deployment", &["--hold", "--release-hold"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_hold_needs_no_database_and_a_damaged_one_is_shown() {
+    let mut workspace = deployed();
+    workspace.set("database_url", json!("postgres://nobody@127.0.0.1:1/none"));
+    workspace.run("deployment", &["--hold"]);
+    workspace.write("production_deployment/hold.json", "[]");
+    let listed = workspace.output("deployment", &["--list"]);
+    let warning = String::from_utf8(listed.stderr).unwrap();
+    assert!(listed.status.success() && warning.contains("stays held") && warning.contains("hold.json"), "{warning}");
+    workspace.run("deployment", &["--release-hold"]);
+    assert!(!workspace.path("production_deployment/hold.json").exists());
+}
+
+#[test]
+fn a_hold_killed_at_any_moment_is_the_old_or_the_new_one() {
+    let workspace = deployed();
+    workspace.run("deployment", &["--hold", "first"]);
+    for _ in 0..20 {
+        let mut command = workspace.command("deployment");
+        let mut child = command.args(["--hold", "second"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+        thread::sleep(std::time::Duration::from_micros(500));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let hold = workspace.run_json("deployment", &["--list"])["hold"]["reason"].take();
+        assert!(["first", "second"].contains(&hold.as_str().unwrap()), "{hold}");
+    }
+    workspace.run("deployment", &["--hold", "third"]);
+    workspace.assert_no_leftovers("production_deployment");
+}
+
+#[test]
 fn a_score_with_many_digits_is_deployed() {
     let workspace = Workspace::with_data();
     workspace.csv("testdata/testdata.csv", &(rows("t", 20, false) + "x,5,40,60,0\ny,800,4000,3,1\n"));

@@ -1,6 +1,7 @@
 //! The decision of a run, as a pure function of what the run has found. The real run and the dry run use the same
 //! function.
 
+use common::production::drift::Judgement;
 pub use history::Decision;
 
 /// What a run has found before it decides.
@@ -11,9 +12,11 @@ pub struct Facts {
     pub columns_changed: bool,
     /// Whether the compiled dataset was lost, so that its files are ingested again.
     pub dataset_lost: bool,
+    /// Whether the live release is held, so that it must not be replaced by another model.
+    pub held: bool,
     /// Result of the drift test on the new data; `None` if there are no new data or they were not tested. Without a
     /// live release there is nothing to test, and a dry run cannot score a release that is not live yet.
-    pub drifted: Option<bool>,
+    pub judgement: Option<Judgement>,
     /// Whether the reports and the API's answers belong to the live release.
     pub reports_current: bool,
 }
@@ -44,16 +47,21 @@ pub enum Action {
 }
 
 /// Decides what a run does. After [`Action::Train`] the decision becomes [`Decision::Kept`] if the promotion rule keeps
-/// the deployed model.
+/// the deployed model, and [`Decision::Held`] if the live release was held in the meantime.
+///
+/// A hold prevents replacements, not repairs: without a release that can be used, a model is trained and deployed.
 pub fn decide(facts: Facts) -> (Decision, Action) {
-    let Facts { live, columns_changed, dataset_lost, drifted, reports_current } = facts;
+    let Facts { live, columns_changed, dataset_lost, held, judgement, reports_current } = facts;
     let repaired = dataset_lost || live == LiveRelease::Restored;
-    match (live, drifted) {
+    match (live, judgement) {
         (LiveRelease::NeverDeployed, _) => (Decision::Bootstrapped, Action::Train),
         (LiveRelease::Unusable, _) => (Decision::Repaired, Action::Train),
+        _ if columns_changed && held => (Decision::Held, Action::Nothing),
         _ if columns_changed => (Decision::ColumnsChanged, Action::Train),
-        (_, Some(true)) => (Decision::Redeployed, Action::Train),
-        (_, Some(false)) => (Decision::NoDrift, Action::Report),
+        (_, Some(Judgement::Drifted)) if held => (Decision::Held, Action::Report),
+        (_, Some(Judgement::Drifted)) => (Decision::Redeployed, Action::Train),
+        (_, Some(Judgement::NotDrifted)) => (Decision::NoDrift, Action::Report),
+        (_, Some(Judgement::CannotBeJudged)) => (Decision::CannotBeJudged, Action::Report),
         (_, None) => match (repaired, reports_current && !dataset_lost) {
             (true, true) => (Decision::Repaired, Action::Nothing),
             (true, false) => (Decision::Repaired, Action::ReportAndCallApi),
@@ -71,38 +79,47 @@ mod tests {
     #[test]
     fn the_table_of_decisions() {
         use Action::{Nothing, Report, ReportAndCallApi, Train};
+        use Judgement::{CannotBeJudged, Drifted, NotDrifted};
         use LiveRelease::{Intact, NeverDeployed, Restored, Unusable};
         let table = [
-            // live release, columns changed, drifted, dataset lost, reports current => decision, action
-            (NeverDeployed, None, None, None, None, (Decision::Bootstrapped, Train)),
-            (Unusable, None, None, None, None, (Decision::Repaired, Train)),
-            (Intact, Some(true), None, None, None, (Decision::ColumnsChanged, Train)),
-            (Intact, Some(false), Some(Some(true)), None, None, (Decision::Redeployed, Train)),
-            (Intact, Some(false), Some(Some(false)), None, None, (Decision::NoDrift, Report)),
-            (Intact, Some(false), Some(None), Some(false), Some(true), (Decision::NothingToDo, Nothing)),
-            (Intact, Some(false), Some(None), Some(false), Some(false), (Decision::Reported, ReportAndCallApi)),
+            // live release, columns changed, held, judgement, dataset lost, reports current => decision, action
+            (NeverDeployed, None, None, None, None, None, (Decision::Bootstrapped, Train)),
+            (Unusable, None, None, None, None, None, (Decision::Repaired, Train)),
+            (Intact, Some(true), Some(false), None, None, None, (Decision::ColumnsChanged, Train)),
+            (Intact, Some(true), Some(true), None, None, None, (Decision::Held, Nothing)),
+            (Intact, Some(false), Some(false), Some(Some(Drifted)), None, None, (Decision::Redeployed, Train)),
+            (Intact, Some(false), Some(true), Some(Some(Drifted)), None, None, (Decision::Held, Report)),
+            (Intact, Some(false), None, Some(Some(NotDrifted)), None, None, (Decision::NoDrift, Report)),
+            (Intact, Some(false), None, Some(Some(CannotBeJudged)), None, None, (Decision::CannotBeJudged, Report)),
+            (Intact, Some(false), None, Some(None), Some(false), Some(true), (Decision::NothingToDo, Nothing)),
+            (Intact, Some(false), None, Some(None), Some(false), Some(false), (Decision::Reported, ReportAndCallApi)),
             // The reports show the dataset, so they are created again with it.
-            (Intact, Some(false), Some(None), Some(true), None, (Decision::Repaired, ReportAndCallApi)),
+            (Intact, Some(false), None, Some(None), Some(true), None, (Decision::Repaired, ReportAndCallApi)),
             // A release that was restored is checked like any other.
-            (Restored, Some(true), None, None, None, (Decision::ColumnsChanged, Train)),
-            (Restored, Some(false), Some(Some(true)), None, None, (Decision::Redeployed, Train)),
-            (Restored, Some(false), Some(Some(false)), None, None, (Decision::NoDrift, Report)),
-            (Restored, Some(false), Some(None), Some(false), Some(true), (Decision::Repaired, Nothing)),
-            (Restored, Some(false), Some(None), Some(false), Some(false), (Decision::Repaired, ReportAndCallApi)),
-            (Restored, Some(false), Some(None), Some(true), None, (Decision::Repaired, ReportAndCallApi)),
+            (Restored, Some(true), Some(false), None, None, None, (Decision::ColumnsChanged, Train)),
+            (Restored, Some(true), Some(true), None, None, None, (Decision::Held, Nothing)),
+            (Restored, Some(false), Some(false), Some(Some(Drifted)), None, None, (Decision::Redeployed, Train)),
+            (Restored, Some(false), Some(true), Some(Some(Drifted)), None, None, (Decision::Held, Report)),
+            (Restored, Some(false), None, Some(Some(NotDrifted)), None, None, (Decision::NoDrift, Report)),
+            (Restored, Some(false), None, Some(Some(CannotBeJudged)), None, None, (Decision::CannotBeJudged, Report)),
+            (Restored, Some(false), None, Some(None), Some(false), Some(true), (Decision::Repaired, Nothing)),
+            (Restored, Some(false), None, Some(None), Some(false), Some(false), (Decision::Repaired, ReportAndCallApi)),
+            (Restored, Some(false), None, Some(None), Some(true), None, (Decision::Repaired, ReportAndCallApi)),
         ];
         for live in [NeverDeployed, Intact, Restored, Unusable] {
-            for drifted in [None, Some(false), Some(true)] {
-                for bits in 0..8 {
-                    let [columns_changed, dataset_lost, reports_current] = [1, 2, 4].map(|bit| bits & bit != 0);
-                    let facts = Facts { live, columns_changed, dataset_lost, drifted, reports_current };
+            for judgement in [None, Some(NotDrifted), Some(Drifted), Some(CannotBeJudged)] {
+                for bits in 0..16 {
+                    let [columns_changed, held, dataset_lost, reports_current] =
+                        [1, 2, 4, 8].map(|bit| bits & bit != 0);
+                    let facts = Facts { live, columns_changed, dataset_lost, held, judgement, reports_current };
                     let expected: Vec<_> = table
                         .iter()
                         .filter(|row| row.0 == live && row.1.is_none_or(|value| value == columns_changed))
-                        .filter(|row| row.2.is_none_or(|value| value == drifted))
-                        .filter(|row| row.3.is_none_or(|value| value == dataset_lost))
-                        .filter(|row| row.4.is_none_or(|value| value == reports_current))
-                        .map(|row| row.5)
+                        .filter(|row| row.2.is_none_or(|value| value == held))
+                        .filter(|row| row.3.is_none_or(|value| value == judgement))
+                        .filter(|row| row.4.is_none_or(|value| value == dataset_lost))
+                        .filter(|row| row.5.is_none_or(|value| value == reports_current))
+                        .map(|row| row.6)
                         .collect();
                     assert_eq!(expected, [decide(facts)], "{facts:?}");
                 }

@@ -40,6 +40,7 @@ fn warning_of_shift(shift: &PredictorShift) -> String {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let files = self.new_files.join(", ");
+        let scored = self.scored_files.join(", ");
         let live = self.live.as_deref().unwrap_or("nothing");
         let (scores, repairs) = (self.scores(), self.repairs.join("; "));
         if self.dry_run {
@@ -51,6 +52,22 @@ impl fmt::Display for Outcome {
                 write!(f, "no new data, but the reports were not of {live} and have been created again")
             }
             Decision::NoDrift => write!(f, "no drift: {scores}; {live} stays live"),
+            Decision::CannotBeJudged => write!(
+                f,
+                "cannot be judged: {} of {} labelled rows of {scored} left, {} are needed (drift_min_positives); pending: \
+                 {}; {live} stays live",
+                self.new_left.unwrap_or(0),
+                self.new_n.unwrap_or(0),
+                self.min_positives,
+                listed(&self.pending_files)
+            ),
+            Decision::Held => {
+                match &self.columns_change {
+                    Some(change) => write!(f, "the columns of the config have changed ({change})")?,
+                    None => write!(f, "drift: {scores}")?,
+                }
+                write!(f, "; {live} stays live")
+            }
             Decision::Redeployed if self.dry_run => {
                 write!(f, "drift: {scores}; a new model is trained, and deployed if the promotion rule allows it")
             }
@@ -72,6 +89,7 @@ impl fmt::Display for Outcome {
             Decision::Repaired if self.live.is_none() => write!(f, "repaired: {repairs}"),
             Decision::Repaired => write!(f, "repaired: {repairs}; {live} is live"),
         }?;
+        self.write_waiting(f)?;
         match (self.outcome, self.dry_run) {
             // A dry run cannot score a release that is not live yet.
             (Decision::Repaired, true) if self.live.is_some() && !files.is_empty() => {
@@ -85,20 +103,44 @@ impl fmt::Display for Outcome {
 }
 
 impl Outcome {
+    /// Writes which files wait for labels, and whether the live release is held.
+    fn write_waiting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        if !self.pending_files.is_empty() && self.outcome != Decision::CannotBeJudged {
+            write!(f, "; pending: {}", listed(&self.pending_files))?;
+        }
+        if let Some(hold) = &self.hold {
+            write!(f, "; {hold}")?;
+        }
+        if !self.held_files.is_empty() {
+            write!(f, "; judged again after deployment --release-hold: {}", listed(&self.held_files))?;
+        }
+        Ok(())
+    }
+
     /// Describes the score on the new files and the recorded score; empty if there is no score.
     fn scores(&self) -> String {
         let (Some(recorded), Some(new), Some(n)) = (self.recorded_f1, self.new_f1, self.new_n) else {
             return String::new();
         };
         let interval = self.new_f1_interval.map(|i| format!(" ({:.4} to {:.4})", i.low, i.high)).unwrap_or_default();
-        let files = self.new_files.join(", ");
+        let files = self.scored_files.join(", ");
         format!("F1 {new:.4}{interval} on {n} rows of {files}, {recorded:.4} at deployment")
+    }
+}
+
+/// Lists the first names, and how many others there are.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 10;
+    match names.get(SHOWN..) {
+        Some(others @ [_, ..]) => format!("{} and {} others", names[..SHOWN].join(", "), others.len()),
+        _ => names.join(", "),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use common::cli::Outcome as _;
+    use common::production::hold::Hold;
 
     use super::*;
 
@@ -106,11 +148,16 @@ mod tests {
         Outcome {
             outcome: decision,
             new_files: vec!["a.csv".to_owned(), "b.csv".to_owned()],
+            scored_files: vec!["a.csv".to_owned(), "b.csv".to_owned()],
+            pending_files: Vec::new(),
+            held_files: Vec::new(),
+            hold: None,
             live: Some("R2".to_owned()),
             recorded_f1: Some(0.8),
             new_f1: Some(0.5),
             new_f1_interval: None,
             new_n: Some(40),
+            new_left: Some(20),
             verdict: Some(DriftVerdict::CannotTell),
             shifts: Vec::new(),
             promotion_warnings: vec!["it is worse".to_owned()],
@@ -118,6 +165,7 @@ mod tests {
             repairs: Vec::new(),
             dry_run: false,
             target: "left".to_owned(),
+            min_positives: 5,
         }
     }
 
@@ -139,6 +187,49 @@ mod tests {
         }
         let repaired = Outcome { repairs: vec!["it was lost".to_owned()], ..outcome(Decision::Repaired) };
         assert_eq!(repaired.to_string(), "repaired: it was lost; R2 is live");
+    }
+
+    #[test]
+    fn what_cannot_be_judged_names_what_is_missing_and_has_no_score() {
+        let unjudged = Outcome {
+            new_f1: None,
+            new_left: Some(0),
+            verdict: Some(DriftVerdict::CannotBeJudged),
+            pending_files: vec!["a.csv".to_owned(), "b.csv".to_owned()],
+            ..outcome(Decision::CannotBeJudged)
+        };
+        assert_eq!(
+            unjudged.to_string(),
+            "cannot be judged: 0 of 40 labelled rows of a.csv, b.csv left, 5 are needed (drift_min_positives); pending: a.csv, \
+             b.csv; R2 stays live"
+        );
+        let later = Outcome { outcome: Decision::NothingToDo, ..unjudged };
+        assert_eq!(later.to_string(), "nothing to do: no new data, R2 is live; pending: a.csv, b.csv");
+        let many = Outcome { pending_files: (1..=10_000).map(|i| format!("{i}.csv")).collect(), ..later };
+        assert!(
+            many.to_string().ends_with(
+                "; pending: 1.csv, 2.csv, 3.csv, 4.csv, 5.csv, 6.csv, 7.csv, 8.csv, 9.csv, 10.csv \
+            and 9990 others"
+            ),
+            "{many}"
+        );
+    }
+
+    #[test]
+    fn a_held_release_is_named_with_the_reason_in_every_line() {
+        let hold = Hold { since: "2026-11-30T11:50:00Z".parse().unwrap(), reason: Some("audit".to_owned()) };
+        let held = |decision| Outcome { hold: Some(hold.clone()), ..outcome(decision) };
+        let nothing = "nothing to do: no new data, R2 is live; held since 2026-11-30 11:50 UTC (audit)";
+        assert_eq!(held(Decision::NothingToDo).to_string(), nothing);
+        let drift = Outcome { held_files: vec!["a.csv".to_owned(), "b.csv".to_owned()], ..held(Decision::Held) };
+        assert_eq!(
+            drift.to_string(),
+            "drift: F1 0.5000 on 40 rows of a.csv, b.csv, 0.8000 at deployment; R2 stays live; held since 2026-11-30 11:50 \
+             UTC (audit); judged again after deployment --release-hold: a.csv, b.csv"
+        );
+        let columns = Outcome { columns_change: Some("without \"plan\"".to_owned()), ..held(Decision::Held) };
+        let expected = "the columns of the config have changed (without \"plan\"); R2 stays live; held since";
+        assert!(columns.to_string().starts_with(expected), "{columns}");
     }
 
     #[test]
@@ -171,7 +262,7 @@ mod tests {
     fn a_redeployment_that_chance_may_explain_and_new_rows_without_a_label_give_a_warning() {
         assert!(outcome(Decision::Redeployed).warnings()[0].contains("by no more than chance explains"));
         assert_eq!(outcome(Decision::Kept).warnings(), ["it is worse"]);
-        let unlabelled = Outcome { new_n: Some(0), ..outcome(Decision::NoDrift) };
+        let unlabelled = Outcome { new_n: Some(0), ..outcome(Decision::CannotBeJudged) };
         assert_eq!(unlabelled.warnings()[0], "no row of the new files has a known left, so drift cannot be tested");
     }
 }

@@ -21,13 +21,13 @@ use common::cli::narrate;
 use common::config::service::Bind;
 use common::config::{Config, DriftTest};
 use common::files::atomic::Scratch;
-use common::files::ingested::ListedFile;
 use common::files::lock::Lock;
 use common::outcomes::ScoringOutcome;
-use common::production::drift::{Check, Judgement};
+use common::production::drift::Check;
+use common::production::hold::Hold;
 use common::production::promotion::Comparison;
 use common::production::release::Release;
-use history::{History, Run, Start};
+use history::{History, Run, Start, UnjudgedFiles};
 
 use crate::decision::{Action, Decision, LiveRelease, decide};
 pub use crate::outcome::Outcome;
@@ -66,19 +66,19 @@ fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
     }
 
     // New data? Ingest them.
-    let new = new_files::ingest(config, &steps, &state, run.history())?;
+    let files = new_files::ingest(config, &steps, &state, run.history())?;
 
     // Drift?
     let start = Start::now();
-    let checked = check_drift(config, &steps, &state, &new, Some(run.history()))?;
+    let checked = check_drift(config, &steps, &state, &files, Some(run.history()))?;
     if let (Some(release), Some(checked)) = (release, &checked) {
         records::drift_check(run, start, config, release, checked)?;
     }
 
     // Decide and act.
-    let (decision, action) =
-        decide(state.facts(config, checked.as_ref().map(|(_, check)| check.judgement == Judgement::Drifted)));
-    let mut outcome = Outcome::new(decision, config, &state, &new, checked, false);
+    let judgement = checked.as_ref().map(|(_, check)| check.judgement);
+    let (decision, action) = decide(state.facts(config, judgement));
+    let mut outcome = Outcome::new(decision, config, &state, &files, checked, false);
     match action {
         Action::Nothing => {}
         Action::Report => steps.report()?,
@@ -88,18 +88,22 @@ fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
             let champion = release.filter(|_| state.columns_change.is_none());
             let comparison = train_and_compare(config, &steps, champion, run)?;
             outcome.promotion_warnings = comparison.warnings();
-            if comparison.promotes(config.promotion) {
-                outcome.live = steps.deploy()?.live;
-                report_and_call_api(config, &steps)?;
-            } else {
+            let replaces = matches!(decision, Decision::Redeployed | Decision::ColumnsChanged);
+            outcome.hold = Hold::read(config)?.filter(|_| replaces); // it may have been set during the training
+            if !comparison.promotes(config.promotion) {
                 outcome.outcome = Decision::Kept;
                 steps.report()?;
+            } else if outcome.hold.is_some() {
+                outcome.hold_back(&files);
+                steps.report()?;
+            } else {
+                outcome.live = steps.deploy(replaces)?.live;
+                report_and_call_api(config, &steps)?;
             }
         }
     }
-    // After `Kept`, the next run would otherwise train the same model again.
-    if let (Some(release), Decision::NoDrift | Decision::Kept) = (release, outcome.outcome) {
-        records::checked_files(run, release, &new);
+    if let Some(release) = release {
+        records::files(run, release, &files, outcome.outcome, judgement);
     }
     Ok(outcome)
 }
@@ -111,31 +115,31 @@ fn preview(config: &Config) -> Result<Outcome> {
     let files = new_files::after_ingestion(config, &steps, &scratch)?;
     let mut history = History::open_existing(config)?;
     let state = State::examine(config, history.as_mut())?;
-    let new = new_files::since(&state, files, history.as_mut())?;
+    let files = new_files::since(&state, files, history.as_mut())?;
     let checked = match state.live {
-        LiveRelease::Intact => check_drift(config, &steps, &state, &new, history.as_mut())?,
+        LiveRelease::Intact => check_drift(config, &steps, &state, &files, history.as_mut())?,
         _ => None, // the release is not live yet, so it cannot be scored
     };
     if let Some(history) = history {
         history.end_with_process(); // a normal close would merge the write-ahead log into the file
     }
-    let (decision, _) =
-        decide(state.facts(config, checked.as_ref().map(|(_, check)| check.judgement == Judgement::Drifted)));
-    Ok(Outcome::new(decision, config, &state, &new, checked, true))
+    let (decision, _) = decide(state.facts(config, checked.as_ref().map(|(_, check)| check.judgement)));
+    Ok(Outcome::new(decision, config, &state, &files, checked, true))
 }
 
-/// Scores the live release on the rows of the `new` files only, and tests whether it has drifted. `None` if there is
-/// nothing to test, or if the columns have changed.
+/// Scores the live release on the rows of the new files and of those that could not be judged without them, and tests
+/// whether it has drifted. `None` if no file is new, or if the columns have changed.
 fn check_drift(
     config: &Config,
     steps: &Steps,
     state: &State,
-    new: &[ListedFile],
+    files: &UnjudgedFiles,
     history: Option<&mut History>,
 ) -> Result<Option<(ScoringOutcome, Check)>> {
-    let can_be_checked = !new.is_empty() && state.columns_change.is_none();
+    let can_be_checked = !files.new.is_empty() && state.columns_change.is_none();
     let Some(release) = state.release.as_ref().filter(|_| can_be_checked) else { return Ok(None) };
-    let score = steps.score_deployed(new)?;
+    let judged: Vec<_> = files.judged_together().collect();
+    let score = steps.score_deployed(&judged, !files.pending.is_empty())?;
     if score.model != release.id {
         bail!("the live release was switched from {} to {} during the check; run again", release.id, score.model);
     }
@@ -152,7 +156,7 @@ fn train_and_compare(config: &Config, steps: &Steps, champion: Option<&Release>,
     steps.train()?;
     let start = Start::now();
     let challenger = steps.score_trained()?;
-    let deployed = champion.map(|_| steps.score_deployed(&[])).transpose()?;
+    let deployed = champion.map(|_| steps.score_deployed(&[], false)).transpose()?;
     let comparison =
         Comparison { challenger: challenger.confusion, champion: deployed.map(|deployed| deployed.confusion) };
     if comparison.champion.is_some_and(|champion| !comparison.is_of_the_same_rows(&champion)) {

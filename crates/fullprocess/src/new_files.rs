@@ -1,4 +1,4 @@
-//! The files that are new to the live release, by name and content. Rows of an input database become files too.
+//! The files that the live release was not judged on, by name and content. Rows of an input database become files too.
 
 use anyhow::Result;
 use common::config::Config;
@@ -6,27 +6,29 @@ use common::files::DataFile;
 use common::files::atomic::Scratch;
 use common::files::checksum::Checksum;
 use common::files::ingested::{ListedFile, inputs, watermark};
-use common::production::release::Release;
-use history::{CheckedFile, History, source};
+use history::{History, UnjudgedFiles, source};
 
 use crate::state::State;
 use crate::steps::Steps;
 
-/// Returns the new files. Ingests all files first, if there are new data, the columns have changed, the dataset is lost, or
-/// there is no release.
-pub fn ingest(config: &Config, steps: &Steps, state: &State, history: &mut History) -> Result<Vec<ListedFile>> {
+/// Returns the unjudged files. Ingests all files first, if there are new data, the columns have changed, the dataset is
+/// lost, or there is no release; not if the release is held and cannot read new data.
+pub fn ingest(config: &Config, steps: &Steps, state: &State, history: &mut History) -> Result<UnjudgedFiles> {
+    let files = since(state, listed(config, steps)?, Some(history))?;
+    if state.is_frozen() {
+        return Ok(files);
+    }
     let has_new_rows = match &config.input_database {
         Some(input) => source::has_new(input, watermark(&inputs(config)?))?,
         None => false,
     };
-    let new = since(state, listed(config, steps)?, Some(history))?;
     let must_compile = state.columns_change.is_some() || state.dataset_lost || state.release.is_none();
-    if has_new_rows || !new.is_empty() || must_compile {
+    if has_new_rows || !files.new.is_empty() || must_compile {
         steps.ingest()?;
     }
     match has_new_rows {
         true => since(state, listed(config, steps)?, Some(history)), // the rows are in a file now
-        false => Ok(new),
+        false => Ok(files),
     }
 }
 
@@ -40,28 +42,15 @@ pub fn after_ingestion(config: &Config, steps: &Steps, scratch: &Scratch) -> Res
     Ok(files)
 }
 
-/// Returns those of `files` that are not part of the release and, according to the `history`, were not checked against
-/// it before. Without a release, all files are new.
-pub fn since(state: &State, files: Vec<ListedFile>, mut history: Option<&mut History>) -> Result<Vec<ListedFile>> {
-    let Some(release) = &state.release else { return Ok(files) };
-    let ingested = &release.manifest.ingested;
-    let mut new = Vec::new();
-    for file in files {
-        let known = ingested.iter().any(|known| known.name == file.name && known.sha256 == file.sha256);
-        let checked = match &mut history {
-            Some(history) if !known => history.was_checked(&checked_by(&file, release))?,
-            _ => false,
-        };
-        if !known && !checked {
-            new.push(file);
-        }
+/// Returns those of `files` that the release was not judged on. Those that waited for the end of a hold are new again
+/// when it has ended. Without a release, all files are new.
+pub fn since(state: &State, files: Vec<ListedFile>, history: Option<&mut History>) -> Result<UnjudgedFiles> {
+    let mut files = UnjudgedFiles::of(state.release.as_ref(), files, history)?;
+    if state.hold.is_none() && !files.held.is_empty() {
+        files.new.append(&mut files.held);
+        files.new.sort_by(|a, b| a.name.cmp(&b.name));
     }
-    Ok(new)
-}
-
-/// Returns the record of a file that `release` was checked against.
-pub fn checked_by(file: &ListedFile, release: &Release) -> CheckedFile {
-    CheckedFile { release: release.id.clone(), name: file.name.clone(), sha256: file.sha256.clone() }
+    Ok(files)
 }
 
 /// Returns every file that currently belongs to the compiled dataset. Ingestion lists files that are on a cluster.

@@ -3,14 +3,15 @@
 use anyhow::Result;
 use common::config::Config;
 use common::files::checksum::Checksum;
-use common::files::ingested::ListedFile;
 use common::outcomes::ScoringOutcome;
 use common::production::drift::{Check, Judgement};
 use common::production::promotion::Comparison;
 use common::production::release::{Production, Release};
-use history::{DecisionRecord, DriftCheck, PromotionDecision, Run, Start, compared_models};
+use history::{
+    CheckedFile, Decision, DecisionRecord, DriftCheck, PendingFile, PromotionDecision, Run, Start, UnjudgedFiles,
+    Waiting, compared_models,
+};
 
-use crate::new_files::checked_by;
 use crate::outcome::Outcome;
 
 /// Records the drift check immediately, because the report of this run shows it.
@@ -54,9 +55,32 @@ pub fn promotion(
     run.record_now("promotion", start, (decision, compared_models(&comparison)))
 }
 
-/// Records that `release` need not be checked against the `new` files again.
-pub fn checked_files(run: &mut Run, release: &Release, new: &[ListedFile]) {
-    run.add(new.iter().map(|file| checked_by(file, release)).collect::<Vec<_>>());
+/// Records which files `release` need not be checked against again, and which ones wait. After a new deployment all
+/// files are part of the new release.
+pub fn files(
+    run: &mut Run,
+    release: &Release,
+    files: &UnjudgedFiles,
+    decision: Decision,
+    judgement: Option<Judgement>,
+) {
+    let waiting = |state| move |file| PendingFile::new(file, release, state);
+    match (decision, judgement) {
+        // After `Kept`, the next run would otherwise train the same model again.
+        (Decision::NoDrift | Decision::Kept, Some(_)) => {
+            run.add(files.judged_together().map(|file| CheckedFile::new(file, release)).collect::<Vec<_>>());
+        }
+        (Decision::CannotBeJudged, _) => {
+            run.add(files.new.iter().map(waiting(Waiting::CannotBeJudged)).collect::<Vec<_>>());
+        }
+        (Decision::Held, Some(_)) => {
+            run.add(files.judged_together().map(waiting(Waiting::Held)).collect::<Vec<_>>());
+        }
+        _ => {}
+    }
+    if !files.gone.is_empty() {
+        run.add(files.gone.clone());
+    }
 }
 
 /// Records the decision, and the live release if its switch has not been recorded yet.

@@ -4,6 +4,8 @@ use anyhow::Result;
 use common::config::Config;
 use common::files::ingested::Ingested;
 use common::files::{API_RETURNS, FINAL_DATA};
+use common::production::drift::Judgement;
+use common::production::hold::Hold;
 use common::production::release::{Health, Production, Release};
 use common::production::reports::ReportRecord;
 use history::History;
@@ -19,6 +21,8 @@ pub struct State {
     /// The difference between the columns of the config and those of the release; `None` if they are the same or there is
     /// no release.
     pub columns_change: Option<String>,
+    /// The hold on the live release; `None` if it may be replaced.
+    pub hold: Option<Hold>,
     /// Whether the compiled dataset is lost. Ingestion creates it again from the same files.
     pub dataset_lost: bool,
     /// Sentences that describe what is damaged or lost and how the run repairs it.
@@ -28,8 +32,12 @@ pub struct State {
 impl State {
     /// Examines production and the compiled dataset. If the link to the live release is lost, the `history` identifies
     /// that release.
+    ///
+    /// # Errors
+    /// Fails if the release cannot be examined, or if it is unknown whether it is held.
     pub fn examine(config: &Config, history: Option<&mut History>) -> Result<Self> {
         let mut repairs = Vec::new();
+        let hold = Hold::read(config)?;
         let production = Production::of(config);
         let (live, release) = match production.examine()? {
             Health::Empty => (LiveRelease::NeverDeployed, None),
@@ -57,14 +65,24 @@ impl State {
             Some(release) => config.columns.difference(&release.model()?.schema),
             None => None,
         };
-        Ok(Self { live, release, columns_change, dataset_lost, repairs })
+        Ok(Self { live, release, columns_change, hold, dataset_lost, repairs })
     }
 
-    /// Returns the facts for the decision. `drifted` is the result of the drift test, if it was made.
-    pub fn facts(&self, config: &Config, drifted: Option<bool>) -> Facts {
-        let reports_current = drifted.is_none() && self.reports_are_current(config);
-        let columns_changed = self.columns_change.is_some();
-        Facts { live: self.live, columns_changed, dataset_lost: self.dataset_lost, drifted, reports_current }
+    /// Whether the run must leave everything as it is, because the live release is held and cannot read new data.
+    pub fn is_frozen(&self) -> bool {
+        self.columns_change.is_some() && self.hold.is_some()
+    }
+
+    /// Returns the facts for the decision. `judgement` is the result of the drift test, if it was made.
+    pub fn facts(&self, config: &Config, judgement: Option<Judgement>) -> Facts {
+        Facts {
+            live: self.live,
+            columns_changed: self.columns_change.is_some(),
+            dataset_lost: self.dataset_lost,
+            held: self.hold.is_some(),
+            judgement,
+            reports_current: judgement.is_none() && self.reports_are_current(config),
+        }
     }
 
     /// Returns whether the reports and the API's answers belong to the release.

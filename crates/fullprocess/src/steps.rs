@@ -56,11 +56,15 @@ impl Steps {
         self.run("scoring", &[])
     }
 
-    /// Scores the deployed model on `files`, or on the test data if `files` is empty.
-    pub fn score_deployed(&self, files: &[ListedFile]) -> Result<ScoringOutcome> {
+    /// Scores the deployed model on `files`, or on the test data if `files` is empty. With `later_labels`, unlabelled
+    /// rows have the newest label of the same client in a later file.
+    pub fn score_deployed(&self, files: &[&ListedFile], later_labels: bool) -> Result<ScoringOutcome> {
         let mut arguments: Vec<&OsStr> = vec!["--deployed".as_ref()];
         if self.process.is_none() {
             arguments.push("--dry-run".as_ref());
+        }
+        if later_labels {
+            arguments.push("--later-labels".as_ref());
         }
         if !files.is_empty() {
             arguments.push("--data".as_ref());
@@ -69,9 +73,11 @@ impl Steps {
         self.run("scoring", &arguments)
     }
 
-    /// Publishes the trained model as the live release.
-    pub fn deploy(&self) -> Result<DeploymentOutcome> {
-        self.run("deployment", &[])
+    /// Publishes the trained model as the live release. If it `replaces` a release that can be used, this fails while that
+    /// release is held.
+    pub fn deploy(&self, replaces: bool) -> Result<DeploymentOutcome> {
+        let arguments: &[&OsStr] = if replaces { &["--unless-held".as_ref()] } else { &[] };
+        self.run("deployment", arguments)
     }
 
     /// Makes release `id` live again.

@@ -40,6 +40,7 @@ pub use tables::dependencies::DependencyVersions;
 pub use tables::drift::{CheckRow, DriftCheck, DriftVerdict, ShiftRow};
 pub use tables::lists::{ListedClient, ListedClientRow, PublishedList, PublishedListRow};
 pub use tables::models::model_records;
+pub use tables::pending_files::{PendingFile, PendingRow, UnjudgedFiles, Waiting};
 pub use tables::promotions::{Candidate, ComparedModel, ComparisonRow, PromotionDecision, compared_models};
 pub use tables::releases::{ReleaseRow, Switch, WentLive};
 pub use tables::runs::{RunOutcome, RunRow};

@@ -17,6 +17,7 @@ use crate::record::Listed;
 use crate::store::History;
 use crate::tables::drift::{CheckRow, ShiftRow};
 use crate::tables::lists::PublishedListRow;
+use crate::tables::pending_files::PendingRow;
 use crate::tables::promotions::ComparisonRow;
 use crate::tables::releases::ReleaseRow;
 use crate::tables::runs::RunRow;
@@ -112,6 +113,8 @@ kinds! {
     Releases = "releases", ReleaseRow: "A period in which a release was live.";
     /// Drift checks: the score of the live release on new rows.
     Checks = "checks", CheckRow: "The score of the live release on new rows.";
+    /// Files that wait for their judgement.
+    Pending = "pending", PendingRow: "A file that waits for its judgement, or no longer does.";
     /// Shift of each predictor in the rows of a drift check.
     Shifts = "shifts", ShiftRow: "The shift of one predictor between the training data and new rows.";
     /// Comparisons of champion, challenger and baselines on the same test rows.
@@ -214,6 +217,8 @@ impl FromStr for ListingKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::newest_with;
+    use crate::tables::drift::DriftCheck;
     use crate::tables::releases::live_at;
     use crate::tests::config;
 
@@ -221,7 +226,11 @@ mod tests {
     fn every_listing_reads_from_the_end_of_an_index() {
         let folder = tempfile::tempdir().unwrap();
         let mut history = History::open(&config(folder.path())).unwrap();
-        for query in ListingKind::ALL.iter().map(|kind| kind.query(&ClientSchema::default())).chain([live_at()]) {
+        for query in ListingKind::ALL
+            .iter()
+            .map(|kind| kind.query(&ClientSchema::default()))
+            .chain([live_at(), newest_with::<DriftCheck>("release_id = ?")])
+        {
             let values = vec![Value::from(1i64); query.matches('?').count()];
             let plan: Vec<(i64, i64, i64, String)> =
                 history.fetch(&format!("EXPLAIN QUERY PLAN {query}"), &values).unwrap();
@@ -229,7 +238,7 @@ mod tests {
             let scanned = |step: &&&str| step.starts_with("SCAN") && !step.contains("INDEX");
             // `runs` and `contacts` are scanned in the order of their ids; the others are the few rows of an inner SELECT.
             for step in steps.iter().filter(scanned) {
-                let few = ["SCAN runs", "SCAN contacts", "SCAN newest", "SCAN (subquery"]
+                let few = ["SCAN runs", "SCAN contacts", "SCAN newest", "SCAN recent", "SCAN (subquery"]
                     .iter()
                     .any(|few| step.starts_with(few));
                 assert!(few, "{step} in {steps:#?}");

@@ -103,6 +103,28 @@ const CHANGES: &[(i64, &str, &[Change])] = &[
             },
         ],
     ),
+    (
+        8,
+        "pending files",
+        &[
+            Change::CreateTable {
+                table: "pending_files",
+                columns: &[
+                    ("release_id", ColumnType::Name, false),
+                    ("name", ColumnType::Name, false),
+                    ("sha256", ColumnType::Name, false),
+                    ("state", ColumnType::Name, false),
+                ],
+                index: &[],
+            },
+            // Earlier versions compared an F1 of 0 with the recorded one, although no client was known to have left.
+            Change::Update {
+                table: "drift_checks",
+                set: "verdict = 'cannot be judged'",
+                rows: "true_positives + false_negatives = 0",
+            },
+        ],
+    ),
 ];
 
 /// The newest schema version, which is the one that this program reads and writes.
@@ -139,7 +161,7 @@ pub(crate) fn migrations(dialect: Dialect) -> Vec<(i64, &'static str, String)> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::path::Path;
 
     use common::config::database::DatabaseUrl;
@@ -162,6 +184,12 @@ mod tests {
         ],
         index: &["name"],
     };
+
+    /// Returns the statement by which version 8 changes rows of earlier versions.
+    pub(crate) fn update_of_version_8() -> String {
+        let (.., changes) = CHANGES.iter().find(|(version, ..)| *version == 8).unwrap();
+        changes[1].sql(Dialect::Sqlite)
+    }
 
     /// Creates a table, twice where that must be possible, and writes and reads a row.
     fn create_a_table(url: &DatabaseUrl) {

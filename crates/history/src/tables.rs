@@ -8,6 +8,7 @@ pub mod dependencies;
 pub mod drift;
 pub mod lists;
 pub mod models;
+pub mod pending_files;
 pub mod promotions;
 pub mod releases;
 pub mod runs;
@@ -46,6 +47,7 @@ pub(crate) const TABLES: &[&str] = &[
     contacts::CONTACTS,
     lists::PublishedList::TABLE,
     lists::ListedClient::TABLE,
+    pending_files::PendingFile::TABLE,
     datasets::CLIENTS,
 ];
 

@@ -1,21 +1,29 @@
 //! Tests of the history in a SQLite file.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 use common::config::{Config, DriftTest, Promotion};
 use common::files::checksum::Checksum;
+use common::files::ingested::{IngestedFile, ListedFile};
 use common::model::metrics::Confusion;
+use common::model::score::Score;
 use common::production::promotion::Comparison;
+use common::production::release::{Manifest, Release};
 use serde_json::json;
 
 use crate::connection::Opening;
 use crate::listing::ListingKind;
+use crate::migrations::tests::update_of_version_8;
+use crate::record::Record;
 use crate::sqlite_file::FileStamp;
 use crate::{
-    Candidate, ComparisonRow, DriftCheck, DriftVerdict, History, MissingPercentage, MissingRow, Operation,
-    PromotionDecision, ScoredData, StepTiming, TimingRow, compared_models,
+    Candidate, CheckRow, CheckedFile, ComparisonRow, DriftCheck, DriftVerdict, History, MissingPercentage, MissingRow,
+    Operation, PendingFile, PromotionDecision, ScoredData, StepTiming, TimingRow, UnjudgedFiles, Waiting,
+    compared_models,
 };
 
 /// Writes a config and its folders, and loads it. The database is history.sqlite in the same folder.
@@ -32,6 +40,15 @@ pub(crate) fn config(folder: &Path) -> Config {
 fn rows(config: &Config, table: &str) -> u64 {
     let counts = History::open(config).unwrap().row_counts().unwrap();
     counts.into_iter().find(|(name, _)| *name == table).unwrap().1
+}
+
+/// Adds records in a run of their own.
+fn add(config: &Config, records: impl Record) {
+    let added = crate::record(config, "test", |run| {
+        run.add(records);
+        Ok(())
+    });
+    added.unwrap();
 }
 
 #[test]
@@ -155,7 +172,7 @@ fn a_record_is_read_as_it_was_written() {
         threshold: Some(0.5),
     };
     let decision = PromotionDecision {
-        challenger_sha256: sha256,
+        challenger_sha256: sha256.clone(),
         champion: None,
         rule: Promotion::IfBetter,
         promoted: false,
@@ -170,9 +187,11 @@ fn a_record_is_read_as_it_was_written() {
     })
     .unwrap();
     let mut history = History::open(&config).unwrap();
-    let read = history.newest_check().unwrap().unwrap();
+    let read = history.newest_check(&check.release).unwrap().unwrap();
     assert_eq!((read.run, &read.record), (1, &check));
-    assert_eq!(history.newest_score().unwrap().unwrap().record, score);
+    assert_eq!(history.newest_check("another").unwrap(), None);
+    assert_eq!(history.newest_score(&sha256, 0).unwrap().unwrap().record, score);
+    assert_eq!(history.newest_score(&sha256, 1).unwrap(), None, "no client is known to have left");
     let rows = history.newest::<ComparisonRow>(10).unwrap();
     let models: Vec<_> = rows.iter().map(|row| row.compared.model).collect();
     assert_eq!(models, [Candidate::EveryoneExits, Candidate::NewModel, Candidate::NobodyExits]);
@@ -189,6 +208,143 @@ fn a_record_is_read_as_it_was_written() {
     let listing = history.listing(ListingKind::Checks, &config.columns, 1).unwrap();
     let (columns, cells) = listing.table();
     assert_eq!((columns.len(), cells[0].len(), columns[4], cells[0][4].as_str()), (16, 16, "n", "19"));
+}
+
+#[test]
+fn a_check_without_leavers_by_an_earlier_version_counts_as_one_that_could_not_be_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let check = |[true_positives, false_positives, false_negatives, true_negatives]: [u64; 4], verdict| DriftCheck {
+        release: "R1".to_owned(),
+        data: vec!["a.csv".to_owned()],
+        confusion: Confusion { true_positives, false_positives, false_negatives, true_negatives },
+        f1_low: None,
+        f1_high: None,
+        recorded_f1: 0.8,
+        test: DriftTest::Raw,
+        verdict,
+        drifted: verdict == DriftVerdict::Drifted,
+    };
+    let old = [
+        check([0, 0, 0, 40], DriftVerdict::CannotTell),
+        check([0, 30, 0, 40], DriftVerdict::Drifted),
+        check([0, 0, 0, 0], DriftVerdict::CannotTell),
+        check([3, 0, 1, 40], DriftVerdict::CannotTell),
+    ];
+    for check in old {
+        add(&config, check);
+    }
+    let mut history = History::open(&config).unwrap();
+    assert_eq!(history.past_scores(10).unwrap().len(), 4);
+    let update = update_of_version_8();
+    for _ in 0..2 {
+        history.execute(async |connection| connection.execute(&update, &[]).await).unwrap();
+    }
+    let verdicts: Vec<_> = history.newest::<CheckRow>(10).unwrap().iter().map(|check| check.verdict).collect();
+    let unjudged = DriftVerdict::CannotBeJudged;
+    assert_eq!(verdicts, [unjudged, unjudged, unjudged, DriftVerdict::CannotTell]);
+    assert_eq!(history.past_scores(10).unwrap(), [6.0 / 7.0]);
+}
+
+/// A release that was trained on files with these names; the content of a file is its name.
+fn release(names: &[&str]) -> Release {
+    let checksum = Checksum::of_bytes(b"m");
+    let score =
+        Score { model_sha256: checksum.clone(), f1: 0.8, n: 10, confusion: Confusion::default(), threshold: 0.5 };
+    let ingested = |name: &&str| IngestedFile {
+        name: (*name).to_owned(),
+        sha256: Checksum::of_bytes(name.as_bytes()),
+        rows: 1,
+        duplicates: 0,
+        quarantined: 0,
+        missing: BTreeMap::new(),
+        batch: None,
+        state: None,
+    };
+    let manifest = Manifest {
+        created: jiff::Timestamp::UNIX_EPOCH,
+        program: String::new(),
+        training_rows: 0,
+        dataset_sha256: checksum,
+        score,
+        ingested: names.iter().map(ingested).collect(),
+        sha256: BTreeMap::new(),
+    };
+    Release { id: "R1".to_owned(), folder: PathBuf::new(), manifest }
+}
+
+#[test]
+fn files_are_new_pending_held_or_gone_by_name_and_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let release = release(&["known"]);
+    let file = |name: &str, content: &str| ListedFile {
+        name: name.to_owned(),
+        path: PathBuf::from(name),
+        sha256: Checksum::of_bytes(content.as_bytes()),
+    };
+    let files = || ["known", "checked", "pending", "held", "replaced", "new"].map(|name| file(name, name)).to_vec();
+    let unjudged = |files: Vec<ListedFile>| {
+        let mut history = History::open(&config).unwrap();
+        let UnjudgedFiles { new, pending, held, gone } =
+            UnjudgedFiles::of(Some(&release), files, Some(&mut history)).unwrap();
+        let names = |files: Vec<ListedFile>| files.into_iter().map(|file| file.name).collect::<Vec<_>>().join(" ");
+        let gone: Vec<_> = gone.into_iter().map(|file| file.name).collect();
+        [names(new), names(pending), names(held), gone.join(" ")]
+    };
+    assert_eq!(unjudged(files()), ["checked pending held replaced new", "", "", ""]);
+    let waiting = |name: &str, state| PendingFile::new(&file(name, name), &release, state);
+    let (cannot, held) = (Waiting::CannotBeJudged, Waiting::Held);
+    add(&config, ["replaced", "pending", "held"].map(|name| waiting(name, cannot)).to_vec());
+    crate::record(&config, "test", |run| {
+        run.add(CheckedFile::new(&file("checked", "checked"), &release));
+        run.add(vec![waiting("held", held), waiting("checked", cannot)]);
+        // The same file waits for another release.
+        run.add(PendingFile { release: "R2".to_owned(), ..waiting("new", cannot) });
+        Ok(())
+    })
+    .unwrap();
+    let mut now = files();
+    now[4] = file("replaced", "another content");
+    assert_eq!(unjudged(now.clone()), ["replaced new", "pending", "held", "replaced"]);
+    assert_eq!(unjudged(Vec::new()), ["", "", "", "held pending replaced"]);
+    add(&config, waiting("replaced", Waiting::Gone));
+    assert_eq!(unjudged(now), ["replaced new", "pending", "held", ""]);
+    // The former content is back, and must be judged like any new file.
+    assert_eq!(unjudged(files()), ["replaced new", "pending", "held", ""]);
+    let mut history = History::open(&config).unwrap();
+    let names = |files: Vec<PendingFile>| files.into_iter().map(|file| file.name).collect::<Vec<_>>();
+    assert_eq!(names(history.waiting_files("R1").unwrap()), ["held", "pending"]);
+    assert_eq!(names(history.waiting_files("R2").unwrap()), ["new"]);
+    // Without a release all files are new, without a history those that the release was not trained on.
+    assert_eq!(UnjudgedFiles::of(None, files(), Some(&mut history)).unwrap().new.len(), 6);
+    assert_eq!(UnjudgedFiles::of(Some(&release), files(), None).unwrap().new.len(), 5);
+}
+
+/// A run without new data asks for the pending files, so this must not take long.
+#[test]
+fn ten_thousand_pending_files_are_found_quickly() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let release = release(&[]);
+    let file = |i: usize| ListedFile {
+        name: format!("{i}.csv"),
+        path: PathBuf::new(),
+        sha256: Checksum::of_bytes(&i.to_le_bytes()),
+    };
+    let files: Vec<_> = (0..20_000).map(file).collect();
+    crate::record(&config, "test", |run| {
+        run.add(files[..10_000].iter().map(|file| CheckedFile::new(file, &release)).collect::<Vec<_>>());
+        let waiting = |file| PendingFile::new(file, &release, Waiting::CannotBeJudged);
+        run.add(files[10_000..].iter().map(waiting).collect::<Vec<_>>());
+        Ok(())
+    })
+    .unwrap();
+    let mut history = History::open(&config).unwrap();
+    let start = Instant::now();
+    let unjudged = UnjudgedFiles::of(Some(&release), files, Some(&mut history)).unwrap();
+    assert_eq!((unjudged.new.len(), unjudged.pending.len()), (0, 10_000));
+    assert!(start.elapsed().as_secs_f64() < 5.0, "{:?}", start.elapsed());
 }
 
 #[test]

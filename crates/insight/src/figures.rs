@@ -12,7 +12,7 @@ use statistics::confusion::Confusion;
 use statistics::interval;
 
 use crate::evidence::{Evidence, MOST_RUNS, Past};
-use crate::wording::interval_of;
+use crate::wording::{f1_of, interval_of};
 
 /// Maximum number of columns in the figure of missing values, which has five kinds of lines.
 const MOST_COLUMNS: usize = 5;
@@ -75,7 +75,7 @@ fn matrix(evidence: &Evidence) -> Matrix<'_> {
 }
 
 fn trends(past: &Past, schema: &Schema) -> Trends {
-    let mut scores: Vec<_> = past.checks.iter().map(check_point).chain(release_points(past)).collect();
+    let mut scores: Vec<_> = past.checks.iter().filter_map(check_point).chain(release_points(past)).collect();
     scores.sort_by(|a, b| a.time.cmp(&b.time));
     Trends {
         scores: scores.split_off(scores.len().saturating_sub(MOST_RUNS)),
@@ -84,14 +84,15 @@ fn trends(past: &Past, schema: &Schema) -> Trends {
     }
 }
 
-fn check_point(check: &CheckRow) -> ScorePoint {
-    ScorePoint {
+/// The score of a check; `None` if there was nothing to measure it by.
+fn check_point(check: &CheckRow) -> Option<ScorePoint> {
+    Some(ScorePoint {
         time: check.started.clone(),
-        f1: check.confusion.f1(),
+        f1: f1_of(check)?,
         interval: interval_of(check),
         baseline: Some(everyone_exits(&check.confusion)),
         deployed: false,
-    }
+    })
 }
 
 /// The recorded scores of the releases. The interval and the baseline are known if the release's model was compared.
@@ -160,4 +161,54 @@ fn seconds(past: &Past) -> TimeSeries {
 /// F1 of the baseline "everyone exits" on the rows of these counts.
 fn everyone_exits(counts: &Confusion) -> f64 {
     Comparison { challenger: *counts, champion: None }.everyone_exits().f1()
+}
+
+#[cfg(test)]
+mod tests {
+    use common::config::DriftTest;
+    use history::{DriftCheck, DriftVerdict};
+
+    use super::*;
+    use crate::wording;
+
+    fn check(confusion: Confusion, verdict: DriftVerdict, drifted: bool) -> CheckRow {
+        let record = DriftCheck {
+            release: "R1".to_owned(),
+            data: vec!["a.csv".to_owned(), "b.csv".to_owned()],
+            confusion,
+            f1_low: Some(0.0),
+            f1_high: Some(0.5),
+            recorded_f1: 0.8,
+            test: DriftTest::Raw,
+            verdict,
+            drifted,
+        };
+        CheckRow { run: 1, started: "2026-11-30T11:50:00.000000Z".to_owned(), record }
+    }
+
+    #[test]
+    fn a_check_that_could_not_be_judged_has_no_score_in_figures_tables_and_sentences() {
+        let confusion = Confusion { false_positives: 10, true_negatives: 30, ..Confusion::default() };
+        let unjudged = check(confusion, DriftVerdict::CannotBeJudged, false);
+        let judged = check(Confusion { true_positives: 30, ..confusion }, DriftVerdict::Drifted, true);
+        let past = Past { checks: vec![unjudged.clone(), judged.clone()], ..Past::default() };
+        let scores = trends(&past, &Schema::default()).scores;
+        assert_eq!(scores.iter().map(|point| point.f1).collect::<Vec<_>>(), [60.0 / 70.0]);
+        assert!(scores[0].interval.is_some() && interval_of(&unjudged).is_none());
+        assert_eq!(
+            wording::check(&unjudged),
+            "It cannot be judged: 0 of 40 labelled new rows left, which is too few to judge the model. Pending until more \
+             labels arrive: a.csv, b.csv."
+        );
+        assert_eq!(wording::check_in_short(&unjudged), "cannot be judged: 0 of 40 labelled new rows left");
+        assert_eq!(wording::decision(&unjudged), "none");
+        assert_eq!(wording::check_in_short(&judged), "drift found on 70 new rows");
+        // Earlier versions of the program called such a check drift.
+        let before = check(confusion, DriftVerdict::CannotBeJudged, true);
+        let words = wording::check(&before);
+        assert!(
+            words.starts_with("Only 0 of 40 labelled new rows left") && words.ends_with("decided: drift."),
+            "{words}"
+        );
+    }
 }

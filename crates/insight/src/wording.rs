@@ -164,33 +164,78 @@ pub(crate) fn remedy(schema: &Schema, remedy: &Remedy, threshold: f64) -> String
     }
 }
 
-/// Describes a drift check in two sentences.
+/// Says of a live release that no file has been scored since it went live.
+pub const NOT_CHECKED: &str = "not checked on new files since it went live";
+
+/// The result of a drift check in a few words.
+pub fn check_in_short(check: &CheckRow) -> String {
+    match (check.drifted, check.verdict) {
+        (true, _) => format!("drift found on {} new rows", grouped(check.confusion.n())),
+        (false, DriftVerdict::CannotBeJudged) => format!("cannot be judged: {} left", left_of_labelled(check)),
+        _ => format!("no drift on {} new rows", grouped(check.confusion.n())),
+    }
+}
+
+/// How many of the new clients are known to have left.
+fn left_of_labelled(check: &CheckRow) -> String {
+    format!("{} of {}", grouped(check.confusion.positives()), count(check.confusion.n(), "labelled new row"))
+}
+
+/// Lists the first names, and how many others there are.
+pub fn names(names: &[String]) -> String {
+    const SHOWN: usize = 10;
+    match names.get(SHOWN..) {
+        Some(others @ [_, ..]) => {
+            format!("{} and {}", names[..SHOWN].join(", "), count(others.len() as u64, "other"))
+        }
+        _ => names.join(", "),
+    }
+}
+
+/// Describes a drift check in two or three sentences.
 pub(crate) fn check(check: &CheckRow) -> String {
+    let decided = format!("The configured test, \"{}\", decided: {}.", check.test.as_str(), decision(check));
     let verdict = match check.verdict {
+        DriftVerdict::CannotBeJudged => {
+            let why = format!("{} left, which is too few to judge the model", left_of_labelled(check));
+            return match check.drifted {
+                true => format!("Only {why}. {decided}"), // by an earlier version of the program
+                false => {
+                    format!("It cannot be judged: {why}. Pending until more labels arrive: {}.", names(&check.data))
+                }
+            };
+        }
         DriftVerdict::CannotTell => "Chance may explain the difference.",
         DriftVerdict::Drifted => "The score has fallen by more than chance explains.",
         DriftVerdict::NotDrifted => "The score has not fallen.",
     };
     format!(
-        "On {} new rows the model reached F1 {:.4} ({}), against the recorded {:.4}. {verdict} The configured test, \
-         \"{}\", decided: {}.",
+        "On {} new rows the model reached F1 {:.4} ({}), against the recorded {:.4}. {verdict} {decided}",
         grouped(check.confusion.n()),
         check.confusion.f1(),
         interval(interval_of(check)),
-        check.recorded_f1,
-        check.test.as_str(),
-        decision(check)
+        check.recorded_f1
     )
 }
 
 /// The 95 % confidence interval of a check's score; `None` if it is unknown.
 pub(crate) fn interval_of(check: &CheckRow) -> Option<Interval> {
+    f1_of(check)?;
     check.f1_low.zip(check.f1_high).map(|(low, high)| Interval { low, high })
 }
 
-/// Whether a check found drift.
+/// The score of a check; `None` if it says nothing about the model, because too few clients are known to have left.
+pub(crate) fn f1_of(check: &CheckRow) -> Option<f64> {
+    (check.verdict != DriftVerdict::CannotBeJudged).then(|| check.confusion.f1())
+}
+
+/// What a check decided.
 pub(crate) fn decision(check: &CheckRow) -> &'static str {
-    if check.drifted { "drift" } else { "no drift" }
+    match (check.drifted, check.verdict) {
+        (true, _) => "drift",
+        (false, DriftVerdict::CannotBeJudged) => "none",
+        _ => "no drift",
+    }
 }
 
 /// A 95 % confidence interval of a score.

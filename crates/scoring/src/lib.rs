@@ -33,6 +33,8 @@ pub struct Options {
     pub data: Vec<PathBuf>,
     /// Write nothing. Cannot be combined with `predictions`.
     pub dry_run: bool,
+    /// Give unlabelled rows the newest label of the same client in a later one of the files in `data`.
+    pub later_labels: bool,
     /// Write each row's prediction to this path.
     pub predictions: Option<PathBuf>,
 }
@@ -106,6 +108,7 @@ pub fn evaluate(config: &Config, options: &Options) -> Result<Outcome> {
         (false, Some(_)) => Reading::TO_PREDICT,
     };
     let reading = if options.predictions.is_some() { reading } else { reading.without_ids() };
+    let reading = if options.later_labels { reading.with_later_labels() } else { reading };
     let clients = engine.read(&files, reading)?;
     let mut outcome = evaluate_model(&name, &model, model_sha256, &files, &*clients, threshold)?;
     if options.deployed && !options.data.is_empty() {
@@ -185,8 +188,12 @@ impl cli::Outcome for Shown {
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Outcome { f1, model, n, data, confusion, predicted, .. } = &self.outcome;
+        let data = data.join(", ");
         let Confusion { true_positives, false_positives, false_negatives, true_negatives } = confusion;
-        writeln!(f, "F1 {f1} of model {model} on {n} rows of {}", data.join(", "))?;
+        match n {
+            0 => writeln!(f, "no F1 of model {model}: no row of {data} is labelled")?,
+            _ => writeln!(f, "F1 {f1} of model {model} on {n} rows of {data}")?,
+        }
         write!(
             f,
             "  {true_positives} true positives, {false_positives} false positives (stayed, predicted to leave), \

@@ -18,6 +18,9 @@ struct Arguments {
     /// Score on these CSV files; do not write latestscore.txt
     #[arg(long, value_name = "PATH", num_args = 1..)]
     data: Vec<PathBuf>,
+    /// Give a row without a target that of the same client in a later one of the files
+    #[arg(long, requires = "data")]
+    later_labels: bool,
     /// Only print the score; write and record nothing
     #[arg(long)]
     dry_run: bool,
@@ -27,8 +30,8 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let Arguments { common, deployed, data, dry_run, predictions } = Arguments::parse();
-    let options = Options { deployed, data, dry_run, predictions };
+    let Arguments { common, deployed, data, later_labels, dry_run, predictions } = Arguments::parse();
+    let options = Options { deployed, data, later_labels, dry_run, predictions };
     common.run(|config| {
         let columns = config.columns.clone();
         scoring::run(config, &options).map(|outcome| Shown { outcome, columns })

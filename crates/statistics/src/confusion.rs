@@ -33,6 +33,11 @@ impl Confusion {
         self.true_positives + self.false_positives + self.false_negatives + self.true_negatives
     }
 
+    /// Returns the number of clients that left.
+    pub fn positives(&self) -> u64 {
+        self.true_positives + self.false_negatives
+    }
+
     /// Returns the number of clients whose prediction is wrong.
     pub fn errors(&self) -> u64 {
         self.false_positives + self.false_negatives

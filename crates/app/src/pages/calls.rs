@@ -42,7 +42,7 @@ impl Asked {
 pub fn page(live: &LiveModel, agenda: &Agenda, status: &Status, asked: &Asked) -> Markup {
     let shown = Shown { agenda, asked, has_values: has_values(agenda) };
     let content = html! {
-        (status.strip(&live.id))
+        (status.strip())
         section id="calls" aria-labelledby="calls-title" {
             h1 id="calls-title" { "Whom to call today" }
             (shown.recorded())

@@ -5,8 +5,9 @@ use std::fs;
 
 use common::config::Config;
 use common::files::INGESTION_RECORD;
-use history::{CheckRow, History, RunOutcome, RunRow};
-use insight::wording::grouped;
+use common::production::hold::Hold;
+use history::{CheckRow, History, PendingFile, RunOutcome, RunRow, Waiting};
+use insight::wording::{NOT_CHECKED, check_in_short, names};
 use jiff::Timestamp;
 use maud::{Markup, html};
 
@@ -18,11 +19,13 @@ use crate::problem::{Problem, shortened};
 /// minutes.
 const OVERDUE: i64 = 60;
 
-/// The state of the system: its data, its last run and its last check for drift.
+/// The state of the system: its data, its last run, and the live release's last check for drift.
 pub struct Status {
     now: Timestamp,
     /// When the compiled data were written; `None` if that cannot be read.
     compiled: Option<Timestamp>,
+    /// The hold on the live release, or why it is unknown whether there is one.
+    hold: Result<Option<Hold>, String>,
     /// The newest records, or why they are unknown.
     newest: Result<Newest, String>,
 }
@@ -31,20 +34,25 @@ pub struct Status {
 #[derive(Default)]
 struct Newest {
     process: Option<RunRow>,
+    /// The newest check of the live release.
     check: Option<CheckRow>,
+    /// The names of the files that this release cannot be judged on yet.
+    pending: Vec<String>,
 }
 
 impl Status {
-    /// Reads the state. A history that cannot be read is a part of it and not an error.
-    pub fn read(config: &Config, circuit_breaker: &CircuitBreaker, now: Timestamp) -> Self {
+    /// Reads the state of the live `release`. A history that cannot be read is a part of it and not an error.
+    pub fn read(config: &Config, circuit_breaker: &CircuitBreaker, release: &str, now: Timestamp) -> Self {
         let newest = circuit_breaker.open(config).and_then(|history| match history {
-            Some(mut history) => Newest::read(&mut history),
+            Some(mut history) => Newest::read(&mut history, release),
             None => Ok(Newest::default()),
         });
         let unknown = |error| Problem::not_ready("the history cannot be read", &error).detail(config);
         let written = fs::metadata(config.output_folder.join(INGESTION_RECORD)).and_then(|file| file.modified());
         let compiled = written.ok().and_then(|time| Timestamp::try_from(time).ok());
-        Self { now, compiled, newest: newest.map_err(unknown) }
+        // The error names a path of the server, which the page must not show.
+        let hold = Hold::read(config).map_err(|_| "its hold file cannot be read, so it stays held".to_owned());
+        Self { now, compiled, hold, newest: newest.map_err(unknown) }
     }
 
     /// What needs attention, as sentences; `None` if nothing does.
@@ -78,19 +86,21 @@ impl Status {
         }
     }
 
-    /// The result of the newest drift check of the live `release`.
-    fn drift(newest: &Newest, release: &str) -> String {
-        match newest.check.as_ref().filter(|check| check.release == release) {
-            None => "no new rows since it went live".to_owned(),
-            Some(check) => {
-                let verdict = if check.drifted { "drift found" } else { "no drift" };
-                format!("{verdict} on {} new rows", grouped(check.confusion.n()))
-            }
+    /// Describes the live model: its newest drift check, the files that wait, and whether it is held.
+    fn model(&self, newest: &Newest) -> String {
+        let mut text = newest.check.as_ref().map_or_else(|| NOT_CHECKED.to_owned(), check_in_short);
+        if !newest.pending.is_empty() {
+            text += &format!("; pending: {}", names(&newest.pending));
+        }
+        match &self.hold {
+            Ok(None) => text,
+            Ok(Some(hold)) => format!("{text}; {hold}"),
+            Err(why) => format!("{text}; {why}"),
         }
     }
 
-    /// The strip at the top of a page about the live `release`.
-    pub fn strip(&self, release: &str) -> Markup {
+    /// The strip at the top of a page about the live release.
+    pub fn strip(&self) -> Markup {
         let alarm = self.alarm();
         html! {
             section.status.alarm[alarm.is_some()] aria-label="Status" {
@@ -108,7 +118,7 @@ impl Status {
                     div {
                         dt { "Model" }
                         dd { @match &self.newest {
-                            Ok(newest) => a href="/model#drift" { (Self::drift(newest, release)) },
+                            Ok(newest) => a href="/model#drift" { (self.model(newest)) },
                             Err(_) => "unknown",
                         } }
                     }
@@ -119,8 +129,10 @@ impl Status {
 }
 
 impl Newest {
-    fn read(history: &mut History) -> anyhow::Result<Self> {
-        Ok(Self { process: history.newest_process()?, check: history.newest_check()? })
+    fn read(history: &mut History, release: &str) -> anyhow::Result<Self> {
+        let is_pending = |file: &PendingFile| file.state == Waiting::CannotBeJudged;
+        let pending = history.waiting_files(release)?.into_iter().filter(is_pending).map(|file| file.name).collect();
+        Ok(Self { process: history.newest_process()?, check: history.newest_check(release)?, pending })
     }
 }
 
@@ -140,25 +152,39 @@ mod tests {
             process: None,
             message: Some(message.to_owned()),
         };
-        Status { now, compiled: Some(started), newest: Ok(Newest { process: Some(process), check: None }) }
+        let newest = Ok(Newest { process: Some(process), ..Newest::default() });
+        Status { now, compiled: Some(started), hold: Ok(None), newest }
     }
 
     #[test]
     fn a_failed_run_and_one_that_is_overdue_need_attention_and_nothing_else_does() {
         let fine = status(60, RunOutcome::Done, "nothing to do");
         assert_eq!(fine.alarm(), None);
-        let text = fine.strip("r").into_string();
+        let text = fine.strip().into_string();
         assert!(text.contains("60 minutes ago: nothing to do") && !text.contains("alarm"), "{text}");
-        let late = status(61, RunOutcome::Done, "nothing to do").strip("r").into_string();
+        let late = status(61, RunOutcome::Done, "nothing to do").strip().into_string();
         assert!(late.contains("Needs attention.") && late.contains("still running"), "{late}");
-        let failed = status(2, RunOutcome::Failed, "dataset9.csv is <empty>").strip("r").into_string();
+        let failed = status(2, RunOutcome::Failed, "dataset9.csv is <empty>").strip().into_string();
         assert!(
             failed.contains("status alarm") && failed.contains("failed: dataset9.csv is &lt;empty&gt;"),
             "{failed}"
         );
         let unknown = Status { newest: Err("the history cannot be read".to_owned()), ..fine };
-        assert!(unknown.strip("r").into_string().contains("It is unknown whether"));
+        assert!(unknown.strip().into_string().contains("It is unknown whether"));
         let none = Status { newest: Ok(Newest::default()), ..unknown };
         assert_eq!(none.alarm(), None);
+    }
+
+    #[test]
+    fn pending_files_and_a_hold_are_shown() {
+        let fine = status(2, RunOutcome::Done, "nothing to do");
+        assert!(fine.strip().into_string().contains("not checked on new files since it went live<"));
+        let hold = Hold { since: fine.now, reason: Some("<audit>".to_owned()) };
+        let pending = Newest { pending: vec!["a.csv".to_owned(), "b.csv".to_owned()], ..Newest::default() };
+        let held = Status { hold: Ok(Some(hold)), newest: Ok(pending), ..fine };
+        let text = held.strip().into_string();
+        assert!(text.contains("; pending: a.csv, b.csv; held since 2026-11-30 09:00 UTC (&lt;audit&gt;)<"), "{text}");
+        let unknown = Status { hold: Err("its hold file cannot be read".to_owned()), ..held };
+        assert!(unknown.strip().into_string().contains("; its hold file cannot be read<"));
     }
 }

@@ -4,8 +4,11 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use common::api::Endpoint;
+use common::config::Config;
 use common::config::service::{CHALLENGE_HEADER, PROOF_HEADER};
-use history::{DriftVerdict, History, RunOutcome};
+use common::production::hold::Hold;
+use common::production::release::Release;
+use history::{DriftVerdict, History, RunOutcome, Waiting};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -106,9 +109,13 @@ pub async fn metrics(state: Data<State>) -> Result<HttpResponse, Problem> {
     let shared = state.clone();
     let text = move || {
         let mut snapshot = Snapshot::default();
-        add_model(&mut snapshot, state.live.status());
+        let status = state.live.status();
+        let release = status.served.as_ref().ok().map(|live| live.release.clone());
+        add_model(&mut snapshot, status);
+        let held = !matches!(Hold::read(&state.config), Ok(None)); // an unreadable file holds too
+        snapshot.gauge("risk_hold", "1 if fullprocess may not replace the live release", f64::from(held));
         let added = state.circuit_breaker.open(&state.config).and_then(|history| match history {
-            Some(mut history) => add_history(&mut snapshot, &mut history),
+            Some(mut history) => add_history(&mut snapshot, &state.config, release.as_ref(), &mut history),
             None => Ok(()),
         });
         if let Err(error) = added {
@@ -137,13 +144,26 @@ fn add_model(snapshot: &mut Snapshot, Status { served, refused, failures }: Stat
     }
 }
 
-fn add_history(snapshot: &mut Snapshot, history: &mut History) -> anyhow::Result<()> {
-    if let Some(score) = history.newest_score()? {
-        snapshot.gauge("risk_last_f1", "Newest F1 score in the history, of any model and data", score.confusion.f1());
-    }
-    if let Some(check) = history.newest_check()? {
-        let verdicts = DriftVerdict::ALL.iter().map(|verdict| (verdict.as_str(), i64::from(*verdict == check.verdict)));
-        snapshot.labelled("risk_drift", "1 for the newest drift verdict", "verdict", &verdicts.collect::<Vec<_>>());
+/// Adds what the history knows of the `release` that answers, and of the newest `fullprocess`.
+fn add_history(
+    snapshot: &mut Snapshot,
+    config: &Config,
+    release: Option<&Release>,
+    history: &mut History,
+) -> anyhow::Result<()> {
+    if let Some(release) = release {
+        let recorded = &release.manifest.score;
+        let newest = history.newest_score(&recorded.model_sha256, config.drift_min_positives)?;
+        let f1 = newest.map_or(recorded.f1, |score| score.confusion.f1());
+        snapshot.gauge("risk_last_f1", "Newest F1 of the release, on any data by which it can be judged", f1);
+        let verdict = history.newest_check(&release.id)?.map(|check| check.verdict);
+        let states = DriftVerdict::ALL.iter().map(|verdict| (verdict.as_str(), Some(*verdict)));
+        let states = states.chain([("not checked yet", None)]);
+        let states: Vec<_> = states.map(|(name, state)| (name, i64::from(state == verdict))).collect();
+        snapshot.labelled("risk_drift", "1 for the result of the release's newest drift check", "verdict", &states);
+        let waiting = history.waiting_files(&release.id)?;
+        let pending = waiting.iter().filter(|file| file.state == Waiting::CannotBeJudged).count() as f64;
+        snapshot.gauge("risk_pending_files", "Files on which the release cannot be judged yet", pending);
     }
     if let Some(run) = history.newest_process()? {
         if let Ok(started) = run.started.parse::<Timestamp>() {

@@ -101,11 +101,46 @@ fn the_metrics_tell_the_last_run_and_its_drift_verdict() {
     let api = Api::of(workspace);
     assert_eq!(metric(&api, "risk_last_run_failed"), Some(0.0));
     assert!(metric(&api, "risk_last_run_timestamp_seconds").is_some_and(|time| time > 1.7e9));
-    assert_eq!(metric(&api, "risk_drift{verdict=\"drifted\"}"), None);
+    let recorded = metric(&api, "risk_model_recorded_f1");
+    let check = |verdict: &str, f1: Option<f64>, pending: f64| {
+        for known in ["not drifted", "cannot tell", "drifted", "cannot be judged", "not checked yet"] {
+            let value = metric(&api, &format!("risk_drift{{verdict=\"{known}\"}}"));
+            assert_eq!(value, Some(f64::from(known == verdict)), "{known}");
+        }
+        assert_eq!(
+            (metric(&api, "risk_last_f1"), metric(&api, "risk_pending_files")),
+            (f1, Some(pending)),
+            "{verdict}"
+        );
+    };
+    let unlabelled: String = (0..20).map(|i| format!("s{i},800,4000,3,\n")).collect();
+    check("not checked yet", recorded, 0.0);
+    api.workspace.csv("practicedata/pending.csv", &unlabelled);
+    api.workspace.run("fullprocess", &[]);
+    check("cannot be judged", recorded, 1.0);
+    api.workspace.csv("practicedata/fits.csv", &testkit::rows("e", 60, false));
+    api.workspace.run("fullprocess", &[]);
+    check("not drifted", Some(1.0), 0.0);
+
+    // While the release is held, its own drift is shown; after the replacement, the state of the new one.
+    assert_eq!(metric(&api, "risk_hold"), Some(0.0));
+    api.workspace.run("deployment", &["--hold"]);
+    assert_eq!(metric(&api, "risk_hold"), Some(1.0));
     api.workspace.csv("practicedata/later.csv", &testkit::rows("d", 200, true));
     api.workspace.run("fullprocess", &[]);
-    assert_eq!(metric(&api, "risk_drift{verdict=\"drifted\"}"), Some(1.0));
-    assert_eq!(metric(&api, "risk_drift{verdict=\"not drifted\"}"), Some(0.0));
+    check("drifted", Some(0.0), 0.0);
+    api.workspace.write("production_deployment/hold.json", "");
+    assert_eq!(metric(&api, "risk_hold"), Some(1.0), "a hold that cannot be read holds");
+    api.workspace.run("deployment", &["--release-hold"]);
+    let first = Production::of(&api.workspace.config()).live().unwrap().id;
+    api.workspace.run("fullprocess", &[]);
+    let second = Production::of(&api.workspace.config()).live().unwrap();
+    assert!(second.id != first && api.get("/health/ready").json()["release"] == json!(second.id));
+    check("not checked yet", Some(second.manifest.score.f1), 0.0);
+    // After a rollback it is that of the first release again.
+    api.workspace.run("deployment", &["--rollback", &first]);
+    assert_eq!(api.get("/health/ready").json()["release"], json!(first));
+    check("drifted", Some(0.0), 0.0);
 }
 
 #[test]

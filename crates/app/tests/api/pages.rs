@@ -64,7 +64,7 @@ fn the_first_page_tells_the_calls_and_the_state_of_the_system() {
         release,
         "compiled just now",
         "just now: first deployment", // the last run
-        "no new rows since it went live",
+        "not checked on new files since it went live",
         "aria-current=\"page\">Calls</a>",
     ] {
         assert!(text.contains(part), "{part:?} is not in {text}");
@@ -92,7 +92,7 @@ fn the_page_of_the_model_tells_its_quality_drift_trends_and_data() {
     let text = html(&page, 200);
     assert_eq!(page.header("x-release"), api.get("/calllist?limit=1").ok()["model"].as_str().unwrap());
     for part in [
-        "No new rows have arrived since it went live",
+        "The model was not checked on new files since it went live",
         "The previous release had drifted", // the reason why this release is live
         "everyone exits",
         "later.csv",

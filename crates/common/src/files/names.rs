@@ -30,5 +30,7 @@ pub const CALL_LIST: &str = "calllist.csv";
 pub const REPORT: &str = "report.pdf";
 /// File that names the release to which the five reports above belong.
 pub(crate) const REPORT_RECORD: &str = "reports.json";
+/// File in the production folder that exists while the live release is held.
+pub(crate) const HOLD: &str = "hold.json";
 /// File with the answers of all endpoints.
 pub const API_RETURNS: &str = "apireturns.txt";

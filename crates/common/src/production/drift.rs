@@ -31,15 +31,17 @@ pub enum Judgement {
 pub enum DriftVerdict {
     /// It has not fallen.
     NotDrifted,
-    /// It has fallen, but chance may explain that; or too few clients are known to have left.
+    /// It has fallen, but chance may explain that.
     CannotTell,
     /// It has fallen: the whole 95 % interval of the new F1 minus the recorded F1 is below 0.
     Drifted,
+    /// Too few clients are known to have left, so there is no score to compare.
+    CannotBeJudged,
 }
 
 impl DriftVerdict {
-    /// All verdicts.
-    pub const ALL: [Self; 3] = [Self::NotDrifted, Self::CannotTell, Self::Drifted];
+    /// The verdicts, in the order in which the metrics list them.
+    pub const ALL: [Self; 4] = [Self::NotDrifted, Self::CannotTell, Self::Drifted, Self::CannotBeJudged];
 
     /// Returns the text that the history stores and people read.
     pub fn as_str(self) -> &'static str {
@@ -47,6 +49,7 @@ impl DriftVerdict {
             Self::NotDrifted => "not drifted",
             Self::CannotTell => "cannot tell",
             Self::Drifted => "drifted",
+            Self::CannotBeJudged => "cannot be judged",
         }
     }
 }
@@ -90,10 +93,10 @@ impl DriftRule {
     /// Like [`DriftRule::check`], with the counts of the recorded score.
     pub fn check_counts(self, recorded: &Confusion, new: &Confusion, past: &[f64]) -> Check {
         let interval = interval::f1(new);
-        let left = new.true_positives + new.false_negatives;
+        let left = new.positives();
         // Without any client that left F1 is 0 or undefined, whatever the model is worth.
         if left < u64::from(self.min_positives.max(1)) {
-            return Check { judgement: Judgement::CannotBeJudged, verdict: DriftVerdict::CannotTell, interval };
+            return Check { judgement: Judgement::CannotBeJudged, verdict: DriftVerdict::CannotBeJudged, interval };
         }
         let lower = new.f1() < recorded.f1();
         let verdict = match interval::f1_difference(recorded, new) {
@@ -162,7 +165,9 @@ mod tests {
         for test in [DriftTest::Raw, DriftTest::Interval, DriftTest::History] {
             let judged = |positives: u64, min_positives: u32| {
                 let new = Confusion { false_negatives: positives, true_negatives: 900, ..Confusion::default() };
-                DriftRule { test, min_positives }.check(&score(counts(30, 10)), &new, &past).judgement
+                let check = DriftRule { test, min_positives }.check(&score(counts(30, 10)), &new, &past);
+                assert_eq!(check.verdict == DriftVerdict::CannotBeJudged, check.judgement == Judgement::CannotBeJudged);
+                check.judgement
             };
             let is_judged = |positives, minimum| judged(positives, minimum) != Judgement::CannotBeJudged;
             assert_eq!([0, 4, 5, 6].map(|left| is_judged(left, 5)), [false, false, true, true], "{test:?}");

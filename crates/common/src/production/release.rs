@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Threshold};
 use crate::files::checksum::Checksum;
-use crate::files::ingested::IngestedFile;
+use crate::files::ingested::{IngestedFile, ListedFile};
 use crate::files::versioned::VersionedFolder;
 use crate::files::{INGESTED_FILES, LATEST_SCORE, MODEL, PICKLE};
 use crate::model::Model;
@@ -80,6 +80,11 @@ impl Release {
             }
         }
         Ok(())
+    }
+
+    /// Whether the model was trained on a file of this name and content.
+    pub fn contains(&self, file: &ListedFile) -> bool {
+        self.manifest.ingested.iter().any(|known| known.name == file.name && known.sha256 == file.sha256)
     }
 
     /// The probability from which clients are predicted to leave: the threshold with which the recorded score was

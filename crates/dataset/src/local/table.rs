@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::thread::available_parallelism;
 
 use crate::quarantine::MalformedCount;
-use crate::{Ids, MalformedRows, Reading};
+use crate::{Ids, Labels, MalformedRows, Reading};
 use anyhow::{Context, Error, Result, bail, ensure};
 use common::files::DataFile;
 use common::files::checksum::Checksum;
@@ -16,6 +16,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::local::columns::{Columns, PieceColumns};
 use crate::local::counting::{NumberColumn, Numbers};
+use crate::local::labels::with_later_labels;
 use crate::local::parallel::{Files, Input, Passed, Taken, Unchanging, WatchedFile};
 use crate::local::reader::{Next, Scanner, Unreadable};
 use crate::local::stage::{Stage, on_threads};
@@ -94,7 +95,8 @@ impl Table {
     ) -> Result<Self> {
         let source = Files::new(schema, files, reading.target, open);
         let growing = Stage::new(Growing {
-            columns: Columns::new(schema, reading.ids == Ids::Read),
+            columns: Columns::new(schema, reads_ids(reading)),
+            file_ends: Vec::new(),
             file_rows: 0,
             file_malformed: MalformedCount::default(),
             malformed: 0,
@@ -121,7 +123,7 @@ impl Table {
                 bytes = piece.bytes;
             }
         });
-        let Growing { columns, malformed, checksums, failure, .. } = growing.into_inner();
+        let Growing { columns, file_ends, malformed, checksums, failure, .. } = growing.into_inner();
         if let Some(failure) = failure {
             return Err(failure);
         }
@@ -129,7 +131,16 @@ impl Table {
         let checksum = checksums.into_iter().reduce(joined).context("there is no file to read")?;
         let missing_ids = columns.missing_ids;
         let (frame, levels) = columns.finish()?;
-        Ok(Self { schema: schema.clone(), frame, levels, missing_ids, malformed, checksum, threads })
+        let mut table = Self { schema: schema.clone(), frame, levels, missing_ids, malformed, checksum, threads };
+        if reading.labels == Labels::Later {
+            let target = &schema.target().name;
+            let completed = with_later_labels(target, table.ids()?, table.target()?, &file_ends);
+            table.frame.replace(target, completed)?;
+        }
+        if reading.ids == Ids::Skipped && reads_ids(reading) {
+            table.frame.drop_in_place(schema.id())?;
+        }
+        Ok(table)
     }
 
     /// The columns of the table.
@@ -221,6 +232,11 @@ impl Table {
     }
 }
 
+/// Whether the ids are needed, if only to find the labels of clients.
+fn reads_ids(reading: Reading) -> bool {
+    reading.ids == Ids::Read || reading.labels == Labels::Later
+}
+
 /// Returns the values of one row.
 pub fn row_of<'a>(predictors: &[Values<'a>], row: usize) -> impl Iterator<Item = Option<ValueRef<'a>>> {
     predictors.iter().map(move |values| values.get(row))
@@ -241,11 +257,8 @@ struct PieceRows {
 
 impl PieceRows {
     fn of<'s>(schema: &'s Schema, piece: &Taken, reading: Reading, scanner: &mut Option<Scanner<'s>>) -> Self {
-        let mut rows = Self {
-            columns: PieceColumns::new(schema, reading.ids == Ids::Read),
-            malformed: Vec::new(),
-            unreadable: None,
-        };
+        let mut rows =
+            Self { columns: PieceColumns::new(schema, reads_ids(reading)), malformed: Vec::new(), unreadable: None };
         let Some(scanner) = piece.scanner(schema, scanner) else { return rows };
         loop {
             match scanner.next(&piece.bytes) {
@@ -269,6 +282,8 @@ impl PieceRows {
 /// A table that is being read.
 struct Growing<'s> {
     columns: Columns<'s>,
+    /// Number of rows up to the end of each file that has been read.
+    file_ends: Vec<usize>,
     /// Number of rows of the current file.
     file_rows: u64,
     file_malformed: MalformedCount,
@@ -299,6 +314,7 @@ impl Growing<'_> {
             self.file_malformed.check_share(self.file_rows)?;
             self.malformed += std::mem::take(&mut self.file_malformed).rows;
             self.file_rows = 0;
+            self.file_ends.push(self.columns.rows);
             self.checksums.push(checksum);
         }
         Ok(())

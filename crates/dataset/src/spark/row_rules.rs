@@ -12,7 +12,7 @@ use common::schema::{Kind, LARGEST_COUNT, Predictor, Schema, Transform};
 use common::values::MISSING;
 
 use crate::rules::{ABSENT, LONGEST_TEXT, Malformed};
-use crate::spark::names;
+use crate::spark::names::{self, ID, TARGET};
 use crate::spark::sql;
 
 /// The column that identifies the first file that contains a row, as its index (from 0) in ingestedfiles.txt. It is the
@@ -247,6 +247,22 @@ pub fn checked(schema: &Schema, lines: &str) -> String {
         columns.join(", "),
         good.join(" AND "),
         numbers(schema, lines)
+    )
+}
+
+/// Returns a query of the same rows as `rows`, in which an unlabelled row has the label of
+/// [`crate::Labels::Later`].
+///
+/// The newest label of a client is one number, twice the index of its file plus the label, so that a maximum finds it.
+pub fn with_later_labels(schema: &Schema, rows: &str) -> String {
+    let columns = [ID.to_owned()].into_iter().chain(names::predictors(schema));
+    let columns: Vec<String> = columns.map(|column| format!("r.{column}")).collect();
+    format!(
+        "SELECT r.{FILE}, r.readable, {}, CASE WHEN r.{TARGET} IS NULL AND l.newest - l.newest % 2 > 2 * r.{FILE} \
+         THEN l.newest % 2 ELSE r.{TARGET} END AS {TARGET} FROM ({rows}) AS r LEFT JOIN (SELECT {ID} AS labelled, \
+         max(CASE WHEN {TARGET} IS NOT NULL THEN 2 * {FILE} + {TARGET} END) AS newest FROM ({rows}) GROUP BY {ID}) AS l \
+         ON r.{ID} = l.labelled",
+        columns.join(", ")
     )
 }
 

@@ -69,6 +69,7 @@ fn conforms(fixture: &Fixture, workspace: &Workspace) {
     tables::scores(fixture, &*compiled);
     tables::finds_clients(fixture, &*compiled);
     tables::reads(fixture, workspace, &*engine, &files);
+    tables::later_labels(fixture, workspace, &*engine);
     tables::predicts(fixture, workspace, &*compiled);
     refused::other_columns(fixture, workspace, &*compiled);
     odd::table(fixture, workspace, &*engine);

@@ -308,6 +308,39 @@ pub fn reads(fixture: &Fixture, workspace: &Workspace, engine: &dyn Engine, file
     assert_eq!(table.rows_of(&row.id).unwrap(), [row.client_row()]);
 }
 
+/// Checks that unlabelled rows take the newest label of their client in a later file, and only with this option.
+pub fn later_labels(fixture: &Fixture, workspace: &Workspace, engine: &dyn Engine) {
+    let clients = |labels: &[(&str, Option<bool>)]| -> String {
+        let row = |(id, exited): &(&str, Option<bool>)| {
+            line(fixture, &Row { id: (*id).to_owned(), exited: *exited, ..copy(&fixture.rows[0]) }, false)
+        };
+        labels.iter().map(row).collect()
+    };
+    let quote = "o'neil, \"ltd\"";
+    let files = [
+        clients(&[("kept", Some(true)), (quote, None), ("both", None), ("never", None), ("first", None)]),
+        // The first file's own clients, one of which has a newer label, and one that has none.
+        clients(&[("first", Some(true)), ("kept", Some(false)), ("again", None), ("never", None)]),
+        clients(&[(quote, Some(true)), ("both", Some(false)), ("both", Some(true)), ("first", Some(false))]),
+    ];
+    let files: Vec<DataFile> = (0..)
+        .zip(files)
+        .map(|(index, rows)| {
+            let name = format!("labels/{index}.csv");
+            workspace.write(&name, &(header(fixture, false) + &rows));
+            DataFile::at(&workspace.path(&name)).unwrap()
+        })
+        .collect();
+    let counts = |reading: Reading| {
+        let table = engine.read(&files, reading.without_ids()).unwrap();
+        let counts = table.score(&fixture.model(), Threshold::new(0.5).unwrap()).unwrap();
+        (counts.confusion.positives(), counts.confusion.n(), counts.unlabelled)
+    };
+    assert_eq!(counts(Reading::LENIENT), (4, 7, 6));
+    // One client of the first file has left and one that both labels are known of, one has stayed; three stay unlabelled.
+    assert_eq!(counts(Reading::LENIENT.with_later_labels()), (6, 10, 3));
+}
+
 /// Checks statistics of files with two repeated rows, which are the first of each file.
 fn describes_all(fixture: &Fixture, table: &dyn Clients) {
     let repeated = [0, FIRST_FILE].map(|i| &fixture.rows[i]);

@@ -53,15 +53,15 @@ fn a_step_that_fails_fails_the_run_with_its_own_words_and_production_stays() {
             then: "no_drift",
         },
         Fault {
-            // This is drift, because none of the clients predicted to leave has left; but no model can be trained on a
-            // single class.
+            // This is drift, because all of the clients predicted to stay have left; but no model can be trained on a single
+            // class.
             put_in: |w| {
                 for (name, prefix) in [("dataset1", "a"), ("dataset2", "b")] {
-                    let table = rows(prefix, 60, false).replace(",1\n", ",0\n");
+                    let table = rows(prefix, 60, false).replace(",0\n", ",1\n");
                     w.csv(&format!("practicedata/{name}.csv"), &table);
                 }
             },
-            words: &["training failed", "exited = 0", "both classes"],
+            words: &["training failed", "exited = 1", "both classes"],
             untouched: &["production_deployment", "practicemodels"],
             mend: |w| w.csv("practicedata/dataset2.csv", &rows("b", 60, true)),
             then: "redeployed",

@@ -11,6 +11,8 @@ mod decisions;
 mod dry_run;
 mod failures;
 mod first_deployment;
+mod hold;
+mod pending;
 mod practice_to_production;
 mod repairs;
 mod replay;

@@ -39,6 +39,12 @@ pub(crate) enum Change {
         table: &'static str,
         column: &'static str,
     },
+    /// Other values in the rows that a condition selects. It must be repeatable.
+    Update {
+        table: &'static str,
+        set: &'static str,
+        rows: &'static str,
+    },
     RenameTable {
         from: &'static str,
         to: &'static str,
@@ -118,6 +124,7 @@ impl Change {
                 format!("ALTER TABLE {table} MODIFY {column} {} NOT NULL;", ColumnType::Text.sql(dialect))
             }
             (Self::Widen { .. }, _) => String::new(), // a text has no limit
+            (Self::Update { table, set, rows }, _) => format!("UPDATE {table} SET {set} WHERE {rows};"),
             (Self::RenameTable { from, to }, Dialect::MySql) => mysql_if(
                 "EXISTS",
                 &format!("tables WHERE table_name = '{from}'"),

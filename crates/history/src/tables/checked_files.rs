@@ -1,9 +1,13 @@
 //! The table `checked_files`: files that a release need not be checked against again.
 
+use std::collections::HashSet;
+
 use anyhow::Result;
 use common::files::checksum::Checksum;
+use common::files::ingested::ListedFile;
+use common::production::release::Release;
 
-use crate::columns::{columns, values_of};
+use crate::columns::columns;
 use crate::store::History;
 
 columns! {
@@ -19,10 +23,18 @@ columns! {
     }
 }
 
+impl CheckedFile {
+    /// Returns the record of a file that `release` was checked against.
+    pub fn new(file: &ListedFile, release: &Release) -> Self {
+        Self { release: release.id.clone(), name: file.name.clone(), sha256: file.sha256.clone() }
+    }
+}
+
 impl History {
-    /// Returns whether a release was checked against a file of this name and content.
-    pub fn was_checked(&mut self, file: &CheckedFile) -> Result<bool> {
-        let query = "SELECT COUNT(*) FROM checked_files WHERE release_id = ? AND name = ? AND sha256 = ?";
-        Ok(self.fetch::<(i64,)>(query, &values_of(file))?.first().is_some_and(|(count,)| *count > 0))
+    /// Returns name and checksum of every file that a release was checked against.
+    pub fn checked_files(&mut self, release: &str) -> Result<HashSet<(String, Checksum)>> {
+        let query = "SELECT name, sha256 FROM checked_files WHERE release_id = ?";
+        let files: Vec<(String, String)> = self.fetch(query, &[release.into()])?;
+        files.into_iter().map(|(name, sha256)| Ok((name, sha256.parse()?))).collect()
     }
 }

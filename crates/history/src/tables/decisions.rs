@@ -13,10 +13,14 @@ text_enum! {
         Reported = "reported",
         /// The rows of the new files are no evidence against the live model.
         NoDrift = "no_drift",
+        /// Too few of the clients in the new files are known to have left. The files are pending.
+        CannotBeJudged = "cannot_be_judged",
         /// The live model has drifted, and a new one has been deployed.
         Redeployed = "redeployed",
         /// The live model has drifted, but the new one is no better and `promotion` is `if_better`.
         Kept = "kept",
+        /// The live model has drifted or has other columns than the config, but it is held.
+        Held = "held",
         /// The columns of the config differ from those of the live release, and a model with the new columns was deployed.
         ColumnsChanged = "columns_changed",
         /// Nothing had been deployed, and a first model was deployed.

@@ -8,7 +8,7 @@ use common::model::shift::ShiftVerdict;
 pub use common::production::drift::DriftVerdict;
 
 use crate::columns::{columns, text_field};
-use crate::record::Recorded;
+use crate::record::{Recorded, newest_with};
 use crate::store::History;
 
 columns! {
@@ -28,7 +28,8 @@ columns! {
         recorded_f1: f64,
         /// The name of the test that decided.
         test: DriftTest,
-        /// Whether the score has fallen by more than chance explains: `drifted`, `not drifted` or `cannot tell`.
+        /// Whether the score has fallen by more than chance explains: `drifted`, `not drifted`, `cannot tell`, or `cannot be
+        /// judged` if too few clients are known to have left.
         verdict: DriftVerdict,
         /// Whether the test reported drift.
         drifted: bool,
@@ -56,7 +57,7 @@ columns! {
     }
 }
 
-text_field!(DriftVerdict: NotDrifted, CannotTell, Drifted);
+text_field!(DriftVerdict: NotDrifted, CannotTell, Drifted, CannotBeJudged);
 text_field!(DriftTest: Raw, Interval, History);
 text_field!(ShiftVerdict: NotShifted, Harmless, Shifted);
 
@@ -66,8 +67,8 @@ pub type CheckRow = Recorded<DriftCheck>;
 pub type ShiftRow = Recorded<PredictorShift>;
 
 impl History {
-    /// Returns the newest drift check; `None` if there is none.
-    pub fn newest_check(&mut self) -> Result<Option<CheckRow>> {
-        Ok(self.newest(1)?.pop())
+    /// Returns the newest drift check of a release; `None` if there is none among the newest checks of all releases.
+    pub fn newest_check(&mut self, release: &str) -> Result<Option<CheckRow>> {
+        Ok(self.records(&newest_with::<DriftCheck>("release_id = ?"), &[release.into()])?.pop())
     }
 }

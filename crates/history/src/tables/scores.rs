@@ -4,8 +4,8 @@ use anyhow::Result;
 use common::files::checksum::Checksum;
 use common::model::metrics::Confusion;
 
-use crate::columns::columns;
-use crate::record::Recorded;
+use crate::columns::{Field, columns};
+use crate::record::{Recorded, newest_with};
 use crate::store::History;
 
 columns! {
@@ -28,15 +28,19 @@ columns! {
 pub type ScoreRow = Recorded<ScoredData>;
 
 impl History {
-    /// Returns the newest score; `None` if there is none.
-    pub fn newest_score(&mut self) -> Result<Option<ScoreRow>> {
-        Ok(self.newest(1)?.pop())
+    /// Returns the newest score of a model on data in which at least `min_positives` clients are known to have left;
+    /// `None` if there is none among the newest scores of all models.
+    pub fn newest_score(&mut self, model_sha256: &Checksum, min_positives: u32) -> Result<Option<ScoreRow>> {
+        let query = newest_with::<ScoredData>("model_sha256 = ? AND true_positives + false_negatives >= ?");
+        Ok(self.records(&query, &[model_sha256.to_value(), i64::from(min_positives).into()])?.pop())
     }
 
-    /// Returns the newest F1 scores of live releases, at their deployment or on new rows; at most `last` of them.
+    /// Returns the newest F1 scores of live releases, at their deployment or on new rows that could be judged; at most
+    /// `last` of them.
     pub fn past_scores(&mut self, last: u32) -> Result<Vec<f64>> {
         let query = "SELECT f1 FROM (
-                SELECT run_id, f1 FROM (SELECT run_id, f1 FROM drift_checks ORDER BY run_id DESC LIMIT ?) AS checks
+                SELECT run_id, f1 FROM (SELECT run_id, f1 FROM drift_checks
+                    WHERE verdict <> 'cannot be judged' ORDER BY run_id DESC LIMIT ?) AS checks
                 UNION ALL
                 SELECT run_id, f1 FROM (SELECT run_id, f1 FROM releases ORDER BY run_id DESC LIMIT ?) AS deployments
             ) AS newest ORDER BY run_id DESC LIMIT ?";

@@ -77,9 +77,12 @@ fn as_listed_now(kind: ListingKind, row: &Value) -> Value {
 fn check_listings(history: &mut History, listed: &Value) {
     for kind in ListingKind::ALL {
         let found = serde_json::to_value(history.listing(*kind, &Schema::default(), 1000).unwrap()).unwrap();
-        // There were no contacts and no lists in version 3.
+        // There were no contacts, lists and pending files in version 3.
         let expected = listed[kind.as_str()].as_array().cloned().unwrap_or_default();
-        assert_eq!(expected.is_empty(), matches!(kind, ListingKind::Contacts | ListingKind::Lists));
+        assert_eq!(
+            expected.is_empty(),
+            matches!(kind, ListingKind::Contacts | ListingKind::Lists | ListingKind::Pending)
+        );
         let expected: Vec<_> = expected.iter().map(|row| as_listed_now(*kind, row)).collect();
         assert_eq!(found, json!({"what": kind.as_str(), "rows": expected}));
     }
@@ -89,7 +92,8 @@ fn check_listings(history: &mut History, listed: &Value) {
 const RENAMED: [(&str, &str); 1] = [("contestants", "compared_models")];
 
 /// The tables that were added after schema version 3.
-const ADDED: [&str; 5] = ["category_levels", "contact_requests", "contacts", "published_lists", "listed_clients"];
+const ADDED: [&str; 6] =
+    ["category_levels", "contact_requests", "contacts", "published_lists", "listed_clients", "pending_files"];
 
 /// Returns the rows of all tables under their names of this version.
 fn all_rows(database: &Database, tables: impl Iterator<Item = String>) -> Vec<(String, String)> {

@@ -8,7 +8,7 @@ use crate::agenda::{Agenda, Entry};
 use crate::changes::{Changes, day};
 use crate::evidence::Evidence;
 use crate::section::{Cell, Part, Section, Table};
-use crate::wording::{capitalised, count, grouped, minutes};
+use crate::wording::{NOT_CHECKED, capitalised, check_in_short, count, grouped, minutes};
 
 /// Number of calls on the first page.
 const FIRST: usize = 15;
@@ -64,14 +64,12 @@ fn status(evidence: &Evidence, today: Date) -> String {
     };
     let checks = evidence.checks_of_live();
     let check = match checks.last() {
-        Some(check) => format!(
-            "Model checked on new rows {}: {}.",
-            when(&check.started, today),
-            if check.drifted { "it has drifted" } else { "no drift" }
-        ),
+        Some(check) => {
+            format!("Model checked on new files {}: {}.", when(&check.started, today), check_in_short(check))
+        }
         None => {
             let live = day(evidence.release.manifest.created).strftime("%-d %B %Y").to_string();
-            format!("Model live since {live}; no new rows have arrived to check it.")
+            format!("Model live since {live}; {NOT_CHECKED}.")
         }
     };
     format!("{compiled} {check}")

@@ -191,7 +191,7 @@ pub fn drift(evidence: &Evidence) -> Section {
     let mut section = Section::new("drift", "Is it still good?");
     let checks = evidence.checks_of_live();
     let Some(newest) = checks.last() else {
-        section.parts.push(Part::Text("No new rows have arrived since it went live.".to_owned()));
+        section.parts.push(Part::Text(format!("The model was {}.", wording::NOT_CHECKED)));
         return section;
     };
     let words = format!("Newest drift check, {} UTC: {}", minutes(&newest.started), wording::check(newest));
@@ -201,7 +201,7 @@ pub fn drift(evidence: &Evidence) -> Section {
         vec![
             minutes(&check.started),
             grouped(check.confusion.n()),
-            format!("{:.4}", check.confusion.f1()),
+            statistic(wording::f1_of(check)),
             wording::interval(wording::interval_of(check)),
             check.verdict.to_string(),
             check.test.as_str().to_owned(),
