@@ -91,21 +91,22 @@ pub fn run(config: &Config, files: &[PathBuf], first: usize) -> Result<ReplayOut
     Ok(ReplayOutcome { files: files.into_iter().map(|file| file.name).collect(), first, models: replayed })
 }
 
-/// Returns, for every file that arrives while others are pending, these files with it. Whether files can be judged depends
-/// on the labels alone, so it is the same for every model. `later` are the counts on every file from `first` on.
+/// Returns the groups of files that are judged together because all but the last one were pending. Whether files can be
+/// judged depends on their labels alone, so the groups are the same for every model. `later` are the counts on every file
+/// from `first` on.
 fn pending(config: &Config, files: &[DataFile], first: usize, later: &[Counts]) -> Result<Vec<Range<usize>>> {
     let (mut groups, mut start) = (Vec::new(), first);
     for (file, counts) in (first..).zip(later) {
         let left = match start == file {
             true => counts.alone[0].true_positives + counts.alone[0].false_negatives,
             false => {
-                groups.push(start..file + 1);
                 let reading = Reading::LENIENT.without_ids().with_later_labels();
                 let table = Table::read_all(&config.columns, &files[start..=file], reading, config.threads as usize)?;
                 KnownOutcomes::of(&table)?.left()
             }
         };
         if left >= u64::from(config.drift_min_positives) {
+            groups.extend((start < file).then_some(start..file + 1));
             start = file + 1;
         }
     }
