@@ -178,7 +178,7 @@ fn a_record_is_read_as_it_was_written() {
     let decision = PromotionDecision {
         promoted: false,
         warnings: vec!["worse; \"much\"".to_owned()],
-        ..PromotionDecision::new(sha256, None, Promotion::IfBetter, &comparison, None)
+        ..PromotionDecision::new(sha256.clone(), None, Promotion::IfBetter, &comparison, None)
     };
     crate::record(&config, "test", |run| {
         run.add(check.clone());
@@ -250,8 +250,15 @@ fn a_check_without_leavers_by_an_earlier_version_counts_as_one_that_could_not_be
 /// A release that was trained on files with these names; the content of a file is its name.
 fn release(names: &[&str]) -> Release {
     let checksum = Checksum::of_bytes(b"m");
-    let score =
-        Score { model_sha256: checksum.clone(), f1: 0.8, n: 10, confusion: Confusion::default(), threshold: 0.5 };
+    let score = Score {
+        model_sha256: checksum.clone(),
+        f1: 0.8,
+        n: 10,
+        confusion: Confusion::default(),
+        threshold: 0.5,
+        calibration: None,
+        leaks: Default::default(),
+    };
     let ingested = |name: &&str| IngestedFile {
         name: (*name).to_owned(),
         sha256: Checksum::of_bytes(name.as_bytes()),

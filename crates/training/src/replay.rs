@@ -4,6 +4,8 @@
 //! Every model is fitted exactly as a run of training would have fitted it. Each file is read once for the distinct rows
 //! and once for its own rows; the models share the columns.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -66,14 +68,49 @@ pub fn run(config: &Config, files: &[PathBuf], first: usize) -> Result<ReplayOut
         }
     })?;
     let later = counts.split_off(1);
+    let pending = pending(config, &files, first, &later)?;
+    let with_pending = in_parallel(threads, pending.len(), "pending files scored", |group| {
+        let files = &files[pending[group].clone()];
+        let reading = Reading::LENIENT.without_ids().with_later_labels();
+        let table = Table::read_all(schema, files, reading, 1)?;
+        // A file that is pending came after the training data of the live model.
+        Counts::of(&table, &models[..=pending[group].start - first], Pairs::None, config.threshold)
+    })?;
     let test = counts.pop().context("the test data were not scored")?;
     ensure!(
         test.alone[0].n() > 0,
         "{} contains no row whose {target} is known; add labelled rows",
         config.test_data.display()
     );
-    let names = files.into_iter().map(|file| file.name).collect();
-    Ok(ReplayOutcome { files: names, first, models: (0..models.len()).map(|m| combined(m, &test, &later)).collect() })
+    let mut replayed: Vec<ReplayedModel> = (0..models.len()).map(|m| combined(m, &test, &later)).collect();
+    for (group, counts) in pending.iter().zip(with_pending) {
+        for (model, confusion) in replayed.iter_mut().zip(counts.alone) {
+            model.with_pending.insert(group.end - 1, confusion);
+        }
+    }
+    Ok(ReplayOutcome { files: files.into_iter().map(|file| file.name).collect(), first, models: replayed })
+}
+
+/// Returns the groups of files that are judged together because all but the last one were pending. Whether files can be
+/// judged depends on their labels alone, so the groups are the same for every model. `later` are the counts on every file
+/// from `first` on.
+fn pending(config: &Config, files: &[DataFile], first: usize, later: &[Counts]) -> Result<Vec<Range<usize>>> {
+    let (mut groups, mut start) = (Vec::new(), first);
+    for (file, counts) in (first..).zip(later) {
+        let left = match start == file {
+            true => counts.alone[0].true_positives + counts.alone[0].false_negatives,
+            false => {
+                let reading = Reading::LENIENT.without_ids().with_later_labels();
+                let table = Table::read_all(&config.columns, &files[start..=file], reading, config.threads as usize)?;
+                KnownOutcomes::of(&table)?.left()
+            }
+        };
+        if left >= u64::from(config.drift_min_positives) {
+            groups.extend((start < file).then_some(start..file + 1));
+            start = file + 1;
+        }
+    }
+    Ok(groups)
 }
 
 /// Fits a model on the distinct rows of the first `files` files; `None` if these are not of both classes.
@@ -90,6 +127,7 @@ fn fit(arrivals: &Arrivals, files: usize, config: &Config) -> Result<Option<Mode
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pairs {
     All,
+    None,
     /// The last model with every earlier one.
     OfTheLast,
 }
@@ -106,7 +144,11 @@ impl Counts {
         let labels = KnownOutcomes::of(table)?;
         let predicted: Vec<Predictions> =
             models.iter().map(|model| Predictions::of(table, model, threshold)).collect::<Result<_>>()?;
-        let compared = if pairs == Pairs::All { 0 } else { models.len().saturating_sub(1) };
+        let compared = match pairs {
+            Pairs::All => 0,
+            Pairs::OfTheLast => models.len().saturating_sub(1),
+            Pairs::None => models.len(),
+        };
         let joint = |challenger: usize| {
             let earlier = predicted[..challenger].iter();
             earlier.map(|champion| labels.joint(&predicted[challenger], champion)).collect()
@@ -128,6 +170,7 @@ fn combined(m: usize, test: &Counts, later: &[Counts]) -> ReplayedModel {
     ReplayedModel {
         test: test.alone[m],
         later: later[m..].iter().map(|counts| counts.alone[m]).collect(),
+        with_pending: BTreeMap::new(),
         against: against.collect(),
     }
 }

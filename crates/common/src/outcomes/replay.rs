@@ -1,6 +1,8 @@
 //! The outcome of `training --replay`: what every model predicts that could have been trained while files arrived. It
 //! contains only counts, from which `fullprocess --replay` derives what each rule would have done.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use statistics::paired::Joint;
 
@@ -24,6 +26,10 @@ pub struct ReplayedModel {
     pub test: Confusion,
     /// Counts on every file that arrived after its training data, in the order of their arrival.
     pub later: Vec<Confusion>,
+    /// Counts on a file together with the files that were pending when it arrived, by the index of the file. Unlabelled
+    /// rows of pending files have labels that arrived since. Only files that arrived while others were pending are here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub with_pending: BTreeMap<usize, Confusion>,
     /// Comparison, as the challenger, with every earlier model.
     pub against: Vec<ReplayedComparison>,
 }

@@ -42,6 +42,11 @@ impl KnownOutcomes {
         Ok(Self { left: of_class(1.0), stayed: of_class(0.0) })
     }
 
+    /// Returns the number of clients that left.
+    pub fn left(&self) -> u64 {
+        ones(self.left.iter().copied())
+    }
+
     /// Returns the counts of a model.
     pub fn confusion(&self, predicted: &Predictions) -> Confusion {
         let leaves = &predicted.0;

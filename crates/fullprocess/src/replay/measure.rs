@@ -45,6 +45,8 @@ pub struct FileDecision {
     pub f1: f64,
     /// Counts of the live model on the file.
     pub confusion: Confusion,
+    /// F1 that the drift test judged: on the file together with those that were pending; `None` if it judged nothing.
+    pub judged_f1: Option<f64>,
 }
 
 /// Measures what a policy did. A file is evidence if at least `min_positives` of its clients are known to have left.
@@ -70,6 +72,7 @@ pub fn measure(counts: &ReplayOutcome, played: &Played, min_positives: u32) -> M
                 decision: step.decided,
                 f1: step.score.f1(),
                 confusion: step.score,
+                judged_f1: step.judged_f1,
             })
             .collect(),
     }

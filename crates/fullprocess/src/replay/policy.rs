@@ -67,12 +67,15 @@ pub struct Step {
     pub live: usize,
     /// Counts of this model on the file.
     pub score: Confusion,
+    /// The F1 that the drift test has judged: of the file, together with those that were pending; `None` if it could not
+    /// be judged or was not checked.
+    pub judged_f1: Option<f64>,
     pub decided: Decided,
 }
 
 /// Plays `policy`. `min_positives` clients of new files must be known to have left before the drift test decides.
 pub fn play(counts: &ReplayOutcome, policy: Policy, min_positives: u32) -> Played {
-    let mut player = Player { counts, min_positives, live: 0, pending: Confusion::default(), past: Vec::new() };
+    let mut player = Player { counts, min_positives, live: 0, past: Vec::new() };
     player.deployed(0);
     let steps = (counts.first..counts.files.len()).filter_map(|file| player.step(policy, file)).collect();
     Played { policy, steps }
@@ -84,8 +87,6 @@ struct Player<'c> {
     min_positives: u32,
     /// Index of the live model.
     live: usize,
-    /// Counts of the live model on files that could not be judged yet.
-    pending: Confusion,
     /// The F1 scores of live models so far, at their deployment and on new files.
     past: Vec<f64>,
 }
@@ -96,25 +97,27 @@ impl Player<'_> {
         let (live, first) = (self.live, self.counts.first);
         let score = *self.counts.models.get(live)?.later.get(file - first - live)?;
         let challenger = file + 1 - first;
-        let decided = match policy {
-            Policy::Never => Decided::Unchecked,
-            Policy::Always => self.deployed(challenger),
-            Policy::Rule { test, promotion } => self.check(test, promotion, score, challenger)?,
+        let (judged_f1, decided) = match policy {
+            Policy::Never => (None, Decided::Unchecked),
+            Policy::Always => (None, self.deployed(challenger)),
+            Policy::Rule { test, promotion } => {
+                let new = self.counts.models.get(live)?.with_pending.get(&file).copied().unwrap_or(score);
+                let decided = self.check(test, promotion, new, challenger)?;
+                ((decided != Decided::CannotBeJudged).then(|| new.f1()), decided)
+            }
         };
-        Some(Step { file, live, score, decided })
+        Some(Step { file, live, score, judged_f1, decided })
     }
 
-    /// Checks the live model, of which `score` are the counts on the new file, and replaces it if the rules say so.
-    fn check(&mut self, test: DriftTest, promotion: Promotion, score: Confusion, challenger: usize) -> Option<Decided> {
+    /// Checks the live model, of which `new` are the counts on the new file and the pending ones, and replaces it if the
+    /// rules say so.
+    fn check(&mut self, test: DriftTest, promotion: Promotion, new: Confusion, challenger: usize) -> Option<Decided> {
         let rule = DriftRule { test, min_positives: self.min_positives };
-        let new = self.pending + score;
         let past = &self.past[self.past.len().saturating_sub(PAST_SCORES as usize)..];
         let check = rule.check_counts(&self.counts.models.get(self.live)?.test, &new, past);
         if check.judgement == Judgement::CannotBeJudged {
-            self.pending = new;
             return Some(Decided::CannotBeJudged);
         }
-        self.pending = Confusion::default();
         self.past.push(new.f1());
         Some(match check.judgement == Judgement::Drifted {
             false => Decided::NoDrift,
@@ -138,6 +141,8 @@ impl Player<'_> {
 
 #[cfg(test)]
 pub mod tests {
+    use std::collections::BTreeMap;
+
     use common::outcomes::replay::{ReplayedComparison, ReplayedModel};
     use statistics::paired::{Joint, Predicted};
 
@@ -177,6 +182,7 @@ pub mod tests {
         let model = |m: usize| ReplayedModel {
             test: table(test(m)),
             later: (m + 1..files).map(|file| table(on(m, file))).collect(),
+            with_pending: BTreeMap::new(),
             against: (0..m)
                 .map(|champion| ReplayedComparison {
                     test: joint(test(m), test(champion)),
@@ -233,6 +239,8 @@ pub mod tests {
                 model.later[file - m - 1] = few(errors);
             }
         }
+        counts.models[0].with_pending.insert(2, few(3) + few(0));
+        counts.models[2].with_pending.insert(4, few(0) + few(1));
         // Of the six leavers of files 1 and 2 the model finds three, F1 0.67 after 0.875 at deployment. Of the six of
         // files 3 and 4 the next model finds five, F1 0.91.
         assert_eq!(decided(&counts, RAW), [CannotBeJudged, Redeployed, CannotBeJudged, NoDrift, NoDrift]);

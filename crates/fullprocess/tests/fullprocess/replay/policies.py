@@ -43,15 +43,20 @@ def simulate(kind, folder):
     def shares(file):
         return {"stable": 0.0, "sudden": float(file >= 9), "slow": min(file / 18, 1.0)}[kind]
 
-    earlier = None
+    earlier, unknown = None, None
     for file in range(24):
         frame = table(shares(file), 6000 if kind == "stable" and file == 0 else 400, f"f{file}")
+        whole = frame.copy()
         for column in [*PREDICTORS, "exited"]:
             frame.loc[random.random(len(frame)) < 0.02, column] = pandas.NA
         if file in (5, 15, 16):  # too few leavers to be judged
-            frame.loc[(frame["exited"] == 1) & (frame.index > 12), "exited"] = pandas.NA
+            frame.loc[frame.index > 5, "exited"] = pandas.NA
             frame = frame.iloc[:40]
-        if earlier is not None:
+            unknown = whole.iloc[6:40]
+        elif unknown is not None:  # some of the labels arrive, for one client with a contradiction
+            changed = unknown.iloc[:1].assign(exited=1 - unknown["exited"].iloc[0])
+            frame, unknown = pandas.concat([frame, unknown.iloc[:20], changed]), None
+        if earlier is not None and file not in (5, 15, 16):
             frame = pandas.concat([frame, earlier.sample(20, random_state=file)])
         frame.to_csv(folder / f"file{file:02}.csv", index=False)
         earlier = frame
@@ -158,6 +163,19 @@ def is_better(new, old):
     return min(one.f1 - other.f1 - 2 * error, new.f1 - old.f1) > 0
 
 
+def with_later_labels(files):
+    """The rows of all files; an unlabelled one has the newest label of its client in a later file. A client that this file
+    lists both as left and as active has left."""
+    completed = []
+    for index, rows in enumerate(files):
+        newest = {}
+        for later in files[index + 1 :]:
+            labelled = later[later["exited"].notna() & later["corporation"].notna()]
+            newest |= labelled.groupby("corporation")["exited"].max().to_dict()
+        completed.append(rows.assign(exited=rows["exited"].fillna(rows["corporation"].map(newest))))
+    return pandas.concat(completed)
+
+
 class History:
     def __init__(self, test, files):
         self.files = [pandas.read_csv(file, dtype={"corporation": str}) for file in files]
@@ -177,10 +195,11 @@ class History:
             elif policy == "always":
                 decision = "redeployed"
             else:
-                new = score if pending is None else pending + score
+                first = file if pending is None else pending
+                new = score if first == file else Scored.of(self.models[live], with_later_labels(self.files[first : file + 1]))
                 pending = None
                 if new.left < MIN_POSITIVES:
-                    decision, pending = "cannot_be_judged", new
+                    decision, pending = "cannot_be_judged", first
                 else:
                     drifted = has_drifted(test, self.on_test[live], new, past)
                     past.append(new.f1)
