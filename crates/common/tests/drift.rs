@@ -121,6 +121,8 @@ fn alarms(before: Cells, now: Cells, test_rows: u64, rows: u64, rounds: u32) -> 
             n: test.n(),
             confusion: test,
             threshold: 0.5,
+            calibration: None,
+            leaks: Default::default(),
         };
         let past: Vec<f64> = (0..EARLIER).map(|_| before.draw(rows, &mut random).f1()).chain([test.f1()]).collect();
         let new = now.draw(rows, &mut random);
