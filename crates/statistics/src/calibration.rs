@@ -232,16 +232,16 @@ mod tests {
             moved.coefficients[i] += by;
             moved
         };
-        for i in 0..TERMS {
+        for (i, row) in hessian.iter().enumerate() {
             assert!(moved(i, 0.01).density(&pairs) < fitted.density(&pairs));
             assert!(moved(i, -0.01).density(&pairs) < fitted.density(&pairs));
             let (above, below) = (moved(i, 1e-4).derivatives(&pairs).0, moved(i, -1e-4).derivatives(&pairs).0);
             for j in 0..TERMS {
                 let slope = (below[j] - above[j]) / 2e-4;
-                assert!((slope - hessian[i][j]).abs() < 1e-4 * hessian[i][i], "{i} {j}");
+                assert!((slope - row[j]).abs() < 1e-4 * row[i], "{i} {j}");
                 let left = pairs.iter().filter(|(_, left)| *left).count();
                 let factor = 1.0 + FEW_ROWS / (1 + left.min(300 - left)) as f64;
-                let unit: f64 = (0..TERMS).map(|k| hessian[i][k] * fitted.covariance[k][j] / factor).sum();
+                let unit: f64 = (0..TERMS).map(|k| row[k] * fitted.covariance[k][j] / factor).sum();
                 assert!((unit - f64::from(i == j)).abs() < 1e-8, "{i} {j}: {unit}");
             }
         }

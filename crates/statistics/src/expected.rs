@@ -124,7 +124,7 @@ impl ExpectedCounts {
         };
         let value = ratio.of * t.leave / (ratio.constant + ratio.from[0] * t.leave + ratio.from[1] * n.leave);
         let value = if value.is_nan() { 0.0 } else { value };
-        let interval = Interval { low: root(&distance, 1.0), high: root(&distance, -1.0) };
+        let interval = Interval { low: root(distance, 1.0), high: root(distance, -1.0) };
         Estimate { value, interval: Interval { low: interval.low.min(value), high: interval.high.max(value) } }
     }
 }

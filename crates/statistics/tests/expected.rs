@@ -3,6 +3,8 @@
 //! CI runs some rounds of the simulation; `cargo test --release -p statistics --test expected -- --ignored --nocapture`
 //! runs all of them and prints the table. `golden/make_nannyml.py` creates the estimates of nannyml.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot ask its question has failed")]
+
 use serde::Deserialize;
 use statistics::calibration::Calibration;
 use statistics::confusion::Confusion;
