@@ -27,7 +27,7 @@ pub struct ReplayedModel {
     /// Counts on every file that arrived after its training data, in the order of their arrival.
     pub later: Vec<Confusion>,
     /// Counts on a file together with the files that were pending when it arrived, by the index of the file. Unlabelled
-    /// rows of pending files have labels that arrived since. Only files that arrived while others were pending are here.
+    /// rows of pending files have labels that arrived since. Only files that are judged together with others are here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub with_pending: BTreeMap<usize, Confusion>,
     /// Comparison, as the challenger, with every earlier model.
