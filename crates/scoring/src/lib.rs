@@ -220,7 +220,7 @@ impl cli::Outcome for Shown {
         .filter(|(count, _)| **count > 0)
         .map(|(count, what)| format!("{count} rows {what}"))
         .collect();
-        if confusion.has_no_positive() {
+        if confusion.n() > 0 && confusion.has_no_positive() {
             warnings.push("no client left and none was predicted to leave: F1 is 0 by convention".to_owned());
         }
         warnings.extend(self.outcome.leaks.warnings(self.outcome.n));

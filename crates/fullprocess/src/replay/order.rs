@@ -43,7 +43,7 @@ pub fn by_arrival(files: Vec<ListedFile>, arrivals: Option<&[Arrival]>) -> Order
     let (changed, gone): (Vec<&str>, Vec<&str>) = lost.into_iter().partition(|name| names.contains(name));
     for (names, what) in [
         (changed, "had another content before, which cannot be played"),
-        (gone, "cannot be played, because the input folder does not contain it any more"),
+        (gone, "cannot be played: no longer in the input folder"),
     ] {
         if !names.is_empty() {
             notes.push(format!("{} {what}", few(&names)));
