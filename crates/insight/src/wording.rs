@@ -57,7 +57,8 @@ pub fn number(value: f64) -> String {
         size if size < 1e-3 => format!("{value:.3e}"),
         size if size < 10.0 => format!("{value:.5}"),
         size if size < 1e5 => format!("{value:.2}"),
-        _ => format!("{value:.0}"),
+        size if size < 1e15 => format!("{value:.0}"),
+        _ => format!("{value:.3e}"),
     }
 }
 
