@@ -128,9 +128,13 @@ impl Outcome {
         format!("F1 {new:.4}{interval} on {n} rows of {files}, {recorded:.4} at deployment{}", self.estimate())
     }
 
-    /// Describes the estimated quality as the end of a list; empty if there is none.
+    /// Describes the estimated quality as the end of a list; empty if there is none, or if no client is predicted to leave,
+    /// so that F1 can only be 0.
     fn estimate(&self) -> String {
-        self.estimated.map(|estimated| format!(", {estimated}")).unwrap_or_default()
+        self.estimated
+            .filter(|quality| quality.f1_high > 0.0)
+            .map(|estimated| format!(", {estimated}"))
+            .unwrap_or_default()
     }
 }
 

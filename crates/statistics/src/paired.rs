@@ -94,7 +94,7 @@ const PREDICTIONS: [[f64; 2]; 4] = [[1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.
 
 /// Number of standard errors on either side of the difference. It is slightly more than 1.96, so that the interval of
 /// two equally good models is above 0 in fewer than 2.5 % of the cases, also where the normal approximation is rough.
-const STANDARD_ERRORS: f64 = 2.0;
+const STANDARD_ERRORS: f64 = 2.05;
 
 /// Returns the interval of the challenger's F1 minus the champion's, for clients that were drawn independently.
 ///
@@ -184,7 +184,7 @@ mod tests {
         }
         let found = f1_difference(&counts).unwrap();
         let half = (found.high - found.low) / 2.0;
-        assert!((half / (2.0 * variance.sqrt()) - 1.0).abs() < 1e-3, "{half} {}", variance.sqrt());
+        assert!((half / (STANDARD_ERRORS * variance.sqrt()) - 1.0).abs() < 1e-3, "{half} {}", variance.sqrt());
         assert!((found.low.midpoint(found.high) - difference(&start)).abs() < 1e-4);
     }
 
