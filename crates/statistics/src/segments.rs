@@ -61,7 +61,7 @@ impl Segment {
     }
 }
 
-/// What is measured in a segment.
+/// A measure of the results in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
     /// F1, compared with that of all other clients.
@@ -79,7 +79,7 @@ pub struct Weakness {
     pub group: usize,
     /// Index of the segment in its group.
     pub segment: usize,
-    /// What is weak.
+    /// The measure that is weak.
     pub measure: Measure,
     /// The value in the segment.
     pub value: f64,

@@ -97,11 +97,11 @@ fn as_listed_now(kind: ListingKind, row: &Value) -> Value {
 fn check_listings(history: &mut History, listed: &Value) {
     for kind in ListingKind::ALL {
         let found = serde_json::to_value(history.listing(*kind, &Schema::default(), 1000).unwrap()).unwrap();
-        // There were no contacts, lists and pending files in version 3.
+        // There were none of these in version 3.
         let expected = listed[kind.as_str()].as_array().cloned().unwrap_or_default();
         assert_eq!(
             expected.is_empty(),
-            matches!(kind, ListingKind::Contacts | ListingKind::Lists | ListingKind::Pending)
+            matches!(kind, ListingKind::Contacts | ListingKind::Lists | ListingKind::Pending | ListingKind::Estimates)
         );
         let expected: Vec<_> = expected.iter().map(|row| as_listed_now(*kind, row)).collect();
         assert_eq!(found, json!({"what": kind.as_str(), "rows": expected}));
@@ -297,6 +297,11 @@ fn migration_6_is_finished_after_an_interruption_anywhere() {
 fn migration_7_is_finished_after_an_interruption_anywhere() {
     let lists = ["published_lists", "listed_clients"];
     check_interruptions(7, &["DROP TABLE listed_clients", "DROP TABLE published_lists"], &lists);
+}
+
+#[test]
+fn migration_8_is_finished_after_an_interruption() {
+    check_interruptions(8, &["DROP TABLE pending_files"], &["pending_files"]);
 }
 
 #[test]
