@@ -443,7 +443,8 @@ fn what_killed_writers_of_predictions_left_is_removed_by_the_next_one() {
 
 /// Rows from which the model is calibrated: of the clients predicted to leave, three of four leave, of the others one of
 /// four.
-const CALIBRATING: &[(&str, &str, usize)] = &[(LEAVES, "1", 30), (LEAVES, "0", 10), (STAYS, "1", 10), (STAYS, "0", 30)];
+const CALIBRATING: &[(&str, &str, usize)] =
+    &[(LEAVES, "1", 300), (LEAVES, "0", 100), (STAYS, "1", 100), (STAYS, "0", 300)];
 
 fn estimated(workspace: &Workspace, rows: &str) -> Value {
     workspace.csv("new/new.csv", rows);
@@ -488,7 +489,7 @@ fn a_release_without_a_calibration_is_estimated_from_the_probabilities_of_its_mo
     workspace.run("scoring", &[]);
     let record = "practicemodels/latestscore.json";
     let mut score: Value = serde_json::from_str(&workspace.text(record)).unwrap();
-    assert_eq!(score["calibration"]["rows"], 80);
+    assert_eq!(score["calibration"]["rows"], 800);
     score.as_object_mut().unwrap().remove("calibration");
     fs::write(workspace.path(record), score.to_string()).unwrap();
     workspace.run("deployment", &[]);
