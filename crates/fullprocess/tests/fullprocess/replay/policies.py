@@ -150,7 +150,7 @@ def promotes(rule, challenger, champion):
 
 
 def is_better(new, old):
-    """Whether the new model has a higher F1 on the same rows by more than chance: two standard errors, from the influence
+    """Whether the new model has a higher F1 on the same rows by more than chance: 2.05 standard errors, from the influence
     of each row on F1. A row is added for each outcome and each way in which the models can disagree."""
     if not new.left:
         return False
@@ -160,7 +160,7 @@ def is_better(new, old):
         weight = scored.predicted + scored.actual
         return (2 * (scored.actual & scored.predicted) - scored.f1 * weight) / weight.sum()
     error = numpy.sqrt(((influences(one) - influences(other)) ** 2).sum())
-    return min(one.f1 - other.f1 - 2 * error, new.f1 - old.f1) > 0
+    return min(one.f1 - other.f1 - 2.05 * error, new.f1 - old.f1) > 0
 
 
 def with_later_labels(files):
