@@ -23,7 +23,7 @@ fn it_makes_the_database_from_nothing_and_is_safe_to_repeat() {
             (&json!(database.shown()), &json!(history::SCHEMA_VERSION))
         );
         let tables = first["tables"].as_array().unwrap();
-        assert!(tables.len() == 25 && tables.iter().all(|table| table["rows"] == 0), "{first}");
+        assert!(tables.len() == 26 && tables.iter().all(|table| table["rows"] == 0), "{first}");
         assert_eq!(workspace.run_json("dbsetup", &[]), first);
         assert_eq!(workspace.run_json("dbsetup", &["--check"])["schema_version"], history::SCHEMA_VERSION);
         check_message(&workspace.run("dbsetup", &[]), &[&database.shown()]);
