@@ -139,11 +139,13 @@ impl Outcome {
 }
 
 /// Lists the first names, and how many others there are.
-fn listed(names: &[String]) -> String {
+pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
     const SHOWN: usize = 10;
-    match names.get(SHOWN..) {
-        Some(others @ [_, ..]) => format!("{} and {} others", names[..SHOWN].join(", "), others.len()),
-        _ => names.join(", "),
+    let first: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => first.join(", "),
+        1 => format!("{} and 1 other", first.join(", ")),
+        others => format!("{} and {others} others", first.join(", ")),
     }
 }
 

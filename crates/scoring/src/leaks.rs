@@ -63,7 +63,7 @@ fn refuse(config: &Config, overlap: Option<&Overlap>, rows: u64) -> Result<()> {
 /// coefficients of its levels; a missing value as the model imputes it.
 fn separating(model: &Model, clients: &dyn Clients, outcome: &ScoringOutcome) -> Result<Vec<Separating>> {
     let confusion = &outcome.confusion;
-    let left = confusion.true_positives + confusion.false_negatives;
+    let left = confusion.positives();
     if left.min(outcome.n - left) < FEWEST_TO_SEPARATE {
         return Ok(Vec::new());
     }

@@ -75,24 +75,17 @@ pub fn proportion(successes: u64, trials: u64) -> Option<Interval> {
 
 /// The same interval for another confidence level: it extends by `errors` standard errors to either side.
 pub(crate) fn proportion_at(errors: f64, successes: u64, trials: u64) -> Option<Interval> {
-    if successes > trials {
-        return None;
-    }
-    wilson(errors, successes as f64, trials as f64)
+    let is_proportion = trials > 0 && successes <= trials;
+    is_proportion.then(|| wilson(errors, successes as f64 / trials as f64, trials as f64))
 }
 
-/// Returns [`proportion_at`] for numbers that may be fractions. `None` if there is no trial.
-pub(crate) fn wilson(errors: f64, successes: f64, trials: f64) -> Option<Interval> {
-    if trials <= 0.0 {
-        return None;
-    }
-    let (n, p, square) = (trials, successes / trials, errors * errors);
-    let centre = (p + square / (2.0 * n)) / (1.0 + square / n);
-    let margin = errors * (p * (1.0 - p) / n + square / (4.0 * n * n)).sqrt() / (1.0 + square / n);
+/// Returns the same interval of a `rate` among `n` trials, more than 0, which need not be a whole number.
+pub(crate) fn wilson(errors: f64, rate: f64, n: f64) -> Interval {
+    let square = errors * errors;
+    let centre = (rate + square / (2.0 * n)) / (1.0 + square / n);
+    let margin = errors * (rate * (1.0 - rate) / n + square / (4.0 * n * n)).max(0.0).sqrt() / (1.0 + square / n);
     // If none or all trials succeed, the end of the interval is exactly 0 or 1; rounding must not change this.
-    let low = if successes == 0.0 { 0.0 } else { centre - margin };
-    let high = if successes == trials { 1.0 } else { centre + margin };
-    Some(Interval { low, high })
+    Interval { low: (centre - margin).clamp(0.0, rate), high: (centre + margin).clamp(rate, 1.0) }
 }
 
 #[cfg(test)]

@@ -39,11 +39,6 @@ impl Segment {
         *sum += probability;
     }
 
-    /// Returns the number of clients that left.
-    pub fn left(&self) -> u64 {
-        self.confusion.true_positives + self.confusion.false_negatives
-    }
-
     /// Returns the number of clients that the model expected to leave, the sum of their probabilities.
     pub fn expected(&self) -> f64 {
         self.bands.iter().map(|(_, sum)| sum).sum()
@@ -51,7 +46,7 @@ impl Segment {
 
     /// Returns by how much more clients left than the model expected; negative if fewer left.
     fn excess(&self) -> f64 {
-        self.left() as f64 - self.expected()
+        self.confusion.positives() as f64 - self.expected()
     }
 
     /// Returns the variance of the number of clients that leave, if the probabilities are right. In each band it is that of
@@ -201,10 +196,10 @@ fn calibration(segment: &Segment, others: &[&Segment], group: usize, index: usiz
         group,
         segment: index,
         measure: Measure::Calibration,
-        value: segment.left() as f64 / n as f64,
+        value: segment.confusion.positives() as f64 / n as f64,
         interval: Interval { low: 0.0, high: 1.0 },
         reference: segment.expected() / n as f64,
-        p_value: p_value_of_exits(&segment.bands, segment.left()).max(beyond_others),
+        p_value: p_value_of_exits(&segment.bands, segment.confusion.positives()).max(beyond_others),
     };
     Some(Test { weakness, range: Range::Deviation(segment.variance().sqrt() / n as f64) })
 }
@@ -292,7 +287,7 @@ mod tests {
     fn certain_predictions_that_are_wrong_are_weak() {
         let mut wrong = Segment::default();
         (0..20).for_each(|i| wrong.add(f64::from(u8::from(i < 10)), i < 10, i >= 10));
-        assert_eq!((wrong.left(), wrong.expected()), (10, 10.0));
+        assert_eq!((wrong.confusion.positives(), wrong.expected()), (10, 10.0));
         (0..20).for_each(|_| wrong.add(0.0, false, true));
         let found = weaknesses(&[vec![wrong]]);
         assert_eq!(found.iter().map(|weakness| weakness.measure).collect::<Vec<_>>(), [Measure::Calibration]);

@@ -1,7 +1,7 @@
 //! The comparison of two groups within strata of similar individuals: the difference of their rates, and whether chance
 //! alone explains it.
 
-use crate::interval::Interval;
+use crate::interval::{Interval, wilson};
 use crate::special::{NORMAL_97_5, convolution, probabilities};
 
 /// Events in one group of a stratum.
@@ -63,7 +63,7 @@ pub fn rate_difference(strata: &[Stratum]) -> Option<RateDifference> {
         let variance = |stratum: &Stratum| {
             weight(stratum) / total * pooled(stratum) * (1.0 - pooled(stratum)) / stratum[group].of as f64
         };
-        (rate, wilson(rate, mean * (1.0 - mean) / weighted(&variance)))
+        (rate, wilson(NORMAL_97_5, rate, mean * (1.0 - mean) / weighted(&variance)))
     };
     let ((first, of_first), (second, of_second)) = (rate_of(0), rate_of(1));
     let difference = first - second;
@@ -75,14 +75,6 @@ pub fn rate_difference(strata: &[Stratum]) -> Option<RateDifference> {
         },
         p_value: p_value(&strata),
     })
-}
-
-/// Returns Wilson's interval of a rate among `n` individuals, which need not be a whole number.
-fn wilson(rate: f64, n: f64) -> Interval {
-    let square = NORMAL_97_5 * NORMAL_97_5;
-    let centre = (rate + square / (2.0 * n)) / (1.0 + square / n);
-    let margin = NORMAL_97_5 * (rate * (1.0 - rate) / n + square / (4.0 * n * n)).max(0.0).sqrt() / (1.0 + square / n);
-    Interval { low: (centre - margin).clamp(0.0, rate), high: (centre + margin).clamp(rate, 1.0) }
 }
 
 /// Returns the exact p-value of [`rate_difference`]. Without an effect, the events of the first group have a hypergeometric

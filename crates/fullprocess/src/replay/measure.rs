@@ -89,7 +89,7 @@ fn new_model_is_better(counts: &ReplayOutcome, step: &Step, min_positives: u32) 
 
 /// Whether enough clients are known to have left for a score to be judged.
 pub fn is_evidence(counts: &Confusion, min_positives: u32) -> bool {
-    counts.true_positives + counts.false_negatives >= u64::from(min_positives)
+    counts.positives() >= u64::from(min_positives)
 }
 
 fn named<S: Serializer>(policy: &Policy, to: S) -> Result<S::Ok, S::Error> {

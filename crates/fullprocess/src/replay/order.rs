@@ -5,15 +5,14 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use common::files::ingested::ListedFile;
 use history::Arrival;
 
+use crate::display::listed;
+
 /// Files in the order of their arrival.
 pub struct Ordered {
     pub files: Vec<ListedFile>,
     /// Sentences about the order, and about files of the history that are not among these.
     pub notes: Vec<String>,
 }
-
-/// Largest number of names in a sentence.
-const MOST_NAMES: usize = 5;
 
 /// Sorts `files`, which are in the order in which ingestion reads them, by the run that first ingested each with its
 /// content. Files of one run stay in their order; those that no run has ingested come last. `arrivals` is `None` without
@@ -33,7 +32,7 @@ pub fn by_arrival(files: Vec<ListedFile>, arrivals: Option<&[Arrival]>) -> Order
     if !unknown.is_empty() {
         notes.push(format!(
             "the history does not know {} with the present content: played last, in the order of the names",
-            few(&unknown)
+            listed(&unknown)
         ));
     }
     let present: HashSet<_> = files.iter().map(|file| (&file.name, &file.sha256)).collect();
@@ -46,22 +45,13 @@ pub fn by_arrival(files: Vec<ListedFile>, arrivals: Option<&[Arrival]>) -> Order
         (gone, "cannot be played: no longer in the input folder"),
     ] {
         if !names.is_empty() {
-            notes.push(format!("{} {what}", few(&names)));
+            notes.push(format!("{} {what}", listed(&names)));
         }
     }
     let arrived: Vec<i64> = files.iter().map(|file| run_of(file).unwrap_or(i64::MAX)).collect();
     let mut files: Vec<(i64, ListedFile)> = arrived.into_iter().zip(files).collect();
     files.sort_by_key(|(run, _)| *run); // stable
     Ordered { files: files.into_iter().map(|(_, file)| file).collect(), notes }
-}
-
-/// Returns the first names and how many follow.
-fn few(names: &[&str]) -> String {
-    let shown = names[..names.len().min(MOST_NAMES)].join(", ");
-    match names.len().checked_sub(MOST_NAMES) {
-        None | Some(0) => shown,
-        Some(more) => format!("{shown} and {more} more"),
-    }
 }
 
 #[cfg(test)]
@@ -104,13 +94,14 @@ mod tests {
     fn unknown_files_come_last_and_lost_ones_are_named() {
         let files = [("a", "new"), ("b", "2"), ("c", "3")];
         let mut arrivals = vec![arrival("a", "old", 1), arrival("c", "3", 2)];
-        arrivals.extend((0..7).map(|n| arrival(&format!("gone{n}"), "", 1)));
+        arrivals.extend((10..22).map(|n| arrival(&format!("gone{n}"), "", 1)));
         let (names, notes) = ordered(&files, Some(&arrivals));
         assert_eq!(names, ["c", "a", "b"]);
         assert_eq!(notes.len(), 3, "{notes:?}");
         assert!(notes[0].contains("does not know a, b with the present content"), "{notes:?}");
         assert!(notes[1].starts_with("a had another content"), "{notes:?}");
-        assert!(notes[2].starts_with("gone0, gone1, gone2, gone3, gone4 and 2 more cannot"), "{notes:?}");
+        let gone = "gone10, gone11, gone12, gone13, gone14, gone15, gone16, gone17, gone18, gone19 and 2 others cannot";
+        assert!(notes[2].starts_with(gone), "{notes:?}");
     }
 
     #[test]

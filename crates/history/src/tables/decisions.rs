@@ -17,7 +17,7 @@ text_enum! {
         CannotBeJudged = "cannot_be_judged",
         /// The live model has drifted, and a new one has been deployed.
         Redeployed = "redeployed",
-        /// The live model has drifted, but the new one is no better and `promotion` is `if_better`.
+        /// The live model has drifted, but the rule `promotion` does not accept the new one.
         Kept = "kept",
         /// The live model has drifted or has other columns than the config, but it is held.
         Held = "held",

@@ -43,7 +43,7 @@ fn realised<'c>(estimate: &EstimateRow, checks: &'c [CheckRow]) -> Option<&'c Ch
     let is_of_same_files = |check: &&CheckRow| {
         check.run >= estimate.run && check.release == estimate.release && check.data == estimate.data
     };
-    let has_leavers = |check: &&CheckRow| check.confusion.true_positives + check.confusion.false_negatives > 0;
+    let has_leavers = |check: &&CheckRow| check.confusion.positives() > 0;
     checks.iter().filter(is_of_same_files).find(has_leavers)
 }
 

@@ -37,7 +37,7 @@ pub fn segments(evidence: &Evidence) -> Section {
             number(weakness.value),
             format!("{} to {}", number(weakness.interval.low), number(weakness.interval.high)),
             format!("{} ({reference})", number(weakness.reference)),
-            format!("{} of {}", grouped(segment.left()), grouped(segment.confusion.n())),
+            format!("{} of {}", grouped(segment.confusion.positives()), grouped(segment.confusion.n())),
             p_value(weakness.p_value),
         ]
     });

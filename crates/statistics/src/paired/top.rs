@@ -64,12 +64,14 @@ impl Top {
     /// (Newcombe, Interval estimation for the difference between independent proportions, Statistics in Medicine 17,
     /// 1998, method 10), times the share of the exchanged clients. Fractions make the interval wider than necessary.
     pub fn difference(&self) -> Interval {
-        let of = |left: f64| Some((left / self.exchanged, interval::wilson(NORMAL_97_5, left, self.exchanged)?));
-        let (Some((one, of_one)), Some((other, of_other))) =
-            (of(self.left_only_challenger), of(self.left_only_champion))
-        else {
+        if self.exchanged <= 0.0 {
             return Interval { low: 0.0, high: 0.0 };
+        }
+        let of = |left: f64| {
+            let rate = (left / self.exchanged).min(1.0); // sums of fractions are rounded
+            (rate, interval::wilson(NORMAL_97_5, rate, self.exchanged))
         };
+        let ((one, of_one), (other, of_other)) = (of(self.left_only_challenger), of(self.left_only_champion));
         let (difference, share) = (one - other, self.exchanged / self.clients as f64);
         Interval {
             low: share * (difference - (one - of_one.low).hypot(of_other.high - other)),
