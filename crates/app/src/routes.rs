@@ -4,6 +4,7 @@
 mod contacts;
 mod docs;
 mod document;
+mod inference;
 mod operations;
 mod prediction;
 mod report_file;
@@ -47,6 +48,7 @@ macro_rules! handlers {
             components(schemas(problem::ProblemDocument)),
             tags(
                 (name = "predictions", description = "Which clients will leave"),
+                (name = "inference", description = "The same predictions by the Open Inference Protocol, version 2"),
                 (name = "reports", description = "Whom to call, the quality of the model, the history of runs"),
                 (name = "contacts", description = "What came of the calls"),
                 (name = "operations", description = "Health and metrics for monitoring"),
@@ -77,6 +79,15 @@ handlers! {
         Terms: pages::terms,
         Report: report_file::report,
         Metrics: operations::metrics,
+        InferenceServer: inference::server,
+        InferenceLive: inference::server_live,
+        InferenceReady: inference::server_ready,
+        InferenceModel: inference::model,
+        InferenceModelReady: inference::model_ready,
+        Infer: inference::infer,
+        InferenceVersion: inference::version,
+        InferenceVersionReady: inference::version_ready,
+        InferVersion: inference::infer_version,
     }
     others {
         OpenApi: docs::openapi,

@@ -14,6 +14,7 @@ mod flood;
 mod fuzzing;
 mod helpers;
 mod host_names;
+mod inference;
 mod look;
 mod operations;
 mod other_user;
