@@ -51,7 +51,7 @@ pub fn package(model: &Model, model_sha256: &Checksum, threshold: f64) -> Vec<(&
 
 /// Returns the content of `MLmodel`. `onnx_sha256` is the checksum of the model as ONNX, from which its id is made.
 fn description(model: &Model, model_sha256: &Checksum, threshold: f64, onnx_sha256: &Checksum) -> String {
-    let tensor = |name: &str, element: &str| json!({"name": name, "type": "tensor", "tensor-spec": {"dtype": element, "shape": [-1]}});
+    let tensor = |name: &str, element: &str| json!({"name": name, "tensor-spec": {"dtype": element, "shape": [-1]}, "type": "tensor"});
     let inputs = model.schema.predictors().iter().map(|predictor| {
         let element = if predictor.is_category() { "object" } else { "float64" };
         tensor(&predictor.name, element)
