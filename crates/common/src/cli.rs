@@ -5,18 +5,24 @@
 //! (clap's own code).
 
 use std::cell::Cell;
+use std::env;
 use std::fmt::Display;
+use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::config::Config;
+
+/// Name of the environment variable in which `fullprocess` passes its own process id to the steps that it starts.
+pub const STEP_OF_VARIABLE: &str = "RISK_STEP_OF";
 
 /// The command-line flags of every step.
 #[derive(Debug, clap::Args)]
@@ -43,7 +49,7 @@ pub trait Outcome: Display + Serialize {
 impl Arguments {
     /// Loads the config, runs the step and prints its outcome. Returns the exit code of the process.
     pub fn run<O: Outcome>(&self, step: impl FnOnce(&Config) -> Result<O>) -> ExitCode {
-        match self.load().and_then(|config| step(&config)) {
+        match end_with_fullprocess().and_then(|()| self.load()).and_then(|config| step(&config)) {
             Ok(outcome) => {
                 for warning in outcome.warnings() {
                     narrate(format_args!("warning: {warning}"));
@@ -68,7 +74,11 @@ impl Arguments {
     }
 
     fn print<O: Outcome>(&self, outcome: &O) -> ExitCode {
-        let text = if self.json { serde_json::to_string(outcome) } else { Ok(outcome.to_string()) };
+        let text = match self.json {
+            true => serde_json::to_string(outcome),
+            false if output_is_a_log() => Ok(format!("{}{outcome}", timestamp())),
+            false => Ok(outcome.to_string()),
+        };
         match text.map_err(io::Error::from).and_then(|text| writeln!(io::stdout(), "{text}")) {
             // If the reader has closed the pipe early (`| head -1`), the step has not failed.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -82,21 +92,46 @@ impl Arguments {
     }
 }
 
+/// Makes a step that `fullprocess` has started end when `fullprocess` ends for any reason. The step has a process group
+/// of its own, so it would not notice a Ctrl-C; the next run must not meet it while it still works.
+fn end_with_fullprocess() -> Result<()> {
+    #[cfg(target_os = "linux")]
+    if let Ok(parent) = env::var(STEP_OF_VARIABLE) {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+        let here = rustix::process::getppid().map(|id| id.as_raw_nonzero().to_string());
+        ensure!(here.as_deref() == Some(&parent), "fullprocess, which started this step, has ended");
+    }
+    Ok(())
+}
+
 /// Whether [`narrate`] writes the time before each line.
 static TIMESTAMPS: AtomicBool = AtomicBool::new(false);
 
-/// Makes [`narrate`] begin every line with the time (RFC 3339, UTC), unless stderr is a terminal. It is used under
-/// cron, which appends the lines to a log.
+/// Makes [`narrate`], and in a log the outcome too, begin every line with the time (RFC 3339, UTC), unless stderr is a
+/// terminal. It is used under cron, which appends the lines to a log.
 pub fn timestamp_narration() {
     TIMESTAMPS.store(!io::stderr().is_terminal(), Ordering::Relaxed);
 }
 
-/// Writes a message, usually one line, to stderr. A closed stderr is ignored.
-pub fn narrate(text: impl Display) {
-    let time = match TIMESTAMPS.load(Ordering::Relaxed) {
+/// The time at the beginning of a line; empty if lines have none.
+fn timestamp() -> String {
+    match TIMESTAMPS.load(Ordering::Relaxed) {
         true => Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ ").to_string(),
         false => String::new(),
-    };
+    }
+}
+
+/// Whether stdout and stderr are appended to the same file, as cron does it (`>> LOG 2>&1`). Then the outcome is a line of
+/// a log like the others, and no program reads it from stdout.
+fn output_is_a_log() -> bool {
+    let file = |descriptor| fs::metadata(descriptor).ok().filter(fs::Metadata::is_file);
+    let [stdout, stderr] = ["/dev/fd/1", "/dev/fd/2"].map(file);
+    stdout.zip(stderr).is_some_and(|(stdout, stderr)| (stdout.dev(), stdout.ino()) == (stderr.dev(), stderr.ino()))
+}
+
+/// Writes a message, usually one line, to stderr. A closed stderr is ignored.
+pub fn narrate(text: impl Display) {
+    let time = timestamp();
     let lines: String = text.to_string().lines().map(|line| format!("{time}{line}\n")).collect();
     let _ = io::stderr().write_all(lines.as_bytes()); // in one write, because other processes may write there too
 }

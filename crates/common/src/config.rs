@@ -8,6 +8,7 @@ mod columns;
 pub mod database;
 mod paths;
 mod policy;
+pub mod receivers;
 pub mod service;
 mod values;
 
@@ -23,6 +24,7 @@ use serde::Deserialize;
 use crate::config::cluster::{Cluster, EngineAddress};
 use crate::config::database::{DatabaseUrl, InputDatabase};
 use crate::config::paths::{check_distinct, check_input, check_output, resolve};
+use crate::config::receivers::{ReceiverUrl, Receivers, SigningSecret, Webhook};
 use crate::config::service::{Bind, HostName, TokenSource};
 use crate::production::drift::DriftRule;
 use crate::schema::Schema;
@@ -114,6 +116,22 @@ pub struct Config {
     /// Share of the clients that are never called, so that the effect of the calls can be measured.
     #[serde(default)]
     pub call_holdout: Holdout,
+    /// Maximum duration of a step that `fullprocess` has started.
+    #[serde(skip)]
+    pub step_time_limit: Duration,
+    #[serde(rename = "step_time_limit", default, deserialize_with = "values::seconds_within::<1, 1_000_000, _, _>")]
+    may_step_time_limit: Option<Duration>,
+    /// Programs that `fullprocess` informs about its runs.
+    #[serde(skip)]
+    pub receivers: Receivers,
+    #[serde(default, deserialize_with = "values::some")]
+    heartbeat_url: Option<ReceiverUrl>,
+    #[serde(default, deserialize_with = "values::some")]
+    notify_url: Option<ReceiverUrl>,
+    #[serde(default, deserialize_with = "values::some")]
+    notify_secret: Option<SigningSecret>,
+    #[serde(default = "values::seconds::<5>", deserialize_with = "values::seconds_within::<1, 60, _, _>")]
+    notify_time_limit: Duration,
     /// Number of threads that work on client data; by default one per processor.
     #[serde(default = "threads", deserialize_with = "values::number_within::<1, 1_000, _>")]
     pub threads: u32,
@@ -182,6 +200,24 @@ impl Config {
         self.apply_engine()?;
         self.check_folders()?;
         self.store_dataset = self.may_store_dataset.unwrap_or(self.engine.is_none());
+        // A step may ask an engine several queries, each with a limit of its own.
+        let hours = if self.engine.is_some() { 24 } else { 1 };
+        self.step_time_limit = self.may_step_time_limit.unwrap_or(Duration::from_secs(hours * 3600));
+        self.receivers = Receivers {
+            heartbeat: self.heartbeat_url.take(),
+            webhook: match (self.notify_url.take(), self.notify_secret.take()) {
+                (Some(url), Some(secret)) => Some(Webhook { url, secret }),
+                (None, None) => None,
+                (Some(_), None) => {
+                    bail!(
+                        "key \"notify_url\" needs \"notify_secret\", which signs the messages; create one with: \
+                         echo whsec_$(openssl rand -base64 32)"
+                    )
+                }
+                (None, Some(_)) => bail!("key \"notify_secret\" has an effect only with \"notify_url\"; remove it"),
+            },
+            time_limit: self.notify_time_limit,
+        };
         self.api_token = match (self.api_token.take(), self.api_token_file.take()) {
             (Some(_), Some(_)) => bail!("keys \"api_token\" and \"api_token_file\": expected one of them"),
             (None, Some(path)) => Some(TokenSource::File(path)),
@@ -496,6 +532,13 @@ mod tests {
             ("drift_min_positives", json!(0), "expected a whole number from 1 to 1000000, found 0"),
             ("call_pause_days", json!(366), "expected a whole number from 0 to 365, found 366"),
             ("call_holdout", json!(0.6), "expected a share from 0 to 0.5, found 0.6"),
+            ("step_time_limit", json!(0.5), "expected seconds from 1 to 1000000, found 0.5"),
+            ("heartbeat_url", json!("https://host/secret#"), "a fragment"),
+            ("heartbeat_url", json!(["secret"]), "expected a text"),
+            ("notify_url", json!("mailto:secret@host"), "expected an address such as https://HOST/PATH"),
+            ("notify_url", json!("https://host/secret"), "needs \"notify_secret\""),
+            ("notify_secret", json!("whsec_secret"), "only with \"notify_url\""),
+            ("notify_time_limit", json!(61), "expected seconds from 1 to 60, found 61"),
             ("threads", json!(0), "expected a whole number from 1 to 1000, found 0"),
             ("call_capacity", json!(1.5), "expected a whole number"),
             (

@@ -165,6 +165,7 @@ mod tests {
             held_files: Vec::new(),
             hold: None,
             live: Some("R2".to_owned()),
+            deployed: false,
             recorded_f1: Some(0.8),
             new_f1: Some(0.5),
             new_f1_interval: None,

@@ -4,10 +4,12 @@
 //! uses too. The steps are the sibling binaries, run one after the other as subprocesses (`steps`). If a step fails or
 //! is killed, production is unchanged, and the next run processes the same files again.
 
+mod child;
 mod decision;
 mod display;
 mod new_files;
 mod outcome;
+mod receivers;
 mod records;
 pub mod replay;
 mod state;
@@ -25,12 +27,15 @@ use common::files::lock::Lock;
 use common::outcomes::ScoringOutcome;
 use common::production::drift::Check;
 use common::production::hold::Hold;
+use common::production::last_run::LastRun;
 use common::production::promotion::Comparison;
 use common::production::release::Release;
 use history::{History, Run, Start, UnjudgedFiles};
+use jiff::Timestamp;
 
 use crate::decision::{Action, Decision, LiveRelease, decide};
 pub use crate::outcome::Outcome;
+use crate::receivers::Receivers;
 use crate::state::State;
 use crate::steps::Steps;
 
@@ -45,12 +50,45 @@ pub fn run(config: &Config, dry_run: bool) -> Result<Outcome> {
     if dry_run {
         return preview(config);
     }
-    let _lock = Lock::acquire(&config.production, "fullprocess")?;
+    let lock = Lock::acquire(&config.production, "fullprocess")?;
+    let started = Timestamp::now();
+    let (mut receivers, result) = match Receivers::start(config) {
+        Ok(receivers) => (receivers, process_and_record(config)),
+        Err(error) => (Receivers::default(), Err(error)),
+    };
+    let ended = note_end(config, started, &result, &mut receivers);
+    drop(lock);
+    receivers.finish(&ended);
+    result
+}
+
+/// Makes a real run and records it in the history.
+fn process_and_record(config: &Config) -> Result<Outcome> {
     history::record(config, "fullprocess", |run| {
         let outcome = process(config, run)?;
         records::decision(run, config, &outcome)?;
         Ok(outcome)
     })
+}
+
+/// Writes how the run has ended to the production folder, with the messages about what has changed since the run before.
+/// A failure to do so is a warning, because the work itself is done.
+fn note_end(config: &Config, started: Timestamp, result: &Result<Outcome>, receivers: &mut Receivers) -> LastRun {
+    let warn = |error| narrate(format_args!("warning: {error:#}"));
+    let previous = LastRun::read(config).unwrap_or_else(|error| {
+        warn(error.context("what the run before has left is not known"));
+        None
+    });
+    let line = match result {
+        Ok(outcome) => outcome.to_string(),
+        Err(error) => format!("{error:#}"),
+    };
+    let ended = LastRun::ended(started, result.is_ok(), line, previous.as_ref());
+    receivers.store(previous.as_ref(), &ended, result.as_ref().ok());
+    if let Err(error) = ended.write(config) {
+        warn(error);
+    }
+    ended
 }
 
 /// Makes a real run, and records the drift check and the comparison in the history.
@@ -79,6 +117,7 @@ fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
     let judgement = checked.as_ref().map(|(_, check)| check.judgement);
     let (decision, action) = decide(state.facts(config, judgement));
     let mut outcome = Outcome::new(decision, config, &state, &files, checked, false);
+    outcome.deployed = state.live == LiveRelease::Restored;
     match action {
         Action::Nothing => {}
         Action::Report => steps.report()?,
@@ -98,6 +137,7 @@ fn process(config: &Config, run: &mut Run) -> Result<Outcome> {
                 steps.report()?;
             } else {
                 outcome.live = steps.deploy(replaces)?.live;
+                outcome.deployed = true;
                 report_and_call_api(config, &steps)?;
             }
         }

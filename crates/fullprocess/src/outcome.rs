@@ -33,6 +33,8 @@ pub struct Outcome {
     pub hold: Option<Hold>,
     /// The id of the release that is live after the run, or, in a dry run, before a new one would be deployed.
     pub live: Option<String>,
+    /// Whether this run has made another release live.
+    pub deployed: bool,
     /// The F1 score recorded at the deployment of the release that the new files were checked against.
     pub recorded_f1: Option<f64>,
     /// The F1 score of that release on the rows of `scored_files`; `None` if it cannot be judged.
@@ -93,6 +95,7 @@ impl Outcome {
             held_files: names(&mut files.held.iter()),
             hold: state.hold.clone(),
             live: release.map(|release| release.id.clone()),
+            deployed: false,
             recorded_f1: release.map(|release| release.manifest.score.f1),
             new_f1: judged.and(score.as_ref()).map(|score| score.f1),
             new_f1_interval: judged.and_then(|check| check.interval),

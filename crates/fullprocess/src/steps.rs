@@ -2,28 +2,27 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::{self, JoinHandle};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use common::cli::narrate;
 use common::config::Config;
-use common::config::cluster::STEP_OF_VARIABLE;
 use common::files::ingested::ListedFile;
 use common::outcomes::replay::ReplayOutcome;
 use common::outcomes::{AppListening, DeploymentOutcome, IngestionOutcome, InputFiles, ScoringOutcome};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-/// The prefix of a step's error on stderr.
-const ERROR: &str = "error: ";
+use crate::child::{Child, ERROR, Ended};
 
 /// A runner of steps that share one config.
 pub struct Steps {
     folder: PathBuf,
     config: PathBuf,
     threads: u32,
+    /// Maximum duration of a step.
+    time_limit: Duration,
     /// The process name under which the history groups the steps; `None` in a dry run, whose steps record nothing.
     process: Option<String>,
 }
@@ -33,7 +32,13 @@ impl Steps {
     pub fn of(config: &Config, process: Option<String>) -> Result<Self> {
         let executable = env::current_exe().context("finding this executable")?;
         let folder = executable.parent().map(Path::to_owned).unwrap_or_default();
-        Ok(Self { folder, config: config.file.clone(), threads: config.threads, process })
+        Ok(Self {
+            folder,
+            config: config.file.clone(),
+            threads: config.threads,
+            time_limit: config.step_time_limit,
+            process,
+        })
     }
 
     /// Merges all input files into the compiled dataset.
@@ -110,54 +115,49 @@ impl Steps {
     pub fn start_app(&self) -> Result<App> {
         let mut command = self.command("app");
         command.args(["--bind", "127.0.0.1:0", "--stop-with-stdin", "--log-format", "none"]).stdin(Stdio::piped());
-        let mut child = command.spawn().context("starting app")?;
-        let (stdout, relay) = (child.stdout.take(), relay("app", &mut child));
-        let mut app = App { child, relay, url: String::new() };
-        let mut line = String::new();
-        BufReader::new(stdout.context("app has no stdout")?).read_line(&mut line).context("reading from app")?;
-        match serde_json::from_str::<AppListening>(&line) {
-            Ok(AppListening { url }) => app.url = url,
-            Err(_) => bail!("app failed to start: {}", app.stop().trim_end()),
+        let mut child = Child::spawn("app", command).with_context(|| self.starting("app"))?;
+        let line = child.first_line(self.time_limit);
+        let app = |url| App { child: Some(child), time_limit: self.time_limit, url };
+        match line.map(|line| serde_json::from_slice::<AppListening>(&line.unwrap_or_default())) {
+            Ok(Ok(AppListening { url })) => Ok(app(url)),
+            Ok(Err(_)) => bail!("app failed to start: {}", app(String::new()).stop().trim_end()),
+            Err(error) => bail!("app failed to start: {error}; {}", app(String::new()).stop().trim_end()),
         }
-        Ok(app)
     }
 
     /// Runs a step to its end and returns its outcome. Its stderr is narrated while it runs.
     ///
     /// # Errors
-    /// Fails if the step cannot be started or fails; the error contains that of the step.
+    /// Fails if the step cannot be started, fails or exceeds the time limit; the error contains that of the step.
     fn run<T: DeserializeOwned>(&self, step: &'static str, arguments: &[&OsStr]) -> Result<T> {
         narrate(step);
-        let mut child = self
-            .command(step)
-            .args(arguments)
-            .env(STEP_OF_VARIABLE, std::process::id().to_string())
-            .envs(self.process.as_ref().map(|process| (history::PROCESS_VARIABLE, process)))
-            .stdin(Stdio::null())
-            .spawn()
-            .with_context(|| format!("starting {step} in {}; build the whole workspace", self.folder.display()))?;
-        let relay = relay(step, &mut child);
-        let output = child.wait_with_output().with_context(|| format!("waiting for {step}"))?;
-        let error = join(relay);
-        if !output.status.success() {
-            bail!("{step} failed ({}): {}", output.status, error.trim_end());
+        let mut command = self.command(step);
+        let process = self.process.as_ref().map(|process| (history::PROCESS_VARIABLE, process));
+        command.args(arguments).envs(process).stdin(Stdio::null());
+        let child = Child::spawn(step, command).with_context(|| self.starting(step))?;
+        let Ended { status, stdout, error } = child.wait(self.time_limit)?;
+        if !status.success() {
+            bail!("{step} failed ({status}): {}", error.trim_end());
         }
-        serde_json::from_slice(&output.stdout).with_context(|| format!("reading the outcome of {step}"))
+        serde_json::from_slice(&stdout).with_context(|| format!("reading the outcome of {step}"))
     }
 
     fn command(&self, step: &str) -> Command {
         let mut command = Command::new(self.folder.join(step));
         command.arg("--config").arg(&self.config).arg("--json").arg("--threads").arg(self.threads.to_string());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
+    }
+
+    fn starting(&self, step: &str) -> String {
+        format!("starting {step} in {}; build the whole workspace", self.folder.display())
     }
 }
 
 /// An app that runs on a free port until this value is dropped. It also stops when this process ends for any reason,
 /// because its stdin is a pipe whose other end only this process has open.
 pub struct App {
-    child: Child,
-    relay: Option<JoinHandle<String>>,
+    child: Option<Child>,
+    time_limit: Duration,
     url: String,
 }
 
@@ -169,9 +169,10 @@ impl App {
 
     /// Asks the app to stop and waits until it has ended. Returns its error, or its last lines if there is none.
     fn stop(&mut self) -> String {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait(); // the exit status of a process that was asked to stop does not matter
-        join(self.relay.take())
+        let Some(mut child) = self.child.take() else { return String::new() };
+        drop(child.stdin.take());
+        // The exit status of a process that was asked to stop does not matter.
+        child.wait(self.time_limit).map_or_else(|error| format!("{ERROR}{error:#}"), |ended| ended.error)
     }
 }
 
@@ -182,34 +183,4 @@ impl Drop for App {
             narrate(format_args!("app: {last}"));
         }
     }
-}
-
-/// Starts a thread that narrates a child's stderr; see [`narrate_lines`].
-fn relay(name: &'static str, child: &mut Child) -> Option<JoinHandle<String>> {
-    child.stderr.take().map(|stderr| thread::spawn(move || narrate_lines(name, stderr)))
-}
-
-/// Waits for the end of a child's stderr. Returns its error, or its last lines if there is no error.
-fn join(relay: Option<JoinHandle<String>>) -> String {
-    relay.and_then(|thread| thread.join().ok()).unwrap_or_default()
-}
-
-/// Narrates lines as they arrive, each prefixed with the child's name. The error, which comes last, is not narrated but
-/// returned; if there is none, the last lines are returned.
-fn narrate_lines(name: &'static str, stderr: impl Read) -> String {
-    const LAST_LINES: usize = 20;
-    let (mut last, mut has_failed) = (Vec::new(), false);
-    for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
-        let line = String::from_utf8_lossy(&line).into_owned();
-        if !has_failed && line.starts_with(ERROR) {
-            has_failed = true;
-            last.clear();
-        }
-        if !has_failed {
-            narrate(format_args!("{name}: {line}"));
-            last.drain(..last.len().saturating_sub(LAST_LINES - 1));
-        }
-        last.push(line);
-    }
-    last.join("\n")
 }

@@ -9,10 +9,6 @@ use serde::Deserialize;
 
 use crate::config::values::SecretText;
 
-/// Name of the environment variable in which `fullprocess` passes its own process id to the steps that it starts. A
-/// step that has work done on a cluster must end this work when `fullprocess` ends.
-pub const STEP_OF_VARIABLE: &str = "RISK_STEP_OF";
-
 /// The settings of a cluster in the config.
 #[derive(Clone, Debug)]
 pub struct Cluster {

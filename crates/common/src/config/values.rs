@@ -1,7 +1,7 @@
 //! How single values of config.json are deserialised, where serde's own way accepts too much or says too little.
 
 use std::env;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -70,10 +70,17 @@ pub(super) fn seconds_within<'de, const LOW: u32, const HIGH: u32, D: Deserializ
     })
 }
 
-/// A text that may be or contain a secret. Errors do not repeat a value of another type.
-#[derive(Deserialize)]
+/// A text that may be or contain a secret, in which `${NAME}` stands for a variable of the environment. Errors do not
+/// repeat a value of another type, and `Debug` does not show the text.
+#[derive(Clone, Deserialize)]
 #[serde(try_from = "Value")]
-pub(super) struct SecretText(pub(super) String);
+pub struct SecretText(pub(super) String);
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a secret")
+    }
+}
 
 impl TryFrom<Value> for SecretText {
     type Error = &'static str;
@@ -88,8 +95,16 @@ impl TryFrom<Value> for SecretText {
 
 impl SecretText {
     /// Returns the text with each `${NAME}` replaced by the environment variable of this name.
-    pub(super) fn expanded(&self) -> Result<String> {
+    ///
+    /// # Errors
+    /// Fails if there is no such variable, or if a } is missing.
+    pub fn expanded(&self) -> Result<String> {
         expand(&self.0, |name| env::var(name).ok())
+    }
+
+    /// Whether the text depends on the environment.
+    pub(super) fn has_variables(&self) -> bool {
+        self.0.contains("${")
     }
 }
 

@@ -95,19 +95,8 @@ fn path(config: &Config) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-
-    fn valid_config(folder: &Path) -> Config {
-        for name in ["in", "test"] {
-            fs::create_dir(folder.join(name)).unwrap();
-        }
-        let text = r#"{"input_folder_path": "in", "output_folder_path": "out", "test_data_path": "test",
-            "output_model_path": "models", "prod_deployment_path": "production"}"#;
-        fs::write(folder.join("config.json"), text).unwrap();
-        Config::load(Some(&folder.join("config.json"))).unwrap()
-    }
+    use crate::production::tests::valid_config;
 
     #[test]
     fn a_hold_lasts_until_it_is_released() {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use common::cli::Progress;
-use common::config::cluster::{Cluster, EngineAddress, STEP_OF_VARIABLE};
+use common::config::cluster::{Cluster, EngineAddress};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use spark_connect_proto::Plan;
 use spark_connect_proto::execute_plan_response::ExecutionProgress;
@@ -77,7 +77,6 @@ impl Connection {
     /// # Errors
     /// Fails if the server cannot be reached or does not answer, or if the address is invalid.
     pub fn open(cluster: &Cluster) -> Result<Self> {
-        end_with_fullprocess()?;
         let address = &cluster.address;
         let endpoint = Endpoint::parse(address)?;
         let trust = Trust::new(&endpoint, cluster.ca_path.as_deref())?;
@@ -369,17 +368,6 @@ fn stop_asked() -> &'static AtomicBool {
         }
         stop
     })
-}
-
-/// Ends a step that fullprocess has started, together with its requests, when fullprocess ends.
-fn end_with_fullprocess() -> Result<()> {
-    let Ok(parent) = std::env::var(STEP_OF_VARIABLE) else { return Ok(()) };
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
-    let here = rustix::process::getppid().map(|id| id.as_raw_nonzero().to_string());
-    if here.as_deref() != Some(&parent) {
-        bail!("fullprocess, which started this step, has ended");
-    }
-    Ok(())
 }
 
 #[cfg(test)]
