@@ -2,7 +2,8 @@
 //! unchanged.
 //!
 //! A set is deployed only if its parts belong together: the pickle and the score belong to the model, and the model was
-//! trained on the dataset that ingestedfiles.txt describes. A rollback switches to an earlier release. A hold prevents
+//! trained on the dataset that ingestedfiles.txt describes. The release also contains the model as an MLflow model, which
+//! other programs open. A rollback switches to an earlier release. A hold prevents
 //! `fullprocess` from replacing the live release.
 
 use std::collections::BTreeMap;
@@ -15,8 +16,9 @@ use common::config::Config;
 use common::files::checksum::Checksum;
 use common::files::ingested::{Ingested, IngestedFile, ListedFile, inputs};
 use common::files::lock::Lock;
-use common::files::{DataFile, INGESTED_FILES, LATEST_SCORE, MODEL, PICKLE};
+use common::files::{DataFile, INGESTED_FILES, LATEST_SCORE, MLFLOW_MODEL, MODEL, PICKLE};
 use common::model::Model;
+use common::model::mlflow;
 use common::model::pickle::pickle;
 use common::model::score::Score;
 use common::outcomes::{DeploymentAction, DeploymentOutcome, ReleaseSummary};
@@ -144,6 +146,9 @@ fn deploy(config: &Config, production: &Production) -> Result<Release> {
         ingested: ingested.files,
         sha256: BTreeMap::new(),
     };
+    let package = mlflow::package(&model, &checksum, manifest.score.threshold);
+    let package = package.into_iter().map(|(name, content)| (format!("{MLFLOW_MODEL}/{name}"), content));
+    let files: Vec<_> = files.into_iter().map(|(name, content)| (name.to_owned(), content)).chain(package).collect();
     production.publish(manifest, &files)
 }
 
