@@ -4,6 +4,7 @@
 mod contacts;
 mod docs;
 mod document;
+mod metrics;
 mod operations;
 mod prediction;
 mod report_file;
@@ -76,7 +77,7 @@ handlers! {
         Model: pages::model,
         Terms: pages::terms,
         Report: report_file::report,
-        Metrics: operations::metrics,
+        Metrics: metrics::metrics,
     }
     others {
         OpenApi: docs::openapi,

@@ -1,10 +1,7 @@
 //! The status at the top of the calls: the date, the age of the data, the last run and its verdict. It says in words what
 //! needs attention; the colour only repeats it.
 
-use std::fs;
-
 use common::config::Config;
-use common::files::INGESTION_RECORD;
 use common::production::hold::Hold;
 use history::{CheckRow, History, PendingFile, RunOutcome, RunRow, Waiting};
 use insight::wording::{NOT_CHECKED, check_in_short, names};
@@ -14,6 +11,7 @@ use maud::{Markup, html};
 use super::time::{ago, minutes_between, weekday};
 use crate::circuit_breaker::CircuitBreaker;
 use crate::problem::{Problem, shortened};
+use crate::views;
 
 /// A newest `fullprocess` that started more than this many minutes ago needs attention: cron starts one every ten
 /// minutes.
@@ -48,11 +46,9 @@ impl Status {
             None => Ok(Newest::default()),
         });
         let unknown = |error| Problem::not_ready("the history cannot be read", &error).detail(config);
-        let written = fs::metadata(config.output_folder.join(INGESTION_RECORD)).and_then(|file| file.modified());
-        let compiled = written.ok().and_then(|time| Timestamp::try_from(time).ok());
         // The error names a path of the server, which the page must not show.
         let hold = Hold::read(config).map_err(|_| "its hold file cannot be read, so it stays held".to_owned());
-        Self { now, compiled, hold, newest: newest.map_err(unknown) }
+        Self { now, compiled: views::compiled(config), hold, newest: newest.map_err(unknown) }
     }
 
     /// What needs attention, as sentences; `None` if nothing does.

@@ -142,6 +142,28 @@ impl VersionedFolder {
         }
         Ok(())
     }
+
+    /// Removes version `id`. It loses its name first, so a process killed in between leaves no version that looks
+    /// complete and is not. Call it only while holding the root's lock.
+    pub fn remove(&self, id: &str) -> Result<()> {
+        let folder = self.root.join(self.versions);
+        let nameless = folder.join(format!(".{id}{}", atomic::PARTIAL));
+        fs::rename(self.version(id), &nameless)?;
+        atomic::sync_folder(&folder)?;
+        match fs::symlink_metadata(&nameless)?.is_dir() {
+            true => Ok(fs::remove_dir_all(&nameless)?),
+            false => Ok(fs::remove_file(&nameless)?), // a link to a folder elsewhere
+        }
+    }
+
+    /// Removes what killed writers left. Call it only while holding the root's lock.
+    pub fn sweep(&self) -> Result<()> {
+        let folder = self.root.join(self.versions);
+        if fs::exists(&folder)? {
+            atomic::sweep(&folder)?;
+        }
+        Ok(())
+    }
 }
 
 /// A version that is being written; it is removed if it is dropped before [`Stage::publish`].
@@ -303,6 +325,29 @@ mod tests {
         folder.relink(&["a"]).unwrap();
         assert!(fs::symlink_metadata(root.path().join("sub")).is_err());
         assert_eq!(fs::read_link(root.path().join("a")).unwrap(), Path::new("current/a"));
+    }
+
+    #[test]
+    fn a_removed_version_is_gone_with_its_subfolders_and_a_link_leaves_its_target() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = VersionedFolder::new(root.path(), "versions");
+        for id in ["1", "2"] {
+            publish(&folder, id, "content");
+        }
+        fs::create_dir_all(folder.version("1").join("deep/er")).unwrap();
+        fs::create_dir(root.path().join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("../elsewhere", folder.version("0")).unwrap();
+        assert_eq!(folder.ids().unwrap(), ["0", "1", "2"]);
+        for id in ["0", "1"] {
+            folder.remove(id).unwrap();
+        }
+        assert_eq!(fs::read_dir(root.path().join("versions")).unwrap().count(), 1);
+        assert!(root.path().join("elsewhere").exists() && folder.remove("1").is_err());
+        // What is left of a removal that was killed is no version, and is removed with what killed writers left.
+        fs::rename(folder.version("2"), root.path().join("versions/.2.partial")).unwrap();
+        assert_eq!(folder.ids().unwrap(), [""; 0]);
+        folder.sweep().unwrap();
+        assert_eq!(fs::read_dir(root.path().join("versions")).unwrap().count(), 0);
     }
 
     #[test]

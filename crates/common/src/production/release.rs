@@ -243,6 +243,26 @@ impl Production {
         self.folder.ids()
     }
 
+    /// Returns the id of the newest release before release `id`, which a rollback from `id` makes live.
+    pub fn before(&self, id: &str) -> Result<Option<String>> {
+        Ok(self.ids()?.into_iter().rfind(|other| other.as_str() < id))
+    }
+
+    /// Whether `id` has the form of a release's id. Other folders were created by hand.
+    pub fn is_release(id: &str) -> bool {
+        time_of(id).is_some()
+    }
+
+    /// Removes release `id`, which must not be live. Call it only while holding the lock.
+    pub fn remove(&self, id: &str) -> Result<()> {
+        self.folder.remove(id)
+    }
+
+    /// Removes what killed writers left. Call it only while holding the lock.
+    pub fn sweep(&self) -> Result<()> {
+        self.folder.sweep()
+    }
+
     /// The folder that a deployment locks.
     pub fn lock_folder(&self) -> PathBuf {
         self.root.join("releases")
@@ -291,7 +311,7 @@ impl Production {
             None => {
                 // Only the id of the live release is needed, so a damaged release can be left.
                 let live = self.current_id()?.with_context(|| self.nothing())?;
-                ids.iter().rfind(|id| **id < live).with_context(|| format!("no release is older than {live}"))?
+                &self.before(&live)?.with_context(|| format!("no release is older than {live}"))?
             }
         };
         let release = self.intact(target)?;
