@@ -7,7 +7,7 @@
 //! |---|---|---|---|---|
 //! | `scoring_queue` | scores, diagnoses, column statistics | 1 | 32 | 503 with `Retry-After` |
 //! | `page_queue` | pages and the call list | 1 | 2,000 | the same |
-//! | `history_queue` | database queries for `/history` and `/metrics` | 1 | 32 | the same |
+//! | `history_queue` | database queries for `/history` | 1 | 32 | the same |
 //! | `contact_queue` | recording contacts, for at most 10 s | 1 | 200, for at most 10 s | the same |
 //! | `file_queue` | predictions from a file on the server | 1 | 32 | the same |
 //! | `inference_queue` | inference requests (`/v2`) | 1 | 200 | the same |
@@ -16,6 +16,7 @@
 //! | `scores`, `diagnoses` | an answer younger than `answer_max_age`, else one made in `scoring_queue` | | | the stored answer |
 //! | `views` | data of pages, made again when a file, the release or the history changes | 1 | those of the queues | (waits) |
 //! | `live` | loading a new release | 1 | | the answer of the previous release, or waits if there is none |
+//! | `last_known` | database queries for `/metrics`, for at most 2 s | 1 | any | what was known before |
 //! | `circuit_breaker` | opening the database, for at most 1 s; pauses for 5 s after a slow failure | | | pages without the model's state, `/history` and `/contacts` with 503 |
 //!
 //! [`Queue`](crate::queue::Queue) and [`LargeBodies`](crate::queue::LargeBodies) are the queues and the semaphore,
@@ -100,6 +101,9 @@ pub const RETRY_AFTER: u64 = 5;
 
 /// How long the database may take to answer a query.
 pub const DATABASE_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long `/metrics` waits for the database, over all its queries. Prometheus gives up after 10 s by default.
+pub const SCRAPE_LIMIT: Duration = Duration::from_secs(2);
 
 /// A failure to open the database that takes longer than this counts as slow.
 pub const SLOW_FAILURE: Duration = Duration::from_millis(500);

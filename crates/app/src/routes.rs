@@ -5,6 +5,7 @@ mod contacts;
 mod docs;
 mod document;
 mod inference;
+mod metrics;
 mod operations;
 mod prediction;
 mod report_file;
@@ -78,7 +79,7 @@ handlers! {
         Model: pages::model,
         Terms: pages::terms,
         Report: report_file::report,
-        Metrics: operations::metrics,
+        Metrics: metrics::metrics,
         InferenceServer: inference::server,
         InferenceLive: inference::server_live,
         InferenceReady: inference::server_ready,

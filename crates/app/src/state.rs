@@ -11,7 +11,7 @@ use crate::cache::AnswerCache;
 use crate::circuit_breaker::CircuitBreaker;
 use crate::limits::{LONGEST_CONTACT_QUEUE, LONGEST_INFERENCE_QUEUE, LONGEST_PAGE_QUEUE, LONGEST_QUEUE};
 use crate::live::{Live, LiveModel};
-use crate::metrics::Metrics;
+use crate::metrics::{LastKnown, Metrics};
 use crate::problem::Problem;
 use crate::queue::{LargeBodies, Queue, unqueued};
 use crate::views::Views;
@@ -25,6 +25,8 @@ pub struct State {
     pub live: Live,
     /// Counters behind the endpoint `/metrics`.
     pub metrics: Metrics,
+    /// What the history said when the metrics were read last.
+    pub last_known: LastKnown,
     /// Opens the history database.
     pub circuit_breaker: CircuitBreaker,
     /// Cached data from which pages and lists are made.
@@ -58,6 +60,7 @@ impl State {
             live: Live::new(&config),
             config,
             metrics: Metrics::default(),
+            last_known: LastKnown::default(),
             circuit_breaker: CircuitBreaker::default(),
             views: Views::default(),
             scores: AnswerCache::default(),

@@ -5,6 +5,7 @@ mod agendas;
 mod origins;
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
@@ -177,6 +178,12 @@ impl Dataset {
         let origins = Ingested::read(&config.output_folder).ok().and_then(Origins::of);
         Ok(Self { clients, difference, origins })
     }
+}
+
+/// When the compiled data were written; `None` if that cannot be read.
+pub fn compiled(config: &Config) -> Option<Timestamp> {
+    let written = fs::metadata(config.output_folder.join(INGESTION_RECORD)).and_then(|file| file.modified());
+    Timestamp::try_from(written.ok()?).ok()
 }
 
 /// A value that changes whenever the compiled dataset does.

@@ -54,7 +54,7 @@ pub trait Outcome: Display + Serialize {
 impl Arguments {
     /// Loads the config, runs the step and prints its outcome. Returns the exit code of the process.
     pub fn run<O: Outcome>(&self, step: impl FnOnce(&Config) -> Result<O>) -> ExitCode {
-        match end_with_fullprocess().and_then(|()| self.load()).and_then(|config| step(&config)) {
+        match self.load().and_then(|config| step(&config)) {
             Ok(outcome) => {
                 for warning in outcome.warnings() {
                     narrate(format_args!("warning: {warning}"));
@@ -69,11 +69,12 @@ impl Arguments {
         }
     }
 
-    /// Loads the config, with the number of threads that was given.
+    /// Loads the config, with the number of threads that was given. A step of `fullprocess` ends with it from now on.
     ///
     /// # Errors
-    /// Fails like [`Config::load`].
+    /// Fails like [`Config::load`], or if the `fullprocess` that has started this step has ended.
     pub fn load(&self) -> Result<Config> {
+        end_with_fullprocess()?;
         let mut config = Config::load(self.config.as_deref())?;
         config.threads = self.threads.unwrap_or(config.threads);
         Ok(config)

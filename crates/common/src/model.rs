@@ -15,10 +15,13 @@ pub mod effect;
 pub mod estimate;
 pub mod leaks;
 mod legacy;
+pub mod mlflow;
 pub mod moments;
+mod onnx;
 pub mod pickle;
 pub mod score;
 pub mod shift;
+mod spellings;
 
 use std::io::Read;
 use std::path::Path;

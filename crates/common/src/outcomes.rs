@@ -128,7 +128,7 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// The outcome of `deployment`: of a deployment, a rollback, a list, or of setting or ending a hold.
+/// The outcome of `deployment`: of a deployment, a rollback, a list, of removing releases, or of setting or ending a hold.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DeploymentOutcome {
     /// Action that was carried out.
@@ -147,6 +147,58 @@ pub struct DeploymentOutcome {
     /// After a rollback, the names of the files that the next `fullprocess` will find new.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub new_files: Vec<String>,
+    /// What `--prune` has removed and kept; absent after every other action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Pruned>,
+}
+
+/// What `deployment --prune` has removed and kept.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Pruned {
+    /// The releases that were removed, oldest first.
+    pub removed: Vec<RemovedRelease>,
+    /// The releases that were kept, oldest first.
+    pub kept: Vec<KeptRelease>,
+    /// Bytes of unfinished files that killed deployments had left, which were removed too.
+    pub unfinished_bytes: u64,
+    /// Bytes of everything that was removed.
+    pub bytes: u64,
+}
+
+/// A release that was removed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RemovedRelease {
+    /// Id of the release.
+    pub id: String,
+    /// Bytes of its files.
+    pub bytes: u64,
+}
+
+/// A release that was kept.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeptRelease {
+    /// Id of the release.
+    pub id: String,
+    /// Why it was kept; at least one reason.
+    pub reasons: Vec<KeptBecause>,
+}
+
+/// The reason why a release is not removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeptBecause {
+    /// The release is live.
+    Live,
+    /// A rollback would make it live.
+    Previous,
+    /// A repair would make it live, because the releases between it and the live one are damaged.
+    Repair,
+    /// The release is one of the newest.
+    Newest,
+    /// Files wait to be judged by it.
+    Pending,
+    /// The folder was created by hand.
+    NoRelease,
 }
 
 /// The action of a run of `deployment`.
@@ -159,6 +211,8 @@ pub enum DeploymentAction {
     RolledBack,
     /// The releases were listed and nothing was changed.
     Listed,
+    /// Old releases were removed.
+    Pruned,
     /// The live release is held from now on.
     Held,
     /// The live release is not held any more.

@@ -2,8 +2,11 @@
 //! unchanged.
 //!
 //! A set is deployed only if its parts belong together: the pickle and the score belong to the model, and the model was
-//! trained on the dataset that ingestedfiles.txt describes. A rollback switches to an earlier release. A hold prevents
-//! `fullprocess` from replacing the live release.
+//! trained on the dataset that ingestedfiles.txt describes. The release also contains the model as an MLflow model, which
+//! other programs open. A rollback switches to an earlier release. A hold prevents `fullprocess` from replacing the live
+//! release. Old releases are removed only on request.
+
+mod prune;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,8 +18,9 @@ use common::config::Config;
 use common::files::checksum::Checksum;
 use common::files::ingested::{Ingested, IngestedFile, ListedFile, inputs};
 use common::files::lock::Lock;
-use common::files::{DataFile, INGESTED_FILES, LATEST_SCORE, MODEL, PICKLE};
+use common::files::{DataFile, INGESTED_FILES, LATEST_SCORE, MLFLOW_MODEL, MODEL, PICKLE};
 use common::model::Model;
+use common::model::mlflow;
 use common::model::pickle::pickle;
 use common::model::score::Score;
 use common::outcomes::{DeploymentAction, DeploymentOutcome, ReleaseSummary};
@@ -27,6 +31,8 @@ use fs_err as fs;
 use history::{History, Switch, UnjudgedFiles};
 use jiff::Timestamp;
 use serde::Serialize;
+
+pub use crate::prune::prune;
 
 /// Deploys the set in the model folder, and records the run in the history.
 ///
@@ -92,6 +98,7 @@ fn outcome(config: &Config, action: DeploymentAction, live: Option<String>) -> D
         weaknesses: Vec::new(),
         hold,
         new_files: Vec::new(),
+        pruned: None,
     }
 }
 
@@ -144,6 +151,9 @@ fn deploy(config: &Config, production: &Production) -> Result<Release> {
         ingested: ingested.files,
         sha256: BTreeMap::new(),
     };
+    let package = mlflow::package(&model, &checksum, manifest.score.threshold);
+    let package = package.into_iter().map(|(name, content)| (format!("{MLFLOW_MODEL}/{name}"), content));
+    let files: Vec<_> = files.into_iter().map(|(name, content)| (name.to_owned(), content)).chain(package).collect();
     production.publish(manifest, &files)
 }
 
@@ -234,7 +244,7 @@ fn not_replaced(hold: &Hold) -> String {
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let DeploymentOutcome { action, live, releases, hold, new_files, .. } = &self.0;
+        let DeploymentOutcome { action, live, releases, hold, new_files, pruned, .. } = &self.0;
         match action {
             DeploymentAction::Held => write!(f, "{} is now held", live.as_deref().unwrap_or("production"))?,
             DeploymentAction::HoldReleased => {
@@ -244,6 +254,7 @@ impl fmt::Display for Shown {
             DeploymentAction::RolledBack => write!(f, "rolled back to")?,
             DeploymentAction::Listed if releases.is_empty() => write!(f, "nothing is deployed yet")?,
             DeploymentAction::Listed => write!(f, "{} releases, oldest first", releases.len())?,
+            DeploymentAction::Pruned => pruned.as_ref().map_or(Ok(()), |pruned| prune::show(pruned, f))?,
         }
         for ReleaseSummary { id, f1, n, training_rows, files, .. } in releases {
             let files = files.join(", ");

@@ -13,10 +13,21 @@ use std::thread;
 use common::config::Config;
 use common::files::checksum::Checksum;
 use common::files::lock::Lock;
-use common::production::release::{Production, RELEASE_FILES};
+use common::production::release::{Health, Production, RELEASE_FILES};
 use serde_json::{Value, json};
 use testkit::faults::kill_at_many_moments;
 use testkit::{Workspace, rows};
+
+/// The files of the MLflow model in a release.
+const MLFLOW_FILES: [&str; 7] = [
+    "model/MLmodel",
+    "model/conda.yaml",
+    "model/input_example.json",
+    "model/model.onnx",
+    "model/python_env.yaml",
+    "model/requirements.txt",
+    "model/serving_input_example.json",
+];
 
 const PRODUCTION: &[&str] = &["production_deployment"];
 
@@ -104,7 +115,12 @@ fn the_contract_files_are_deployed_byte_for_byte_with_their_checksums() {
         }
         assert_eq!(release.manifest.sha256[file], Checksum::of_bytes(&bytes), "{file}");
     }
-    assert_eq!(release.manifest.sha256.len(), RELEASE_FILES.len());
+    for file in MLFLOW_FILES {
+        let bytes = workspace.read(&format!("production_deployment/{file}"));
+        assert!(workspace.read(&format!("production_deployment/current/{file}")) == bytes, "{file}");
+        assert_eq!(release.manifest.sha256[file], Checksum::of_bytes(&bytes), "{file}");
+    }
+    assert_eq!(release.manifest.sha256.len(), RELEASE_FILES.len() + MLFLOW_FILES.len());
     assert_eq!(release.manifest.training_rows, 120);
     assert_eq!(release.manifest.dataset_sha256, Checksum::of_bytes(&workspace.read("ingesteddata/finaldata.csv")));
     assert_eq!(release.manifest.score.f1.to_string(), workspace.text("production_deployment/latestscore.txt"));
@@ -248,6 +264,53 @@ fn releases_are_listed_and_can_be_made_live_again() {
 }
 
 #[test]
+fn the_same_model_is_deployed_with_the_same_bytes_and_another_threshold_with_others() {
+    let mut workspace = deployed();
+    let files =
+        |workspace: &Workspace| MLFLOW_FILES.map(|file| workspace.read(&format!("production_deployment/{file}")));
+    let first = files(&workspace);
+    workspace.run("deployment", &[]);
+    assert!(files(&workspace) == first);
+    workspace.set("threshold", json!(0.25));
+    workspace.run("scoring", &[]);
+    workspace.run("deployment", &[]);
+    assert!(files(&workspace)[0] != first[0] && files(&workspace)[3] != first[3]);
+}
+
+/// Releases of earlier versions have no folder `model`.
+#[test]
+fn a_release_without_mlflow_model_is_valid_and_can_be_made_live_again() {
+    let workspace = deployed();
+    let production = Production::of(&workspace.config());
+    let old = production.live().unwrap();
+    let manifest = old.folder.join("manifest.json");
+    let mut content: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+    content["sha256"].as_object_mut().unwrap().retain(|path, _| !path.contains('/'));
+    fs::write(&manifest, content.to_string()).unwrap();
+    fs::remove_dir_all(old.folder.join("model")).unwrap();
+    fs::remove_file(workspace.path("production_deployment/model")).unwrap();
+    assert!(matches!(production.examine().unwrap(), Health::Intact(_)));
+
+    workspace.run("deployment", &[]);
+    let new = production.live().unwrap().id;
+    assert!(workspace.path("production_deployment/model/MLmodel").exists());
+    workspace.run("deployment", &["--rollback"]);
+    assert_eq!(live(&workspace.config()).unwrap().0, old.id);
+    assert!(fs::symlink_metadata(workspace.path("production_deployment/model")).is_err());
+    assert!(matches!(production.examine().unwrap(), Health::Intact(_)));
+    assert_eq!(workspace.run_json("deployment", &["--list"])["releases"].as_array().unwrap().len(), 2);
+    workspace.run("deployment", &["--rollback", &new]);
+    assert!(workspace.path("production_deployment/model/MLmodel").exists());
+
+    // A lost link is damage, which a rollback to the same release repairs.
+    fs::remove_file(workspace.path("production_deployment/model")).unwrap();
+    let Health::Damaged { error, .. } = production.examine().unwrap() else { panic!("a link is lost") };
+    assert!(error.to_string().contains("model does not link to the live release"), "{error}");
+    workspace.run("deployment", &["--rollback", &new]);
+    assert!(matches!(production.examine().unwrap(), Health::Intact(_)));
+}
+
+#[test]
 fn there_is_nothing_to_roll_back_to_before_the_first_deployment() {
     let workspace = Workspace::new();
     for arguments in [&["--rollback"][..], &["--rollback", "x"]] {
@@ -259,7 +322,7 @@ fn there_is_nothing_to_roll_back_to_before_the_first_deployment() {
 
 #[test]
 fn a_damaged_release_is_not_rolled_back_to() {
-    for file in RELEASE_FILES.into_iter().chain(["manifest.json"]) {
+    for file in RELEASE_FILES.into_iter().chain(["manifest.json", "model/MLmodel", "model/model.onnx"]) {
         let mut workspace = two_sets();
         choose(&mut workspace, "first");
         workspace.run("deployment", &[]);

@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow};
 use common::cli::{STEP_OF_VARIABLE, narrate};
 use rustix::process::{Pid, Signal, kill_process_group};
 
@@ -72,15 +72,15 @@ impl Child {
         Ok(Self { name, group, events, stdin, stdout: Vec::new(), stderr: None, stdout_is_open: true, status: None })
     }
 
-    /// Waits for the first line of stdout. `None` if the step has ended without one.
+    /// Waits for the first line of stdout. `None` if the step has ended without one. After `limit` the step is ended.
     ///
     /// # Errors
-    /// Fails if there is no line after `limit`.
+    /// Fails if the step had to be ended.
     pub fn first_line(&mut self, limit: Duration) -> Result<Option<Vec<u8>>> {
         let deadline = Instant::now() + limit;
         while self.stdout.is_empty() && self.stdout_is_open {
             if !self.next(deadline) {
-                bail!("{} has printed nothing within {} s", self.name, limit.as_secs_f64());
+                return Err(self.stop("begin to answer", limit));
             }
         }
         Ok((!self.stdout.is_empty()).then(|| self.stdout.clone()))
@@ -93,25 +93,33 @@ impl Child {
     pub fn wait(mut self, limit: Duration) -> Result<Ended> {
         let deadline = Instant::now() + limit;
         while self.status.is_none() && self.next(deadline) {}
-        let in_time = self.status.is_some();
-        if !in_time {
-            self.kill();
+        if self.status.is_none() {
+            return Err(self.stop("end", limit));
         }
-        // Another process may have inherited the pipes, so their end has a limit of its own.
-        let deadline = Instant::now() + GRACE;
-        while (self.stdout_is_open || self.stderr.is_none()) && self.next(deadline) {}
-        let error = self.stderr.take().unwrap_or_default();
-        if !in_time {
-            let last = error.lines().last().map(|line| format!("; its last line was: {line}")).unwrap_or_default();
-            bail!(
-                "{} did not end within {} s (config key \"step_time_limit\"), so it was ended with everything that it had \
-                 started{last}",
-                self.name,
-                limit.as_secs_f64()
-            );
-        }
+        let error = self.last_words();
         let status = self.status.take().with_context(|| format!("waiting for {}", self.name))??;
         Ok(Ended { status, stdout: self.stdout, error })
+    }
+
+    /// Ends a step that has exceeded `limit`, and returns the error about it.
+    fn stop(&mut self, task: &str, limit: Duration) -> Error {
+        self.kill();
+        let words = self.last_words();
+        let last = words.lines().last().map(|line| format!("; its last line was: {line}")).unwrap_or_default();
+        anyhow!(
+            "{} did not {task} within {} s (config key \"step_time_limit\"), so it was ended with everything that it had \
+             started{last}",
+            self.name,
+            limit.as_secs_f64()
+        )
+    }
+
+    /// Reads the rest of the output of a step that has ended. Another process may have inherited the pipes, so this has a
+    /// limit of its own.
+    fn last_words(&mut self) -> String {
+        let deadline = Instant::now() + GRACE;
+        while (self.stdout_is_open || self.stderr.is_none()) && self.next(deadline) {}
+        self.stderr.take().unwrap_or_default()
     }
 
     /// Ends the process group: first so that the step can end its work elsewhere, then by force.

@@ -116,13 +116,13 @@ impl Steps {
         let mut command = self.command("app");
         command.args(["--bind", "127.0.0.1:0", "--stop-with-stdin", "--log-format", "none"]).stdin(Stdio::piped());
         let mut child = Child::spawn("app", command).with_context(|| self.starting("app"))?;
-        let line = child.first_line(self.time_limit);
-        let app = |url| App { child: Some(child), time_limit: self.time_limit, url };
-        match line.map(|line| serde_json::from_slice::<AppListening>(&line.unwrap_or_default())) {
-            Ok(Ok(AppListening { url })) => Ok(app(url)),
-            Ok(Err(_)) => bail!("app failed to start: {}", app(String::new()).stop().trim_end()),
-            Err(error) => bail!("app failed to start: {error}; {}", app(String::new()).stop().trim_end()),
+        let line = child.first_line(self.time_limit).context("app failed to start")?.unwrap_or_default();
+        let mut app = App { child: Some(child), time_limit: self.time_limit, url: String::new() };
+        match serde_json::from_slice(&line) {
+            Ok(AppListening { url }) => app.url = url,
+            Err(_) => bail!("app failed to start: {}", app.stop().trim_end()),
         }
+        Ok(app)
     }
 
     /// Runs a step to its end and returns its outcome. Its stderr is narrated while it runs.

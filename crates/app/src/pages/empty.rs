@@ -3,19 +3,25 @@
 use actix_web::http::StatusCode;
 use common::config::Config;
 use common::files::csv_files_if_any;
+use common::production::last_run::LastRun;
 use maud::{Markup, html};
 
 use super::layout::{Frame, Place};
 use crate::live::LiveModel;
+use crate::problem::shortened;
 
 /// The page before the first deployment: what exists, and which command to run.
 pub fn nothing_yet(config: &Config, detail: &str) -> Markup {
     let files = csv_files_if_any(&config.input_folder).map_or(0, |files| files.len());
     let compiled = config.output_folder.join(common::files::FINAL_DATA).exists();
+    let failed = LastRun::read(config).ok().flatten().filter(|run| !run.succeeded);
     let content = html! {
         section id="empty" {
             h1 { "There is nothing to show yet" }
             p.warning role="status" { (capitalised_sentence(detail)) }
+            @if let Some(run) = failed {
+                p.warning { "The last run of fullprocess failed: " (shortened(&run.line)) }
+            }
             ol {
                 li {
                     @match files {

@@ -1,12 +1,10 @@
 //! The status at the top of the calls: the date, the age of the data, the last run and its verdict. It says in words what
 //! needs attention; the colour only repeats it.
 
-use std::fs;
-
 use common::config::Config;
-use common::files::INGESTION_RECORD;
 use common::production::hold::Hold;
-use history::{CheckRow, History, PendingFile, RunOutcome, RunRow, Waiting};
+use common::production::last_run::LastRun;
+use history::{CheckRow, History, PendingFile, Waiting};
 use insight::wording::{NOT_CHECKED, check_in_short, names};
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -14,6 +12,7 @@ use maud::{Markup, html};
 use super::time::{ago, minutes_between, weekday};
 use crate::circuit_breaker::CircuitBreaker;
 use crate::problem::{Problem, shortened};
+use crate::views;
 
 /// A newest `fullprocess` that started more than this many minutes ago needs attention: cron starts one every ten
 /// minutes.
@@ -26,14 +25,15 @@ pub struct Status {
     compiled: Option<Timestamp>,
     /// The hold on the live release, or why it is unknown whether there is one.
     hold: Result<Option<Hold>, String>,
+    /// The last run of `fullprocess`; `None` if there was none.
+    run: Option<LastRun>,
     /// The newest records, or why they are unknown.
     newest: Result<Newest, String>,
 }
 
-/// The newest records of the history; `None` if there is none.
+/// The newest records of the history about the live release; `None` if there is none.
 #[derive(Default)]
 struct Newest {
-    process: Option<RunRow>,
     /// The newest check of the live release.
     check: Option<CheckRow>,
     /// The names of the files that this release cannot be judged on yet.
@@ -48,41 +48,39 @@ impl Status {
             None => Ok(Newest::default()),
         });
         let unknown = |error| Problem::not_ready("the history cannot be read", &error).detail(config);
-        let written = fs::metadata(config.output_folder.join(INGESTION_RECORD)).and_then(|file| file.modified());
-        let compiled = written.ok().and_then(|time| Timestamp::try_from(time).ok());
         // The error names a path of the server, which the page must not show.
         let hold = Hold::read(config).map_err(|_| "its hold file cannot be read, so it stays held".to_owned());
-        Self { now, compiled, hold, newest: newest.map_err(unknown) }
+        let run = LastRun::read(config).unwrap_or_else(|error| {
+            tracing::warn!("the page shows no last run: {error:#}");
+            None
+        });
+        Self { now, compiled: views::compiled(config), hold, run, newest: newest.map_err(unknown) }
     }
 
     /// What needs attention, as sentences; `None` if nothing does.
     fn alarm(&self) -> Option<String> {
-        let run = match &self.newest {
-            Ok(newest) => newest.process.as_ref()?,
-            Err(why) => return Some(format!("It is unknown whether the checks still run: {why}.")),
-        };
-        if run.outcome == RunOutcome::Failed {
-            let why = run.message.as_deref().unwrap_or("the history gives no reason");
-            return Some(format!("The last run of fullprocess failed: {}", shortened(why)));
-        }
-        let started = run.started.parse::<Timestamp>().ok()?;
-        (minutes_between(started, self.now) > OVERDUE).then(|| {
-            format!(
+        let overdue = |run: &LastRun| minutes_between(run.started, self.now) > OVERDUE;
+        match (&self.run, &self.newest) {
+            (Some(run), _) if !run.succeeded => {
+                Some(format!("The last run of fullprocess failed: {}", shortened(&run.line)))
+            }
+            (Some(run), _) if overdue(run) => Some(format!(
                 "The last run of fullprocess started {}, but one is expected every ten minutes. Check whether cron is still \
                  running.",
-                ago(self.now, started)
-            )
-        })
+                ago(self.now, run.started)
+            )),
+            (_, Err(why)) => Some(format!("It is unknown whether the model still fits: {why}.")),
+            _ => None,
+        }
     }
 
     /// The last run of `fullprocess` and its result.
-    fn last_run(&self, newest: &Newest) -> String {
-        let Some(run) = &newest.process else { return "no run of fullprocess is recorded".to_owned() };
-        let when = run.started.parse().map_or_else(|_| run.started.clone(), |started| ago(self.now, started));
-        match (run.outcome, &run.message) {
-            (RunOutcome::Failed, _) => format!("{when}, failed"),
-            (RunOutcome::Done, Some(message)) => format!("{when}: {}", shortened(message)),
-            (RunOutcome::Done, None) => when,
+    fn last_run(&self) -> String {
+        let Some(run) = &self.run else { return "no run of fullprocess is recorded".to_owned() };
+        let when = ago(self.now, run.started);
+        match run.succeeded {
+            true => format!("{when}: {}", shortened(&run.line)),
+            false => format!("{when}, failed"),
         }
     }
 
@@ -113,7 +111,7 @@ impl Status {
                     }
                     div id="last-run" {
                         dt { "Last check" }
-                        dd { @match &self.newest { Ok(newest) => (self.last_run(newest)), Err(_) => "unknown" } }
+                        dd { (self.last_run()) }
                     }
                     div {
                         dt { "Model" }
@@ -132,7 +130,7 @@ impl Newest {
     fn read(history: &mut History, release: &str) -> anyhow::Result<Self> {
         let is_pending = |file: &PendingFile| file.state == Waiting::CannotBeJudged;
         let pending = history.waiting_files(release)?.into_iter().filter(is_pending).map(|file| file.name).collect();
-        Ok(Self { process: history.newest_process()?, check: history.newest_check(release)?, pending })
+        Ok(Self { check: history.newest_check(release)?, pending })
     }
 }
 
@@ -140,44 +138,38 @@ impl Newest {
 mod tests {
     use super::*;
 
-    fn status(minutes_ago: i64, outcome: RunOutcome, message: &str) -> Status {
+    fn status(minutes_ago: i64, succeeded: bool, line: &str) -> Status {
         let now: Timestamp = "2026-11-30T09:00:00Z".parse().unwrap();
         let started = Timestamp::from_second(now.as_second() - 60 * minutes_ago).unwrap();
-        let process = RunRow {
-            run: 7,
-            started: started.to_string(),
-            step: "fullprocess".to_owned(),
-            seconds: 1.0,
-            outcome,
-            process: None,
-            message: Some(message.to_owned()),
-        };
-        let newest = Ok(Newest { process: Some(process), ..Newest::default() });
-        Status { now, compiled: Some(started), hold: Ok(None), newest }
+        let run = LastRun { started, ended: started, succeeded, line: line.to_owned(), last_success: None };
+        Status { now, compiled: Some(started), hold: Ok(None), run: Some(run), newest: Ok(Newest::default()) }
     }
 
     #[test]
     fn a_failed_run_and_one_that_is_overdue_need_attention_and_nothing_else_does() {
-        let fine = status(60, RunOutcome::Done, "nothing to do");
+        let fine = status(60, true, "nothing to do");
         assert_eq!(fine.alarm(), None);
         let text = fine.strip().into_string();
         assert!(text.contains("60 minutes ago: nothing to do") && !text.contains("alarm"), "{text}");
-        let late = status(61, RunOutcome::Done, "nothing to do").strip().into_string();
+        let late = status(61, true, "nothing to do").strip().into_string();
         assert!(late.contains("Needs attention.") && late.contains("still running"), "{late}");
-        let failed = status(2, RunOutcome::Failed, "dataset9.csv is <empty>").strip().into_string();
+        let failed = status(2, false, "dataset9.csv is <empty>").strip().into_string();
         assert!(
             failed.contains("status alarm") && failed.contains("failed: dataset9.csv is &lt;empty&gt;"),
             "{failed}"
         );
         let unknown = Status { newest: Err("the history cannot be read".to_owned()), ..fine };
-        assert!(unknown.strip().into_string().contains("It is unknown whether"));
-        let none = Status { newest: Ok(Newest::default()), ..unknown };
+        assert!(unknown.strip().into_string().contains("It is unknown whether the model still fits: the history"));
+        // A run that has failed before the database was open is known too.
+        let both = Status { newest: unknown.newest, ..status(2, false, "no database") };
+        assert!(both.strip().into_string().contains("failed: no database"));
+        let none = Status { run: None, newest: Ok(Newest::default()), ..both };
         assert_eq!(none.alarm(), None);
     }
 
     #[test]
     fn pending_files_and_a_hold_are_shown() {
-        let fine = status(2, RunOutcome::Done, "nothing to do");
+        let fine = status(2, true, "nothing to do");
         assert!(fine.strip().into_string().contains("not checked on new files since it went live<"));
         let hold = Hold { since: fine.now, reason: Some("<audit>".to_owned()) };
         let pending = Newest { pending: vec!["a.csv".to_owned(), "b.csv".to_owned()], ..Newest::default() };

@@ -1,21 +1,16 @@
-//! Endpoints for monitoring: whether the process runs, whether it can answer, and what it has counted.
+//! Endpoints for monitoring: whether the process runs, and whether it can answer.
 
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use common::api::Endpoint;
-use common::config::Config;
 use common::config::service::{CHALLENGE_HEADER, PROOF_HEADER};
-use common::production::hold::Hold;
-use common::production::release::Release;
-use history::{DriftVerdict, EstimateRow, History, RunOutcome, Waiting};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::live::Status;
-use crate::metrics::{MEDIA_TYPE, Snapshot};
-use crate::problem::{OrNotReady, Problem, UnavailableErrors};
+use crate::problem::Problem;
 use crate::queue::unqueued;
 use crate::response::ok;
 use crate::state::State;
@@ -97,93 +92,4 @@ pub async fn ready(state: Data<State>) -> Result<HttpResponse, Problem> {
         *response.status_mut() = actix_web::http::StatusCode::SERVICE_UNAVAILABLE;
     }
     Ok(response)
-}
-
-/// Metrics in the text format that Prometheus reads.
-#[utoipa::path(get, path = Endpoint::Metrics.documented_path(), tag = "operations", responses(
-    (status = 200, description = "OpenMetrics text", body = String,
-        content_type = "application/openmetrics-text"),
-    UnavailableErrors,
-))]
-pub async fn metrics(state: Data<State>) -> Result<HttpResponse, Problem> {
-    let shared = state.clone();
-    let text = move || {
-        let mut snapshot = Snapshot::default();
-        let status = state.live.status();
-        let release = status.served.as_ref().ok().map(|live| live.release.clone());
-        add_model(&mut snapshot, status);
-        let held = !matches!(Hold::read(&state.config), Ok(None)); // an unreadable file holds too
-        snapshot.gauge("risk_hold", "1 if fullprocess may not replace the live release", f64::from(held));
-        let added = state.circuit_breaker.open(&state.config).and_then(|history| match history {
-            Some(mut history) => add_history(&mut snapshot, &state.config, release.as_ref(), &mut history),
-            None => Ok(()),
-        });
-        if let Err(error) = added {
-            tracing::warn!("the metrics are incomplete because the history cannot be read: {error:#}");
-        }
-        state.metrics.text(&snapshot).or_not_ready("the metrics cannot be written")
-    };
-    // If the history cannot be read now, the request does not have to wait in its queue.
-    let text = match shared.circuit_breaker.check() {
-        Ok(()) => shared.history_queue.enter().await?.run(text).await,
-        Err(_) => unqueued(text).await,
-    };
-    Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, MEDIA_TYPE)).body(text?))
-}
-
-fn add_model(snapshot: &mut Snapshot, Status { served, refused, failures }: Status) {
-    let refused = f64::from(refused.is_some());
-    snapshot.gauge("risk_release_refused", "1 if the live release cannot be loaded", refused);
-    snapshot.counter("risk_reload_failures", "Releases that could not be loaded", failures);
-    if let Ok(live) = served {
-        let manifest = &live.release.manifest;
-        let age = seconds(Timestamp::now()) - seconds(manifest.created);
-        snapshot.labelled("risk_model", "The release that answers", "release", &[(&live.id, 1)]);
-        snapshot.gauge("risk_model_age_seconds", "Seconds since the release was deployed", age);
-        snapshot.gauge("risk_model_recorded_f1", "F1 of the release when it was deployed", manifest.score.f1);
-    }
-}
-
-/// Adds what the history knows of the `release` that answers, and of the newest `fullprocess`.
-fn add_history(
-    snapshot: &mut Snapshot,
-    config: &Config,
-    release: Option<&Release>,
-    history: &mut History,
-) -> anyhow::Result<()> {
-    if let Some(release) = release {
-        let recorded = &release.manifest.score;
-        let newest = history.newest_score(&recorded.model_sha256, config.drift_min_positives)?;
-        let f1 = newest.map_or(recorded.f1, |score| score.confusion.f1());
-        snapshot.gauge("risk_last_f1", "Newest F1 of the release, on any data by which it can be judged", f1);
-        let verdict = history.newest_check(&release.id)?.map(|check| check.verdict);
-        let states = DriftVerdict::ALL.iter().map(|verdict| (verdict.as_str(), Some(*verdict)));
-        let states = states.chain([("not checked yet", None)]);
-        let states: Vec<_> = states.map(|(name, state)| (name, i64::from(state == verdict))).collect();
-        snapshot.labelled("risk_drift", "1 for the result of the release's newest drift check", "verdict", &states);
-        let waiting = history.waiting_files(&release.id)?;
-        let pending = waiting.iter().filter(|file| file.state == Waiting::CannotBeJudged).count() as f64;
-        snapshot.gauge("risk_pending_files", "Files on which the release cannot be judged yet", pending);
-    }
-    let estimate = history.newest::<EstimateRow>(1)?.pop();
-    if let Some(estimate) = estimate.filter(|estimate| release.is_some_and(|release| release.id == estimate.release)) {
-        let f1 = estimate.quality.f1;
-        snapshot.gauge(
-            "risk_estimated_f1",
-            "F1 of the live release on the newest rows, estimated before their outcomes are known",
-            f1,
-        );
-    }
-    if let Some(run) = history.newest_process()? {
-        if let Ok(started) = run.started.parse::<Timestamp>() {
-            snapshot.gauge("risk_last_run_timestamp_seconds", "When the newest fullprocess started", seconds(started));
-        }
-        let failed = f64::from(run.outcome == RunOutcome::Failed);
-        snapshot.gauge("risk_last_run_failed", "1 if the newest fullprocess failed", failed);
-    }
-    Ok(())
-}
-
-fn seconds(time: Timestamp) -> f64 {
-    time.as_millisecond() as f64 / 1e3
 }

@@ -252,6 +252,13 @@ fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
     }
 }
 
+/// The value of a metric, named with its labels; `None` if there is none.
+pub fn metric(api: &Api, name: &str) -> Option<f64> {
+    let text = api.get("/metrics").text;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    Some(line.parse().unwrap())
+}
+
 /// Number of endpoints that the OpenAPI document describes.
 pub fn documented_endpoints() -> usize {
     let documented = Endpoint::ALL.iter().filter(|endpoint| endpoint.properties().is_documented).count();

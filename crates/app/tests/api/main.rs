@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot ask its question has failed")]
 
+mod alerts;
 mod batch;
 mod browser;
 mod call_list;
@@ -16,11 +17,13 @@ mod helpers;
 mod host_names;
 mod inference;
 mod look;
+mod monitoring;
 mod operations;
 mod other_user;
 mod pages;
 mod prediction;
 mod process;
+mod prometheus;
 mod protection;
 mod raw_sockets;
 mod refusals;

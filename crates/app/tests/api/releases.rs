@@ -153,3 +153,27 @@ fn a_production_folder_that_vanishes_leaves_no_answer_but_a_problem() {
     fs::rename(api.workspace.path("elsewhere"), api.workspace.path("production_deployment")).unwrap();
     api.check_alive();
 }
+
+#[test]
+fn a_removed_release_stays_in_the_history_and_no_page_misses_it() {
+    let workspace = Workspace::with_data();
+    workspace.run("fullprocess", &[]);
+    let first = live(&workspace);
+    let api = Api::of(workspace);
+    api.get("/"); // the first release is loaded
+    deploy_another(&api.workspace);
+    let newest = deploy_another(&api.workspace);
+    let pruned = api.workspace.run_json("deployment", &["--prune", "1"]);
+    assert_eq!(pruned["pruned"]["removed"][0]["id"], first);
+    for page in ["/", "/clients", "/clients/a0", "/model", "/calllist", "/scoring", "/metrics"] {
+        assert_eq!(api.get(page).status, 200, "{page}");
+    }
+    for kind in ["releases", "scores", "checks", "comparisons", "lists"] {
+        api.get(&format!("/history?what={kind}")).ok();
+    }
+    let releases = api.get("/history?what=releases").ok();
+    assert_eq!(releases["rows"][0]["release"], first);
+    assert_eq!(api.get("/health/ready").ok()["release"], newest);
+    api.workspace.run("fullprocess", &[]);
+    assert!(api.bytes("/report.pdf").starts_with(b"%PDF"));
+}

@@ -15,7 +15,8 @@ use anyhow::{Context, Result};
 use fs_err::{self as fs, File};
 use tempfile::NamedTempFile;
 
-const PARTIAL: &str = ".partial";
+/// The end of the name of everything that is unfinished.
+pub(super) const PARTIAL: &str = ".partial";
 
 /// Replaces the file `path` by one with the content `bytes`.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {

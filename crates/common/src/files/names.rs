@@ -14,6 +14,8 @@ pub(crate) const BATCHES: &str = "batches";
 pub const MODEL: &str = "trainedmodel.bin";
 /// File of the same model as a Python pickle.
 pub const PICKLE: &str = "trainedmodel.pkl";
+/// Folder of a release with the same model as an MLflow model.
+pub const MLFLOW_MODEL: &str = "model";
 /// File with the F1 score as a plain number.
 pub const LATEST_SCORE: &str = "latestscore.txt";
 /// File with the same score, together with the model and the data to which it belongs.

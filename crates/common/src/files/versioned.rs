@@ -7,9 +7,10 @@
 //! root/a -> current/a, root/b -> current/b       the public names, which other programs use
 //! ```
 //!
+//! A version may have subfolders, and a public name may be that of one.
+//!
 //! A reader sees the complete old set or the complete new one, even if a process is killed at any moment.
 
-use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -98,8 +99,15 @@ impl VersionedFolder {
         atomic::symlink(&Path::new(self.versions).join(id), &self.root.join(CURRENT))
     }
 
+    /// Makes the names of the root those in `public`: links to the files of the current version. Correct links are kept,
+    /// and those of other versions are removed.
+    pub fn relink(&self, public: &[&str]) -> Result<()> {
+        self.link(public)?;
+        self.forget_names(public)
+    }
+
     /// Links the `public` names in the root to the files of the current version. Correct links are kept.
-    pub fn link(&self, public: &[&str]) -> Result<()> {
+    fn link(&self, public: &[&str]) -> Result<()> {
         for file in public.iter().filter(|file| !self.is_linked(file)) {
             atomic::symlink(&Path::new(CURRENT).join(file), &self.root.join(file))?;
         }
@@ -134,6 +142,28 @@ impl VersionedFolder {
         }
         Ok(())
     }
+
+    /// Removes version `id`. It loses its name first, so a process killed in between leaves no version that looks
+    /// complete and is not. Call it only while holding the root's lock.
+    pub fn remove(&self, id: &str) -> Result<()> {
+        let folder = self.root.join(self.versions);
+        let nameless = folder.join(format!(".{id}{}", atomic::PARTIAL));
+        fs::rename(self.version(id), &nameless)?;
+        atomic::sync_folder(&folder)?;
+        match fs::symlink_metadata(&nameless)?.is_dir() {
+            true => Ok(fs::remove_dir_all(&nameless)?),
+            false => Ok(fs::remove_file(&nameless)?), // a link to a folder elsewhere
+        }
+    }
+
+    /// Removes what killed writers left. Call it only while holding the root's lock.
+    pub fn sweep(&self) -> Result<()> {
+        let folder = self.root.join(self.versions);
+        if fs::exists(&folder)? {
+            atomic::sweep(&folder)?;
+        }
+        Ok(())
+    }
 }
 
 /// A version that is being written; it is removed if it is dropped before [`Stage::publish`].
@@ -156,18 +186,13 @@ impl Stage<'_> {
     pub fn publish(self, id: &str, public: &[&str]) -> Result<String> {
         let Self { of, partial } = self;
         let mut files = Vec::new();
-        for entry in fs::read_dir(partial.path())? {
-            let entry = entry?;
-            File::open(entry.path())?.sync_all()?;
-            files.push(entry.file_name());
-        }
-        atomic::sync_folder(partial.path())?;
+        sync(partial.path(), Path::new(""), &mut files)?;
         // Read only if there is a version of this name, because the files may be large.
         let has_same_files = |version: &Path| {
-            let same = |name: &OsString| -> Result<bool> {
-                Ok(Checksum::of_file(&partial.path().join(name))? == Checksum::of_file(&version.join(name))?)
+            let same = |file: &PathBuf| -> Result<bool> {
+                Ok(Checksum::of_file(&partial.path().join(file))? == Checksum::of_file(&version.join(file))?)
             };
-            files.iter().all(|name| same(name).unwrap_or(false))
+            files.iter().all(|file| same(file).unwrap_or(false))
         };
         let mut name = id.to_owned();
         for number in 2.. {
@@ -190,6 +215,21 @@ impl Stage<'_> {
         of.forget_names(public)?;
         Ok(name)
     }
+}
+
+/// Writes all files in the subfolder `below` of `root` to the disk, and appends their paths in `root` to `files`.
+fn sync(root: &Path, below: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(root.join(below))? {
+        let entry = entry?;
+        let path = below.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            sync(root, &path, files)?;
+        } else {
+            File::open(entry.path())?.sync_all()?;
+            files.push(path);
+        }
+    }
+    atomic::sync_folder(&root.join(below))
 }
 
 #[cfg(test)]
@@ -266,6 +306,48 @@ mod tests {
         fs::write(folder.version("x").join("a"), "damage!").unwrap();
         assert_eq!(publish(&folder, "x", "content"), "x-2");
         assert_eq!(fs::read_to_string(root.path().join("a")).unwrap(), "content");
+    }
+
+    #[test]
+    fn a_subfolder_belongs_to_its_version() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = VersionedFolder::new(root.path(), "versions");
+        let publish = |content: &str| {
+            let stage = folder.stage().unwrap();
+            fs::create_dir(stage.path().join("sub")).unwrap();
+            fs::write(stage.path().join("sub/a"), content).unwrap();
+            stage.publish("x", &["sub"]).unwrap()
+        };
+        assert_eq!([publish("old"), publish("old"), publish("new")], ["x", "x", "x-2"]);
+        assert_eq!(fs::read_to_string(root.path().join("sub/a")).unwrap(), "new");
+        // The version before the first with this subfolder has other names.
+        folder.switch("x").unwrap();
+        folder.relink(&["a"]).unwrap();
+        assert!(fs::symlink_metadata(root.path().join("sub")).is_err());
+        assert_eq!(fs::read_link(root.path().join("a")).unwrap(), Path::new("current/a"));
+    }
+
+    #[test]
+    fn a_removed_version_is_gone_with_its_subfolders_and_a_link_leaves_its_target() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = VersionedFolder::new(root.path(), "versions");
+        for id in ["1", "2"] {
+            publish(&folder, id, "content");
+        }
+        fs::create_dir_all(folder.version("1").join("deep/er")).unwrap();
+        fs::create_dir(root.path().join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("../elsewhere", folder.version("0")).unwrap();
+        assert_eq!(folder.ids().unwrap(), ["0", "1", "2"]);
+        for id in ["0", "1"] {
+            folder.remove(id).unwrap();
+        }
+        assert_eq!(fs::read_dir(root.path().join("versions")).unwrap().count(), 1);
+        assert!(root.path().join("elsewhere").exists() && folder.remove("1").is_err());
+        // What is left of a removal that was killed is no version, and is removed with what killed writers left.
+        fs::rename(folder.version("2"), root.path().join("versions/.2.partial")).unwrap();
+        assert_eq!(folder.ids().unwrap(), [""; 0]);
+        folder.sweep().unwrap();
+        assert_eq!(fs::read_dir(root.path().join("versions")).unwrap().count(), 0);
     }
 
     #[test]

@@ -20,12 +20,11 @@
 //! it names.
 
 mod opcodes;
-mod spellings;
 
 use crate::model::Model;
 use crate::model::effect::{CategoryEffect, Effect};
 use crate::model::pickle::opcodes::{Pickler, Write};
-use crate::model::pickle::spellings::{Inferred, inferred, spellings};
+use crate::model::spellings::{Inferred, inferred, spellings};
 use crate::schema::{Target, Transform};
 
 /// Returns the content of trainedmodel.pkl. The same model always gives the same bytes.

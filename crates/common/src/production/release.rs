@@ -1,10 +1,15 @@
 //! Production: the releases, and the link to the live one. Only this module knows the layout of production.
 //!
 //! ```text
-//! production_deployment/releases/<id>/    the three contract files, the model that every step loads, manifest.json
-//! production_deployment/current           -> releases/<id>
-//! production_deployment/trainedmodel.pkl  -> current/trainedmodel.pkl, and so on
+//! production_deployment/releases/<id>/         the three contract files, the model that every step loads, manifest.json
+//! production_deployment/releases/<id>/model/   the model as an MLflow model, with the model as ONNX
+//! production_deployment/current                -> releases/<id>
+//! production_deployment/trainedmodel.pkl       -> current/trainedmodel.pkl, and so on
+//! production_deployment/model                  -> current/model
 //! ```
+//!
+//! Releases of earlier versions of this program have no folder `model`, and the link is not there while one of them is
+//! live.
 //!
 //! An id begins with the time of the deployment, so ids sort by age.
 
@@ -21,7 +26,7 @@ use crate::config::{Config, Threshold};
 use crate::files::checksum::Checksum;
 use crate::files::ingested::{IngestedFile, ListedFile};
 use crate::files::versioned::VersionedFolder;
-use crate::files::{INGESTED_FILES, LATEST_SCORE, MODEL, PICKLE};
+use crate::files::{INGESTED_FILES, LATEST_SCORE, MLFLOW_MODEL, MODEL, PICKLE};
 use crate::model::Model;
 use crate::model::score::Score;
 
@@ -30,7 +35,7 @@ const MANIFEST: &str = "manifest.json";
 /// Format of the beginning of an id: the time of the deployment in UTC, to the millisecond.
 const ID_TIME: &str = "%Y%m%dT%H%M%S%3fZ";
 
-/// The files of a release, in addition to its manifest.
+/// The files that every release has, in addition to its manifest.
 pub const RELEASE_FILES: [&str; 4] = [MODEL, PICKLE, LATEST_SCORE, INGESTED_FILES];
 
 /// The content and the origin of a release.
@@ -48,7 +53,7 @@ pub struct Manifest {
     pub score: Score,
     /// The ingested files, in the order of ingestion.
     pub ingested: Vec<IngestedFile>,
-    /// SHA-256 of every file of the release except this manifest, by name.
+    /// SHA-256 of every file of the release except this manifest, by its path in the release.
     pub sha256: BTreeMap<String, Checksum>,
 }
 
@@ -69,7 +74,8 @@ impl Release {
     /// # Errors
     /// Fails if a file cannot be read or does not have the recorded checksum.
     pub fn verify(&self) -> Result<()> {
-        for name in RELEASE_FILES {
+        let recorded = self.manifest.sha256.keys().map(String::as_str);
+        for name in recorded.chain(RELEASE_FILES) {
             let path = self.folder.join(name);
             let expected = self.manifest.sha256.get(name);
             if expected != Some(&Checksum::of_file(&path)?) {
@@ -80,6 +86,13 @@ impl Release {
             }
         }
         Ok(())
+    }
+
+    /// Returns the names that link to the files of the release while it is live.
+    fn public_names(&self) -> Vec<&'static str> {
+        let folder = format!("{MLFLOW_MODEL}/");
+        let has_folder = self.manifest.sha256.keys().any(|path| path.starts_with(&folder));
+        RELEASE_FILES.into_iter().chain(has_folder.then_some(MLFLOW_MODEL)).collect()
     }
 
     /// Whether the model was trained on a file of this name and content.
@@ -170,7 +183,7 @@ impl Production {
     pub fn examine(&self) -> Result<Health> {
         let examine = |id: &str| {
             let release = self.intact(id)?;
-            match RELEASE_FILES.into_iter().find(|file| !self.folder.is_linked(file)) {
+            match release.public_names().into_iter().find(|file| !self.folder.is_linked(file)) {
                 Some(file) => bail!("{} does not link to the live release", self.root.join(file).display()),
                 None => Ok(release),
             }
@@ -230,17 +243,38 @@ impl Production {
         self.folder.ids()
     }
 
+    /// Returns the id of the newest release before release `id`, which a rollback from `id` makes live.
+    pub fn before(&self, id: &str) -> Result<Option<String>> {
+        Ok(self.ids()?.into_iter().rfind(|other| other.as_str() < id))
+    }
+
+    /// Whether `id` has the form of a release's id. Other folders were created by hand.
+    pub fn is_release(id: &str) -> bool {
+        time_of(id).is_some()
+    }
+
+    /// Removes release `id`, which must not be live. Call it only while holding the lock.
+    pub fn remove(&self, id: &str) -> Result<()> {
+        self.folder.remove(id)
+    }
+
+    /// Removes what killed writers left. Call it only while holding the lock.
+    pub fn sweep(&self) -> Result<()> {
+        self.folder.sweep()
+    }
+
     /// The folder that a deployment locks.
     pub fn lock_folder(&self) -> PathBuf {
         self.root.join("releases")
     }
 
-    /// Creates a release from `files` (name and content; all of [`RELEASE_FILES`]) and switches production to it.
+    /// Creates a release from `files` (path in the release and content; all of [`RELEASE_FILES`], and those of the folder
+    /// [`MLFLOW_MODEL`]) and switches production to it.
     ///
     /// The creation time is now, or one millisecond after the newest release if the clock is behind that, so ids stay
     /// in order. The time of the newest release is taken from its id, which does not depend on files that may be
     /// damaged.
-    pub fn publish(&self, mut manifest: Manifest, files: &[(&str, Vec<u8>)]) -> Result<Release> {
+    pub fn publish(&self, mut manifest: Manifest, files: &[(String, Vec<u8>)]) -> Result<Release> {
         let now = Timestamp::now();
         manifest.created = match self.folder.ids()?.iter().filter_map(|id| time_of(id)).max() {
             Some(newest) => {
@@ -250,15 +284,17 @@ impl Production {
             None => now,
         };
         let stage = self.folder.stage()?;
-        let write = |name: &str, bytes: &[u8]| fs::write(stage.path().join(name), bytes);
-        for (name, bytes) in files {
-            write(name, bytes)?;
-            manifest.sha256.insert((*name).to_owned(), Checksum::of_bytes(bytes));
+        fs::create_dir(stage.path().join(MLFLOW_MODEL))?;
+        for (path, bytes) in files {
+            fs::write(stage.path().join(path), bytes)?;
+            manifest.sha256.insert(path.clone(), Checksum::of_bytes(bytes));
         }
-        write(MANIFEST, &serde_json::to_vec_pretty(&manifest)?)?;
+        fs::write(stage.path().join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
         let id = format!("{}-{}", manifest.created.strftime(ID_TIME), manifest.score.model_sha256.short());
-        let id = stage.publish(&id, &RELEASE_FILES)?;
-        Ok(Release { folder: self.folder.version(&id), id, manifest })
+        let mut release = Release { folder: self.folder.version(&id), id, manifest };
+        release.id = stage.publish(&release.id, &release.public_names())?;
+        release.folder = self.folder.version(&release.id);
+        Ok(release)
     }
 
     /// Switches production to release `id`, or without `id` to the release before the live one. Returns the release
@@ -275,12 +311,12 @@ impl Production {
             None => {
                 // Only the id of the live release is needed, so a damaged release can be left.
                 let live = self.current_id()?.with_context(|| self.nothing())?;
-                ids.iter().rfind(|id| **id < live).with_context(|| format!("no release is older than {live}"))?
+                &self.before(&live)?.with_context(|| format!("no release is older than {live}"))?
             }
         };
         let release = self.intact(target)?;
         self.folder.switch(target)?;
-        self.folder.link(&RELEASE_FILES)?;
+        self.folder.relink(&release.public_names())?;
         Ok(release)
     }
 }
@@ -321,7 +357,9 @@ mod tests {
                 ingested: Vec::new(),
                 sha256: BTreeMap::new(),
             };
-            production.publish(manifest, &RELEASE_FILES.map(|name| (name, Vec::new()))).map(|release| release.id)
+            production
+                .publish(manifest, &RELEASE_FILES.map(|name| (name.to_owned(), Vec::new())))
+                .map(|release| release.id)
         };
         // A release from a time when the clock was ahead; its files cannot be read.
         let newest = "21991231T235959999Z-0123456789ab";

@@ -12,8 +12,10 @@ mod dry_run;
 mod failures;
 mod first_deployment;
 mod hold;
+mod limits;
 mod pending;
 mod practice_to_production;
+mod receivers;
 mod repairs;
 mod replay;
 

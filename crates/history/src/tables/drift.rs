@@ -7,8 +7,8 @@ pub use common::model::shift::PredictorShift;
 use common::model::shift::ShiftVerdict;
 pub use common::production::drift::DriftVerdict;
 
-use crate::columns::{columns, text_field};
-use crate::record::{Recorded, newest_with};
+use crate::columns::{columns, columns_of, text_field};
+use crate::record::{Recorded, Table, newest_with};
 use crate::store::History;
 
 columns! {
@@ -70,5 +70,12 @@ impl History {
     /// Returns the newest drift check of a release; `None` if there is none among the newest checks of all releases.
     pub fn newest_check(&mut self, release: &str) -> Result<Option<CheckRow>> {
         Ok(self.records(&newest_with::<DriftCheck>("release_id = ?"), &[release.into()])?.pop())
+    }
+
+    /// Returns the shifts of the predictors in the rows of the drift check of a run; empty if none were measured.
+    pub fn shifts_in_run(&mut self, run: i64) -> Result<Vec<PredictorShift>> {
+        let columns: Vec<_> = columns_of::<PredictorShift>().iter().map(|column| column.name).collect();
+        let (columns, table) = (columns.join(", "), PredictorShift::TABLE);
+        self.records(&format!("SELECT {columns} FROM {table} WHERE run_id = ? ORDER BY predictor"), &[run.into()])
     }
 }

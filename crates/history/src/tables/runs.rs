@@ -1,10 +1,7 @@
 //! The table `runs`: every step that ran.
 
-use anyhow::Result;
-
 use crate::columns::{columns, text_enum};
 use crate::record::Listed;
-use crate::store::History;
 
 columns! {
     /// A run of a step, as it is written.
@@ -69,13 +66,5 @@ fn select(runs: &str) -> String {
 impl Listed for RunRow {
     fn newest() -> String {
         select("SELECT * FROM runs ORDER BY id DESC LIMIT ?")
-    }
-}
-
-impl History {
-    /// Returns the newest run of `fullprocess`; `None` if there is none.
-    pub fn newest_process(&mut self) -> Result<Option<RunRow>> {
-        let newest = select("SELECT * FROM runs WHERE step = 'fullprocess' ORDER BY id DESC LIMIT 1");
-        Ok(self.records(&newest, &[])?.pop())
     }
 }

@@ -1,17 +1,13 @@
 //! Loads pickles with Python and compares their probabilities with the model's.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot start Python has failed")]
-
 use std::process::Command;
 
-use common::config::schema_of_json;
-use common::files::checksum::Checksum;
-use common::model::effect::{CategoryEffect, Effect, LevelEffect, NumberEffect};
+use common::model::Model;
 use common::model::pickle::pickle;
-use common::model::{Fit, Model, TrainingData};
 use common::values::Value;
 use serde_json::json;
-use statistics::levels::LevelSummary;
+
+use crate::{can_import, category, model, number, some};
 
 /// Loads the pickle, and prints the probability of the positive label for each row of the CSV file.
 const OPEN: &str = r#"
@@ -38,45 +34,10 @@ assert len(features) == model[-1].coef_.shape[1] if hasattr(model, "steps") else
 print(json.dumps({"type": type(model).__name__, "probability": list(found), "names": list(names), "features": features}))
 "#;
 
-fn number(coefficient: f64, median: f64) -> Effect {
-    Effect::Number(NumberEffect { coefficient, standard_error: 0.1, median, sketch: None })
-}
-
-/// A category whose last level is the most frequent one.
-fn category(levels: &[(&str, f64)]) -> Effect {
-    let level = |(name, coefficient): &(&str, f64)| LevelEffect {
-        name: (*name).to_owned(),
-        coefficient: *coefficient,
-        standard_error: 0.1,
-    };
-    let counts = (1..=levels.len() as u64).collect();
-    Effect::Category(CategoryEffect {
-        levels: levels.iter().map(level).collect(),
-        most_frequent: levels.len() - 1,
-        summary: LevelSummary { counts, unseen: 0, missing: 0 },
-    })
-}
-
-fn model(columns: &serde_json::Value, effects: Vec<Effect>) -> Model {
-    let fit =
-        Fit { regularization: 1.0, gradient_norm: 0.0, newton_decrement: 0.0, newton_steps: 4, log_likelihood: -1.0 };
-    Model {
-        schema: schema_of_json(&columns.to_string()).unwrap(),
-        effects,
-        intercept: 0.3,
-        intercept_error: 0.1,
-        fit,
-        training: TrainingData { dataset_sha256: Checksum::of_bytes(b"d"), rows: 9, exited: 4, left_out: 0 },
-        moments: None,
-    }
-}
-
 /// Loads the pickle of `model` and applies it to a CSV text. Returns what the script prints; `None` if Python has no
 /// scikit-learn.
 fn open(model: &Model, csv: &str) -> Option<serde_json::Value> {
-    let installed = Command::new("python3").args(["-c", "import pandas, sklearn"]).output();
-    if !installed.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: python3 cannot import pandas and sklearn");
+    if !can_import("pandas, sklearn") {
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -101,10 +62,6 @@ fn agrees(model: &Model, csv: &str, rows: &[Vec<Option<Value>>]) {
         let expected = model.probability(row);
         assert!((found.as_f64().unwrap() - expected).abs() <= 1e-12, "{row:?}: {found} is not {expected}");
     }
-}
-
-fn some(value: impl Into<Value>) -> Option<Value> {
-    Some(value.into())
 }
 
 #[test]
