@@ -210,3 +210,18 @@ fn wrong_usage_is_exit_code_2() {
     let (code, outcome, _) = checked(&workspace, &["empty.csv"]);
     assert_eq!((code, &outcome["faults"]), (1, &json!(["none of the 1 CSV files contains a row"])));
 }
+
+#[test]
+fn a_file_that_ingestion_judges_early_is_judged_like_that() {
+    let bad = format!("{},many,2,3,0\n", "b".repeat(900)).repeat(20_000);
+    let good: String = (0..450_000).map(|i| format!("c{},1,2,3,0\n", i % 1000)).collect();
+    for (text, accepted) in [(format!("{bad}{good}"), false), (format!("{good}{bad}"), true)] {
+        let workspace = Workspace::new();
+        workspace.csv("practicedata/a.csv", &text);
+        let (_, outcome, _) = checked(&workspace, &["practicedata"]);
+        let file = &outcome["files"][0];
+        assert_eq!((&file["quarantined"], &file["rows"]), (&json!(20_000), &json!(450_000)));
+        let ingested = workspace.output("ingestion", &[]).status.success();
+        assert_eq!((&outcome["accepted"], ingested), (&json!(accepted), accepted), "{file}");
+    }
+}
