@@ -27,6 +27,7 @@ pub struct Receivers {
 /// A receiver of signed messages (Standard Webhooks).
 #[derive(Clone, Debug)]
 pub struct Webhook {
+    /// Address of the receiver.
     pub url: ReceiverUrl,
     /// Secret that signs the messages.
     pub secret: SigningSecret,
