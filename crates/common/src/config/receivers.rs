@@ -1,6 +1,6 @@
-//! The programs that `fullprocess` informs about its runs, and the limits of these calls. Their addresses are secrets:
-//! whoever knows one can report in the name of this system. They are read only where they are needed, so the other steps
-//! run without the variables that they refer to.
+//! The programs that `fullprocess` informs about its runs, and the limits of these calls. Their addresses are secrets,
+//! because a person who knows one can send reports in the name of this system. They are read only where they are needed,
+//! so the other steps run without the variables that they refer to.
 
 use std::fmt;
 use std::time::Duration;
@@ -27,9 +27,9 @@ pub struct Receivers {
 /// A receiver of signed messages (Standard Webhooks).
 #[derive(Clone, Debug)]
 pub struct Webhook {
-    /// Its address.
+    /// Address of the receiver.
     pub url: ReceiverUrl,
-    /// The secret that signs the messages.
+    /// Secret that signs the messages.
     pub secret: SigningSecret,
 }
 

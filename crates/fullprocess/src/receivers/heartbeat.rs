@@ -17,14 +17,14 @@ use super::http::post;
 /// Maximum length of a body in bytes; the service keeps at least this much.
 const LONGEST_BODY: usize = 10_000;
 
-/// A monitor that was told that a run has started.
+/// A monitor that was called at the start of this run.
 pub struct Heartbeat {
     shown: String,
     end: Sender<End>,
     result: Receiver<Result<()>>,
 }
 
-/// What is sent at the end of a run.
+/// The message at the end of a run.
 struct End {
     succeeded: bool,
     line: String,
