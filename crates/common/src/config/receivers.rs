@@ -98,7 +98,8 @@ fn parse(text: &str) -> Result<Url> {
     const EXPECTED: &str = "expected an address such as https://HOST/PATH or ${VARIABLE}";
     let url = Url::parse(text).map_err(|error| Error::msg(format!("{EXPECTED}: {error}")))?;
     let is_http = matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.is_empty());
-    ensure!(is_http, "{EXPECTED}");
+    // The parser takes the first part of the path as the host if that is missing, which may then be shown.
+    ensure!(is_http && !text.contains(":///"), "{EXPECTED}");
     ensure!(url.fragment().is_none(), "{EXPECTED}: a fragment (#…) is never sent");
     Ok(url)
 }
