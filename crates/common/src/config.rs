@@ -555,7 +555,7 @@ mod tests {
 
     #[test]
     fn a_webhook_needs_a_secret_and_a_secret_a_webhook() {
-        let alone = |key: &str| load(set(key, json!("https://host/hidden"))).unwrap_err();
+        let alone = |key: &'static str| load(set(key, json!("https://host/hidden"))).unwrap_err();
         assert!(alone("notify_url").contains("key \"notify_url\" needs \"notify_secret\""));
         let error = alone("notify_secret");
         assert!(error.contains("only with \"notify_url\"; remove it") && !error.contains("hidden"), "{error}");
