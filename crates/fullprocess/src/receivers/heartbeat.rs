@@ -42,7 +42,8 @@ impl Heartbeat {
             let started = call(&url, Some("start"), "", Instant::now() + limit).context("the start of the run");
             if let Ok(End { succeeded, line, deadline }) = ends.recv() {
                 let ended = call(&url, (!succeeded).then_some("fail"), &line, deadline).context("the end of the run");
-                let _ = sender.send(ended.and(started)); // nobody waits for it after the limit
+                // The first error is the cause of the second. Nobody waits for the result after the limit.
+                let _ = sender.send(started.and(ended));
             }
         });
         Self { shown, end, result }

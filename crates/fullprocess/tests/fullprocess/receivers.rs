@@ -267,7 +267,9 @@ fn nobody_listens_at_the_address_or_the_secret_is_wrong() {
     workspace.set("heartbeat_url", json!("http://127.0.0.1:1/secret"));
     let (stdout, stderr) = run(&workspace, &[]);
     assert!(stdout.starts_with("nothing to do"), "{stdout}");
-    assert!(stderr.contains("heartbeat_url (http://127.0.0.1:1): the end of the run: ") && !stderr.contains("secret"));
+    assert!(
+        stderr.contains("heartbeat_url (http://127.0.0.1:1): the start of the run: ") && !stderr.contains("secret")
+    );
 
     for (key, value, words) in [
         ("heartbeat_url", "http://127.0.0.1:1/${NO_SUCH_SECRET}", "no variable NO_SUCH_SECRET"),
