@@ -71,7 +71,7 @@ fn process_and_record(config: &Config) -> Result<Outcome> {
     })
 }
 
-/// Writes how the run has ended to the production folder, with the messages about what has changed since the run before.
+/// Writes how the run has ended to the model folder, with the messages about what has changed since the run before.
 /// A failure to do so is a warning, because the work itself is done.
 fn note_end(config: &Config, started: Timestamp, result: &Result<Outcome>, receivers: &mut Receivers) -> LastRun {
     let warn = |error| narrate(format_args!("warning: {error:#}"));

@@ -98,7 +98,7 @@ fn every_metric_is_there_in_every_state_and_promtool_finds_no_fault() {
     assert!(metric(&api, "risk_pending_files").unwrap().is_nan());
     assert_eq!(metric(&api, "risk_last_f1"), metric(&api, "risk_model_recorded_f1"));
 
-    for damaged in ["production_deployment/lastrun.json", "production_deployment/hold.json"] {
+    for damaged in ["practicemodels/lastrun.json", "production_deployment/hold.json"] {
         api.workspace.write(damaged, "{");
     }
     assert_eq!(scraped(&api, "with damaged files"), all);

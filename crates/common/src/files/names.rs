@@ -34,7 +34,7 @@ pub const REPORT: &str = "report.pdf";
 pub(crate) const REPORT_RECORD: &str = "reports.json";
 /// File in the production folder that exists while the live release is held.
 pub(crate) const HOLD: &str = "hold.json";
-/// File in the production folder that describes the last run of `fullprocess`.
+/// File that describes the last run of `fullprocess`.
 pub(crate) const LAST_RUN: &str = "lastrun.json";
 /// File with the answers of all endpoints.
 pub const API_RETURNS: &str = "apireturns.txt";

@@ -1,7 +1,7 @@
 //! The last run of `fullprocess`: when it ended, whether it succeeded, and its last line.
 //!
-//! It is a file in the production folder, which every real run replaces, so it also knows the runs that failed before the
-//! database was open. `app` shows it, and the next run learns from it what has changed.
+//! It is a file beside the reports, which every real run replaces, so it also knows the runs that failed before the
+//! database was open. Production itself is changed only by deployments. `app` shows it, and the next run learns from it what has changed.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -60,7 +60,7 @@ impl LastRun {
 }
 
 fn path(config: &Config) -> PathBuf {
-    config.production.join(LAST_RUN)
+    config.output_model.join(LAST_RUN)
 }
 
 #[cfg(test)]
@@ -89,7 +89,7 @@ mod tests {
     fn a_damaged_file_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().unwrap();
         let config = valid_config(folder.path());
-        fs::create_dir_all(&config.production).unwrap();
+        fs::create_dir_all(&config.output_model).unwrap();
         for damaged in ["", "{", "[]", r#"{"started": "yesterday"}"#] {
             fs::write(path(&config), damaged).unwrap();
             let error = format!("{:#}", LastRun::read(&config).unwrap_err());

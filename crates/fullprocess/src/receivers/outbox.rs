@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::event::Event;
 use super::webhook::Webhook;
 
-/// Name of the folder in the production folder.
+/// Name of the folder, which is beside the reports.
 const FOLDER: &str = "notifications";
 
 /// Age from which a message is not worth sending any more.
@@ -31,7 +31,7 @@ pub struct Outbox {
 impl Outbox {
     /// Returns the outbox of a config. Nothing is created yet.
     pub fn of(config: &Config) -> Self {
-        Self { folder: config.production.join(FOLDER) }
+        Self { folder: config.output_model.join(FOLDER) }
     }
 
     /// Stores a message. The order of the names is that of the messages.

@@ -107,7 +107,7 @@ fn a_run_that_fails_before_the_database_is_open_is_known() {
     assert!(last.succeeded && last.line.starts_with("nothing to do") && last.last_success == Some(last.ended));
 
     // A damaged file is replaced, and a dry run writes nothing.
-    let path = workspace.path("production_deployment/lastrun.json");
+    let path = workspace.path("practicemodels/lastrun.json");
     fs::write(&path, "{").unwrap();
     run(&workspace, &["--dry-run"]);
     assert_eq!(fs::read(&path).unwrap(), b"{");

@@ -197,7 +197,7 @@ fn each_change_is_one_notification() {
     workspace.csv("practicedata/dataset4.csv", &rows("d", 40, true));
     assert_eq!(decision(&workspace, "redeployed")["deployed"], true);
     assert_eq!(receiver.types(), ["risk.drifted", "risk.deployed"]);
-    assert_eq!(fs::read_dir(workspace.path("production_deployment/notifications")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(workspace.path("practicemodels/notifications")).unwrap().count(), 0);
 }
 
 #[test]
@@ -339,7 +339,7 @@ fn the_lock_is_released_before_the_receivers_answer() {
 fn ten_thousand_messages_that_wait_are_cut_to_the_newest_and_damaged_ones_are_dropped() {
     let receiver = Receiver::start();
     let mut workspace = bootstrapped();
-    let outbox = workspace.path("production_deployment/notifications");
+    let outbox = workspace.path("practicemodels/notifications");
     fs::create_dir(&outbox).unwrap();
     let now = jiff::Timestamp::now();
     for number in 0..10_000 {
