@@ -305,7 +305,7 @@ fn files_are_new_pending_held_or_gone_by_name_and_content() {
     let (cannot, held) = (Waiting::CannotBeJudged, Waiting::Held);
     add(&config, ["replaced", "pending", "held"].map(|name| waiting(name, cannot)).to_vec());
     crate::record(&config, "test", |run| {
-        run.add(CheckedFile::new(&file("checked", "checked"), &release));
+        run.add(CheckedFile::new(&file("checked", "checked"), &release.id));
         run.add(vec![waiting("held", held), waiting("checked", cannot)]);
         // The same file waits for another release.
         run.add(PendingFile { release: "R2".to_owned(), ..waiting("new", cannot) });
@@ -342,7 +342,7 @@ fn ten_thousand_pending_files_are_found_quickly() {
     };
     let files: Vec<_> = (0..20_000).map(file).collect();
     crate::record(&config, "test", |run| {
-        run.add(files[..10_000].iter().map(|file| CheckedFile::new(file, &release)).collect::<Vec<_>>());
+        run.add(files[..10_000].iter().map(|file| CheckedFile::new(file, &release.id)).collect::<Vec<_>>());
         let waiting = |file| PendingFile::new(file, &release, Waiting::CannotBeJudged);
         run.add(files[10_000..].iter().map(waiting).collect::<Vec<_>>());
         Ok(())
