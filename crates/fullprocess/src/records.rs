@@ -71,7 +71,7 @@ pub fn files(
     match (decision, judgement) {
         // After `Kept`, the next run would otherwise train the same model again.
         (Decision::NoDrift | Decision::Kept, Some(_)) => {
-            run.add(files.judged_together().map(|file| CheckedFile::new(file, &release.id)).collect::<Vec<_>>());
+            run.add(files.judged_together().map(|file| CheckedFile::new(file, release)).collect::<Vec<_>>());
         }
         (Decision::CannotBeJudged, _) => {
             run.add(files.new.iter().map(waiting(Waiting::CannotBeJudged)).collect::<Vec<_>>());

@@ -43,7 +43,7 @@ pub fn run(config: &Config) -> Result<IngestionOutcome> {
         // that names it is published.
         let mut no_deployment = None;
         let keep = || {
-            no_deployment = merged.publish(config, run)?;
+            no_deployment = merged.publish(config)?;
             batch.map_or(Ok(()), NewBatch::publish)
         };
         let outcome = IngestionOutcome { without_watermark, ..ingest(&*engine, &files, &config.output_folder, keep)? };
@@ -114,8 +114,8 @@ pub fn list(config: &Config) -> Result<InputFiles> {
     let engine = dataset::open(config)?;
     let files = inputs(&*engine, config)?;
     let checksums = engine.checksums(&files)?;
-    let listed = |(DataFile { name, path, .. }, sha256)| ListedFile { name, path, sha256 };
-    Ok(InputFiles { files: files.into_iter().zip(checksums).map(listed).collect() })
+    let listed = files.into_iter().zip(checksums).map(|(file, sha256)| ListedFile::new(file, sha256));
+    Ok(InputFiles { files: listed.collect() })
 }
 
 /// Shows an outcome of this step to people.

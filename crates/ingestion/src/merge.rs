@@ -8,13 +8,12 @@
 //! ```text
 //! 1. .merged.json lists the merged file and its parts
 //! 2. the merged file gets its name
-//! 3. the history records which releases know it
-//! 4. ingestion.json names it instead of its parts
-//! 5. the next ingestion deletes the files in .merged.json that ingestion.json does not name
+//! 3. ingestion.json names it instead of its parts, with the releases that know it
+//! 4. the next ingestion deletes the files in .merged.json that ingestion.json does not name
 //! ```
 //!
-//! A process that is killed in between leaves files that step 5 deletes, and records about a file that does not exist,
-//! which have no effect. The parts stay until the next ingestion for processes that are still reading them.
+//! A process that is killed in between leaves files that step 4 deletes. The parts stay until the next ingestion for
+//! processes that are still reading them.
 
 mod content;
 
@@ -26,15 +25,15 @@ use anyhow::{Context, Result, bail};
 use common::cli::narrate;
 use common::config::Config;
 use common::config::database::InputDatabase;
-use common::files::batch::Batch;
+use common::files::batch::{Batch, Merged};
 use common::files::checksum::Checksum;
-use common::files::ingested::{self, Ingested, ListedFile};
+use common::files::ingested::{self, Ingested};
 use common::files::lock::Lock;
 use common::files::{DataFile, INGESTION_RECORD, atomic};
 use common::production::release::Production;
 use fs_err as fs;
+use history::History;
 use history::source::NewBatch;
-use history::{CheckedFile, History, Run, Start};
 
 use self::content::Content;
 
@@ -54,11 +53,8 @@ pub struct Merge {
 
 struct MergedFile {
     batch: NewBatch,
-    sha256: Checksum,
     /// Names of the parts.
     parts: Vec<String>,
-    /// Ids of the releases that know all parts.
-    known_by: Vec<String>,
 }
 
 /// A batch of the compiled dataset.
@@ -72,6 +68,14 @@ struct Part {
 }
 
 impl Part {
+    /// Whether release `id` knows the part according to its list of files and the history, which `known` combines, or to
+    /// the part itself.
+    fn is_known(&self, id: &str, known: &HashSet<(String, Checksum)>) -> bool {
+        let merged = self.batch.merged.as_ref().filter(|merged| merged.sha256 == self.sha256);
+        merged.is_some_and(|merged| merged.known_by.iter().any(|other| other == id))
+            || known.contains(&(self.file.name.clone(), self.sha256.clone()))
+    }
+
     /// Whether `next` may be merged with this part, as far as their content does not matter.
     fn is_continued_by(&self, next: &Self) -> bool {
         let consecutive = next.batch.above.as_ref() == Some(&self.batch.up_to);
@@ -180,7 +184,7 @@ fn note_releases(config: &Config, parts: &mut [Part], history: &mut History) -> 
         let mut known = history.checked_files(id)?;
         known.extend(release.manifest.ingested.into_iter().map(|file| (file.name, file.sha256)));
         for (part, known_by) in parts.iter().zip(&mut known_by) {
-            if known.contains(&(part.file.name.clone(), part.sha256.clone())) {
+            if part.is_known(id, &known) {
                 known_by.push(index);
             }
         }
@@ -201,32 +205,31 @@ fn write(
     releases: &[String],
 ) -> Result<Option<MergedFile>> {
     let [(first, _), .., (last, _)] = parts else { return Ok(None) };
-    let batch = Batch::new(input, first.batch.above.clone(), last.batch.up_to.clone());
+    let mut batch = Batch::new(input, first.batch.above.clone(), last.batch.up_to.clone());
     let name = batch.file_name(input);
     let folder = ingested::batches(config);
     let path = folder.join(format!(".{name}.partial"));
     let sha256 = content::join(parts.iter().map(|(part, content)| (&*part.file.path, content)), &path)?;
+    let known_by = first.known_by.iter().map(|index| releases[*index].clone()).collect();
+    batch.merged = Some(Merged { sha256, known_by });
     let final_path = folder.join(&name);
     Ok(Some(MergedFile {
         batch: NewBatch { file: DataFile { name, path, batch: Some(batch) }, final_path },
-        sha256,
         parts: parts.iter().map(|(part, _)| part.file.name.clone()).collect(),
-        known_by: first.known_by.iter().map(|index| releases[*index].clone()).collect(),
     }))
 }
 
 impl Merge {
-    /// Gives the merged files their names and records which releases know them. The caller must publish the description
-    /// that names them before it drops the returned lock, which prevents deployments.
+    /// Gives the merged files their names. The caller must publish the description that names them before it drops the
+    /// returned lock, which prevents deployments.
     ///
     /// # Errors
     /// Fails if a release was deployed since it was found out which of them know the parts, or if a deployment is at
     /// work.
-    pub fn publish(self, config: &Config, run: &mut Run) -> Result<Option<Lock>> {
+    pub fn publish(self, config: &Config) -> Result<Option<Lock>> {
         if self.files.is_empty() {
             return Ok(None);
         }
-        let start = Start::now();
         let production = Production::of(config);
         let lock = Lock::acquire(&production.lock_folder(), "deployment")?;
         if let Some(id) = production.ids()?.iter().find(|id| !self.releases.contains(id)) {
@@ -234,13 +237,9 @@ impl Merge {
         }
         let leftovers: Vec<&str> = self.files.iter().flat_map(MergedFile::leftovers).collect();
         atomic::write(&ingested::batches(config).join(LEFTOVERS), &serde_json::to_vec(&leftovers)?)?;
-        let mut records = Vec::new();
-        for MergedFile { batch, sha256, known_by, .. } in self.files {
-            let file = ListedFile { name: batch.file.name.clone(), path: batch.final_path.clone(), sha256 };
-            records.extend(known_by.iter().map(|release| CheckedFile::new(&file, release)));
+        for MergedFile { batch, .. } in self.files {
             batch.publish()?;
         }
-        run.record_now("merge", start, records)?;
         Ok(Some(lock))
     }
 }

@@ -24,6 +24,18 @@ pub struct Batch {
     pub above: Option<Watermark>,
     /// Watermark after the batch: the highest value of the column in these rows.
     pub up_to: Watermark,
+    /// What is known about the batch because ingestion has merged it from others; `None` if it was read at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<Merged>,
+}
+
+/// Which releases know a file that consists of merged batches. None of them has it in its own list of files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merged {
+    /// SHA-256 of the file. The rest says nothing about a file with another content.
+    pub sha256: Checksum,
+    /// Ids of the releases that were trained on every part or checked against it.
+    pub known_by: Vec<String>,
 }
 
 /// A watermark: a value of the growing column. Rows with a higher value are new.
@@ -84,12 +96,12 @@ impl Batch {
         let rows = match &input.rows {
             InputRows::Table(rows) | InputRows::Query(rows) => rows.clone(),
         };
-        Self { database: input.url.to_string(), rows, column: input.column.clone(), above, up_to }
+        Self { database: input.url.to_string(), rows, column: input.column.clone(), above, up_to, merged: None }
     }
 
     /// Returns a name for the batch's file. No other batch has the same name.
     pub fn file_name(&self, input: &InputDatabase) -> String {
-        let Self { database, rows, column, above, up_to } = self;
+        let Self { database, rows, column, above, up_to, .. } = self;
         let identity = Checksum::of_bytes(format!("{database}\n{rows}\n{column}\n{above:?}\n{up_to}").as_bytes());
         format!("database.{}.{column}.{up_to}.{}.csv", input.name(), &identity.short()[..6])
     }
@@ -106,7 +118,8 @@ impl Batch {
     }
 
     pub(crate) fn is_from(&self, input: &InputDatabase) -> bool {
-        *self == Self::new(input, self.above.clone(), self.up_to.clone())
+        let merged = self.merged.clone();
+        *self == Self { merged, ..Self::new(input, self.above.clone(), self.up_to.clone()) }
     }
 }
 
@@ -122,6 +135,7 @@ mod tests {
             column: "id".into(),
             above: above.map(Watermark::Integer),
             up_to: Watermark::Text(up_to.into()),
+            merged: None,
         };
         let of = batch("activity", None, "1");
         for (above, up_to) in [(None, "7"), (Some(-3), "2026-11-23 09:00")] {

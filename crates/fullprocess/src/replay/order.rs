@@ -91,7 +91,7 @@ mod tests {
 
     fn file(name: &str, content: &str) -> ListedFile {
         let sha256 = Checksum::of_bytes(content.as_bytes());
-        ListedFile { name: name.to_owned(), path: format!("/in/{name}").into(), sha256 }
+        ListedFile { name: name.to_owned(), path: format!("/in/{name}").into(), sha256, known_by: Vec::new() }
     }
 
     fn arrival(name: &str, content: &str, run: i64) -> Arrival {
@@ -105,6 +105,7 @@ mod tests {
             column: "id".into(),
             above: above.map(Watermark::Integer),
             up_to: Watermark::Integer(up_to),
+            merged: None,
         }
     }
 

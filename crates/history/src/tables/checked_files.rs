@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use anyhow::Result;
 use common::files::checksum::Checksum;
 use common::files::ingested::ListedFile;
+use common::production::release::Release;
 
 use crate::columns::columns;
 use crate::store::History;
 
 columns! {
     /// A file that a release was checked against. The result is the decision of the same run: `no_drift` if the release
-    /// was found good, `kept` if it had drifted and the new model was no better. A run of the step `merge` records files
-    /// of merged batches for the releases that know all of these batches, by a check or because they were trained on them.
+    /// was found good, `kept` if it had drifted and the new model was no better.
     CheckedFile in "checked_files" {
         /// The release's id.
         release: String => "release_id",
@@ -24,9 +24,9 @@ columns! {
 }
 
 impl CheckedFile {
-    /// Returns the record of a file that the release with this id was checked against.
-    pub fn new(file: &ListedFile, release: &str) -> Self {
-        Self { release: release.to_owned(), name: file.name.clone(), sha256: file.sha256.clone() }
+    /// Returns the record of a file that `release` was checked against.
+    pub fn new(file: &ListedFile, release: &Release) -> Self {
+        Self { release: release.id.clone(), name: file.name.clone(), sha256: file.sha256.clone() }
     }
 }
 

@@ -333,6 +333,18 @@ fn a_release_that_cannot_be_read_or_a_deployment_at_the_same_time_prevents_it() 
         workspace.run("ingestion", &[]);
         assert_nothing_is_left(workspace);
         workspace.assert_no_leftovers("ingesteddata");
+
+        // The merged file is known to the release without the history.
+        for name in ["history.sqlite", "history.sqlite-wal", "history.sqlite-shm"] {
+            let _ = fs::remove_file(workspace.path(name));
+        }
+        let plan = run_without_cargo(workspace, "fullprocess", &["--dry-run"]);
+        assert_eq!(plan["new_files"], json!([]));
+        // With another content it is new to it, like any other file.
+        let merged = format!("ingesteddata/batches/{}", batches(workspace)[0]["name"].as_str().unwrap());
+        workspace.write(&merged, &(workspace.text(&merged) + &rows("edited", 20, false)));
+        let plan = run_without_cargo(workspace, "fullprocess", &["--dry-run"]);
+        assert_eq!(plan["new_files"].as_array().unwrap().len(), 1);
     });
 }
 
