@@ -19,7 +19,7 @@ use common::files::lock::Lock;
 use common::files::{API_RETURNS, csv_files};
 use common::model::Model;
 use common::production::release::Production;
-use common::schema::Schema;
+use common::schema::{Predictor, Schema};
 use history::DependencyVersions;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -60,7 +60,7 @@ pub fn run(config: &Config, url: Option<&str>) -> Result<Outcome> {
             None => default_url(config)?,
         };
         let release = Production::of(config).live()?;
-        let calls = call_all(config, &release.model()?, &url)?;
+        let calls = call_all(config, &release.id, &release.model()?, &url)?;
         let outcome = Outcome { calls, release: release.id, url };
         for Call { call, release, names_release, .. } in &outcome.calls {
             if (*names_release || release.is_some()) && release.as_ref() != Some(&outcome.release) {
@@ -100,19 +100,25 @@ fn default_url(config: &Config) -> Result<String> {
 
 /// Calls all endpoints in the order of the table, in which calls whose arguments come from earlier answers follow
 /// those.
-fn call_all(config: &Config, model: &Model, url: &str) -> Result<Vec<Call>> {
+fn call_all(config: &Config, release: &str, model: &Model, url: &str) -> Result<Vec<Call>> {
     let token = config.api_token.as_ref().map(TokenSource::read).transpose()?;
     let caller = Caller::new(url, token.as_ref());
     let (json, table) = (example_request(config, model)?.to_string(), one_client(&model.schema));
     let json = Sent { media_type: "application/json", accept: "application/json", body: &json };
     let table = Sent { media_type: "text/csv", accept: "text/csv", body: &table };
+    let tensors = example_tensors(model).to_string();
+    let tensors = Sent { media_type: "application/json", accept: "application/json", body: &tensors };
     let mut calls = Vec::new();
-    for endpoint in Endpoint::ALL {
-        let endpoint = endpoint.properties();
+    for row in Endpoint::ALL {
+        let endpoint = row.properties();
         let Some(target) = endpoint.call.and_then(|target| with_client(target, &calls)) else { continue };
-        match endpoint.method {
-            Method::Get => calls.push(caller.get(&target, &endpoint)?),
-            Method::Post => {
+        let target = target.replace("{version}", release);
+        match (endpoint.method, row) {
+            (Method::Get, _) => calls.push(caller.get(&target, &endpoint)?),
+            (Method::Post, Endpoint::Infer | Endpoint::InferVersion) => {
+                calls.push(caller.post(&target, &tensors, &endpoint)?);
+            }
+            (Method::Post, _) => {
                 calls.push(caller.post(&target, &json, &endpoint)?);
                 calls.push(caller.post(&target, &table, &endpoint)?);
             }
@@ -134,6 +140,16 @@ fn with_client(target: &str, calls: &[Call]) -> Option<String> {
 /// A CSV table with one client of which only the name is known.
 fn one_client(schema: &Schema) -> String {
     format!("{}\nsomebody unknown{}\n", schema.header(), ",".repeat(schema.width() - 1))
+}
+
+/// The body of an inference request: the average client, with one tensor for each predictor.
+fn example_tensors(model: &Model) -> Value {
+    let tensor = |(predictor, value): (&Predictor, common::values::Value)| {
+        let datatype = if predictor.is_category() { "BYTES" } else { "FP64" };
+        json!({ "name": predictor.name, "shape": [1], "datatype": datatype, "data": [value] })
+    };
+    let tensors: Vec<Value> = model.schema.predictors().iter().zip(model.averages()).map(tensor).collect();
+    json!({ "id": "example", "inputs": tensors })
 }
 
 /// The JSON body of the request for predictions: the first file of the test data if the service can read it, otherwise

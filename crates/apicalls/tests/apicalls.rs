@@ -12,7 +12,7 @@ use common::config::service::{CHALLENGE_HEADER, PROOF_HEADER};
 use serde_json::{Value, json};
 use testkit::Workspace;
 
-const CALLS: [&str; 17] = [
+const CALLS: [&str; 26] = [
     "GET /health/live",
     "GET /health/ready",
     "POST /prediction",
@@ -30,6 +30,15 @@ const CALLS: [&str; 17] = [
     "GET /openapi.json",
     "GET /docs/",
     "GET /metrics",
+    "GET /v2",
+    "GET /v2/health/live",
+    "GET /v2/health/ready",
+    "GET /v2/models/risk",
+    "GET /v2/models/risk/ready",
+    "POST /v2/models/risk/infer",
+    "GET /v2/models/risk/versions/RELEASE",
+    "GET /v2/models/risk/versions/RELEASE/ready",
+    "POST /v2/models/risk/versions/RELEASE/infer",
 ];
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const EARLIER: &str = "what an earlier run has written";
@@ -55,14 +64,15 @@ fn the_answers_of_all_endpoints_are_kept_as_one_json_object() {
     assert_eq!(keys, ["calls", "release", "url"]);
     assert_eq!((&kept["release"], &kept["url"]), (&json!(live(&workspace)), &json!(server.url)));
     let calls = kept["calls"].as_array().unwrap();
-    assert_eq!(calls.iter().map(|call| &call["call"]).collect::<Vec<_>>(), CALLS);
+    let expected = CALLS.map(|call| call.replace("RELEASE", &live(&workspace)));
+    assert_eq!(calls.iter().map(|call| &call["call"]).collect::<Vec<_>>(), expected.each_ref());
     assert!(calls.iter().all(|call| call["status"] == 200), "{kept}");
 
     // One call per line, for readers who use grep.
     let text = workspace.text("practicemodels/apireturns.txt");
     let lines: Vec<_> = text.lines().filter(|line| line.contains("\"answer\":")).collect();
     assert_eq!(lines.len(), CALLS.len());
-    for (line, call) in lines.iter().zip(CALLS) {
+    for (line, call) in lines.iter().zip(&expected) {
         assert!(line.contains(&format!("{{\"call\":\"{call}\"")), "{call}: {line}");
     }
 

@@ -16,6 +16,7 @@ mod circuit_breaker;
 mod confine;
 mod contacts;
 mod http;
+mod inference;
 mod limits;
 mod listen;
 mod live;

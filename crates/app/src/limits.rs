@@ -10,6 +10,7 @@
 //! | `history_queue` | database queries for `/history` | 1 | 32 | the same |
 //! | `contact_queue` | recording contacts, for at most 10 s | 1 | 200, for at most 10 s | the same |
 //! | `file_queue` | predictions from a file on the server | 1 | 32 | the same |
+//! | `inference_queue` | inference requests (`/v2`) | 1 | 200 | the same |
 //! | `large_bodies` | receiving a body of more than 64 KiB | 16 | 0 | the same |
 //! | `computing` | processing what was received of large bodies and files | 1 | those 17 | (waits) |
 //! | `scores`, `diagnoses` | an answer younger than `answer_max_age`, else one made in `scoring_queue` | | | the stored answer |
@@ -28,7 +29,7 @@ use std::time::Duration;
 /// Maximum size of a JSON body in bytes; the body is held in memory.
 pub const LARGEST_JSON: u64 = 16 << 20;
 
-/// Maximum number of rows of a JSON body: a row `{},` takes three bytes to send but a hundred bytes of memory.
+/// Maximum number of rows of a JSON body or of an inference request: a row `{},` takes three bytes to send but a hundred bytes of memory.
 pub const MOST_SENT_ROWS: usize = 100_000;
 
 /// Maximum size of a CSV body in bytes; the body is read as it arrives and never held in memory.
@@ -81,6 +82,9 @@ pub const LONGEST_PAGE_QUEUE: usize = 2000;
 
 /// Number of requests that may wait to record contacts.
 pub const LONGEST_CONTACT_QUEUE: usize = 200;
+
+/// Number of inference requests that may wait. Their bodies are held in memory; large ones are limited by [`LARGE_BODIES`].
+pub const LONGEST_INFERENCE_QUEUE: usize = 200;
 
 /// Maximum size in bytes of a body with contacts.
 pub const LARGEST_CONTACTS: u64 = 1 << 20;

@@ -1,6 +1,6 @@
 //! The live model: loaded once, and again when production switches to another release.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, TryLockError};
 
 use anyhow::{Result, ensure};
 use common::config::{Config, Threshold};
@@ -9,6 +9,7 @@ use common::model::effect::Effect;
 use common::production::release::{Production, Release};
 use common::schema::Schema;
 use common::values::{Value, ValueRef};
+use insight::CallList;
 
 use crate::problem::{OrNotReady, Problem};
 
@@ -23,6 +24,14 @@ pub struct LiveModel {
     pub threshold: Threshold,
     /// The release itself, with its manifest.
     pub release: Release,
+    reasons: OnceLock<CallList>,
+}
+
+impl LiveModel {
+    /// A call list without clients, which explains the risk of any client.
+    pub fn reasons(&self) -> &CallList {
+        self.reasons.get_or_init(|| CallList::without_clients(&self.id, &self.model, self.threshold))
+    }
 }
 
 /// Provides the model of the release that is live at the time of each request.
@@ -136,7 +145,13 @@ impl Live {
         let mut model = release.model()?;
         self_test(&model)?;
         model.schema = model.schema.presented_as(&self.columns);
-        Ok(LiveModel { id: release.id.clone(), model, threshold: release.threshold()?, release })
+        Ok(LiveModel {
+            id: release.id.clone(),
+            model,
+            threshold: release.threshold()?,
+            release,
+            reasons: OnceLock::new(),
+        })
     }
 
     fn read(&self) -> Loaded {

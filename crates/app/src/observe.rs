@@ -102,7 +102,7 @@ fn error_response(problem: &Problem, request: &HttpRequest, config: &Config) -> 
             let page = pages::problem(problem.status_code(), &shortened(&detail));
             problem.head().content_type(ContentType::html()).body(page.into_string())
         }
-        false => problem.document(&detail),
+        false => problem.document(&detail, request.path()),
     }
 }
 

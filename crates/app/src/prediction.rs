@@ -10,12 +10,12 @@ use common::values::ValueRef;
 use dataset::local::reader::{Next, RowReader};
 use dataset::row::{check_number, check_text, parse_value};
 
-use self::sent::{Reading, SentKeys, SentRow, SentValue, Text};
+use self::sent::{Reading, SentKeys};
 use crate::answer::{FinishedAnswer, Format, PredictionAnswer};
 use crate::live::LiveModel;
 use crate::problem::Problem;
 
-pub use self::sent::unknown_field;
+pub use self::sent::{SentRow, SentValue, Text, in_column, unknown_field};
 
 /// What a JSON body asks for.
 pub enum Answered {
@@ -55,11 +55,11 @@ pub fn json(body: &[u8], live: &LiveModel, format: Format) -> Result<Answered, P
 }
 
 /// The id and the predictors of a row that was sent.
-type CheckedRow<'r> = (Option<&'r str>, Vec<Option<ValueRef<'r>>>);
+pub type CheckedRow<'r> = (Option<&'r str>, Vec<Option<ValueRef<'r>>>);
 
 /// Checks a row by the rules for fields of a table; an error continues the text `rows[1]`. A text that a table would
 /// read as a missing value is one here too, except in an id.
-fn checked<'r>(schema: &Schema, row: &'r SentRow<'r, 'r>) -> Result<CheckedRow<'r>, String> {
+pub fn checked<'r>(schema: &Schema, row: &'r SentRow<'r, 'r>) -> Result<CheckedRow<'r>, String> {
     let values = row.values.iter().zip(schema.predictors()).map(|(value, predictor)| match value {
         None => Ok(None),
         Some(SentValue::Number(number)) => check_number(predictor, *number).map(|n| Some(ValueRef::Number(n))),

@@ -11,13 +11,17 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
+use common::api::Endpoint;
 use common::config::Config;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::limits::{LONGEST_DETAIL, RETRY_AFTER};
 
-pub use self::described::{BodyErrors, ContactErrors, PredictionErrors, QueryErrors, UnavailableErrors, documented};
+pub use self::described::{
+    BodyErrors, ContactErrors, InferenceErrors, PredictionErrors, QueryErrors, UnavailableErrors, VersionErrors,
+    documented,
+};
 
 /// The reason why a request fails.
 #[derive(Debug)]
@@ -64,6 +68,9 @@ pub struct ProblemDocument {
     status: u16,
     /// Explanation of what is wrong with the request, and what to change.
     detail: String,
+    /// The same explanation, which the Open Inference Protocol expects under this key; only below `/v2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 impl Problem {
@@ -110,10 +117,11 @@ impl Problem {
         response
     }
 
-    /// The problem document, whose detail is `detail`.
-    pub fn document(&self, detail: &str) -> HttpResponse {
+    /// The problem document, whose detail is `detail`; for `path`, the path of the request.
+    pub fn document(&self, detail: &str, path: &str) -> HttpResponse {
         let (status, title, detail) = (self.status_code().as_u16(), self.title(), shortened(detail));
-        let document = ProblemDocument { r#type: "about:blank", title, status, detail };
+        let error = Endpoint::path_is_inference(path).then(|| detail.clone());
+        let document = ProblemDocument { r#type: "about:blank", title, status, detail, error };
         let body = serde_json::to_string(&document).unwrap_or_default();
         self.head().content_type("application/problem+json").body(body)
     }
@@ -163,7 +171,7 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        self.document(&self.to_string())
+        self.document(&self.to_string(), "")
     }
 }
 

@@ -4,6 +4,7 @@
 mod contacts;
 mod docs;
 mod document;
+mod inference;
 mod metrics;
 mod operations;
 mod prediction;
@@ -48,6 +49,7 @@ macro_rules! handlers {
             components(schemas(problem::ProblemDocument)),
             tags(
                 (name = "predictions", description = "Which clients will leave"),
+                (name = "inference", description = "The same predictions by the Open Inference Protocol, version 2"),
                 (name = "reports", description = "Whom to call, the quality of the model, the history of runs"),
                 (name = "contacts", description = "What came of the calls"),
                 (name = "operations", description = "Health and metrics for monitoring"),
@@ -78,6 +80,15 @@ handlers! {
         Terms: pages::terms,
         Report: report_file::report,
         Metrics: metrics::metrics,
+        InferenceServer: inference::server,
+        InferenceLive: inference::server_live,
+        InferenceReady: inference::server_ready,
+        InferenceModel: inference::model,
+        InferenceModelReady: inference::model_ready,
+        Infer: inference::infer,
+        InferenceVersion: inference::version,
+        InferenceVersionReady: inference::version_ready,
+        InferVersion: inference::infer_version,
     }
     others {
         OpenApi: docs::openapi,

@@ -9,7 +9,7 @@ use diagnostics::Health;
 use crate::access::Access;
 use crate::cache::AnswerCache;
 use crate::circuit_breaker::CircuitBreaker;
-use crate::limits::{LONGEST_CONTACT_QUEUE, LONGEST_PAGE_QUEUE, LONGEST_QUEUE};
+use crate::limits::{LONGEST_CONTACT_QUEUE, LONGEST_INFERENCE_QUEUE, LONGEST_PAGE_QUEUE, LONGEST_QUEUE};
 use crate::live::{Live, LiveModel};
 use crate::metrics::{LastKnown, Metrics};
 use crate::problem::Problem;
@@ -44,6 +44,8 @@ pub struct State {
     /// Queue for predictions from a file on the server. It is separate from `scoring_queue`, so that a diagnosis does
     /// not delay them.
     pub file_queue: Queue,
+    /// Queue for inference requests.
+    pub inference_queue: Queue,
     /// Permits to receive large bodies.
     pub large_bodies: LargeBodies,
     /// Lock of the one large prediction that is computing.
@@ -68,6 +70,7 @@ impl State {
             contact_queue: Queue::new(LONGEST_CONTACT_QUEUE),
             page_queue: Queue::new(LONGEST_PAGE_QUEUE),
             file_queue: Queue::new(LONGEST_QUEUE),
+            inference_queue: Queue::new(LONGEST_INFERENCE_QUEUE),
             large_bodies: LargeBodies::default(),
             computing: Mutex::default(),
         }

@@ -41,7 +41,8 @@ pub struct Properties {
     pub is_documented: bool,
     /// Whether every successful answer names the release that answered.
     pub names_release: bool,
-    /// Path and query of the call in `apicalls`, in which `{corporation}` stands for a client's name; `None` if the
+    /// Path and query of the call in `apicalls`, in which `{corporation}` stands for a client's name and `{version}` for
+    /// the live release; `None` if the
     /// endpoint is not called.
     pub call: Option<&'static str>,
     /// Time limit of that call.
@@ -92,6 +93,19 @@ endpoints! {
     DocsFile: Properties { call: Some("/docs/"), is_documented: false, ..get("/docs/{file:.*}") },
     DocsFolder: Properties { call: None, is_documented: false, ..get("/docs") },
     Metrics: get("/metrics"),
+    InferenceServer: get("/v2"),
+    InferenceLive: Properties { needs_token: false, ..get("/v2/health/live") },
+    InferenceReady: Properties { needs_token: false, ..get("/v2/health/ready") },
+    InferenceModel: Properties { names_release: true, ..get("/v2/models/risk") },
+    InferenceModelReady: Properties { names_release: true, ..get("/v2/models/risk/ready") },
+    Infer: Properties { method: Method::Post, names_release: true, ..computed("/v2/models/risk/infer") },
+    InferenceVersion: Properties { names_release: true, ..get("/v2/models/risk/versions/{version}") },
+    InferenceVersionReady: Properties { names_release: true, ..get("/v2/models/risk/versions/{version}/ready") },
+    InferVersion: Properties {
+        method: Method::Post,
+        names_release: true,
+        ..computed("/v2/models/risk/versions/{version}/infer")
+    },
     Asset: Properties { call: None, is_documented: false, ..get("/assets/{file}") },
 }
 
@@ -115,6 +129,11 @@ const fn computed(pattern: &'static str) -> Properties {
 }
 
 impl Endpoint {
+    /// Whether a path belongs to the Open Inference Protocol, whose errors have a key `error`.
+    pub fn path_is_inference(path: &str) -> bool {
+        path == "/v2" || path.starts_with("/v2/")
+    }
+
     /// The path as the OpenAPI document writes it, such as `/clients/{corporation}`.
     pub fn documented_path(self) -> String {
         self.properties().pattern.replace(":.*", "")
@@ -142,7 +161,8 @@ mod tests {
     #[test]
     fn only_the_health_endpoints_need_no_token() {
         let open: Vec<_> = Endpoint::ALL.iter().filter(|endpoint| !endpoint.properties().needs_token).collect();
-        assert_eq!(open, [&Endpoint::HealthLive, &Endpoint::HealthReady]);
+        let expected = [Endpoint::HealthLive, Endpoint::HealthReady, Endpoint::InferenceLive, Endpoint::InferenceReady];
+        assert_eq!(open, expected.iter().collect::<Vec<_>>());
         assert!(!Endpoint::path_needs_token("/health/live"));
         for path in ["/", "/scoring", "/health", "/health/live/", "/health/live?x", "/Health/live", "/unknown"] {
             assert!(Endpoint::path_needs_token(path), "{path}");

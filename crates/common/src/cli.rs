@@ -44,6 +44,11 @@ pub trait Outcome: Display + Serialize {
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// Whether the exit code is 0. An outcome that says no to what was asked gives 1.
+    fn is_success(&self) -> bool {
+        true
+    }
 }
 
 impl Arguments {
@@ -54,7 +59,8 @@ impl Arguments {
                 for warning in outcome.warnings() {
                     narrate(format_args!("warning: {warning}"));
                 }
-                self.print(&outcome)
+                let printed = self.print(&outcome);
+                if outcome.is_success() { printed } else { ExitCode::FAILURE }
             }
             Err(error) => {
                 narrate(format_args!("error: {error:#}"));

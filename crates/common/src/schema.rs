@@ -199,6 +199,11 @@ impl Schema {
         String::from_utf8_lossy(&header).into_owned()
     }
 
+    /// The columns that a file may have although the schema has not.
+    pub fn ignored(&self) -> &Ignored {
+        &self.ignored
+    }
+
     /// Whether a file may have this column although the schema has not.
     pub fn ignores(&self, column: &str) -> bool {
         match &self.ignored {

@@ -26,7 +26,8 @@ use common::config::Config;
 use common::schema::Schema;
 
 pub use engine::*;
-pub use rules::UnknownColumn;
+pub use quarantine::TOLERATED_MALFORMED_SHARE;
+pub use rules::{LONGEST_TEXT, UnknownColumn};
 
 /// Opens the engine that `config` names, or the engine of this process if it names none, for tables with the columns that
 /// `config` names.

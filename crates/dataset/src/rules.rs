@@ -111,6 +111,22 @@ pub enum Malformed {
     OpenQuote,
 }
 
+impl Malformed {
+    /// Name of the column whose field cannot be read; `None` if the fault is not in one field.
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Self::FieldCount(..) | Self::OpenQuote => None,
+            Self::NotALabel(target) => Some(&target.name),
+            Self::NotANumber(column)
+            | Self::NotFinite(column)
+            | Self::Negative(column)
+            | Self::TooLarge(column)
+            | Self::NoLogarithm(column)
+            | Self::InvalidText(column) => Some(column),
+        }
+    }
+}
+
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {

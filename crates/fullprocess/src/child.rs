@@ -18,7 +18,7 @@ pub const ERROR: &str = "error: ";
 /// The time that a process has to end after SIGTERM before it gets SIGKILL, and that its output has to end after it.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A running step.
+/// A step that runs. Its output is read while it runs, so a full pipe never stops it.
 pub struct Child {
     name: &'static str,
     group: Option<Pid>,

@@ -6,12 +6,17 @@
 //! batches, which are treated like any other file. The watermark of a batch is stored in ingestion.json, so a batch and
 //! its watermark take effect together or not at all. Old batches are merged, so that their number stays bounded.
 
+mod check;
+mod contract;
 mod merge;
 pub mod suggest;
 
 use std::fmt;
 use std::path::Path;
 use std::time::Instant;
+
+pub use check::{CheckOutcome, check};
+pub use contract::Contract;
 
 use anyhow::{Result, bail};
 use common::cli;

@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use clap::Parser;
 use common::cli::narrate;
 use dataset::UnknownColumn;
-use ingestion::{Shown, suggest};
+use ingestion::{Contract, Shown, suggest};
 
 /// Merge all CSV files of the input folder into finaldata.csv, without duplicate rows
 #[derive(Parser)]
@@ -19,6 +19,14 @@ struct Arguments {
     /// Only list the input files with their checksums
     #[arg(long)]
     list: bool,
+    /// Only check files that are not delivered yet: whether ingestion would accept them, and what is wrong. Writes nothing
+    ///
+    /// A folder stands for the CSV files in it. The exit code is 0 if all files would be accepted, 1 if not.
+    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with_all = ["list", "suggest_columns"])]
+    check: Vec<PathBuf>,
+    /// Only print the contract for those who deliver files: the Open Data Contract Standard, as YAML
+    #[arg(long, conflicts_with_all = ["list", "suggest_columns", "check"])]
+    contract: bool,
     /// Only read the CSV files of a folder and propose the config key "columns" for them. Needs no config
     ///
     /// The proposal is printed on stdout, the reasons on stderr. The exit code is 1 if a column must still be chosen.
@@ -27,14 +35,20 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let Arguments { common, list, suggest_columns } = Arguments::parse();
-    match (suggest_columns, list) {
-        (Some(folder), _) => suggest_columns_of(&folder, common.json).unwrap_or_else(|error| {
+    let Arguments { common, list, check, contract, suggest_columns } = Arguments::parse();
+    if let Some(folder) = suggest_columns {
+        suggest_columns_of(&folder, common.json).unwrap_or_else(|error| {
             narrate(format_args!("error: {error:#}"));
             ExitCode::FAILURE
-        }),
-        (None, true) => common.run(|config| ingestion::list(config).map(Shown)),
-        (None, false) => common.run(|config| ingestion::run(config).map(Shown).map_err(with_hint)),
+        })
+    } else if !check.is_empty() {
+        common.run(|config| Ok(ingestion::check(config, &check)))
+    } else if contract {
+        common.run(|config| Ok(Contract::of(&config.columns)))
+    } else if list {
+        common.run(|config| ingestion::list(config).map(Shown))
+    } else {
+        common.run(|config| ingestion::run(config).map(Shown).map_err(with_hint))
     }
 }
 

@@ -99,14 +99,24 @@ impl CallList {
             call.rank = index + 1;
         }
         Ok(Self {
+            clients: newest.total as usize,
+            without_name: newest.without_name,
+            calls,
+            ..Self::without_clients(release, model, threshold)
+        })
+    }
+
+    /// Creates a list without clients, which can explain the risk of clients that are in no list.
+    pub fn without_clients(release: &str, model: &Model, threshold: Threshold) -> Self {
+        Self {
             release: release.to_owned(),
             model: model.clone(),
             usual: Usual::of(model),
             threshold,
-            clients: newest.total as usize,
-            without_name: newest.without_name,
-            calls,
-        })
+            clients: 0,
+            without_name: 0,
+            calls: Vec::new(),
+        }
     }
 
     /// Whether the list contains every current client. With a cluster it may be cut off.

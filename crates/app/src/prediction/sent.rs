@@ -202,12 +202,18 @@ fn value<'de, A: MapAccess<'de>>(map: &mut A, predictor: &Predictor) -> Result<O
     let number: Option<Number> = map.next_value()?;
     Ok(number.map(|number| {
         let nearest = number.as_f64().unwrap_or(f64::NAN);
-        let is_rounded_down = number.as_u64().is_some_and(|whole| whole > nearest as u64);
-        SentValue::Number(match predictor.kind == Kind::Count && is_rounded_down {
-            true => nearest.next_up(),
-            false => nearest,
-        })
+        SentValue::Number(in_column(predictor.kind, nearest, number.as_u64()))
     }))
+}
+
+/// Returns the number that stands for one that was sent, whose nearest `f64` is `nearest`. `whole` is the number itself if
+/// it is a `u64`: a count above 2^53 must not be rounded down to 2^53.
+pub fn in_column(kind: Kind, nearest: f64, whole: Option<u64>) -> f64 {
+    let is_rounded_down = whole.is_some_and(|whole| whole > nearest as u64);
+    match kind == Kind::Count && is_rounded_down {
+        true => nearest.next_up(),
+        false => nearest,
+    }
 }
 
 /// A key of a row. Its value is the column's position in the schema; `None` for an ignored column.

@@ -20,6 +20,27 @@ impl IntoResponses for PredictionErrors {
     }
 }
 
+/// Errors of an inference request.
+pub struct InferenceErrors;
+
+impl IntoResponses for InferenceErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        documented(&[
+            (400, "The request or a tensor is wrong; the detail, repeated under `error`, names it"),
+            (503, "Nothing is deployed yet, or too many requests are waiting"),
+        ])
+    }
+}
+
+/// Errors of a request that names a version of the model.
+pub struct VersionErrors;
+
+impl IntoResponses for VersionErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        documented(&[(404, "Another release is live")])
+    }
+}
+
 /// Errors of a request that records contacts.
 pub struct ContactErrors;
 

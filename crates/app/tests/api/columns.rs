@@ -8,11 +8,11 @@ use testkit::Workspace;
 
 use crate::helpers::{Answer, Api};
 
-const ID: &str = "customer \"ID\", no.";
-const CHARGES: &str = "Monthly charges [a.b]";
-const TOTAL: &str = "<b>Total</b>";
-const CONTRACT: &str = "SELECT";
-const SIZE: &str = "Größe & Art";
+pub const ID: &str = "customer \"ID\", no.";
+pub const CHARGES: &str = "Monthly charges [a.b]";
+pub const TOTAL: &str = "<b>Total</b>";
+pub const CONTRACT: &str = "SELECT";
+pub const SIZE: &str = "Größe & Art";
 
 fn columns() -> serde_json::Value {
     json!({
@@ -56,7 +56,7 @@ pub fn workspace() -> Workspace {
     workspace
 }
 
-fn deployed() -> Api {
+pub fn deployed() -> Api {
     let workspace = workspace();
     workspace.deploy();
     Api::of(workspace)

@@ -92,6 +92,48 @@ fn no_body_makes_a_server_error() {
     api.check_alive();
 }
 
+/// Almost valid inference requests. Those with a number have so many bytes of JSON, which binary data follow.
+const TENSORS: [(&[u8], Option<usize>); 4] = [
+    (
+        br#"{"id": "x", "inputs": [{"name": "lastmonth_activity", "shape": [2], "datatype": "FP64", "data": [12.5, null]}, {"name": "corporation", "shape": [2, 1], "datatype": "BYTES", "data": [["a"], ["gr\u00f6\u00dfe"]]}]}"#,
+        None,
+    ),
+    (
+        br#"{"inputs": [{"name": "number_of_employees", "shape": [1], "datatype": "UINT16", "data": [7]}], "outputs": [{"name": "probability", "parameters": {"binary_data": true}}]}"#,
+        None,
+    ),
+    (
+        b"{\"inputs\": [{\"name\": \"lastyear_activity\", \"shape\": [2], \"datatype\": \"INT8\", \"parameters\": {\"binary_data_size\": 2}}]}\x05\x07",
+        Some(116),
+    ),
+    (
+        b"{\"inputs\": [{\"name\": \"corporation\", \"shape\": [2], \"datatype\": \"BYTES\", \"parameters\": {\"binary_data_size\": 11}}]}\x01\0\0\0a\x02\0\0\0\xc3\xb6",
+        Some(112),
+    ),
+];
+
+#[test]
+fn no_tensor_makes_a_server_error() {
+    let api = Api::deployed();
+    let mut random = Random(0x7e2502);
+    let mut statuses = std::collections::BTreeMap::<u16, u32>::new();
+    for i in 0..2000 {
+        let (body, head) = TENSORS[i % TENSORS.len()];
+        let body = if i < TENSORS.len() { body.to_vec() } else { random.mutated(body) };
+        let length = head.map(|length| length.to_string());
+        let headers: Vec<_> =
+            length.iter().map(|length| ("inference-header-content-length", length.as_str())).collect();
+        let shown = String::from_utf8_lossy(&body);
+        let answer = api.status_of("/v2/models/risk/infer", &headers, &body);
+        *statuses.entry(answer).or_default() += 1;
+        assert!(matches!(answer, 200 | 400 | 413), "{answer} for {shown:?}");
+        assert!(i >= TENSORS.len() || answer == 200, "{answer} for {shown:?}");
+    }
+    assert!(statuses.get(&200).is_some_and(|n| *n > 20), "{statuses:?}");
+    assert!(statuses.get(&400).is_some_and(|n| *n > 500), "{statuses:?}");
+    api.check_alive();
+}
+
 /// Almost valid requests that record contacts.
 const CONTACTS: [(&str, &str); 4] = [
     (

@@ -148,6 +148,26 @@ impl Api {
         request.send(body).map(answer).unwrap_or_else(|error| panic!("POST /prediction: {error}"))
     }
 
+    /// Sends `POST` to any path with further headers.
+    pub fn post_to(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut request = self.client.post(format!("{}{path}", self.server.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send(body).map(answer).unwrap_or_else(|error| panic!("POST {path}: {error}"))
+    }
+
+    /// Sends `POST` to any path with further headers; returns the status of an answer that may hold any bytes.
+    pub fn status_of(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> u16 {
+        let mut request = self.client.post(format!("{}{path}", self.server.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = request.send(body).unwrap();
+        response.body_mut().read_to_vec().unwrap();
+        response.status().as_u16()
+    }
+
     /// Sends `POST /prediction` with a JSON body.
     pub fn predict(&self, body: &Value) -> Answer {
         self.post("", "application/json", body.to_string().as_bytes())
@@ -184,7 +204,11 @@ impl Api {
     pub fn check_problem(&self, what: &str, answer: &Answer, status: u16, parts: &[&str]) {
         assert_eq!(answer.status, status, "{what}: {answer:?}");
         assert_eq!(answer.content_type, "application/problem+json", "{what}: {answer:?}");
-        let document = answer.json();
+        let mut document = answer.json();
+        // The Open Inference Protocol expects the detail under another key.
+        if let Some(error) = document.as_object_mut().unwrap().remove("error") {
+            assert_eq!(error, document["detail"], "{what}");
+        }
         let keys: Vec<_> = document.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(keys, ["detail", "status", "title", "type"], "{what}");
         assert_eq!(document["status"], status, "{what}");

@@ -15,6 +15,7 @@ mod flood;
 mod fuzzing;
 mod helpers;
 mod host_names;
+mod inference;
 mod look;
 mod monitoring;
 mod operations;

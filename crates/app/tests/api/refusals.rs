@@ -335,6 +335,15 @@ fn another_method_is_refused_with_the_one_that_is_allowed() {
         ("/terms", "GET"),
         ("/report.pdf", "GET"),
         ("/assets/page.css", "GET"),
+        ("/v2", "GET"),
+        ("/v2/health/live", "GET"),
+        ("/v2/health/ready", "GET"),
+        ("/v2/models/risk", "GET"),
+        ("/v2/models/risk/ready", "GET"),
+        ("/v2/models/risk/infer", "POST"),
+        ("/v2/models/risk/versions/any", "GET"),
+        ("/v2/models/risk/versions/any/ready", "GET"),
+        ("/v2/models/risk/versions/any/infer", "POST"),
     ] {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "BREW"] {
             if method == allowed {

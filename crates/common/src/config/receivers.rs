@@ -1,6 +1,6 @@
-//! The programs that `fullprocess` informs about its runs, and the limits of these calls. Their addresses are secrets:
-//! whoever knows one can report in the name of this system. They are read only where they are needed, so the other steps
-//! run without the variables that they refer to.
+//! The programs that `fullprocess` informs about its runs, and the limits of these calls. Their addresses are secrets,
+//! because a person who knows one can send reports in the name of this system. They are read only where they are needed,
+//! so the other steps run without the variables that they refer to.
 
 use std::fmt;
 use std::time::Duration;
@@ -27,9 +27,9 @@ pub struct Receivers {
 /// A receiver of signed messages (Standard Webhooks).
 #[derive(Clone, Debug)]
 pub struct Webhook {
-    /// Its address.
+    /// Address of the receiver.
     pub url: ReceiverUrl,
-    /// The secret that signs the messages.
+    /// Secret that signs the messages.
     pub secret: SigningSecret,
 }
 
@@ -98,7 +98,8 @@ fn parse(text: &str) -> Result<Url> {
     const EXPECTED: &str = "expected an address such as https://HOST/PATH or ${VARIABLE}";
     let url = Url::parse(text).map_err(|error| Error::msg(format!("{EXPECTED}: {error}")))?;
     let is_http = matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.is_empty());
-    ensure!(is_http, "{EXPECTED}");
+    // The parser takes the first part of the path as the host if that is missing, which may then be shown.
+    ensure!(is_http && !text.contains(":///"), "{EXPECTED}");
     ensure!(url.fragment().is_none(), "{EXPECTED}: a fragment (#…) is never sent");
     Ok(url)
 }

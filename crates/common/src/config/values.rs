@@ -78,7 +78,7 @@ pub struct SecretText(pub(super) String);
 
 impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a secret")
+        f.write_str("***")
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Batch {
     pub above: Option<Watermark>,
     /// Watermark after the batch: the highest value of the column in these rows.
     pub up_to: Watermark,
-    /// What is known about the batch because ingestion has merged it from others; `None` if it was read at once.
+    /// The releases that know a batch that ingestion has merged from others; `None` if it was read at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged: Option<Merged>,
 }

@@ -17,22 +17,24 @@
 
 mod batch;
 mod output;
+mod reasons;
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::Write;
+use std::io::{self, Write};
 
 use anyhow::Result;
 use common::files::DataFile;
-use common::files::checksum::Hasher;
+use common::files::checksum::{Checksum, Hasher};
 use common::files::ingested::Ingested;
 use common::schema::Schema;
 
 use self::batch::{Batch, LEFT, STAYED};
 use self::output::{Decided, Found, Output};
+use crate::local::check::Checked;
 #[cfg(doc)]
 use crate::local::fingerprints::MOST_ROWS;
 use crate::local::fingerprints::{Fingerprints, GROUP, Lookup, ReadSoFar, key};
-use crate::local::parallel::{Files, Passed, Taken, WatchedFile};
+use crate::local::parallel::{Files, OnFault, Passed, Taken, WatchedFile};
 use crate::local::stage::{Panicked, Stage, on_threads};
 use crate::quarantine::QUARANTINE_HEADER;
 
@@ -60,14 +62,37 @@ pub fn compile(
     quarantine.write_all(QUARANTINE_HEADER)?;
     let mut checksum = Hasher::default();
     checksum.update(header.as_bytes());
+    let output =
+        Output { schema, files, dataset, quarantine, progress, on_fault: OnFault::Stop, found: Found::default() };
+    let (found, checksum) = merge(threads, checksum, output);
+    found.finish(schema, files, checksum)
+}
+
+/// Reads `files` as [`compile`] does, but writes nothing and goes on after a file that cannot be used. Returns what was
+/// found in each file, and whether [`compile`] would use it.
+pub fn check(schema: &Schema, files: &[DataFile], threads: usize, progress: &mut (dyn FnMut(u64) + Send)) -> Checked {
+    let (dataset, quarantine) = (&mut io::sink(), &mut io::sink());
+    let output =
+        Output { schema, files, dataset, quarantine, progress, on_fault: OnFault::GoOn, found: Found::default() };
+    merge(threads, Hasher::default(), output).0.checked(schema, files)
+}
+
+/// Merges the files of `output` with so many `threads`. Returns what was found, and the checksum of what was written,
+/// which begins with `checksum`.
+fn merge<D: Write + Send, Q: Write + Send>(
+    threads: usize,
+    checksum: Hasher,
+    output: Output<'_, D, Q>,
+) -> (Found, Checksum) {
+    let Output { schema, files, on_fault, .. } = output;
     let seed = RandomState::new().hash_one(0);
-    let source = Files::new(schema, files.len(), true, |file| WatchedFile::open(&files[file].path));
+    let source = Files::new(schema, files.len(), true, |file| WatchedFile::open(&files[file].path)).on_fault(on_fault);
     let merge = Merge {
         bytes: files.iter().filter_map(|file| file.path.metadata().ok()).map(|metadata| metadata.len()).sum(),
         rows: stages(),
         clients: stages(),
         checksum: Stage::new(checksum),
-        output: Stage::new(Output { schema, files, dataset, quarantine, progress, found: Found::default() }),
+        output: Stage::new(output),
     };
     on_threads(threads, |panicked| {
         // Memory that is used for one piece after the other.
@@ -83,8 +108,7 @@ pub fn compile(
             bytes = piece.bytes;
         }
     });
-    let checksum = merge.checksum.into_inner().finish();
-    merge.output.into_inner().found.finish(schema, checksum)
+    (merge.output.into_inner().found, merge.checksum.into_inner().finish())
 }
 
 /// The stages that a batch passes.
@@ -207,7 +231,6 @@ mod tests {
     use crate::local::pieces::PIECE;
     use crate::local::table::tests::HEADER;
     use anyhow::Context;
-    use common::files::checksum::Checksum;
 
     /// Compiles files of the given rows; returns the dataset and the quarantine without their headers, and the results
     /// of the ingestion.

@@ -94,10 +94,20 @@ pub struct Passed {
     pub checksum: Option<Checksum>,
 }
 
+/// What follows from a file that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFault {
+    /// No further file is read.
+    Stop,
+    /// The next file is read.
+    GoOn,
+}
+
 /// Files that are being read. `open` opens a file by its index.
 pub struct Files<'a, F, R> {
     schema: &'a Schema,
     needs_target: bool,
+    on_fault: OnFault,
     source: Mutex<Source<F, R>>,
     checksums: Stage<(Hasher, u64)>,
 }
@@ -116,11 +126,17 @@ struct Source<F, R> {
 impl<'a, F: FnMut(usize) -> Result<R> + Send, R: Input> Files<'a, F, R> {
     pub fn new(schema: &'a Schema, files: usize, needs_target: bool, open: F) -> Self {
         let source = Source { open, files, current: None, next: 0, pieces: 0, read: 0 };
-        Self { schema, needs_target, source: Mutex::new(source), checksums: Stage::new((Hasher::default(), 0)) }
+        let checksums = Stage::new((Hasher::default(), 0));
+        Self { schema, needs_target, on_fault: OnFault::Stop, source: Mutex::new(source), checksums }
     }
 
-    /// Takes the next piece; `None` after the last one, and after a piece with a fault. Every piece must be passed to
-    /// [`Self::pass`]. `bytes` is memory that may be used for it.
+    /// Changes what follows from a file that cannot be used; by default no further file is read.
+    pub fn on_fault(self, on_fault: OnFault) -> Self {
+        Self { on_fault, ..self }
+    }
+
+    /// Takes the next piece; `None` after the last one, and, unless the reading goes on, after a piece with a fault. Every
+    /// piece must be passed to [`Self::pass`]. `bytes` is memory that may be used for it.
     pub fn take(&self, bytes: Vec<u8>) -> Option<Taken> {
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         if source.current.is_none() && source.next == source.files {
@@ -130,7 +146,9 @@ impl<'a, F: FnMut(usize) -> Result<R> + Send, R: Input> Files<'a, F, R> {
         source.pieces += 1;
         let file = source.current.as_ref().map_or(source.next, |(_, _, file)| *file);
         Some(source.piece(self.schema, self.needs_target, bytes).unwrap_or_else(|fault| {
-            source.stop();
+            if self.on_fault == OnFault::Stop {
+                source.stop();
+            }
             Taken {
                 number,
                 file,

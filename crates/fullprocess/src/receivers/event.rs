@@ -31,7 +31,7 @@ pub struct Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Runs succeed again.
+    /// A run has succeeded, and the one before had failed.
     Recovered,
     /// The score on new data is drift by the configured test.
     Drifted,
@@ -39,7 +39,7 @@ pub enum Kind {
     Deployed,
     /// A new model was trained, and the promotion rule has kept the deployed one.
     Kept,
-    /// Runs fail from now on.
+    /// A run has failed, and the one before had not.
     Failed,
 }
 

@@ -17,14 +17,14 @@ use super::http::post;
 /// Maximum length of a body in bytes; the service keeps at least this much.
 const LONGEST_BODY: usize = 10_000;
 
-/// A monitor that was told that a run has started.
+/// A monitor that was called at the start of this run.
 pub struct Heartbeat {
     shown: String,
     end: Sender<End>,
     result: Receiver<Result<()>>,
 }
 
-/// What is sent at the end of a run.
+/// The message at the end of a run.
 struct End {
     succeeded: bool,
     line: String,
@@ -42,7 +42,8 @@ impl Heartbeat {
             let started = call(&url, Some("start"), "", Instant::now() + limit).context("the start of the run");
             if let Ok(End { succeeded, line, deadline }) = ends.recv() {
                 let ended = call(&url, (!succeeded).then_some("fail"), &line, deadline).context("the end of the run");
-                let _ = sender.send(ended.and(started)); // nobody waits for it after the limit
+                // The first error is the cause of the second. Nobody waits for the result after the limit.
+                let _ = sender.send(started.and(ended));
             }
         });
         Self { shown, end, result }

@@ -24,7 +24,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Creates a webhook.
+    /// Creates a webhook whose messages are signed with `key`.
     pub fn new(url: Url, key: Vec<u8>) -> Self {
         Self { url, key }
     }

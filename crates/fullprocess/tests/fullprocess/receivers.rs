@@ -11,6 +11,7 @@ use std::time::Duration;
 use common::files::lock::Lock;
 use common::production::last_run::LastRun;
 use serde_json::{Value, json};
+use testkit::tls::{Authority, THIS_MACHINE, Terminator, Validity};
 use testkit::{HEADER, Workspace, rows, skipped};
 
 use crate::{bootstrapped, decision, fail, run, workspace};
@@ -266,7 +267,9 @@ fn nobody_listens_at_the_address_or_the_secret_is_wrong() {
     workspace.set("heartbeat_url", json!("http://127.0.0.1:1/secret"));
     let (stdout, stderr) = run(&workspace, &[]);
     assert!(stdout.starts_with("nothing to do"), "{stdout}");
-    assert!(stderr.contains("heartbeat_url (http://127.0.0.1:1): the end of the run: ") && !stderr.contains("secret"));
+    assert!(
+        stderr.contains("heartbeat_url (http://127.0.0.1:1): the start of the run: ") && !stderr.contains("secret")
+    );
 
     for (key, value, words) in [
         ("heartbeat_url", "http://127.0.0.1:1/${NO_SUCH_SECRET}", "no variable NO_SUCH_SECRET"),
@@ -282,6 +285,31 @@ fn nobody_listens_at_the_address_or_the_secret_is_wrong() {
         assert!(!last.succeeded && last.line.contains(words) && last.last_success.is_some(), "{last:?}");
         workspace.run("scoring", &[]); // the other steps need no receiver
     }
+}
+
+#[test]
+fn a_receiver_must_prove_who_it_is() {
+    let receiver = Receiver::start();
+    let Some(authority) = Authority::new("one") else { return };
+    let certificate = authority.issue(THIS_MACHINE, Validity::Now);
+    let Some(mut terminator) = Terminator::start(&certificate, receiver.port) else { return };
+    terminator.restart(&certificate, "");
+    let mut workspace = bootstrapped();
+    workspace
+        .set("heartbeat_url", json!(format!("{}/secret", terminator.url("localhost").replace("sc://", "https://"))));
+    let warnings = |trusted: bool| {
+        let mut command = workspace.command_without_cargo("fullprocess");
+        command.envs(trusted.then(|| ("SSL_CERT_FILE", authority.path())));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let refused = warnings(false);
+    assert!(refused.contains("heartbeat_url (https://localhost:") && refused.contains("certificate"), "{refused}");
+    assert!(receiver.take().is_empty() && !refused.contains("secret"), "{refused}");
+    let accepted = warnings(true);
+    assert!(!accepted.contains("warning"), "{accepted}");
+    assert_eq!(receiver.targets(), ["/secret/start", "/secret"]);
 }
 
 #[test]

@@ -11,7 +11,9 @@ use common::files::ingested::{Ingested, IngestedFile};
 use common::schema::Schema;
 
 use super::batch::Batch;
-use crate::local::parallel::{Passed, Taken};
+use super::reasons::Reasons;
+use crate::local::check::{Checked, CheckedFile};
+use crate::local::parallel::{OnFault, Passed, Taken};
 use crate::local::reader::MissingColumns;
 use crate::quarantine::{MalformedCount, write_row};
 use crate::rules::{EXAMPLES, check_any_row};
@@ -27,13 +29,15 @@ pub struct Output<'a, D, Q> {
     pub dataset: &'a mut D,
     pub quarantine: &'a mut Q,
     pub progress: &'a mut (dyn FnMut(u64) + Send),
+    pub on_fault: OnFault,
     pub found: Found,
 }
 
 /// The results so far, of all files and of the file that is being read.
 #[derive(Default)]
 pub struct Found {
-    ended: Vec<IngestedFile>,
+    /// The files that have been read, with their checksums.
+    ended: Vec<(FileCounts, Checksum)>,
     /// The file that is being read.
     file: FileCounts,
     rows: u64,
@@ -53,6 +57,12 @@ struct FileCounts {
     missing: Vec<u64>,
     malformed: MalformedCount,
     quarantined_bytes: usize,
+    /// Why rows are malformed; collected only if the reading goes on after a fault.
+    reasons: Reasons,
+    /// Why the file cannot be used, if the reading goes on after a fault.
+    fault: Option<Error>,
+    /// Whether the rest of the file cannot be read.
+    is_unreadable: bool,
 }
 
 /// What the other stages found out about a batch.
@@ -66,13 +76,21 @@ pub struct Decided {
 }
 
 impl<D: Write, Q: Write> Output<'_, D, Q> {
-    /// Writes a batch. Returns whether no fault has been found so far.
+    /// Writes a batch. Returns whether the reading may go on.
     pub fn pass(&mut self, piece: &mut Taken, batch: &Batch, passed: Passed, decided: &Decided) -> bool {
-        if self.found.failure.is_none() {
-            let path = self.files[piece.file].path.display();
-            let counted = self.count(piece, batch, passed, decided).with_context(|| path.to_string());
-            let written = counted.and_then(|malformed| self.write(&decided.text, &malformed));
-            self.found.failure = written.err();
+        if self.found.failure.is_some() {
+            return false;
+        }
+        match (self.count(piece, batch, &passed, decided), self.on_fault) {
+            (Ok(malformed), _) => self.found.failure = self.write(&decided.text, &malformed).err(),
+            (Err(fault), OnFault::Stop) => {
+                let path = self.files[piece.file].path.display();
+                self.found.failure = Some(fault.context(path.to_string()));
+            }
+            (Err(fault), OnFault::GoOn) => self.found.file.fault = Some(fault),
+        }
+        if let Some(sha256) = passed.checksum {
+            self.found.ended.push((std::mem::take(&mut self.found.file), sha256));
         }
         self.found.failure.is_none()
     }
@@ -83,9 +101,12 @@ impl<D: Write, Q: Write> Output<'_, D, Q> {
     }
 
     /// Adds what was found in a batch. Returns its malformed rows as lines of quarantine.csv.
-    fn count(&mut self, piece: &mut Taken, batch: &Batch, passed: Passed, decided: &Decided) -> Result<Vec<u8>> {
-        let Self { schema, files, progress, found, .. } = self;
+    fn count(&mut self, piece: &mut Taken, batch: &Batch, passed: &Passed, decided: &Decided) -> Result<Vec<u8>> {
+        let Self { schema, files, progress, on_fault, found, .. } = self;
         let Found { file, .. } = found;
+        if file.is_unreadable {
+            return Ok(Vec::new());
+        }
         if let Some(fault) = piece.fault.take() {
             return Err(fault);
         }
@@ -94,7 +115,11 @@ impl<D: Write, Q: Write> Output<'_, D, Q> {
         for row in &batch.malformed {
             let line = passed.lines + row.line;
             file.malformed.add(line, row.lines, &row.reason);
-            write_row(&mut malformed_lines, name, line, &row.reason.to_string(), &row.text);
+            let reason = row.reason.to_string();
+            write_row(&mut malformed_lines, name, line, &reason, &row.text);
+            if *on_fault == OnFault::GoOn {
+                file.reasons.add(line, &row.reason, reason);
+            }
         }
         file.quarantined_bytes += malformed_lines.len();
         let kept = decided.kept.iter().filter(|kept| **kept).count() as u64;
@@ -117,47 +142,65 @@ impl<D: Write, Q: Write> Output<'_, D, Q> {
         }
         progress(found.read);
         if let Some(unreadable) = &batch.unreadable {
+            file.is_unreadable = true;
             return Err(unreadable.after(passed.lines));
         }
         if file.quarantined_bytes > MUCH_QUARANTINE || piece.is_last {
             file.malformed.check_share(file.rows)?;
-        }
-        if let Some(sha256) = passed.checksum {
-            let FileCounts { rows, duplicates, missing, malformed, .. } = std::mem::take(file);
-            found.ended.push(IngestedFile {
-                name: name.clone(),
-                sha256,
-                rows,
-                duplicates,
-                quarantined: malformed.rows,
-                missing: schema.by_column(&missing),
-                batch: files[piece.file].batch.clone(),
-                state: None,
-            });
         }
         Ok(malformed_lines)
     }
 }
 
 impl Found {
-    /// Returns the description of the dataset, whose checksum is `dataset_sha256`.
+    /// Returns the description of the dataset made of `files`, whose checksum is `dataset_sha256`.
     ///
     /// # Errors
     /// Fails with the first fault, and if there is no row.
-    pub fn finish(self, schema: &Schema, dataset_sha256: Checksum) -> Result<Ingested> {
+    pub fn finish(self, schema: &Schema, files: &[DataFile], dataset_sha256: Checksum) -> Result<Ingested> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
         check_any_row(self.rows, self.ended.len())?;
+        let ingested = files.iter().zip(self.ended).map(|(file, (counts, sha256))| IngestedFile {
+            name: file.name.clone(),
+            sha256,
+            rows: counts.rows,
+            duplicates: counts.duplicates,
+            quarantined: counts.malformed.rows,
+            missing: schema.by_column(&counts.missing),
+            batch: file.batch.clone(),
+            state: None,
+        });
         Ok(Ingested {
             dataset_sha256,
             rows: self.rows,
             missing: schema.by_column(&self.missing),
-            files: self.ended,
+            files: ingested.collect(),
             contradictory_corporations: self.contradictory,
             contradictory_examples: self.examples,
             location: None,
         })
+    }
+
+    /// Returns what was found in each of `files`.
+    pub fn checked(self, schema: &Schema, files: &[DataFile]) -> Checked {
+        let files = files.iter().zip(self.ended).map(|(file, (counts, _))| CheckedFile {
+            path: file.path.display().to_string(),
+            accepted: counts.fault.is_none(),
+            fault: counts.fault.map(|fault| format!("{fault:#}")),
+            rows: counts.rows,
+            duplicates: counts.duplicates,
+            quarantined: counts.malformed.rows,
+            reasons: counts.reasons.in_order_of_lines(),
+            missing: schema.by_column(&counts.missing),
+        });
+        Checked {
+            files: files.collect(),
+            rows: self.rows,
+            contradictory_corporations: self.contradictory,
+            contradictory_examples: self.examples,
+        }
     }
 }
 
