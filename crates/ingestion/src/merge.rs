@@ -16,6 +16,8 @@
 //! processes that are still reading them.
 
 mod content;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;

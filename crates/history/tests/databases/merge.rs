@@ -410,7 +410,19 @@ fn killed_at_any_moment_no_row_is_lost_or_doubled() {
             workspace.assert_no_leftovers("ingesteddata");
             check_clients(workspace, history);
         };
-        kill_at_many_moments(40, command, check);
+        kill_at_many_moments(40, command, &check);
+
+        // The moment after the merged files have got their names and before ingestion.json names them.
+        command();
+        workspace.run("ingestion", &[]);
+        let batches = workspace.path("ingesteddata/batches");
+        let later = workspace.path("later");
+        fs::rename(&batches, &later).unwrap();
+        copy(&template, &now);
+        let _ = fs::remove_dir_all(&batches);
+        fs::rename(&later, &batches).unwrap();
+        assert!(batches.join(".merged.json").exists() && ranges(workspace).len() == 60);
+        check();
         assert!(killed_merged.get() > 1 && unmerged.get() > 1, "{killed_merged:?} {unmerged:?}");
     });
 }
