@@ -191,12 +191,11 @@ fn switch(
 /// the compiled dataset.
 fn new_files(config: &Config, release: &Release, history: &mut History) -> Result<Vec<String>> {
     let files: Vec<ListedFile> = match config.engine {
-        None => {
-            let listed = |DataFile { name, path, .. }| Ok(ListedFile { sha256: Checksum::of_file(&path)?, name, path });
-            inputs(config)?.into_iter().map(listed).collect::<Result<_>>()?
-        }
+        None => inputs(config)?.into_iter().map(ListedFile::read).collect::<Result<_>>()?,
         Some(_) => {
-            let listed = |IngestedFile { name, sha256, .. }| ListedFile { name, path: PathBuf::new(), sha256 };
+            let listed = |IngestedFile { name, sha256, .. }| {
+                ListedFile::new(DataFile { name, path: PathBuf::new(), batch: None }, sha256)
+            };
             Ingested::read(&config.output_folder)?.files.into_iter().map(listed).collect()
         }
     };

@@ -4,7 +4,6 @@ use anyhow::Result;
 use common::config::Config;
 use common::files::DataFile;
 use common::files::atomic::Scratch;
-use common::files::checksum::Checksum;
 use common::files::ingested::{ListedFile, inputs, watermark};
 use history::{History, UnjudgedFiles, source};
 
@@ -62,6 +61,5 @@ pub fn listed(config: &Config, steps: &Steps) -> Result<Vec<ListedFile>> {
 }
 
 fn with_checksums(files: Vec<DataFile>) -> Result<Vec<ListedFile>> {
-    let listed = |DataFile { name, path, .. }| Ok(ListedFile { sha256: Checksum::of_file(&path)?, name, path });
-    files.into_iter().map(listed).collect()
+    files.into_iter().map(ListedFile::read).collect()
 }

@@ -12,6 +12,7 @@ mod recommendation;
 
 use anyhow::Result;
 use common::config::Config;
+use common::files::ingested::inputs;
 use history::History;
 use serde::Serialize;
 
@@ -51,6 +52,10 @@ pub fn run(config: &Config) -> Result<Outcome> {
     let files = listed(config, &steps)?;
     let mut history = History::open_existing(config)?;
     let arrivals = history.as_mut().map(History::arrivals).transpose()?;
+    let arrivals = match (arrivals, &config.input_database) {
+        (Some(arrivals), Some(_)) => Some(order::with_merged(arrivals, &files, &inputs(config)?)),
+        (arrivals, _) => arrivals,
+    };
     if let Some(history) = history {
         history.end_with_process(); // a normal close would merge the write-ahead log into the file
     }

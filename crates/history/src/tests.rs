@@ -290,6 +290,7 @@ fn files_are_new_pending_held_or_gone_by_name_and_content() {
         name: name.to_owned(),
         path: PathBuf::from(name),
         sha256: Checksum::of_bytes(content.as_bytes()),
+        known_by: Vec::new(),
     };
     let files = || ["known", "checked", "pending", "held", "replaced", "new"].map(|name| file(name, name)).to_vec();
     let unjudged = |files: Vec<ListedFile>| {
@@ -327,6 +328,13 @@ fn files_are_new_pending_held_or_gone_by_name_and_content() {
     // Without a release all files are new, without a history those that the release was not trained on.
     assert_eq!(UnjudgedFiles::of(None, files(), Some(&mut history)).unwrap().new.len(), 6);
     assert_eq!(UnjudgedFiles::of(Some(&release), files(), None).unwrap().new.len(), 5);
+
+    // A file of merged batches names the releases that know it.
+    let merged = |id: &str| ListedFile { known_by: vec!["another".into(), id.to_owned()], ..file("merged", "merged") };
+    for (id, new) in [(release.id.as_str(), 0), ("a third", 1)] {
+        assert_eq!(UnjudgedFiles::of(Some(&release), vec![merged(id)], None).unwrap().new.len(), new);
+        assert_eq!(UnjudgedFiles::of(Some(&release), vec![merged(id)], Some(&mut history)).unwrap().new.len(), new);
+    }
 }
 
 /// A run without new data asks for the pending files, so this must not take long.
@@ -339,6 +347,7 @@ fn ten_thousand_pending_files_are_found_quickly() {
         name: format!("{i}.csv"),
         path: PathBuf::new(),
         sha256: Checksum::of_bytes(&i.to_le_bytes()),
+        known_by: Vec::new(),
     };
     let files: Vec<_> = (0..20_000).map(file).collect();
     crate::record(&config, "test", |run| {

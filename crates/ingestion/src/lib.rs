@@ -4,10 +4,11 @@
 //! finaldata.csv, ingestedfiles.txt, quarantine.csv and ingestion.json, which describes them, change as one set, even
 //! if a process is killed at any moment. Any error leaves the earlier set unchanged. Rows of a database are stored as
 //! batches, which are treated like any other file. The watermark of a batch is stored in ingestion.json, so a batch and
-//! its watermark take effect together or not at all.
+//! its watermark take effect together or not at all. Old batches are merged, so that their number stays bounded.
 
 mod check;
 mod contract;
+mod merge;
 pub mod suggest;
 
 use std::fmt;
@@ -20,7 +21,6 @@ pub use contract::Contract;
 use anyhow::{Result, bail};
 use common::cli;
 use common::config::Config;
-use common::files::atomic;
 use common::files::checksum::Checksum;
 use common::files::ingested::{self, Ingested, IngestedFile, ListedFile};
 use common::files::lock::Lock;
@@ -38,13 +38,21 @@ pub fn run(config: &Config) -> Result<IngestionOutcome> {
     history::record(config, "ingestion", |run| {
         run.keep_lock(Lock::acquire(&config.output_folder, "ingestion")?);
         let engine = dataset::open(config)?;
-        let mut files = inputs(&*engine, config)?;
+        if config.input_database.is_some() {
+            merge::clean(config)?;
+        }
+        let (mut files, merged) = merge::merge(config, inputs(&*engine, config)?, run.history())?;
         let NewRows { batch, without_watermark } = take_new(config, &files)?;
         files.extend(batch.as_ref().map(|batch| batch.file.clone()));
         // The file of a batch gets its name after its rows have been checked; the batch counts once the description
         // that names it is published.
-        let keep = || batch.map_or(Ok(()), NewBatch::publish);
+        let mut no_deployment = None;
+        let keep = || {
+            no_deployment = merged.publish(config)?;
+            batch.map_or(Ok(()), NewBatch::publish)
+        };
         let outcome = IngestionOutcome { without_watermark, ..ingest(&*engine, &files, &config.output_folder, keep)? };
+        drop(no_deployment);
         let ingested = &outcome.ingested;
         run.add_dataset(ingested.clone(), config.output_folder.join(FINAL_DATA));
         run.add(StepTiming { operation: Operation::Ingestion, seconds: outcome.seconds });
@@ -61,9 +69,6 @@ pub fn run(config: &Config) -> Result<IngestionOutcome> {
 fn take_new(config: &Config, files: &[DataFile]) -> Result<NewRows> {
     let Some(input) = &config.input_database else { return Ok(NewRows { batch: None, without_watermark: 0 }) };
     let folder = ingested::batches(config);
-    if fs::exists(&folder)? {
-        atomic::sweep(&folder)?;
-    }
     let new = source::read_new(input, &config.columns, ingested::watermark(files), &folder)?;
     if files.is_empty() && new.batch.is_none() {
         bail!("{} has no CSV file, and {} of {} has no row", config.input_folder.display(), input.name(), input.url);
@@ -114,8 +119,8 @@ pub fn list(config: &Config) -> Result<InputFiles> {
     let engine = dataset::open(config)?;
     let files = inputs(&*engine, config)?;
     let checksums = engine.checksums(&files)?;
-    let listed = |(DataFile { name, path, .. }, sha256)| ListedFile { name, path, sha256 };
-    Ok(InputFiles { files: files.into_iter().zip(checksums).map(listed).collect() })
+    let listed = files.into_iter().zip(checksums).map(|(file, sha256)| ListedFile::new(file, sha256));
+    Ok(InputFiles { files: listed.collect() })
 }
 
 /// Shows an outcome of this step to people.

@@ -24,6 +24,18 @@ pub struct Batch {
     pub above: Option<Watermark>,
     /// Watermark after the batch: the highest value of the column in these rows.
     pub up_to: Watermark,
+    /// The releases that know a batch that ingestion has merged from others; `None` if it was read at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<Merged>,
+}
+
+/// Which releases know a file that consists of merged batches. None of them has it in its own list of files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merged {
+    /// SHA-256 of the file. The rest says nothing about a file with another content.
+    pub sha256: Checksum,
+    /// Ids of the releases that were trained on every part or checked against it.
+    pub known_by: Vec<String>,
 }
 
 /// A watermark: a value of the growing column. Rows with a higher value are new.
@@ -70,10 +82,10 @@ impl fmt::Display for Watermark {
 
 impl fmt::Display for Batch {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Self { database, rows, column, above, up_to } = self;
+        let Self { above, up_to, .. } = self;
         match above {
-            Some(above) => write!(f, "{database}, {rows}: {column} above {above} up to {up_to}"),
-            None => write!(f, "{database}, {rows}: {column} up to {up_to}"),
+            Some(above) => write!(f, "{} above {above} up to {up_to}", self.source()),
+            None => write!(f, "{} up to {up_to}", self.source()),
         }
     }
 }
@@ -84,24 +96,55 @@ impl Batch {
         let rows = match &input.rows {
             InputRows::Table(rows) | InputRows::Query(rows) => rows.clone(),
         };
-        Self { database: input.url.to_string(), rows, column: input.column.clone(), above, up_to }
+        Self { database: input.url.to_string(), rows, column: input.column.clone(), above, up_to, merged: None }
     }
 
     /// Returns a name for the batch's file. No other batch has the same name.
     pub fn file_name(&self, input: &InputDatabase) -> String {
-        let Self { database, rows, column, above, up_to } = self;
+        let Self { database, rows, column, above, up_to, .. } = self;
         let identity = Checksum::of_bytes(format!("{database}\n{rows}\n{column}\n{above:?}\n{up_to}").as_bytes());
         format!("database.{}.{column}.{up_to}.{}.csv", input.name(), &identity.short()[..6])
     }
 
+    /// Returns the watermark in `shown`, the text of a batch, if that batch is of the same source.
+    pub fn watermark_in<'t>(&self, shown: &'t str) -> Option<&'t str> {
+        let range = shown.strip_prefix(&self.source())?;
+        range.rsplit_once(" up to ").map(|(_, up_to)| up_to)
+    }
+
+    /// Returns the beginning of the text of every batch of this source.
+    fn source(&self) -> String {
+        format!("{}, {}: {}", self.database, self.rows, self.column)
+    }
+
     pub(crate) fn is_from(&self, input: &InputDatabase) -> bool {
-        *self == Self::new(input, self.above.clone(), self.up_to.clone())
+        let merged = self.merged.clone();
+        *self == Self { merged, ..Self::new(input, self.above.clone(), self.up_to.clone()) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_watermark_is_found_in_the_text_of_a_batch_of_the_same_source() {
+        let batch = |rows: &str, above: Option<i64>, up_to: &str| Batch {
+            database: "crm.sqlite".into(),
+            rows: rows.into(),
+            column: "id".into(),
+            above: above.map(Watermark::Integer),
+            up_to: Watermark::Text(up_to.into()),
+            merged: None,
+        };
+        let of = batch("activity", None, "1");
+        for (above, up_to) in [(None, "7"), (Some(-3), "2026-11-23 09:00")] {
+            let shown = batch("activity", above, up_to).to_string();
+            assert_eq!(of.watermark_in(&shown), Some(up_to), "{shown}");
+        }
+        assert_eq!(of.watermark_in(&batch("another", None, "7").to_string()), None);
+        assert_eq!(of.watermark_in("accounts.csv"), None);
+    }
 
     #[test]
     fn a_watermark_has_no_character_that_could_end_a_text_in_a_statement_or_leave_a_folder() {

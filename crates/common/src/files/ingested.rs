@@ -51,6 +51,27 @@ pub struct ListedFile {
     pub path: PathBuf,
     /// SHA-256 of the file's content.
     pub sha256: Checksum,
+    /// Ids of the releases that know the file, because it consists of batches that they know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known_by: Vec<String>,
+}
+
+impl ListedFile {
+    /// Returns a file with the checksum of its content.
+    pub fn new(file: DataFile, sha256: Checksum) -> Self {
+        let merged = file.batch.and_then(|batch| batch.merged).filter(|merged| merged.sha256 == sha256);
+        let known_by = merged.map_or_else(Vec::new, |merged| merged.known_by);
+        Self { name: file.name, path: file.path, sha256, known_by }
+    }
+
+    /// Returns a file on a local disk, with the checksum of its present content.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read.
+    pub fn read(file: DataFile) -> Result<Self> {
+        let sha256 = Checksum::of_file(&file.path)?;
+        Ok(Self::new(file, sha256))
+    }
 }
 
 /// Returns all files that currently belong to the compiled dataset: those of the input folder, then the batches that
@@ -137,6 +158,21 @@ pub fn record_of_names(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::batch::Merged;
+
+    #[test]
+    fn a_merged_batch_with_another_content_is_known_to_no_release() {
+        let sha256 = Checksum::of_bytes(b"merged");
+        let merged = Merged { sha256: sha256.clone(), known_by: vec!["release".into()] };
+        let file = |merged| {
+            let (database, rows, column) = ("crm.sqlite".into(), "activity".into(), "id".into());
+            let batch = Batch { database, rows, column, above: None, up_to: Watermark::Integer(9), merged };
+            DataFile { name: "batch.csv".into(), path: "batch.csv".into(), batch: Some(batch) }
+        };
+        assert_eq!(ListedFile::new(file(Some(merged.clone())), sha256.clone()).known_by, ["release"]);
+        assert_eq!(ListedFile::new(file(Some(merged)), Checksum::of_bytes(b"edited")).known_by, [""; 0]);
+        assert_eq!(ListedFile::new(file(None), sha256).known_by, [""; 0]);
+    }
 
     #[test]
     fn a_record_reads_back_whatever_the_names() {

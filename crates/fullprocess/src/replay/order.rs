@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use common::files::DataFile;
 use common::files::ingested::ListedFile;
 use history::Arrival;
 
@@ -54,19 +55,58 @@ pub fn by_arrival(files: Vec<ListedFile>, arrivals: Option<&[Arrival]>) -> Order
     Ordered { files: files.into_iter().map(|(_, file)| file).collect(), notes }
 }
 
+/// Returns `arrivals` as if the batches among them had always been divided into the files that they are in now: ingestion
+/// merges old batches, and such a file counts as arrived when its last rows had. `files` are the present files, of which
+/// `inputs` says which are batches.
+pub fn with_merged(mut arrivals: Vec<Arrival>, files: &[ListedFile], inputs: &[DataFile]) -> Vec<Arrival> {
+    let batches: HashMap<_, _> =
+        inputs.iter().filter_map(|file| Some((file.name.as_str(), file.batch.as_ref()?))).collect();
+    let Some(any) = batches.values().next() else { return arrivals };
+    // All present batches are of one source. Batches of another are no longer read.
+    let is_batch =
+        |arrival: &mut Arrival| arrival.source.as_deref().is_some_and(|text| any.watermark_in(text).is_some());
+    let earlier: Vec<Arrival> = arrivals.extract_if(.., is_batch).collect();
+    let mut runs: HashMap<&str, i64> = HashMap::new();
+    for arrival in &earlier {
+        if let Some(watermark) = arrival.source.as_deref().and_then(|text| any.watermark_in(text)) {
+            let run = runs.entry(watermark).or_insert(arrival.run);
+            *run = arrival.run.min(*run);
+        }
+    }
+    let arrived = files.iter().filter_map(|ListedFile { name, sha256, .. }| {
+        let watermark = batches.get(name.as_str())?.up_to.to_string();
+        let run = *runs.get(watermark.as_str())?;
+        Some(Arrival { name: name.clone(), sha256: sha256.clone(), source: None, run })
+    });
+    arrivals.extend(arrived.collect::<Vec<_>>());
+    arrivals
+}
+
 #[cfg(test)]
 mod tests {
+    use common::files::batch::{Batch, Watermark};
     use common::files::checksum::Checksum;
 
     use super::*;
 
     fn file(name: &str, content: &str) -> ListedFile {
         let sha256 = Checksum::of_bytes(content.as_bytes());
-        ListedFile { name: name.to_owned(), path: format!("/in/{name}").into(), sha256 }
+        ListedFile { name: name.to_owned(), path: format!("/in/{name}").into(), sha256, known_by: Vec::new() }
     }
 
     fn arrival(name: &str, content: &str, run: i64) -> Arrival {
-        Arrival { name: name.to_owned(), sha256: Checksum::of_bytes(content.as_bytes()), run }
+        Arrival { name: name.to_owned(), sha256: Checksum::of_bytes(content.as_bytes()), source: None, run }
+    }
+
+    fn batch(above: Option<i64>, up_to: i64) -> Batch {
+        Batch {
+            database: "crm.sqlite".into(),
+            rows: "activity".into(),
+            column: "id".into(),
+            above: above.map(Watermark::Integer),
+            up_to: Watermark::Integer(up_to),
+            merged: None,
+        }
     }
 
     fn ordered(files: &[(&str, &str)], arrivals: Option<&[Arrival]>) -> (Vec<String>, Vec<String>) {
@@ -88,6 +128,37 @@ mod tests {
         let (names, notes) = ordered(&files, Some(&arrivals));
         assert_eq!(names, ["c", "d", "b", "a"]);
         assert_eq!(notes, ["a had another content before, which cannot be played"]);
+    }
+
+    #[test]
+    fn merged_batches_arrived_with_their_last_rows_and_their_parts_are_not_lost() {
+        let of =
+            |batch: Batch, name: &str, run| Arrival { source: Some(batch.to_string()), ..arrival(name, name, run) };
+        let another = Batch { rows: "another".into(), ..batch(None, 20) };
+        let arrivals = vec![
+            arrival("late.csv", "", 3),
+            of(another, "another", 1),
+            of(batch(None, 10), "first", 1),
+            of(batch(Some(10), 20), "second", 2),
+            of(batch(Some(20), 30), "third", 4),
+            of(batch(None, 20), "merged", 5),
+        ];
+        let merged = |name: &str, batch| DataFile { name: name.into(), path: "".into(), batch };
+        let inputs = [
+            merged("late.csv", None),
+            merged("merged", Some(batch(None, 20))),
+            merged("third", Some(batch(Some(20), 30))),
+            merged("new", Some(batch(Some(30), 40))),
+        ];
+        let files =
+            || [file("late.csv", ""), file("merged", "merged"), file("third", "third"), file("new", "new")].to_vec();
+        let arrivals = with_merged(arrivals, &files(), &inputs);
+        let Ordered { files: ordered, notes } = by_arrival(files(), Some(&arrivals));
+        let names: Vec<_> = ordered.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(names, ["merged", "late.csv", "third", "new"]);
+        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert!(notes[0].contains("does not know new with"), "{notes:?}");
+        assert!(notes[1].starts_with("another cannot be played"), "{notes:?}");
     }
 
     #[test]

@@ -51,6 +51,8 @@ columns! {
         name: String,
         /// SHA-256 of the file's content.
         sha256: Checksum,
+        /// For a batch: which rows of which database it holds.
+        source: Option<String>,
         /// The id of the run.
         run: i64 => "run_id",
     }
@@ -60,7 +62,8 @@ impl History {
     /// Returns every file with every content that was ever ingested, with the first run that ingested it. Files of an
     /// earlier run come first; those of one run are in any order.
     pub fn arrivals(&mut self) -> Result<Vec<Arrival>> {
-        let query = "SELECT name, sha256, MIN(run_id) FROM ingested_files GROUP BY name, sha256 ORDER BY MIN(run_id)";
+        let query = "SELECT name, sha256, source, MIN(run_id) FROM ingested_files GROUP BY name, sha256, source
+            ORDER BY MIN(run_id)";
         self.records(query, &[])
     }
 }

@@ -56,10 +56,11 @@ pub struct UnjudgedFiles {
 
 impl UnjudgedFiles {
     /// Finds those of `files` that `release` was not trained on and, according to the history, not judged on. Without a
-    /// release or a history, all of the former are new.
+    /// release or a history, all of the former are new. A file of merged batches names itself the releases that know it.
     pub fn of(release: Option<&Release>, files: Vec<ListedFile>, history: Option<&mut History>) -> Result<Self> {
         let Some(release) = release else { return Ok(Self { new: files, ..Self::default() }) };
-        let mut unknown: Vec<ListedFile> = files.into_iter().filter(|file| !release.contains(file)).collect();
+        let is_known = |file: &ListedFile| file.known_by.contains(&release.id) || release.contains(file);
+        let mut unknown: Vec<ListedFile> = files.into_iter().filter(|file| !is_known(file)).collect();
         let Some(history) = history else { return Ok(Self { new: unknown, ..Self::default() }) };
         let records = history.pending_files(&release.id)?;
         if unknown.is_empty() && records.is_empty() {

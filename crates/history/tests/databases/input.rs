@@ -24,7 +24,7 @@ impl Database {
 }
 
 /// Creates the input database with its table, and names both databases in the config.
-fn input(workspace: &mut Workspace, history: &Database) -> Database {
+pub fn input(workspace: &mut Workspace, history: &Database) -> Database {
     let input = history.another("crm");
     let exited = if input.is(Kind::Postgres) { "BOOLEAN" } else { "INTEGER" };
     input.sql(&format!(
@@ -40,7 +40,7 @@ fn name_input(workspace: &mut Workspace, input: &Database, table: &str, column: 
 }
 
 /// Inserts rows in the format of [`testkit::rows`], numbered from `first`.
-fn insert(input: &Database, first: u64, rows: &str) {
+pub fn insert(input: &Database, first: u64, rows: &str) {
     let value = |(place, row): (usize, &str)| {
         let fields: Vec<_> = row.split(',').collect();
         let exited = if fields[4] == "1" { "TRUE" } else { "FALSE" };
@@ -52,13 +52,13 @@ fn insert(input: &Database, first: u64, rows: &str) {
     input.sql(&format!("INSERT INTO activity VALUES {}", values.join(", ")));
 }
 
-fn ingested_names(workspace: &Workspace) -> Vec<String> {
+pub fn ingested_names(workspace: &Workspace) -> Vec<String> {
     let names: Vec<String> = serde_json::from_slice(&workspace.read("ingesteddata/ingestedfiles.txt")).unwrap();
     names.iter().map(|name| plain(name)).collect()
 }
 
 /// Returns a batch's name without the part that distinguishes batches of different sources.
-fn plain(name: &str) -> String {
+pub fn plain(name: &str) -> String {
     match name.strip_suffix(".csv").and_then(|name| name.rsplit_once('.')) {
         Some((name, identity)) if name.starts_with("database.") && identity.len() == 6 => format!("{name}.csv"),
         _ => name.to_owned(),
@@ -70,12 +70,12 @@ fn plain_names(names: &Value) -> Vec<String> {
 }
 
 /// Returns the record of the file that was ingested last.
-fn last_file(workspace: &Workspace) -> Value {
+pub fn last_file(workspace: &Workspace) -> Value {
     read_json(workspace, "ingesteddata/ingestion.json")["files"].as_array().unwrap().last().unwrap().clone()
 }
 
 /// Returns the rows of finaldata.csv.
-fn dataset(workspace: &Workspace) -> Vec<String> {
+pub fn dataset(workspace: &Workspace) -> Vec<String> {
     workspace.text("ingesteddata/finaldata.csv").lines().skip(1).map(str::to_owned).collect()
 }
 

@@ -12,6 +12,7 @@ mod faults;
 mod input;
 mod input_columns;
 mod lists;
+mod merge;
 mod migrations;
 mod replacement;
 mod setup;
