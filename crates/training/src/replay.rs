@@ -232,6 +232,8 @@ impl std::fmt::Display for Shown {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use statistics::paired::Predicted;
 
     use super::*;
@@ -246,10 +248,11 @@ mod tests {
         let done = AtomicUsize::new(0);
         let error = in_parallel(2, 1000, "numbers", |n| {
             done.fetch_add(1, Ordering::Relaxed);
-            ensure!(n != 990, "990 is odd");
+            ensure!(n != 10, "10 is refused");
+            thread::sleep(Duration::from_millis(1)); // otherwise the other thread may do all the rest in this moment
             Ok(n)
         });
-        assert_eq!(error.unwrap_err().to_string(), "990 is odd");
+        assert_eq!(error.unwrap_err().to_string(), "10 is refused");
         assert!(done.into_inner() < 1000, "the work went on");
     }
 
