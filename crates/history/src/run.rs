@@ -59,6 +59,7 @@ pub fn record<T>(config: &Config, step: &'static str, work: impl FnOnce(&mut Run
             Err(error)
         }
     };
+    run.history.shorten_log();
     run.history.end_with_process();
     outcome
 }

@@ -1,8 +1,8 @@
-//! Detects writes to a SQLite file that is read without SQLite's own locks.
+//! A SQLite file as a file: where its log is, and whether it is written to while it is read without SQLite's own locks.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -23,13 +23,22 @@ impl FileStamp {
     /// Returns the stamp of a file that is complete, that is, one without a log of later transactions next to it.
     pub fn without_log(path: &Path) -> Result<Self> {
         let stamp = Self::of(path)?;
-        for suffix in ["-wal", "-journal"] {
-            let mut log = path.as_os_str().to_owned();
-            log.push(suffix);
-            if Path::new(&log).try_exists()? {
-                bail!("{} holds transactions that are not in the file yet", Path::new(&log).display());
+        for log in [log_of(path), beside(path, "-journal")] {
+            if log.try_exists()? {
+                bail!("{} holds transactions that are not in the file yet", log.display());
             }
         }
         Ok(stamp)
     }
+}
+
+/// Returns the path of the write-ahead log of a SQLite file.
+pub(crate) fn log_of(path: &Path) -> PathBuf {
+    beside(path, "-wal")
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }

@@ -16,8 +16,11 @@ use crate::columns::{Columns, Kind, columns_of};
 use crate::connection::{BUSY_LIMIT, CONNECT_LIMIT, Connection, Opening, ReadRow, runtime, within};
 use crate::error::{DatabaseError, OldSchema};
 use crate::schema;
-use crate::sqlite_file::FileStamp;
+use crate::sqlite_file::{FileStamp, log_of};
 use crate::value::Value;
+
+/// Length in bytes from which the write-ahead log of a SQLite file is moved into the file.
+const LONGEST_LOG: u64 = 1 << 20;
 
 /// A history that is open.
 pub struct History {
@@ -226,6 +229,19 @@ impl History {
     pub fn end_with_process(mut self) {
         if let DatabaseUrl::Sqlite(_) = self.url {
             std::mem::forget(self.connection.take());
+        }
+    }
+
+    /// Moves a long write-ahead log into the SQLite file. SQLite itself would do that, but a process that ends without
+    /// closing the file leaves the log as it is, the next one does not begin it anew, and each has to read all of it.
+    pub(crate) fn shorten_log(&mut self) {
+        let DatabaseUrl::Sqlite(path) = &self.url else { return };
+        if fs::metadata(log_of(path)).is_ok_and(|log| log.len() > LONGEST_LOG) {
+            // If other processes read the log, a later run will do it.
+            let _ = self.execute(async |connection| {
+                connection.execute_raw("PRAGMA busy_timeout = 100").await?;
+                connection.execute_raw("PRAGMA wal_checkpoint(TRUNCATE)").await
+            });
         }
     }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::process::Stdio;
 
 use serde_json::json;
-use testkit::Workspace;
 use testkit::databases::Kind;
+use testkit::{Workspace, rows};
 
 use crate::{Database, OUTPUTS, check_message, on_each_database, on_each_history};
 
@@ -150,4 +150,23 @@ fn a_migration_that_was_cut_short_is_finished() {
             workspace.run("dbsetup", &["--check"]);
         }
     });
+}
+
+#[test]
+fn the_log_of_a_sqlite_file_does_not_grow_from_process_to_process() {
+    const ONE_RUN: u64 = 200 << 10;
+    let workspace = Workspace::with_data();
+    workspace.csv("practicedata/large.csv", &rows("x", 30_000, false));
+    let length = |name: &str| std::fs::metadata(workspace.path(name)).map_or(0, |file| file.len());
+    workspace.run("ingestion", &[]);
+    assert!(length("history.sqlite") > 1 << 20 && length("history.sqlite-wal") == 0, "the clients are in the log");
+    workspace.run("training", &[]);
+    let mut longest = 0;
+    for _ in 0..60 {
+        workspace.run("scoring", &[]);
+        longest = longest.max(length("history.sqlite-wal"));
+    }
+    assert!((1..(1 << 20) + ONE_RUN).contains(&longest), "{longest} bytes");
+    let runs = workspace.run_json("dbsetup", &["--history", "runs", "--last", "1000"]);
+    assert_eq!(runs["rows"].as_array().unwrap().len(), 62);
 }
