@@ -232,8 +232,8 @@ impl History {
         }
     }
 
-    /// Moves a long write-ahead log into the SQLite file. SQLite itself would do that, but a process that ends without
-    /// closing the file leaves the log as it is, the next one does not begin it anew, and each has to read all of it.
+    /// Moves a long write-ahead log into the SQLite file. SQLite does not do it, because every process ends without closing
+    /// the file: the next one appends to the log, and reads all of it when it opens the file.
     pub(crate) fn shorten_log(&mut self) {
         let DatabaseUrl::Sqlite(path) = &self.url else { return };
         if fs::metadata(log_of(path)).is_ok_and(|log| log.len() > LONGEST_LOG) {

@@ -42,7 +42,7 @@ impl Heartbeat {
             let started = call(&url, Some("start"), "", Instant::now() + limit).context("the start of the run");
             if let Ok(End { succeeded, line, deadline }) = ends.recv() {
                 let ended = call(&url, (!succeeded).then_some("fail"), &line, deadline).context("the end of the run");
-                // The first error is the cause of the second. Nobody waits for the result after the limit.
+                // The error of the first call explains that of the second. After the limit the channel is closed.
                 let _ = sender.send(started.and(ended));
             }
         });
