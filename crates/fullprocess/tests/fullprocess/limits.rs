@@ -1,7 +1,7 @@
 //! Tests of the time limit of the steps, and of what is known about a run that has failed early.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -20,10 +20,14 @@ fn with_script_as(step: &str, script: &str, workspace: &Workspace) -> PathBuf {
     for program in ["ingestion", "training", "scoring", "deployment", "reporting", "app", "apicalls"] {
         symlink(binary(program), folder.join(program)).unwrap();
     }
-    fs::copy(binary("fullprocess"), folder.join("fullprocess")).unwrap(); // a link would lead to the folder of the others
     fs::remove_file(folder.join(step)).unwrap();
-    fs::write(folder.join(step), format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(folder.join(step), Permissions::from_mode(0o755)).unwrap();
+    let source = workspace.path("script");
+    fs::write(&source, format!("#!/bin/sh\n{script}\n")).unwrap();
+    // A link to fullprocess would lead to the folder of the others. Another process writes the programs: one that this
+    // process has open while another test starts a process cannot be executed ("Text file busy").
+    for (from, to) in [(binary("fullprocess"), "fullprocess"), (source, step)] {
+        assert!(Command::new("install").arg(from).arg(folder.join(to)).status().unwrap().success());
+    }
     folder.join("fullprocess")
 }
 

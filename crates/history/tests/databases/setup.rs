@@ -156,7 +156,7 @@ fn a_migration_that_was_cut_short_is_finished() {
 fn the_log_of_a_sqlite_file_does_not_grow_from_process_to_process() {
     const ONE_RUN: u64 = 200 << 10;
     let workspace = Workspace::with_data();
-    workspace.csv("practicedata/large.csv", &rows("x", 30_000, false));
+    workspace.csv("practicedata/large.csv", &rows("x", 100_000, false));
     let length = |name: &str| std::fs::metadata(workspace.path(name)).map_or(0, |file| file.len());
     workspace.run("ingestion", &[]);
     assert!(length("history.sqlite") > 1 << 20 && length("history.sqlite-wal") == 0, "the clients are in the log");
