@@ -8,6 +8,21 @@ pub mod promotion;
 pub mod release;
 pub mod reports;
 
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use fs_err as fs;
+use serde::de::DeserializeOwned;
+
+/// Reads a file of JSON; `None` if there is none.
+fn json_if_any<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        text => serde_json::from_slice(&text?).map(Some).with_context(|| path.display().to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;

@@ -74,7 +74,7 @@ pub(super) fn seconds_within<'de, const LOW: u32, const HIGH: u32, D: Deserializ
 /// repeat a value of another type, and `Debug` does not show the text.
 #[derive(Clone, Deserialize)]
 #[serde(try_from = "Value")]
-pub struct SecretText(pub(super) String);
+pub(super) struct SecretText(pub(super) String);
 
 impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -95,10 +95,7 @@ impl TryFrom<Value> for SecretText {
 
 impl SecretText {
     /// Returns the text with each `${NAME}` replaced by the environment variable of this name.
-    ///
-    /// # Errors
-    /// Fails if there is no such variable, or if a } is missing.
-    pub fn expanded(&self) -> Result<String> {
+    pub(super) fn expanded(&self) -> Result<String> {
         expand(&self.0, |name| env::var(name).ok())
     }
 

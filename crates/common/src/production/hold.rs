@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::files::atomic;
 use crate::files::names::HOLD;
+use crate::production::json_if_any;
 
 /// Maximum number of characters of a reason.
 const LONGEST_REASON: usize = 200;
@@ -49,13 +50,9 @@ impl Hold {
     pub fn read(config: &Config) -> Result<Option<Self>> {
         let path = path(config);
         let read = || -> Result<Option<Self>> {
-            let text = match fs::read(&path) {
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-                text => text?,
-            };
-            let hold: Self = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
-            hold.check().with_context(|| path.display().to_string())?;
-            Ok(Some(hold))
+            let hold: Option<Self> = json_if_any(&path)?;
+            hold.iter().try_for_each(Self::check).with_context(|| path.display().to_string())?;
+            Ok(hold)
         };
         read().context(
             "the hold on the live release cannot be read, so the release stays held; set it again with deployment \

@@ -3,17 +3,16 @@
 //! It is a file beside the reports, which every real run replaces, so it also knows the runs that failed before the
 //! database was open. Production itself is changed only by deployments. `app` shows it, and the next run learns from it what has changed.
 
-use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use fs_err as fs;
+use anyhow::Result;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::files::atomic;
 use crate::files::names::LAST_RUN;
+use crate::production::json_if_any;
 
 /// The last real run of `fullprocess` that held its lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,11 +50,7 @@ impl LastRun {
     /// # Errors
     /// Fails if the file cannot be read or is damaged. The next run replaces it.
     pub fn read(config: &Config) -> Result<Option<Self>> {
-        let path = path(config);
-        match fs::read(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            text => serde_json::from_slice(&text?).map(Some).with_context(|| path.display().to_string()),
-        }
+        json_if_any(&path(config))
     }
 }
 
@@ -65,6 +60,8 @@ fn path(config: &Config) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use fs_err as fs;
+
     use super::*;
     use crate::production::tests::valid_config;
 

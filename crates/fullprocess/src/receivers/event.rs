@@ -1,11 +1,11 @@
 //! What a run has changed, as messages for the webhook. Each change is one message: a failure that lasts for days is one,
 //! and so is its end.
 
+use common::files::checksum::Checksum;
 use common::production::last_run::LastRun;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::decision::Decision;
 use crate::outcome::Outcome;
@@ -91,10 +91,9 @@ fn event(kind: Kind, run: &LastRun, outcome: Option<&Outcome>) -> Event {
         _ => Some(run.started),
     };
     let since = since.map_or_else(|| "never".to_owned(), |time| time.to_string());
-    let digest = Sha256::digest(format!("{} {since}", kind.name()));
-    let id: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let checksum = Checksum::of_bytes(format!("{} {since}", kind.name()).as_bytes());
     Event {
-        id: format!("msg_{id}"),
+        id: format!("msg_{:.32}", checksum.as_str()),
         kind,
         time: run.ended,
         text: run.line.chars().take(LONGEST_TEXT).collect(),

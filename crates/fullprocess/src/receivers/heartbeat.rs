@@ -34,7 +34,7 @@ struct End {
 impl Heartbeat {
     /// Sends the message about the start in the background. It may take `limit`.
     pub fn start(url: Url, limit: Duration) -> Self {
-        let shown = receivers::shown(&url).to_string();
+        let shown = receivers::shown(&url);
         let (end, ends) = mpsc::channel::<End>();
         let (sender, result) = mpsc::channel();
         thread::spawn(move || {

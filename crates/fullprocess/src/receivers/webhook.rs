@@ -31,7 +31,7 @@ impl Webhook {
 
     /// What may be shown of its address.
     pub fn shown(&self) -> String {
-        receivers::shown(&self.url).to_string()
+        receivers::shown(&self.url)
     }
 
     /// Sends one message.
